@@ -1,1 +1,7 @@
 //! skeleton
+#![allow(dead_code, unused_imports)]
+pub mod config;
+mod http;
+mod secrets;
+pub use http::messages::Message;
+pub use secrets::Secret;

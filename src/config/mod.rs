@@ -1,0 +1,3 @@
+//! Settings.
+mod life;
+pub use life::Life;

@@ -1,0 +1,2 @@
+//! What HTTP needs in one place each.
+pub(crate) mod messages;
