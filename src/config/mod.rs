@@ -1,3 +1,476 @@
-//! Settings.
+//! Settings: `[default.security]` in Rocket.toml, a table per feature, and
+//! `ROCKET_SECURITY__<TABLE>__<KEY>` in the environment.
+//!
+//! Profiles work as in any Rocket application. An unknown key, a contradiction or a missing secret
+//! stops the launch with one sentence that says which key it is and what to write instead.
+
 mod life;
-pub use life::Life;
+mod nearest;
+
+use std::{fmt, path::PathBuf};
+
+use ipnet::IpNet;
+use rocket::figment::{
+    Figment, Profile,
+    error::Kind,
+    providers::Env,
+};
+use serde::{Deserialize, Deserializer, Serialize};
+
+pub use self::life::Life;
+pub(crate) use self::nearest::nearest;
+pub use crate::{
+    features::{
+        dev_mail::DevMailSettings, login::LoginSettings, logout::LogoutSettings, register::RegisterSettings,
+        sessions::SessionsSettings, verify::VerifySettings,
+    },
+    http::{
+        address::ForwardedHeader,
+        csrf::CsrfSettings,
+        headers::HeaderSettings,
+        redirect::RedirectSettings,
+    },
+    identity::{IdentityKind, UsernameSettings},
+    notify::mail::{MailSettings, Transport},
+    secrets::{HashingSettings, PolicySettings},
+    signin::{limits::LimitSettings, remember::RememberSettings, session::SessionSettings},
+};
+use crate::secrets::Secret;
+
+/// `[security]`: everything that can be set without code.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Settings {
+    /// The application's secret, at least 32 characters, or a list of them: the first signs, the others
+    /// still verify while keys are being changed. All keys are derived from it. Absent, Rocket's own
+    /// `secret_key` is used. _Default:_ none; required outside debug builds.
+    pub secret: Option<Secrets>,
+    /// Where the site is reached, such as `"https://example.com"`. Mailed links, cookies and redirects
+    /// follow it and never the request. _Default:_ `http://localhost:<port>` in debug; required outside.
+    pub base_url: Option<String>,
+    /// The name of the site in pages and mails. _Default:_ `"Rocket"`.
+    pub site_name: SiteName,
+    /// A prefix for all our routes, such as `"/account"`. _Default:_ `""`.
+    pub url_prefix: String,
+    /// What people may sign in with, in order of recognition: `"email"`, `"username"`.
+    /// _Default:_ `["email"]`.
+    pub identities: Identities,
+    /// Whether answers hide who has an account: equal bodies in equal time. `false` tells people more,
+    /// attackers too. _Default:_ `true`.
+    pub generic_answers: On,
+    /// Proxies whose forwarded header is believed, as networks: `["10.0.0.0/8"]`. _Default:_ none.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The header in which trusted proxies name the client: `"x-forwarded-for"`, `"forwarded"` or
+    /// `"x-real-ip"`. _Default:_ `"x-forwarded-for"`.
+    pub forwarded_header: ForwardedHeader,
+    /// The folder with the application's templates. _Default:_ Rocket's `template_dir`, `"templates"`.
+    pub template_dir: Option<PathBuf>,
+    /// `[security.database]`.
+    pub database: DatabaseSettings,
+    /// `[security.session]`.
+    pub session: SessionSettings,
+    /// `[security.remember]`.
+    pub remember: RememberSettings,
+    /// `[security.freshness]`.
+    pub freshness: FreshnessSettings,
+    /// `[security.limits]`.
+    pub limits: LimitSettings,
+    /// `[security.tokens]`.
+    pub tokens: TokenSettings,
+    /// `[security.basic]`.
+    pub basic: BasicSettings,
+    /// `[security.csrf]`.
+    pub csrf: CsrfSettings,
+    /// `[security.redirects]`.
+    pub redirects: RedirectSettings,
+    /// `[security.headers]`.
+    pub headers: HeaderSettings,
+    /// `[security.hashing]`.
+    pub hashing: HashingSettings,
+    /// `[security.passwords]`.
+    pub passwords: PolicySettings,
+    /// `[security.usernames]`.
+    pub usernames: UsernameSettings,
+    /// `[security.emails]`.
+    pub emails: EmailSettings,
+    /// `[security.mail]`.
+    pub mail: MailSettings,
+    /// `[security.report]`.
+    pub report: ReportSettings,
+    /// `[security.login]`.
+    pub login: LoginSettings,
+    /// `[security.logout]`.
+    pub logout: LogoutSettings,
+    /// `[security.register]`.
+    pub register: RegisterSettings,
+    /// `[security.verify]`.
+    pub verify: VerifySettings,
+    /// `[security.sessions]`.
+    pub sessions: SessionsSettings,
+    /// `[security.dev_mail]`.
+    pub dev_mail: DevMailSettings,
+}
+
+/// One secret, or several of which the first is current.
+#[derive(Clone, Debug)]
+pub struct Secrets(pub(crate) Vec<Secret<String>>);
+
+impl<'de> Deserialize<'de> for Secrets {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum OneOrMany {
+            One(String),
+            Many(Vec<String>),
+        }
+        Ok(Self(match OneOrMany::deserialize(deserializer)? {
+            OneOrMany::One(one) => vec![Secret::new(one)],
+            OneOrMany::Many(many) => many.into_iter().map(Secret::new).collect(),
+        }))
+    }
+}
+
+/// A setting whose default is yes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(transparent)]
+pub struct On(pub bool);
+
+impl Default for On {
+    fn default() -> Self {
+        Self(true)
+    }
+}
+
+/// The name of the site.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(transparent)]
+pub struct SiteName(pub String);
+
+impl Default for SiteName {
+    fn default() -> Self {
+        Self("Rocket".into())
+    }
+}
+
+/// What people may sign in with.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(transparent)]
+pub struct Identities(pub Vec<IdentityKind>);
+
+impl Default for Identities {
+    fn default() -> Self {
+        Self(vec![IdentityKind::Email])
+    }
+}
+
+/// `[security.database]`: where everything is kept.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DatabaseSettings {
+    /// A file for SQLite, or `postgres://..`, or `mysql://..`. _Default:_ `"data/security.db"`.
+    pub url: Secret<String>,
+    /// Connections kept. _Default:_ twice the cores, at least 4.
+    pub connections: Option<u32>,
+    /// How long a request waits for a connection before it gets 503. _Default:_ 5 s.
+    pub patience: Life,
+    /// Whether pending migrations are applied at launch; otherwise by `migrate`. _Default:_ `true`.
+    pub migrate: bool,
+}
+
+impl Default for DatabaseSettings {
+    fn default() -> Self {
+        Self {
+            url: Secret::new("data/security.db".into()),
+            connections: None,
+            patience: Life::seconds(5),
+            migrate: true,
+        }
+    }
+}
+
+/// `[security.freshness]`: how long a sign-in counts as fresh.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FreshnessSettings {
+    /// How long after the last proof. `-1` turns all checks of freshness and `/verify` off.
+    /// _Default:_ 24 h.
+    pub within: FreshWithin,
+    /// How much longer for somebody in the middle of it, at most twice in a row; 0 for none.
+    /// _Default:_ 1 h.
+    pub grace: Life,
+    /// Whether an authentication token can be fresh. _Default:_ `true`.
+    pub allow_tokens: bool,
+}
+
+impl Default for FreshnessSettings {
+    fn default() -> Self {
+        Self { within: FreshWithin(Some(Life::hours(24))), grace: Life::hours(1), allow_tokens: true }
+    }
+}
+
+/// How long a sign-in counts as fresh, or `None`: for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FreshWithin(pub Option<Life>);
+
+impl Serialize for FreshWithin {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Some(life) => life.serialize(serializer),
+            None => serializer.serialize_i64(-1),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for FreshWithin {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Number(i64),
+            Text(String),
+        }
+        match Written::deserialize(deserializer)? {
+            Written::Number(n) if n < 0 => Ok(Self(None)),
+            Written::Number(0) => Err(serde::de::Error::custom(
+                "nothing is fresh for 0 seconds; write how long, or -1 to turn the check off",
+            )),
+            Written::Number(n) => Ok(Self(Some(Life::seconds(n.unsigned_abs())))),
+            Written::Text(text) => text.parse().map(Some).map(Self).map_err(serde::de::Error::custom),
+        }
+    }
+}
+
+/// `[security.tokens]`: authentication tokens for programs.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TokenSettings {
+    /// Whether sign-in gives one to whoever asks with `?include_auth_token`. _Default:_ `true`.
+    pub enabled: bool,
+    /// How long one lives. _Default:_ 15 min.
+    pub life: Life,
+    /// Whether one may also come in the query, as `?auth_token=`; it then stands in logs and histories.
+    /// _Default:_ `false`.
+    pub in_query: bool,
+    /// Whether a new password ends all tokens. _Default:_ `true`.
+    pub end_with_password: bool,
+}
+
+impl Default for TokenSettings {
+    fn default() -> Self {
+        Self { enabled: true, life: Life::minutes(15), in_query: false, end_with_password: true }
+    }
+}
+
+/// `[security.basic]`: HTTP Basic authentication (RFC 7617).
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BasicSettings {
+    /// Whether every guard accepts Basic, not only those that ask by `Via<Basic>`. _Default:_ `false`.
+    pub everywhere: bool,
+    /// The realm that browsers show. _Default:_ `"Login Required"`.
+    pub realm: String,
+}
+
+impl Default for BasicSettings {
+    fn default() -> Self {
+        Self { everywhere: false, realm: "Login Required".into() }
+    }
+}
+
+/// `[security.emails]`: which addresses may have an account.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EmailSettings {
+    /// Only these domains; with a leading dot, subdomains too. _Default:_ any.
+    pub allow_domains: Vec<String>,
+    /// Not these domains. _Default:_ none.
+    pub deny_domains: Vec<String>,
+}
+
+/// `[security.report]`: the look at every mounted route at launch.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReportSettings {
+    /// What a route without a guard, or one that writes without a CSRF check, leads to: `"warn"`,
+    /// `"error"` (no launch) or `"off"`. _Default:_ `"warn"`.
+    pub unguarded: ReportLevel,
+    /// Routes that are public on purpose, as mounted: `"/"`, `"/blog/<slug>"`, `"/static/<path..>"`.
+    /// _Default:_ none.
+    pub public: Vec<String>,
+}
+
+/// What a finding at launch leads to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReportLevel {
+    /// A line in the log.
+    #[default]
+    Warn,
+    /// No launch.
+    Error,
+    /// Nothing.
+    Off,
+}
+
+/// Why the settings do not do: one sentence that names the key and says what to write instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError(pub(crate) String);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// Prefix of environment variables; `__` leads into tables.
+const ENV: &str = "ROCKET_SECURITY__";
+
+impl Settings {
+    /// Reads the settings as a launch does, from Rocket's own figment and the environment.
+    ///
+    /// # Errors
+    ///
+    /// The sentence with which the launch would stop.
+    ///
+    /// ```
+    /// use rocket_security::config::Settings;
+    /// let figment = rocket::Config::figment().merge(("security.generic_answer", false));
+    /// let sentence = Settings::from_figment(&figment).unwrap_err().to_string();
+    /// assert!(sentence.contains("`security.generic_answer`"));
+    /// assert!(sentence.contains("did you mean `generic_answers`"));
+    /// ```
+    pub fn from_figment(figment: &Figment) -> Result<Self, ConfigError> {
+        // `ROCKET_SECURITY_X` with one underscore would be read by Rocket, into a key that nobody asks for.
+        for (name, _) in std::env::vars_os() {
+            let Some(name) = name.to_str() else { continue };
+            if name.starts_with("ROCKET_SECURITY_") && !name.starts_with(ENV) {
+                let meant = name.replacen("ROCKET_SECURITY_", ENV, 1);
+                return Err(ConfigError(format!(
+                    "the environment variable `{name}` is not read; write `{meant}`, with two underscores before each key"
+                )));
+            }
+        }
+        let settings = figment
+            .focus("security")
+            .merge(Env::prefixed(ENV).split("__").profile(Profile::Global))
+            .extract::<Self>()
+            .map_err(sentence)?;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    /// Contradictions between keys that are each fine.
+    fn check(&self) -> Result<(), ConfigError> {
+        let wrong = |text: String| Err(ConfigError(text));
+        if let Some(url) = &self.base_url {
+            match url::Url::parse(url) {
+                Ok(parsed) if matches!(parsed.scheme(), "http" | "https") && parsed.host().is_some() => {
+                    if parsed.path() != "/" || parsed.query().is_some() || parsed.fragment().is_some() {
+                        return wrong(format!(
+                            "`security.base_url` is `{url}`, but must end after the host and port, such as \"https://example.com\"; a path goes into `security.url_prefix`"
+                        ));
+                    }
+                }
+                _ => {
+                    return wrong(format!(
+                        "`security.base_url` is `{url}`, which is not a URL; write for example \"https://example.com\""
+                    ));
+                }
+            }
+        }
+        let prefix = &self.url_prefix;
+        if !(prefix.is_empty() || prefix.starts_with('/') && !prefix.ends_with('/') && !prefix.contains(['?', '#', '<'])) {
+            return wrong(format!(
+                "`security.url_prefix` is `{prefix}`, but must start with a slash and not end with one, such as \"/account\""
+            ));
+        }
+        if self.identities.0.is_empty() {
+            return wrong("`security.identities` is empty; write [\"email\"] or [\"email\", \"username\"]".into());
+        }
+        if self.register.username != crate::features::register::Usernames::Off
+            && !self.identities.0.contains(&IdentityKind::Username)
+        {
+            return wrong(
+                "`security.register.username` asks for a username that `security.identities` does not list; add \"username\" there".into(),
+            );
+        }
+        if self.session.idle > self.session.absolute {
+            return wrong(format!(
+                "`security.session.idle` ({}) is longer than `security.session.absolute` ({}); make it the shorter one",
+                self.session.idle, self.session.absolute
+            ));
+        }
+        for (key, life) in [
+            ("session.idle", self.session.idle),
+            ("session.absolute", self.session.absolute),
+            ("remember.life", self.remember.life),
+            ("tokens.life", self.tokens.life),
+            ("limits.window", self.limits.window),
+            ("limits.lock", self.limits.lock),
+            ("database.patience", self.database.patience),
+        ] {
+            if life.as_secs() == 0 {
+                return wrong(format!("`security.{key}` is 0; write a length of time such as \"15 min\""));
+            }
+        }
+        for (key, number) in [
+            ("limits.per_account", self.limits.per_account),
+            ("limits.per_address", self.limits.per_address),
+            ("limits.per_device", self.limits.per_device),
+        ] {
+            if number == 0 {
+                return wrong(format!("`security.{key}` is 0, which would let nobody in; write 1 or more"));
+            }
+        }
+        if self.database.connections == Some(0) {
+            return wrong("`security.database.connections` is 0; write 1 or more, or leave it out".into());
+        }
+        if self.basic.realm.chars().any(|c| c.is_control() || c == '"' || c == '\\' || !c.is_ascii()) {
+            return wrong("`security.basic.realm` must be plain text without quotes, such as \"Login Required\"".into());
+        }
+        self.csrf.check()?;
+        self.redirects.check(self.base_url.as_deref()).map_err(ConfigError)?;
+        self.hashing.validate().map_err(ConfigError)?;
+        self.passwords.validate().map_err(ConfigError)?;
+        Ok(())
+    }
+}
+
+/// One sentence for an error of figment, with the key as somebody wrote it.
+fn sentence(error: rocket::figment::Error) -> ConfigError {
+    // The last of several is the first that was found.
+    let Some(error) = error.into_iter().last() else {
+        return ConfigError("`security` cannot be read".into());
+    };
+    let mut path: Vec<&str> = error.path.iter().map(String::as_str).filter(|part| *part != "security").collect();
+    let place = error.metadata.as_ref().and_then(|data| data.source.as_ref().map(|source| format!(" (in {source})")));
+    let place = place.unwrap_or_default();
+    let text = match &error.kind {
+        Kind::UnknownField(field, known) => {
+            let hint = match nearest(field, known.iter().copied()) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => format!("known are {}", known.join(", ")),
+            };
+            if path.last() != Some(&field.as_str()) {
+                path.push(field);
+            }
+            format!("`security.{}` is not a setting; {hint}", path.join("."))
+        }
+        Kind::Message(message) => format!("`security.{}`: {message}", path.join(".")),
+        other => format!("`security.{}`: {other}", path.join(".")),
+    };
+    ConfigError(format!("{text}{place}"))
+}
+
+/// What a launch in this build must insist on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Strictness {
+    /// A debug build that listens on this machine only: everything has a default.
+    Development,
+    /// Anything else: a secret and a `base_url` are required.
+    Production,
+}
+

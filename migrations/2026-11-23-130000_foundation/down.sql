@@ -1,0 +1,9 @@
+DROP TABLE security_failures;
+DROP TABLE security_tickets;
+DROP TABLE security_tokens;
+DROP TABLE security_remember;
+DROP TABLE security_sessions;
+DROP TABLE user_roles;
+DROP TABLE role_permissions;
+DROP TABLE roles;
+DROP TABLE users;

@@ -1,0 +1,210 @@
+//! Everything that happens, for the application's own log, metrics or alerts.
+//!
+//! Each subscriber has a queue and a task of its own: a slow one delays nobody, a panicking one loses
+//! one event. An event never carries a secret: no password, token, code or hash.
+
+use std::{future::Future, panic::AssertUnwindSafe, pin::Pin, sync::Arc, time::Duration};
+
+use rocket::{
+    futures::FutureExt,
+    tokio::{self, sync::mpsc, time::timeout},
+};
+use serde::Serialize;
+
+use crate::{
+    signin::Methods,
+    store::{SessionId, Timestamp, UserId},
+};
+
+/// Something that happened.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Event {
+    /// When.
+    pub at: Timestamp,
+    /// From where; absent for commands and jobs.
+    pub client: Option<Client>,
+    /// What.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// Where a request came from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Client {
+    /// The client's address.
+    pub address: String,
+    /// The client's `User-Agent`, cut to 255 characters.
+    pub agent: String,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum EventKind {
+    /// Somebody passed the admission gate.
+    Authenticated {
+        /// Who.
+        user: UserId,
+        /// How it was proven.
+        methods: Methods,
+        /// The session that was opened, unless it was for one request.
+        session: Option<SessionId>,
+    },
+    /// Somebody tried to sign in and failed.
+    AuthenticationFailed {
+        /// The account, if the identity names one.
+        user: Option<UserId>,
+        /// What was tried.
+        methods: Methods,
+    },
+    /// A guard asked who it is and nobody could say.
+    Unauthenticated {
+        /// The path that was asked for, without its query.
+        path: String,
+    },
+    /// Too many failures: a door was shut.
+    Locked {
+        /// The account, if one is meant.
+        user: Option<UserId>,
+        /// When it opens again.
+        until: Timestamp,
+    },
+    /// A signed-in person proved it again.
+    Reauthenticated {
+        /// Who.
+        user: UserId,
+        /// How.
+        methods: Methods,
+    },
+    /// Somebody signed out.
+    LoggedOut {
+        /// Who.
+        user: UserId,
+    },
+    /// A session was ended by its owner from the list.
+    SessionRevoked {
+        /// Whose.
+        user: UserId,
+        /// Which; absent if it was all the others.
+        session: Option<SessionId>,
+    },
+    /// An old copy of a remember cookie came back: its device is forgotten and its sessions are ended.
+    RememberTheft {
+        /// Whose.
+        user: UserId,
+    },
+    /// An account was made.
+    Registered {
+        /// Whose.
+        user: UserId,
+    },
+    /// Somebody tried to register what exists.
+    RegistrationCollision {
+        /// The account that exists.
+        user: UserId,
+        /// Whether the address is the same.
+        existing_email: bool,
+        /// Whether the username is the same.
+        existing_username: bool,
+    },
+    /// A password was set or changed.
+    PasswordChanged {
+        /// Whose.
+        user: UserId,
+    },
+    /// A token for programs was given out.
+    TokenIssued {
+        /// Whose.
+        user: UserId,
+    },
+    /// An account was let in again.
+    Activated {
+        /// Whose.
+        user: UserId,
+    },
+    /// An account was shut out.
+    Deactivated {
+        /// Whose.
+        user: UserId,
+    },
+    /// An account was deleted.
+    Deleted {
+        /// Whose.
+        user: UserId,
+    },
+    /// Every way in but the password was ended.
+    AccessReset {
+        /// Whose.
+        user: UserId,
+    },
+    /// A role was given.
+    RoleAdded {
+        /// To whom.
+        user: UserId,
+        /// Which.
+        role: String,
+    },
+    /// A role was taken away.
+    RoleRemoved {
+        /// From whom.
+        user: UserId,
+        /// Which.
+        role: String,
+    },
+    /// The permissions of a role changed.
+    PermissionsChanged {
+        /// Which role.
+        role: String,
+    },
+}
+
+type Boxed = Pin<Box<dyn Future<Output = ()> + Send>>;
+pub(crate) type Subscriber = Arc<dyn Fn(Event) -> Boxed + Send + Sync>;
+
+/// Events one subscriber may be behind before the newest are dropped (with a line in the log).
+const BACKLOG: usize = 4_096;
+/// How long a subscriber may take over one event.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The list of subscribers, running.
+#[derive(Clone, Default)]
+pub(crate) struct Events {
+    queues: Arc<[mpsc::Sender<Event>]>,
+}
+
+impl Events {
+    /// Starts a task for each subscriber.
+    pub(crate) fn start(subscribers: Vec<Subscriber>) -> Self {
+        let queues = subscribers.into_iter().map(|subscriber| {
+            let (sender, mut receiver) = mpsc::channel::<Event>(BACKLOG);
+            tokio::spawn(async move {
+                while let Some(event) = receiver.recv().await {
+                    // The call itself may panic, before there is a future.
+                    let handled = AssertUnwindSafe(async { subscriber(event).await }).catch_unwind();
+                    match timeout(PATIENCE, handled).await {
+                        Ok(Ok(())) => {}
+                        Ok(Err(_)) => log::error!("an event subscriber panicked"),
+                        Err(_) => log::error!("an event subscriber took longer than {PATIENCE:?}"),
+                    }
+                }
+            });
+            sender
+        });
+        Self { queues: queues.collect() }
+    }
+
+    pub(crate) fn emit(&self, at: Timestamp, client: Option<Client>, kind: EventKind) {
+        if self.queues.is_empty() {
+            return;
+        }
+        let event = Event { at, client, kind };
+        for queue in self.queues.iter() {
+            if queue.try_send(event.clone()).is_err() {
+                log::warn!("an event subscriber is more than {BACKLOG} events behind; one was dropped");
+            }
+        }
+    }
+}

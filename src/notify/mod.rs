@@ -1,0 +1,4 @@
+//! What leaves the house: events for the application, mails for people.
+
+pub(crate) mod events;
+pub(crate) mod mail;

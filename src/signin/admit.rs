@@ -1,0 +1,79 @@
+//! The admission gate: the one place where proof becomes admission.
+//!
+//! Every way in calls [`admit`]; only it makes an [`Admitted`], and sessions and tokens are made from
+//! nothing else. So a new way in cannot forget a check.
+
+use super::Methods;
+use crate::{
+    error::{Denied, Error},
+    notify::events::{Client, EventKind},
+    site::Site,
+    store::{SessionId, Timestamp, User},
+};
+
+/// Somebody who passed the gate. Nothing else makes one, and each is used once.
+#[derive(Debug)]
+pub struct Admitted {
+    user: User,
+    methods: Methods,
+    at: Timestamp,
+}
+
+impl Admitted {
+    /// Who was admitted, as the account was when the proof was checked.
+    pub fn user(&self) -> &User {
+        &self.user
+    }
+
+    /// How it was proven.
+    pub fn methods(&self) -> Methods {
+        self.methods
+    }
+
+    /// When.
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+}
+
+/// What is still owed before somebody is admitted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NextStep {
+    /// A second factor.
+    SecondFactor,
+}
+
+/// What the gate answers.
+#[derive(Debug)]
+pub(crate) enum Admission {
+    /// Come in.
+    In(Admitted),
+    /// Not yet.
+    #[allow(dead_code, reason = "the second factors build on it")]
+    Next(NextStep),
+}
+
+/// Weighs a proof: `user` showed `methods`.
+///
+/// The account is judged as it was read together with the credential, and carries the uniquifiers of
+/// that moment: a password change or deactivation that commits meanwhile makes what is built on this
+/// admission void.
+pub(crate) fn admit(site: &Site, user: User, methods: Methods, client: &Client) -> Result<Admission, Error> {
+    if !user.active {
+        site.event(
+            Some(client),
+            EventKind::AuthenticationFailed { user: Some(user.id.clone()), methods },
+        );
+        return Err(Denied::Inactive.into());
+    }
+    Ok(Admission::In(Admitted { user, methods, at: site.now() }))
+}
+
+/// Tells the world that somebody came in. Called where the admission takes effect.
+pub(crate) fn announce(site: &Site, admitted: &Admitted, session: Option<SessionId>, client: &Client) {
+    site.event(
+        Some(client),
+        EventKind::Authenticated { user: admitted.user.id.clone(), methods: admitted.methods, session },
+    );
+}

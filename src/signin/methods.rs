@@ -1,0 +1,133 @@
+//! How somebody proved who they are.
+
+use std::fmt;
+
+use diesel::{
+    backend::Backend,
+    deserialize::{self, FromSql, FromSqlRow},
+    expression::AsExpression,
+    serialize::{self, Output, ToSql},
+    sql_types::BigInt,
+};
+use serde::{Serialize, Serializer};
+
+/// One way to prove who one is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Method {
+    /// A password.
+    Password,
+    /// A code or link sent by mail.
+    Email,
+    /// A code sent to a phone.
+    Sms,
+    /// A code of an authenticator app.
+    Authenticator,
+    /// A passkey or security key.
+    Passkey,
+    /// A recovery code.
+    RecoveryCode,
+    /// An account at a social login provider.
+    Oauth,
+    /// Just registered.
+    Register,
+    /// Signed in by the application's own code.
+    Application,
+}
+
+const ALL: [(Method, &str); 9] = [
+    (Method::Password, "password"),
+    (Method::Email, "email"),
+    (Method::Sms, "sms"),
+    (Method::Authenticator, "authenticator"),
+    (Method::Passkey, "passkey"),
+    (Method::RecoveryCode, "recovery_code"),
+    (Method::Oauth, "oauth"),
+    (Method::Register, "register"),
+    (Method::Application, "application"),
+];
+
+/// The ways in which a session, token or request was proven, as a set.
+///
+/// It rests as a number, one bit a method: the order of [`Method`] must never change.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, AsExpression, FromSqlRow)]
+#[diesel(sql_type = BigInt)]
+pub struct Methods(i64);
+
+impl Methods {
+    /// The set of one.
+    pub const fn of(method: Method) -> Self {
+        Self(1 << method as i64)
+    }
+
+    /// This set and `method`.
+    pub const fn and(self, method: Method) -> Self {
+        Self(self.0 | 1 << method as i64)
+    }
+
+    /// The union of both sets.
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether `method` is in it.
+    pub const fn contains(self, method: Method) -> bool {
+        self.0 & (1 << method as i64) != 0
+    }
+
+    /// Whether two different factors were shown: something known and something held.
+    pub const fn is_multi_factor(self) -> bool {
+        let second = self.contains(Method::Sms)
+            || self.contains(Method::Authenticator)
+            || self.contains(Method::Passkey)
+            || self.contains(Method::RecoveryCode);
+        let first = self.contains(Method::Password) || self.contains(Method::Email) || self.contains(Method::Oauth);
+        first && second
+    }
+
+    /// The methods in it.
+    pub fn iter(self) -> impl Iterator<Item = Method> {
+        ALL.into_iter().map(|(method, _)| method).filter(move |method| self.contains(*method))
+    }
+
+    fn names(self) -> Vec<&'static str> {
+        ALL.into_iter().filter(|(method, _)| self.contains(*method)).map(|(_, name)| name).collect()
+    }
+}
+
+impl fmt::Display for Methods {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.names().join(","))
+    }
+}
+
+impl fmt::Debug for Methods {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
+    }
+}
+
+impl Serialize for Methods {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.names().serialize(serializer)
+    }
+}
+
+impl<DB: Backend> FromSql<BigInt, DB> for Methods
+where
+    i64: FromSql<BigInt, DB>,
+{
+    fn from_sql(bytes: DB::RawValue<'_>) -> deserialize::Result<Self> {
+        i64::from_sql(bytes).map(Self)
+    }
+}
+
+impl<DB: Backend> ToSql<BigInt, DB> for Methods
+where
+    i64: ToSql<BigInt, DB>,
+{
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, DB>) -> serialize::Result {
+        self.0.to_sql(out)
+    }
+}

@@ -1,0 +1,15 @@
+//! From proof to session: the one gate, and what lies behind it.
+
+pub(crate) mod admit;
+pub(crate) mod limits;
+mod methods;
+pub(crate) mod password;
+pub(crate) mod remember;
+pub(crate) mod session;
+pub(crate) mod ticket;
+pub(crate) mod token;
+
+pub use self::{
+    admit::{Admitted, NextStep},
+    methods::{Method, Methods},
+};

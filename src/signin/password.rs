@@ -1,0 +1,91 @@
+//! Proof by password, the same for every door: the login form, `/verify`, Basic, the application's code.
+
+use super::{
+    Method, Methods,
+    admit::{Admission, admit},
+    limits::{Buckets, count_failure, refuse_if_locked},
+};
+use crate::{
+    error::{Denied, Error},
+    http::client::ClientInfo,
+    identity::Identity,
+    secrets::{Password, PasswordHash, Verdict},
+    site::Site,
+    store::{User, failures, users},
+};
+
+/// What a password attempt comes to, when it is no error.
+pub(crate) enum Proof {
+    /// Right.
+    Right(Admission, Buckets),
+    /// Wrong, or nobody by that name: one and the same for whoever asks.
+    Wrong,
+}
+
+/// Checks who `identity` is by `password` and brings them to the gate.
+///
+/// An unknown identity costs the same work: one look-up, one hash, one count.
+pub(crate) async fn prove(
+    site: &Site,
+    identity: Identity,
+    password: &Password,
+    client: &ClientInfo,
+) -> Result<Proof, Error> {
+    let found = {
+        let identity = identity.clone();
+        site.store.read(move |conn| users::with_password(conn, &identity)).await?
+    };
+    let (user, hash) = found.map_or((None, None), |(user, hash)| (Some(user), hash));
+    let buckets = Buckets::of(site, &identity, user.as_ref().map(|user| &user.id), client);
+    check(site, user, hash, buckets, password, client).await
+}
+
+/// Checks that `user`, who is known already, knows the password: for `/verify`.
+pub(crate) async fn prove_again(
+    site: &Site,
+    user: &User,
+    password: &Password,
+    client: &ClientInfo,
+) -> Result<Proof, Error> {
+    let id = user.id.clone();
+    let (user, hash) = site
+        .store
+        .read(move |conn| Ok((users::by_id(conn, &id)?, users::password_of(conn, &id)?)))
+        .await?;
+    let Some(user) = user else { return Err(Denied::BadCredential.into()) };
+    let buckets = Buckets::of_user(site, &user.id, client);
+    check(site, Some(user), hash, buckets, password, client).await
+}
+
+async fn check(
+    site: &Site,
+    user: Option<User>,
+    hash: Option<PasswordHash>,
+    buckets: Buckets,
+    password: &Password,
+    client: &ClientInfo,
+) -> Result<Proof, Error> {
+    let methods = Methods::of(Method::Password);
+    refuse_if_locked(locked(site, &buckets).await?, site.now())?;
+    let verdict = site.hasher.verify(password, hash.as_ref()).await?;
+    let (user, upgrade) = match (user, verdict) {
+        (Some(user), Verdict::Match { upgrade }) => (user, upgrade),
+        (user, _) => {
+            count_failure(site, &buckets, user.as_ref(), methods, client).await?;
+            return Ok(Proof::Wrong);
+        }
+    };
+    // Of many guesses at once, a right one that was answered after the door was shut comes too late.
+    refuse_if_locked(locked(site, &buckets).await?, site.now())?;
+    let admission = admit(site, user.clone(), methods, &client.client)?;
+    if let (Some(old), Some(new)) = (hash, upgrade) {
+        let id = user.id;
+        site.store.write(move |conn| users::upgrade_password(conn, &id, &old, &new)).await?;
+    }
+    Ok(Proof::Right(admission, buckets))
+}
+
+async fn locked(site: &Site, buckets: &Buckets) -> Result<Option<crate::Timestamp>, Error> {
+    let (names, now) = (buckets.names(), site.now());
+    Ok(site.store.read(move |conn| failures::locked_until(conn, &names, now)).await?)
+}

@@ -1,0 +1,71 @@
+//! Authentication tokens: 256 random bits for a program, of which the database keeps the hash.
+
+use super::{Admitted, Methods};
+use crate::{
+    error::{Denied, Error},
+    notify::events::{Client, EventKind},
+    secrets::{Secret, digest, random_token},
+    site::Site,
+    store::{Timestamp, User, tokens},
+};
+
+/// A token and when it ends, as it is shown once.
+#[derive(Debug)]
+pub struct IssuedToken {
+    /// The token itself.
+    pub token: Secret<String>,
+    /// When it ends.
+    pub expires_at: Timestamp,
+}
+
+/// Makes a token for somebody who passed the gate.
+pub(crate) async fn issue(site: &Site, admitted: &Admitted, client: &Client) -> Result<IssuedToken, Error> {
+    issue_for(site, admitted.user(), admitted.methods(), admitted.at(), client).await
+}
+
+/// Makes a token on the strength of a session whose proof is as old as `authenticated_at`.
+pub(crate) async fn issue_for(
+    site: &Site,
+    user: &User,
+    methods: Methods,
+    authenticated_at: Timestamp,
+    client: &Client,
+) -> Result<IssuedToken, Error> {
+    let (token, now) = (random_token()?, site.now());
+    let mut expires_at = now.after(site.settings.tokens.life);
+    if let Some(hook) = &site.hooks.token_expiry {
+        // The shorter of both wins, so that a hook can only tighten.
+        expires_at = expires_at.min(hook(user).unwrap_or(expires_at));
+    }
+    let row = tokens::NewToken {
+        token_hash: digest(token.expose()),
+        user_id: user.id.clone(),
+        user_uniquifier: user.token_uniquifier.clone(),
+        created_at: now,
+        expires_at,
+        authenticated_at,
+        methods,
+    };
+    site.store.write(move |conn| tokens::insert(conn, &row)).await?;
+    site.event(Some(client), EventKind::TokenIssued { user: user.id.clone() });
+    Ok(IssuedToken { token, expires_at })
+}
+
+/// Whose token this is, if it is alive.
+pub(crate) async fn resolve(site: &Site, presented: &str) -> Result<(tokens::TokenRow, User), Error> {
+    // Ours have 43 characters; anything else is not worth a query.
+    if presented.len() != 43 {
+        return Err(Denied::BadCredential.into());
+    }
+    let hash = digest(presented);
+    let Some((row, user)) = site.store.read(move |conn| tokens::find(conn, &hash)).await? else {
+        return Err(Denied::BadCredential.into());
+    };
+    if row.expires_at <= site.now() || row.user_uniquifier != user.token_uniquifier {
+        return Err(Denied::BadCredential.into());
+    }
+    if !user.active {
+        return Err(Denied::Inactive.into());
+    }
+    Ok((row, user))
+}

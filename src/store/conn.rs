@@ -1,0 +1,145 @@
+//! One connection type for the databases that are compiled in, and how each is set up.
+
+use diesel::{
+    Connection, ConnectionResult, QueryResult,
+    connection::SimpleConnection,
+    r2d2::{ConnectionManager, CustomizeConnection},
+};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+
+/// A connection to SQLite, PostgreSQL or MySQL/MariaDB, chosen by the URL at run time.
+#[derive(diesel::MultiConnection)]
+pub enum Conn {
+    /// PostgreSQL.
+    #[cfg(feature = "postgres")]
+    Postgres(diesel::PgConnection),
+    /// MySQL or MariaDB.
+    #[cfg(feature = "mysql")]
+    Mysql(diesel::MysqlConnection),
+    /// SQLite.
+    #[cfg(feature = "sqlite")]
+    Sqlite(diesel::SqliteConnection),
+}
+
+/// A pool of [`Conn`].
+pub type Pool = diesel::r2d2::Pool<ConnectionManager<Conn>>;
+
+/// The crate's migrations, oldest first.
+pub(crate) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
+
+/// Which database a URL names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// SQLite: a file, in this process.
+    Sqlite,
+    /// PostgreSQL.
+    Postgres,
+    /// MySQL or MariaDB.
+    Mysql,
+}
+
+impl Dialect {
+    /// Reads the scheme of `url`; everything without one is a path for SQLite.
+    pub fn of(url: &str) -> Self {
+        match url.split_once("://").map(|(scheme, _)| scheme) {
+            Some("postgres" | "postgresql") => Self::Postgres,
+            Some("mysql" | "mariadb") => Self::Mysql,
+            _ => Self::Sqlite,
+        }
+    }
+
+    /// Whether this build can talk to it.
+    pub const fn is_compiled_in(self) -> bool {
+        match self {
+            Self::Sqlite => cfg!(feature = "sqlite"),
+            Self::Postgres => cfg!(feature = "postgres"),
+            Self::Mysql => cfg!(feature = "mysql"),
+        }
+    }
+
+    /// The Cargo feature that brings it.
+    pub const fn feature(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
+            Self::Mysql => "mysql",
+        }
+    }
+}
+
+impl Conn {
+    /// Which database this is.
+    pub fn dialect(&self) -> Dialect {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => Dialect::Postgres,
+            #[cfg(feature = "mysql")]
+            Self::Mysql(_) => Dialect::Mysql,
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => Dialect::Sqlite,
+        }
+    }
+
+    /// Begins a transaction that may write.
+    ///
+    /// SQLite takes its write lock now, because a read that turns into a write fails at once in WAL
+    /// mode. MySQL gets READ COMMITTED, as PostgreSQL has by default.
+    pub(super) fn begin_write(&mut self) -> QueryResult<()> {
+        use diesel::connection::TransactionManager;
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(conn) => {
+                diesel::connection::AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN IMMEDIATE")
+            }
+            #[cfg(feature = "mysql")]
+            Self::Mysql(conn) => {
+                conn.batch_execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")?;
+                diesel::connection::AnsiTransactionManager::begin_transaction(conn)
+            }
+            #[cfg(feature = "postgres")]
+            Self::Postgres(conn) => diesel::connection::AnsiTransactionManager::begin_transaction(conn),
+        }
+    }
+
+    /// Names of migrations not yet applied.
+    pub(crate) fn pending_migrations(&mut self) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(self.pending_migrations_impl()?.into_iter().collect())
+    }
+
+    fn pending_migrations_impl(&mut self) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
+        let names = MigrationHarness::pending_migrations(self, MIGRATIONS)?;
+        Ok(names.iter().map(|migration| migration.name().to_string()).collect())
+    }
+
+    /// Applies what is pending and names it.
+    pub(crate) fn migrate(&mut self) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
+        let applied = self.run_pending_migrations(MIGRATIONS)?;
+        Ok(applied.iter().map(ToString::to_string).collect())
+    }
+}
+
+/// What each new connection is told.
+#[derive(Debug)]
+pub(super) struct Setup;
+
+impl CustomizeConnection<Conn, diesel::r2d2::Error> for Setup {
+    fn on_acquire(&self, conn: &mut Conn) -> Result<(), diesel::r2d2::Error> {
+        let statements = match conn.dialect() {
+            // mmap spares a system call and a copy for each page: reads of a large file cost what
+            // reads of a small one do. 4 GiB of address space, not of memory.
+            Dialect::Sqlite => {
+                "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; \
+                 PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 4294967296; \
+                 PRAGMA cache_size = -4096;"
+            }
+            Dialect::Postgres => "SET client_min_messages TO WARNING",
+            Dialect::Mysql => "SET NAMES utf8mb4",
+        };
+        conn.batch_execute(statements).map_err(diesel::r2d2::Error::QueryError)
+    }
+}
+
+/// A connection outside a pool, for a check at launch or a command.
+pub(crate) fn connect(url: &str) -> ConnectionResult<Conn> {
+    Conn::establish(url)
+}

@@ -1,0 +1,85 @@
+//! Remembered devices: a series with a token that changes at each use, so that a stolen copy shows.
+
+use diesel::prelude::*;
+
+use super::{
+    Conn, StoreError, Timestamp, Uniquifier, User, UserId,
+    schema::{security_remember, security_sessions, users},
+};
+use crate::signin::Methods;
+
+/// A remembered device to be written.
+#[derive(Clone, Debug, Insertable)]
+#[diesel(table_name = security_remember)]
+pub(crate) struct NewSeries {
+    pub(crate) series: String,
+    pub(crate) user_id: UserId,
+    pub(crate) user_uniquifier: Uniquifier,
+    pub(crate) token_hash: String,
+    pub(crate) rotated_at: Timestamp,
+    pub(crate) created_at: Timestamp,
+    pub(crate) expires_at: Timestamp,
+    pub(crate) authenticated_at: Timestamp,
+    pub(crate) methods: Methods,
+}
+
+#[derive(Clone, Debug, Queryable, Selectable)]
+#[diesel(table_name = security_remember)]
+pub(crate) struct SeriesRow {
+    pub(crate) user_uniquifier: Uniquifier,
+    pub(crate) token_hash: String,
+    pub(crate) previous_hash: Option<String>,
+    pub(crate) rotated_at: Timestamp,
+    pub(crate) expires_at: Timestamp,
+    pub(crate) authenticated_at: Timestamp,
+    pub(crate) methods: Methods,
+}
+
+pub(crate) fn find(conn: &mut Conn, series: &str) -> Result<Option<(SeriesRow, User)>, StoreError> {
+    Ok(security_remember::table
+        .inner_join(users::table)
+        .filter(security_remember::series.eq(series))
+        .select((SeriesRow::as_select(), User::as_select()))
+        .first(conn)
+        .optional()?)
+}
+
+pub(crate) fn insert(conn: &mut Conn, new: &NewSeries) -> Result<(), StoreError> {
+    diesel::insert_into(security_remember::table).values(new).execute(conn)?;
+    Ok(())
+}
+
+/// Puts `new` in the place of `presented`; false if `presented` is not the current token (any more).
+pub(crate) fn rotate(
+    conn: &mut Conn,
+    series: &str,
+    presented: &str,
+    new: &str,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let current = security_remember::table.find(series).filter(security_remember::token_hash.eq(presented));
+    let changed = diesel::update(current)
+        .set((
+            security_remember::previous_hash.eq(presented),
+            security_remember::token_hash.eq(new),
+            security_remember::rotated_at.eq(now),
+        ))
+        .execute(conn)?;
+    Ok(changed == 1)
+}
+
+/// Forgets a device.
+pub(crate) fn delete(conn: &mut Conn, series: &str) -> Result<bool, StoreError> {
+    Ok(diesel::delete(security_remember::table.find(series)).execute(conn)? == 1)
+}
+
+/// Forgets a device and ends every session that came from it.
+pub(crate) fn delete_with_sessions(conn: &mut Conn, series: &str) -> Result<bool, StoreError> {
+    diesel::delete(security_sessions::table.filter(security_sessions::series.eq(series))).execute(conn)?;
+    delete(conn, series)
+}
+
+pub(crate) fn delete_expired(conn: &mut Conn, now: Timestamp) -> Result<(), StoreError> {
+    diesel::delete(security_remember::table.filter(security_remember::expires_at.le(now))).execute(conn)?;
+    Ok(())
+}

@@ -1,0 +1,248 @@
+//! Roles and their permissions: rows, so that a comma in a name harms nothing.
+
+use diesel::prelude::*;
+use serde::Serialize;
+
+use super::{
+    Conn, RoleId, Store, StoreError, Timestamp, Unique, UserId,
+    schema::{role_permissions, roles, user_roles, users},
+};
+
+/// A role: a name that routes ask for, and permissions that it carries.
+#[derive(Clone, Debug, PartialEq, Eq, Queryable, Selectable, Serialize)]
+#[diesel(table_name = roles)]
+#[non_exhaustive]
+pub struct Role {
+    /// Which role.
+    pub id: RoleId,
+    /// Its name, unique.
+    pub name: String,
+    /// What it is for.
+    pub description: Option<String>,
+}
+
+/// Longest name of a role or permission, in characters (what an index of every database holds).
+const LONGEST: usize = 191;
+
+/// Names are matched exactly, so none may hide a difference that nobody sees.
+fn checked(name: &str) -> Result<&str, StoreError> {
+    if name.is_empty() || name.chars().count() > LONGEST {
+        return Err(StoreError::Refused(format!("a name has 1 to {LONGEST} characters")));
+    }
+    if name != name.trim() || name.chars().any(char::is_control) {
+        return Err(StoreError::Refused("a name has no control characters and no space at its ends".into()));
+    }
+    Ok(name)
+}
+
+pub(crate) fn find(conn: &mut Conn, name: &str) -> Result<Option<Role>, StoreError> {
+    Ok(roles::table.filter(roles::name.eq(name)).select(Role::as_select()).first(conn).optional()?)
+}
+
+fn create(conn: &mut Conn, name: &str, description: Option<&str>, now: Timestamp) -> Result<Role, StoreError> {
+    let id = RoleId::new();
+    diesel::insert_into(roles::table)
+        .values((
+            roles::id.eq(&id),
+            roles::name.eq(checked(name)?),
+            roles::description.eq(description.map(|text| super::cut(text, 1_024))),
+            roles::created_at.eq(now),
+        ))
+        .execute(conn)?;
+    find(conn, name)?.ok_or(StoreError::Missing)
+}
+
+/// Inserts unless it is there; true if it was not. `insert` is tried in a savepoint, since a refused
+/// statement ends the whole transaction on PostgreSQL.
+fn insert_once(
+    conn: &mut Conn,
+    insert: impl FnOnce(&mut Conn) -> Result<(), diesel::result::Error>,
+) -> Result<bool, StoreError> {
+    match conn.transaction(|conn| insert(conn)).map_err(StoreError::from) {
+        Ok(()) => Ok(true),
+        Err(StoreError::Taken(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The public operations on roles; each is one statement or one transaction.
+impl Store {
+    /// The role called `name`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`].
+    pub async fn find_role(&self, name: &str) -> Result<Option<Role>, StoreError> {
+        let name = name.to_string();
+        self.read(move |conn| find(conn, &name)).await
+    }
+
+    /// Makes a role.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Taken`] if there is one of that name, [`StoreError::Refused`] if the name is unfit.
+    pub async fn create_role(&self, name: &str, description: Option<&str>) -> Result<Role, StoreError> {
+        let (name, description, now) = (name.to_string(), description.map(String::from), self.now());
+        self.write(move |conn| create(conn, &name, description.as_deref(), now)).await
+    }
+
+    /// The role called `name`, made if need be.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Refused`] if the name is unfit.
+    pub async fn find_or_create_role(&self, name: &str) -> Result<Role, StoreError> {
+        let (name, now) = (name.to_string(), self.now());
+        self.write(move |conn| {
+            if let Some(role) = find(conn, &name)? {
+                return Ok(role);
+            }
+            match conn.transaction(|conn| create(conn, &name, None, now)) {
+                // Another was faster; the row is there now.
+                Err(StoreError::Taken(Unique::RoleName | Unique::Other)) => {
+                    find(conn, &name)?.ok_or(StoreError::Missing)
+                }
+                other => other,
+            }
+        })
+        .await
+    }
+
+    /// Deletes a role with its permissions and grants; false if there was none.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`].
+    pub async fn delete_role(&self, name: &str) -> Result<bool, StoreError> {
+        let name = name.to_string();
+        self.write(move |conn| {
+            Ok(diesel::delete(roles::table.filter(roles::name.eq(&name))).execute(conn)? == 1)
+        })
+        .await
+    }
+
+    /// All roles by name, each with its permissions.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`].
+    pub async fn list_roles(&self) -> Result<Vec<(Role, Vec<String>)>, StoreError> {
+        self.read(|conn| {
+            let all: Vec<Role> = roles::table.order(roles::name).select(Role::as_select()).load(conn)?;
+            let permissions: Vec<(RoleId, String)> = role_permissions::table
+                .order(role_permissions::permission)
+                .select((role_permissions::role_id, role_permissions::permission))
+                .load(conn)?;
+            Ok(all
+                .into_iter()
+                .map(|role| {
+                    let own = permissions.iter().filter(|(id, _)| *id == role.id).map(|(_, name)| name.clone());
+                    let own = own.collect();
+                    (role, own)
+                })
+                .collect())
+        })
+        .await
+    }
+
+    /// Gives a role to an account; false if it had it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] if there is no such account or role.
+    pub async fn add_role_to_user(&self, id: &UserId, role: &str) -> Result<bool, StoreError> {
+        let (id, role) = (id.clone(), role.to_string());
+        self.write(move |conn| {
+            let role = find(conn, &role)?.ok_or(StoreError::Missing)?;
+            insert_once(conn, |conn| {
+                diesel::insert_into(user_roles::table)
+                    .values((user_roles::user_id.eq(&id), user_roles::role_id.eq(&role.id)))
+                    .execute(conn)
+                    .map(drop)
+            })
+        })
+        .await
+    }
+
+    /// Takes a role from an account; false if it did not have it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] if there is no such role.
+    pub async fn remove_role_from_user(&self, id: &UserId, role: &str) -> Result<bool, StoreError> {
+        let (id, role) = (id.clone(), role.to_string());
+        self.write(move |conn| {
+            let role = find(conn, &role)?.ok_or(StoreError::Missing)?;
+            Ok(diesel::delete(user_roles::table.find((&id, &role.id))).execute(conn)? == 1)
+        })
+        .await
+    }
+
+    /// Adds permissions to a role; answers how many were new.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] if there is no such role, [`StoreError::Refused`] if a name is unfit.
+    pub async fn add_permissions_to_role(&self, role: &str, permissions: &[&str]) -> Result<usize, StoreError> {
+        let (role, permissions) = (role.to_string(), owned(permissions));
+        self.write(move |conn| {
+            let role = find(conn, &role)?.ok_or(StoreError::Missing)?;
+            let mut added = 0;
+            for permission in &permissions {
+                let permission = checked(permission)?;
+                added += usize::from(insert_once(conn, |conn| {
+                    diesel::insert_into(role_permissions::table)
+                        .values((
+                            role_permissions::role_id.eq(&role.id),
+                            role_permissions::permission.eq(permission),
+                        ))
+                        .execute(conn)
+                        .map(drop)
+                })?);
+            }
+            Ok(added)
+        })
+        .await
+    }
+
+    /// Takes permissions from a role; answers how many it had.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] if there is no such role.
+    pub async fn remove_permissions_from_role(&self, role: &str, permissions: &[&str]) -> Result<usize, StoreError> {
+        let (role, permissions) = (role.to_string(), owned(permissions));
+        self.write(move |conn| {
+            let role = find(conn, &role)?.ok_or(StoreError::Missing)?;
+            let which = role_permissions::table
+                .filter(role_permissions::role_id.eq(&role.id))
+                .filter(role_permissions::permission.eq_any(&permissions));
+            Ok(diesel::delete(which).execute(conn)?)
+        })
+        .await
+    }
+
+    /// E-mail addresses of the accounts that have a role.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`].
+    pub async fn users_with_role(&self, role: &str) -> Result<Vec<String>, StoreError> {
+        let role = role.to_string();
+        self.read(move |conn| {
+            Ok(user_roles::table
+                .inner_join(users::table)
+                .inner_join(roles::table)
+                .filter(roles::name.eq(role))
+                .order(users::email)
+                .select(users::email)
+                .load(conn)?)
+        })
+        .await
+    }
+}
+
+fn owned(names: &[&str]) -> Vec<String> {
+    names.iter().map(ToString::to_string).collect()
+}

@@ -1,0 +1,135 @@
+//! The crate's tables and columns. An application may add columns to `users`: we name ours, never `*`.
+
+diesel::table! {
+    users (id) {
+        id -> Text,
+        email -> Text,
+        email_key -> Text,
+        username -> Nullable<Text>,
+        username_key -> Nullable<Text>,
+        username_skeleton -> Nullable<Text>,
+        password_hash -> Nullable<Text>,
+        active -> Bool,
+        confirmed_at -> Nullable<BigInt>,
+        uniquifier -> Text,
+        token_uniquifier -> Text,
+        must_change_password -> Bool,
+        password_changed_at -> Nullable<BigInt>,
+        sign_in_count -> BigInt,
+        current_sign_in_at -> Nullable<BigInt>,
+        current_sign_in_from -> Nullable<Text>,
+        last_sign_in_at -> Nullable<BigInt>,
+        last_sign_in_from -> Nullable<Text>,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    roles (id) {
+        id -> Text,
+        name -> Text,
+        description -> Nullable<Text>,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    role_permissions (role_id, permission) {
+        role_id -> Text,
+        permission -> Text,
+    }
+}
+
+diesel::table! {
+    user_roles (user_id, role_id) {
+        user_id -> Text,
+        role_id -> Text,
+    }
+}
+
+diesel::table! {
+    security_sessions (token_hash) {
+        token_hash -> Text,
+        id -> Text,
+        user_id -> Text,
+        user_uniquifier -> Text,
+        created_at -> BigInt,
+        last_seen_at -> BigInt,
+        expires_at -> BigInt,
+        authenticated_at -> BigInt,
+        grace_until -> BigInt,
+        methods -> BigInt,
+        address -> Text,
+        agent -> Text,
+        series -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    security_remember (series) {
+        series -> Text,
+        user_id -> Text,
+        user_uniquifier -> Text,
+        token_hash -> Text,
+        previous_hash -> Nullable<Text>,
+        rotated_at -> BigInt,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+        authenticated_at -> BigInt,
+        methods -> BigInt,
+    }
+}
+
+diesel::table! {
+    security_tokens (token_hash) {
+        token_hash -> Text,
+        user_id -> Text,
+        user_uniquifier -> Text,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+        authenticated_at -> BigInt,
+        methods -> BigInt,
+    }
+}
+
+diesel::table! {
+    security_tickets (id) {
+        id -> Text,
+        purpose -> Text,
+        secret_hash -> Text,
+        user_id -> Nullable<Text>,
+        bound_to -> Nullable<Text>,
+        payload -> Text,
+        attempts_left -> BigInt,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+        used_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    security_failures (bucket) {
+        bucket -> Text,
+        started_at -> BigInt,
+        failures -> BigInt,
+        locked_until -> BigInt,
+    }
+}
+
+diesel::joinable!(user_roles -> users (user_id));
+diesel::joinable!(user_roles -> roles (role_id));
+diesel::joinable!(role_permissions -> roles (role_id));
+diesel::joinable!(security_sessions -> users (user_id));
+diesel::joinable!(security_tokens -> users (user_id));
+diesel::joinable!(security_remember -> users (user_id));
+diesel::allow_tables_to_appear_in_same_query!(
+    users,
+    roles,
+    role_permissions,
+    user_roles,
+    security_sessions,
+    security_remember,
+    security_tokens,
+    security_tickets,
+);

@@ -1,0 +1,51 @@
+//! Authentication tokens: the hash of each, and whose it is.
+
+use diesel::prelude::*;
+
+use super::{
+    Conn, StoreError, Timestamp, Uniquifier, User, UserId,
+    schema::{security_tokens, users},
+};
+use crate::signin::Methods;
+
+/// A token to be written; made by the token service from proof of sign-in only.
+#[derive(Clone, Debug, Insertable)]
+#[diesel(table_name = security_tokens)]
+pub(crate) struct NewToken {
+    pub(crate) token_hash: String,
+    pub(crate) user_id: UserId,
+    pub(crate) user_uniquifier: Uniquifier,
+    pub(crate) created_at: Timestamp,
+    pub(crate) expires_at: Timestamp,
+    pub(crate) authenticated_at: Timestamp,
+    pub(crate) methods: Methods,
+}
+
+#[derive(Clone, Debug, Queryable, Selectable)]
+#[diesel(table_name = security_tokens)]
+pub(crate) struct TokenRow {
+    pub(crate) user_uniquifier: Uniquifier,
+    pub(crate) expires_at: Timestamp,
+    pub(crate) authenticated_at: Timestamp,
+    pub(crate) methods: Methods,
+}
+
+/// The token with this hash and its account: the one query of a request by token.
+pub(crate) fn find(conn: &mut Conn, token_hash: &str) -> Result<Option<(TokenRow, User)>, StoreError> {
+    Ok(security_tokens::table
+        .inner_join(users::table)
+        .filter(security_tokens::token_hash.eq(token_hash))
+        .select((TokenRow::as_select(), User::as_select()))
+        .first(conn)
+        .optional()?)
+}
+
+pub(crate) fn insert(conn: &mut Conn, new: &NewToken) -> Result<(), StoreError> {
+    diesel::insert_into(security_tokens::table).values(new).execute(conn)?;
+    Ok(())
+}
+
+pub(crate) fn delete_expired(conn: &mut Conn, now: Timestamp) -> Result<(), StoreError> {
+    diesel::delete(security_tokens::table.filter(security_tokens::expires_at.le(now))).execute(conn)?;
+    Ok(())
+}

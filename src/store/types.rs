@@ -1,0 +1,170 @@
+//! Column types: ids and times that cannot be mixed up.
+
+use std::{fmt, str::FromStr};
+
+use diesel::{
+    backend::Backend,
+    deserialize::{self, FromSql, FromSqlRow},
+    expression::AsExpression,
+    serialize::{self, Output, ToSql},
+    sql_types::{BigInt, Text},
+};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// A moment: milliseconds since 1970-01-01T00:00:00Z, without leap seconds.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, AsExpression, FromSqlRow,
+)]
+#[diesel(sql_type = BigInt)]
+#[serde(transparent)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The moment `millis` milliseconds after 1970 began.
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(millis)
+    }
+
+    /// Milliseconds since 1970 began.
+    pub const fn as_millis(self) -> i64 {
+        self.0
+    }
+
+    /// The moment `life` later.
+    pub const fn after(self, life: crate::config::Life) -> Self {
+        Self(self.0.saturating_add(life.as_millis()))
+    }
+
+    /// The moment `life` earlier.
+    pub const fn before(self, life: crate::config::Life) -> Self {
+        Self(self.0.saturating_sub(life.as_millis()))
+    }
+
+    /// Whole seconds from this moment to `later`, rounded up, and 0 if that is past.
+    pub const fn seconds_until(self, later: Timestamp) -> u64 {
+        let millis = later.0 - self.0;
+        if millis <= 0 { 0 } else { (millis as u64).div_ceil(1_000) }
+    }
+
+    /// The moment as RFC 3339 has it, in UTC, to the second.
+    pub fn rfc3339(self) -> String {
+        time::OffsetDateTime::from_unix_timestamp(self.0.div_euclid(1_000))
+            .ok()
+            .and_then(|at| at.format(&time::format_description::well_known::Rfc3339).ok())
+            .unwrap_or_default()
+    }
+
+    /// The moment for people: `23 November 2026, 13:04 UTC`.
+    pub fn to_text(self) -> String {
+        let format = time::macros::format_description!("[day padding:none] [month repr:long] [year], [hour]:[minute] UTC");
+        time::OffsetDateTime::from_unix_timestamp(self.0.div_euclid(1_000))
+            .ok()
+            .and_then(|at| at.format(&format).ok())
+            .unwrap_or_default()
+    }
+}
+
+impl<DB: Backend> FromSql<BigInt, DB> for Timestamp
+where
+    i64: FromSql<BigInt, DB>,
+{
+    fn from_sql(bytes: DB::RawValue<'_>) -> deserialize::Result<Self> {
+        i64::from_sql(bytes).map(Self)
+    }
+}
+
+impl<DB: Backend> ToSql<BigInt, DB> for Timestamp
+where
+    i64: ToSql<BigInt, DB>,
+{
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, DB>) -> serialize::Result {
+        self.0.to_sql(out)
+    }
+}
+
+/// An id is a UUID in its text form; a new one is a UUIDv7 (RFC 9562), so that rows stay in order of creation.
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, AsExpression, FromSqlRow)]
+        #[diesel(sql_type = Text)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// A fresh id.
+            pub fn new() -> Self {
+                Self(Uuid::now_v7().to_string())
+            }
+
+            /// The id as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self::new()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = uuid::Error;
+
+            fn from_str(text: &str) -> Result<Self, uuid::Error> {
+                Uuid::parse_str(text).map(|id| Self(id.to_string()))
+            }
+        }
+
+        impl<'a> rocket::request::FromParam<'a> for $name {
+            type Error = uuid::Error;
+
+            fn from_param(text: &'a str) -> Result<Self, uuid::Error> {
+                text.parse()
+            }
+        }
+
+        impl<DB: Backend> FromSql<Text, DB> for $name
+        where
+            String: FromSql<Text, DB>,
+        {
+            fn from_sql(bytes: DB::RawValue<'_>) -> deserialize::Result<Self> {
+                String::from_sql(bytes).map(Self)
+            }
+        }
+
+        impl<DB: Backend> ToSql<Text, DB> for $name
+        where
+            String: ToSql<Text, DB>,
+        {
+            fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, DB>) -> serialize::Result {
+                self.0.to_sql(out)
+            }
+        }
+    };
+}
+
+id!(
+    /// Who an account is; never changes and is never given to another.
+    UserId
+);
+id!(
+    /// Which role.
+    RoleId
+);
+id!(
+    /// Which session, as its owner sees it in the list; it opens nothing.
+    SessionId
+);
+id!(
+    /// A value that all sessions (or tokens) of an account carry: a new one ends them all at once.
+    Uniquifier
+);

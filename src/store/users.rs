@@ -1,0 +1,475 @@
+//! Accounts, and what they may do.
+
+use std::collections::BTreeSet;
+
+use diesel::prelude::*;
+use serde::Serialize;
+
+use super::{
+    Conn, Store, StoreError, Timestamp, Uniquifier, UserId,
+    schema::{role_permissions, roles, security_remember, security_sessions, security_tokens, user_roles, users},
+};
+use crate::{
+    identity::{EmailAddress, Identity, Username},
+    secrets::PasswordHash,
+};
+
+/// An account, as guards hand it out. Its password hash is not in here.
+#[derive(Clone, Debug, PartialEq, Eq, Queryable, Selectable, Serialize)]
+#[diesel(table_name = users)]
+#[non_exhaustive]
+pub struct User {
+    /// Who this is, for ever.
+    pub id: UserId,
+    /// The e-mail address, as its owner writes it.
+    pub email: String,
+    /// The username, if there is one.
+    pub username: Option<String>,
+    /// Whether the account may be used at all.
+    pub active: bool,
+    /// When the e-mail address was proven.
+    pub confirmed_at: Option<Timestamp>,
+    /// Ends all sessions and remembered devices when it changes.
+    #[serde(skip)]
+    pub uniquifier: Uniquifier,
+    /// Ends all authentication tokens when it changes.
+    #[serde(skip)]
+    pub token_uniquifier: Uniquifier,
+    /// Whether the next sign-in must set a new password.
+    pub must_change_password: bool,
+    /// When the password was last set.
+    pub password_changed_at: Option<Timestamp>,
+    /// How often somebody signed in.
+    pub sign_in_count: i64,
+    /// When the last but one sign-in was.
+    pub last_sign_in_at: Option<Timestamp>,
+    /// When the last sign-in was.
+    pub current_sign_in_at: Option<Timestamp>,
+    /// When the account was made.
+    pub created_at: Timestamp,
+}
+
+impl User {
+    /// What to call the account in a page or mail: its username, else its address.
+    pub fn display(&self) -> &str {
+        self.username.as_deref().unwrap_or(&self.email)
+    }
+}
+
+/// What an account is allowed: its roles, and the permissions of all of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Grants {
+    /// Names of the roles.
+    pub roles: BTreeSet<String>,
+    /// Permissions through any of the roles.
+    pub permissions: BTreeSet<String>,
+}
+
+impl Grants {
+    /// Whether the account has the role called `name`.
+    pub fn has_role(&self, name: &str) -> bool {
+        self.roles.contains(name)
+    }
+
+    /// Whether any role of the account carries `permission`.
+    pub fn has_permission(&self, permission: &str) -> bool {
+        self.permissions.contains(permission)
+    }
+}
+
+/// An account to be made: only from values that were parsed, so nothing unchecked reaches the table.
+#[derive(Clone, Debug)]
+pub struct NewUser {
+    pub(crate) email: EmailAddress,
+    pub(crate) username: Option<Username>,
+    pub(crate) password: Option<PasswordHash>,
+    pub(crate) active: bool,
+    pub(crate) confirmed: bool,
+}
+
+impl NewUser {
+    /// An active, unconfirmed account without password and username.
+    pub fn new(email: EmailAddress) -> Self {
+        Self { email, username: None, password: None, active: true, confirmed: false }
+    }
+
+    /// Sets the username.
+    pub fn username(mut self, username: Username) -> Self {
+        self.username = Some(username);
+        self
+    }
+
+    /// Sets the password, already hashed: by [`Hasher::hash`](crate::secrets::Hasher::hash), or brought
+    /// from elsewhere by [`PasswordHash::from_stored`].
+    pub fn password(mut self, hash: PasswordHash) -> Self {
+        self.password = Some(hash);
+        self
+    }
+
+    /// Sets whether the account may be used.
+    pub fn active(mut self, active: bool) -> Self {
+        self.active = active;
+        self
+    }
+
+    /// Sets whether the address counts as proven.
+    pub fn confirmed(mut self, confirmed: bool) -> Self {
+        self.confirmed = confirmed;
+        self
+    }
+}
+
+pub(crate) fn insert(conn: &mut Conn, new: &NewUser, now: Timestamp) -> Result<User, StoreError> {
+    let id = UserId::new();
+    diesel::insert_into(users::table)
+        .values((
+            users::id.eq(&id),
+            users::email.eq(new.email.address()),
+            users::email_key.eq(new.email.key()),
+            users::username.eq(new.username.as_ref().map(Username::name)),
+            users::username_key.eq(new.username.as_ref().map(Username::key)),
+            users::username_skeleton.eq(new.username.as_ref().map(Username::skeleton)),
+            users::password_hash.eq(new.password.as_ref().map(PasswordHash::as_stored)),
+            users::active.eq(new.active),
+            users::confirmed_at.eq(new.confirmed.then_some(now)),
+            users::uniquifier.eq(Uniquifier::new()),
+            users::token_uniquifier.eq(Uniquifier::new()),
+            users::must_change_password.eq(false),
+            users::password_changed_at.eq(new.password.as_ref().map(|_| now)),
+            users::sign_in_count.eq(0),
+            users::created_at.eq(now),
+            users::updated_at.eq(now),
+        ))
+        .execute(conn)?;
+    by_id(conn, &id)?.ok_or(StoreError::Missing)
+}
+
+pub(crate) fn by_id(conn: &mut Conn, id: &UserId) -> Result<Option<User>, StoreError> {
+    Ok(users::table.find(id).select(User::as_select()).first(conn).optional()?)
+}
+
+pub(crate) fn by_identity(conn: &mut Conn, identity: &Identity) -> Result<Option<User>, StoreError> {
+    Ok(with_password(conn, identity)?.map(|(user, _)| user))
+}
+
+/// The account behind an identity, with its password hash: the one query of a sign-in by password.
+pub(crate) fn with_password(
+    conn: &mut Conn,
+    identity: &Identity,
+) -> Result<Option<(User, Option<PasswordHash>)>, StoreError> {
+    let columns = (User::as_select(), users::password_hash);
+    let found: Option<(User, Option<String>)> = match identity {
+        Identity::Email(email) => {
+            users::table.filter(users::email_key.eq(email.key())).select(columns).first(conn).optional()?
+        }
+        Identity::Username(name) => {
+            users::table.filter(users::username_key.eq(name.key())).select(columns).first(conn).optional()?
+        }
+        // No such account, but the same work: the query is one that finds nothing.
+        Identity::Unknown(text) => {
+            users::table.filter(users::email_key.eq(text)).filter(users::id.eq("")).select(columns).first(conn).optional()?
+        }
+    };
+    Ok(found.map(|(user, hash)| (user, hash.map(PasswordHash::from_stored))))
+}
+
+pub(crate) fn password_of(conn: &mut Conn, id: &UserId) -> Result<Option<PasswordHash>, StoreError> {
+    let hash: Option<Option<String>> = users::table.find(id).select(users::password_hash).first(conn).optional()?;
+    Ok(hash.flatten().map(PasswordHash::from_stored))
+}
+
+/// Puts a better hash of the same password in place of `old`, unless it has been changed meanwhile.
+pub(crate) fn upgrade_password(
+    conn: &mut Conn,
+    id: &UserId,
+    old: &PasswordHash,
+    new: &PasswordHash,
+) -> Result<bool, StoreError> {
+    let changed = diesel::update(users::table.find(id).filter(users::password_hash.eq(old.as_stored())))
+        .set(users::password_hash.eq(new.as_stored()))
+        .execute(conn)?;
+    Ok(changed == 1)
+}
+
+/// Sets a new password and ends what the old one had opened.
+pub(crate) fn set_password(
+    conn: &mut Conn,
+    id: &UserId,
+    hash: &PasswordHash,
+    tokens_too: bool,
+    now: Timestamp,
+) -> Result<User, StoreError> {
+    let changed = diesel::update(users::table.find(id))
+        .set((
+            users::password_hash.eq(hash.as_stored()),
+            users::password_changed_at.eq(now),
+            users::must_change_password.eq(false),
+            users::updated_at.eq(now),
+        ))
+        .execute(conn)?;
+    if changed == 0 {
+        return Err(StoreError::Missing);
+    }
+    end_sessions(conn, id, tokens_too)?;
+    by_id(conn, id)?.ok_or(StoreError::Missing)
+}
+
+/// Ends every session and remembered device of an account, and its tokens if `tokens_too`.
+///
+/// New uniquifiers kill at once also what a request in flight is about to insert.
+pub(crate) fn end_sessions(conn: &mut Conn, id: &UserId, tokens_too: bool) -> Result<(), StoreError> {
+    diesel::update(users::table.find(id)).set(users::uniquifier.eq(Uniquifier::new())).execute(conn)?;
+    diesel::delete(security_sessions::table.filter(security_sessions::user_id.eq(id))).execute(conn)?;
+    diesel::delete(security_remember::table.filter(security_remember::user_id.eq(id))).execute(conn)?;
+    if tokens_too {
+        end_tokens(conn, id)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn end_tokens(conn: &mut Conn, id: &UserId) -> Result<(), StoreError> {
+    diesel::update(users::table.find(id)).set(users::token_uniquifier.eq(Uniquifier::new())).execute(conn)?;
+    diesel::delete(security_tokens::table.filter(security_tokens::user_id.eq(id))).execute(conn)?;
+    Ok(())
+}
+
+/// Notes a sign-in: the last one becomes the last but one, in the same statement.
+pub(crate) fn note_sign_in(conn: &mut Conn, id: &UserId, from: &str, now: Timestamp) -> Result<(), StoreError> {
+    // MySQL assigns from left to right, so what is read must stand before what overwrites it.
+    diesel::update(users::table.find(id))
+        .set((
+            users::last_sign_in_at.eq(users::current_sign_in_at),
+            users::last_sign_in_from.eq(users::current_sign_in_from),
+            users::current_sign_in_at.eq(now),
+            users::current_sign_in_from.eq(super::cut(from, 64)),
+            users::sign_in_count.eq(users::sign_in_count + 1),
+        ))
+        .execute(conn)?;
+    Ok(())
+}
+
+pub(crate) fn grants(conn: &mut Conn, id: &UserId) -> Result<Grants, StoreError> {
+    let rows: Vec<(String, Option<String>)> = user_roles::table
+        .inner_join(roles::table.left_join(role_permissions::table))
+        .filter(user_roles::user_id.eq(id))
+        .select((roles::name, role_permissions::permission.nullable()))
+        .load(conn)?;
+    let mut grants = Grants::default();
+    for (role, permission) in rows {
+        grants.roles.insert(role);
+        grants.permissions.extend(permission);
+    }
+    Ok(grants)
+}
+
+fn set_active(conn: &mut Conn, id: &UserId, active: bool, now: Timestamp) -> Result<bool, StoreError> {
+    let changed = diesel::update(users::table.find(id).filter(users::active.ne(active)))
+        .set((users::active.eq(active), users::updated_at.eq(now)))
+        .execute(conn)?;
+    if changed == 1 {
+        end_sessions(conn, id, true)?;
+        return Ok(true);
+    }
+    match by_id(conn, id)? {
+        Some(_) => Ok(false),
+        None => Err(StoreError::Missing),
+    }
+}
+
+/// The public operations on accounts; each is one statement or one transaction.
+impl Store {
+    /// Makes an account.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Taken`] if the address or username belongs to another account.
+    pub async fn create_user(&self, new: NewUser) -> Result<User, StoreError> {
+        let now = self.now();
+        self.write(move |conn| insert(conn, &new, now)).await
+    }
+
+    /// Deletes an account with its sessions, tokens and grants; false if there was none.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Refused`] if a table of the application still refers to it.
+    pub async fn delete_user(&self, id: &UserId) -> Result<bool, StoreError> {
+        let id = id.clone();
+        self.write(move |conn| match diesel::delete(users::table.find(&id)).execute(conn) {
+            Ok(deleted) => Ok(deleted == 1),
+            Err(error) => Err(match StoreError::from(error) {
+                StoreError::Missing => {
+                    StoreError::Refused("another table refers to the account without ON DELETE".into())
+                }
+                error => error,
+            }),
+        })
+        .await
+    }
+
+    /// The account with this id.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`]; never "nobody" because the database is down.
+    pub async fn find_user(&self, id: &UserId) -> Result<Option<User>, StoreError> {
+        let id = id.clone();
+        self.read(move |conn| by_id(conn, &id)).await
+    }
+
+    /// The account with this e-mail address, however it is written.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`].
+    pub async fn find_user_by_email(&self, email: &EmailAddress) -> Result<Option<User>, StoreError> {
+        let identity = Identity::Email(email.clone());
+        self.read(move |conn| by_identity(conn, &identity)).await
+    }
+
+    /// The account with this username, however it is written.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`].
+    pub async fn find_user_by_username(&self, username: &Username) -> Result<Option<User>, StoreError> {
+        let identity = Identity::Username(username.clone());
+        self.read(move |conn| by_identity(conn, &identity)).await
+    }
+
+    /// Accounts in order of creation, after `after`, at most `limit` (capped at 1,000).
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`].
+    pub async fn list_users(&self, after: Option<&UserId>, limit: u16) -> Result<Vec<User>, StoreError> {
+        let after = after.map_or_else(String::new, ToString::to_string);
+        let limit = i64::from(limit.clamp(1, 1_000));
+        self.read(move |conn| {
+            Ok(users::table
+                .filter(users::id.gt(after))
+                .order(users::id)
+                .limit(limit)
+                .select(User::as_select())
+                .load(conn)?)
+        })
+        .await
+    }
+
+    /// How many accounts there are.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`].
+    pub async fn count_users(&self) -> Result<i64, StoreError> {
+        self.read(|conn| Ok(users::table.count().get_result(conn)?)).await
+    }
+
+    /// Lets an account in again; false if it was active already.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] if there is no such account.
+    pub async fn activate_user(&self, id: &UserId) -> Result<bool, StoreError> {
+        let (id, now) = (id.clone(), self.now());
+        self.write(move |conn| set_active(conn, &id, true, now)).await
+    }
+
+    /// Shuts an account out at once, sessions and tokens included; false if it was shut out already.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] if there is no such account.
+    pub async fn deactivate_user(&self, id: &UserId) -> Result<bool, StoreError> {
+        let (id, now) = (id.clone(), self.now());
+        self.write(move |conn| set_active(conn, &id, false, now)).await
+    }
+
+    /// Activates or deactivates, whichever changes something; answers whether it is active now.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] if there is no such account.
+    pub async fn toggle_active(&self, id: &UserId) -> Result<bool, StoreError> {
+        let (id, now) = (id.clone(), self.now());
+        self.write(move |conn| {
+            // An UPDATE first, so that two toggles at once wait for each other and both count.
+            diesel::update(users::table.find(&id)).set(users::updated_at.eq(now)).execute(conn)?;
+            let user = by_id(conn, &id)?.ok_or(StoreError::Missing)?;
+            set_active(conn, &id, !user.active, now)?;
+            Ok(!user.active)
+        })
+        .await
+    }
+
+    /// Ends every session and remembered device of an account.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`].
+    pub async fn set_uniquifier(&self, id: &UserId) -> Result<(), StoreError> {
+        let id = id.clone();
+        self.write(move |conn| end_sessions(conn, &id, false)).await
+    }
+
+    /// Ends every authentication token of an account.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`].
+    pub async fn set_token_uniquifier(&self, id: &UserId) -> Result<(), StoreError> {
+        let id = id.clone();
+        self.write(move |conn| end_tokens(conn, &id)).await
+    }
+
+    /// Ends every way in but the password: sessions, remembered devices, tokens, open tickets.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] if there is no such account.
+    pub async fn reset_user_access(&self, id: &UserId) -> Result<(), StoreError> {
+        let id = id.clone();
+        self.write(move |conn| {
+            by_id(conn, &id)?.ok_or(StoreError::Missing)?;
+            super::tickets::end_all_of(conn, &id)?;
+            end_sessions(conn, &id, true)
+        })
+        .await
+    }
+
+    /// Sets a password that is hashed already, and ends the account's sessions, and tokens if `tokens_too`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] if there is no such account.
+    pub async fn set_password(&self, id: &UserId, hash: PasswordHash, tokens_too: bool) -> Result<User, StoreError> {
+        let (id, now) = (id.clone(), self.now());
+        self.write(move |conn| set_password(conn, &id, &hash, tokens_too, now)).await
+    }
+
+    /// Marks the e-mail address as proven; false if it was.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`].
+    pub async fn confirm_user(&self, id: &UserId) -> Result<bool, StoreError> {
+        let (id, now) = (id.clone(), self.now());
+        self.write(move |conn| {
+            let changed = diesel::update(users::table.find(&id).filter(users::confirmed_at.is_null()))
+                .set(users::confirmed_at.eq(now))
+                .execute(conn)?;
+            Ok(changed == 1)
+        })
+        .await
+    }
+
+    /// The roles and permissions of an account.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`].
+    pub async fn grants(&self, id: &UserId) -> Result<Grants, StoreError> {
+        let id = id.clone();
+        self.read(move |conn| grants(conn, &id)).await
+    }
+}
