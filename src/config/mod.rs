@@ -1,3 +1,4 @@
 //! Settings.
 mod life;
+pub(crate) mod nearest;
 pub use life::Life;
