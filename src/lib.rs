@@ -4,6 +4,7 @@ pub mod config;
 mod http;
 mod identity;
 mod secrets;
+pub use http::address::{ClientAddress, ForwardedHeader};
 pub use http::messages::Message;
 pub use identity::{
     EmailAddress, EmailPolicy, IdentityKind, StandardEmailPolicy, StandardUsernamePolicy, Username,

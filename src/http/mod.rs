@@ -1,2 +1,3 @@
 //! What HTTP needs in one place each.
+pub(crate) mod address;
 pub(crate) mod messages;
