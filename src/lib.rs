@@ -6,6 +6,7 @@ mod identity;
 mod secrets;
 pub use http::address::{ClientAddress, ForwardedHeader};
 pub use http::messages::Message;
+pub use http::redirect::RedirectSettings;
 pub use identity::{
     EmailAddress, EmailPolicy, IdentityKind, StandardEmailPolicy, StandardUsernamePolicy, Username,
     UsernamePolicy, UsernameSettings,
