@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn folding_is_stable_for_every_character() {
-        for c in (0..=0x10FFFF).filter_map(char::from_u32) {
+        for c in (0..0x30000).filter_map(char::from_u32) {
             let once = folded(&format!("a{c}b"));
             assert_eq!(folded(&once), once, "U+{:04X}", u32::from(c));
         }

@@ -21,95 +21,15 @@ const FORM_BYTES: usize = 255;
 const TYPED_BYTES: usize = FORM_BYTES * 4;
 
 /// Names that would speak for the site, or stand where its paths stand.
-const RESERVED: &[&str] = &[
-    "abuse",
-    "account",
-    "accounts",
-    "admin",
-    "administrator",
-    "admins",
-    "anonymous",
-    "api",
-    "assets",
-    "auth",
-    "billing",
-    "blog",
-    "bot",
-    "callback",
-    "change",
-    "confirm",
-    "contact",
-    "daemon",
-    "dashboard",
-    "delete",
-    "docs",
-    "everyone",
-    "favicon.ico",
-    "ftp",
-    "guest",
-    "health",
-    "help",
-    "helpdesk",
-    "home",
-    "host",
-    "hostmaster",
-    "info",
-    "invite",
-    "legal",
-    "localhost",
-    "login",
-    "logout",
-    "mail",
-    "mailer-daemon",
-    "metrics",
-    "moderator",
-    "nobody",
-    "noreply",
-    "no-reply",
-    "null",
-    "oauth",
-    "official",
-    "operator",
-    "owner",
-    "password",
-    "postmaster",
-    "privacy",
-    "profile",
-    "public",
-    "recover",
-    "register",
-    "reset",
-    "robots.txt",
-    "root",
-    "security",
-    "security.txt",
-    "self",
-    "settings",
-    "sign-in",
-    "sign-up",
-    "signin",
-    "signout",
-    "signup",
-    "site",
-    "staff",
-    "static",
-    "status",
-    "superuser",
-    "support",
-    "sysadmin",
-    "system",
-    "team",
-    "terms",
-    "token",
-    "undefined",
-    "user",
-    "username",
-    "users",
-    "verify",
-    "webmaster",
-    "well-known",
-    "www",
-];
+const RESERVED: &str = "\
+    abuse account accounts admin administrator admins anonymous api assets auth billing blog \
+    bot callback change confirm contact daemon dashboard delete docs everyone favicon.ico \
+    ftp guest health help helpdesk home host hostmaster info invite legal localhost login \
+    logout mail mailer-daemon metrics moderator nobody noreply no-reply null oauth official \
+    operator owner password postmaster privacy profile public recover register reset \
+    robots.txt root security security.txt self settings sign-in sign-up signin signout \
+    signup site staff static status superuser support sysadmin system team terms token \
+    undefined user username users verify webmaster well-known www";
 
 /// A user name which passed the application's policy.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -277,8 +197,7 @@ impl StandardUsernamePolicy {
             min: settings.min,
             max: settings.max,
             reserved: RESERVED
-                .iter()
-                .copied()
+                .split_ascii_whitespace()
                 .chain(own)
                 .map(|name| likeness(&folded(name)))
                 .collect(),
