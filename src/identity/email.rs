@@ -1,0 +1,460 @@
+//! E-mail addresses: read once, then carried in a type.
+//!
+//! An address has two forms, because what a person types, what a mail is sent to and what has to
+//! be unique are not the same text. What is not promised: that the mailbox exists (a mail proves
+//! it), or that two domains which look alike are told apart.
+
+use std::fmt;
+
+use serde::Deserialize;
+use unicode_normalization::UnicodeNormalization;
+use validator::ValidateEmail;
+
+use super::text::{folded, is_hidden};
+use crate::Message;
+
+/// The longest local part in bytes (RFC 5321, section 4.5.3.1.1).
+const LOCAL_BYTES: usize = 64;
+/// The longest address in bytes: a path of 256 less its angle brackets (RFC 5321, section
+/// 4.5.3.1.3), and the width of the columns.
+const ADDRESS_BYTES: usize = 254;
+/// Normalisation may shorten a text, but not to a quarter; more is not worth the work.
+const TYPED_BYTES: usize = ADDRESS_BYTES * 4;
+
+/// An e-mail address which passed all rules of form.
+///
+/// ```
+/// use rocket_security::EmailAddress;
+/// let email = EmailAddress::parse(" José@BÜCHER.example ").unwrap();
+/// assert_eq!(email.address(), "José@xn--bcher-kva.example");
+/// assert_eq!(email.key(), "josé@xn--bcher-kva.example");
+/// assert_eq!(EmailAddress::parse("JOSE\u{301}@bücher.example").unwrap().key(), email.key());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct EmailAddress {
+    address: String,
+    key: String,
+}
+
+impl EmailAddress {
+    /// Reads an address as a person typed it.
+    ///
+    /// White space around it is dropped. The local part is a dot-atom (RFC 5321, section 4.1.2),
+    /// with letters beyond ASCII allowed (RFC 6531); the domain is a name of at least two labels,
+    /// brought to ASCII by UTS 46 with its strict rules. Refused are quoted local parts, address
+    /// literals, white space inside, controls and characters that cannot be seen.
+    ///
+    /// # Errors
+    /// `email.required` for an empty text, `email.too_long` beyond 64 bytes of local part or 254
+    /// in all (in either form, after normalisation), `email.invalid` for the rest.
+    pub fn parse(raw: &str) -> Result<Self, Message> {
+        let invalid = || Message::new("email.invalid");
+        let too_long = || Message::new("email.too_long").with("max", ADDRESS_BYTES);
+
+        let typed = raw.trim();
+        if typed.is_empty() {
+            return Err(Message::new("email.required"));
+        }
+        if typed.len() > TYPED_BYTES {
+            return Err(too_long());
+        }
+        if typed.chars().any(|c| is_hidden(c) || c.is_whitespace()) {
+            return Err(invalid());
+        }
+        let (local, domain) = typed.rsplit_once('@').ok_or_else(invalid)?;
+
+        let local: String = local.nfc().collect();
+        let local_key = folded(&local);
+        // The key obeys the same grammar: NFKC makes an `@` of U+FF20, a dot of U+2024.
+        if !is_dot_atom(&local) || !is_dot_atom(&local_key) {
+            return Err(invalid());
+        }
+        if local.len() > LOCAL_BYTES {
+            return Err(too_long());
+        }
+
+        let domain = ascii_domain(domain).ok_or_else(invalid)?;
+        // The names of hosts that are numbers are addresses (WHATWG URL, "ends in a number").
+        let (_, top) = domain.rsplit_once('.').ok_or_else(invalid)?;
+        if top.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(invalid());
+        }
+
+        // The check of the validator crate knows ASCII only: letters beyond it are stood in for.
+        let stand_in: String = local
+            .chars()
+            .map(|c| if c.is_ascii() { c } else { 'x' })
+            .collect();
+        if !format!("{stand_in}@{domain}").validate_email() {
+            return Err(invalid());
+        }
+
+        let email = Self {
+            address: format!("{local}@{domain}"),
+            key: format!("{local_key}@{domain}"),
+        };
+        if email.address.len() > ADDRESS_BYTES || email.key.len() > ADDRESS_BYTES {
+            return Err(too_long());
+        }
+        Ok(email)
+    }
+
+    /// The address to show and to send to: the local part as typed (NFC), since its letters' case
+    /// belongs to the receiving host (RFC 5321, section 2.4); the domain in ASCII and lower case.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The form to look up and to keep unique: local part in NFKC with case folded, and the domain.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The domain, in ASCII and lower case.
+    pub fn domain(&self) -> &str {
+        self.address
+            .rsplit_once('@')
+            .map_or("", |(_, domain)| domain)
+    }
+}
+
+impl fmt::Display for EmailAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.address)
+    }
+}
+
+/// Atoms joined by single dots, as RFC 5321 and RFC 6531 have them, of visible characters.
+fn is_dot_atom(text: &str) -> bool {
+    text.split('.').all(|atom| {
+        !atom.is_empty()
+            && atom.chars().all(|c| match c {
+                'a'..='z' | 'A'..='Z' | '0'..='9' => true,
+                c if c.is_ascii() => "!#$%&'*+-/=?^_`{|}~".contains(c),
+                c => !is_hidden(c) && !c.is_whitespace(),
+            })
+    })
+}
+
+/// The domain by UTS 46 (strict: STD3, hyphens, lengths), in lower case.
+fn ascii_domain(domain: &str) -> Option<String> {
+    idna::domain_to_ascii_strict(domain).ok()
+}
+
+/// Which addresses may register or be changed to, beyond their form.
+///
+/// ```
+/// use rocket_security::{EmailAddress, EmailPolicy, Message};
+///
+/// /// Refuses the mailboxes of roles (RFC 2142).
+/// struct PeopleOnly;
+///
+/// impl EmailPolicy for PeopleOnly {
+///     fn check(&self, email: &EmailAddress) -> Result<(), Message> {
+///         match email.key().split_once('@') {
+///             Some(("postmaster" | "abuse" | "hostmaster", _)) => Err(Message::new("email.invalid")),
+///             _ => Ok(()),
+///         }
+///     }
+/// }
+/// # let refused = EmailAddress::parse("Abuse@example.com").unwrap();
+/// # assert!(PeopleOnly.check(&refused).is_err());
+/// ```
+pub trait EmailPolicy: Send + Sync + 'static {
+    /// Judges an address of good form.
+    ///
+    /// # Errors
+    /// The message to show at the field. It is shown to anyone who types the address, so it must
+    /// not depend on whether the address has an account.
+    fn check(&self, email: &EmailAddress) -> Result<(), Message>;
+}
+
+/// The policy unless the application brings its own: lists of domains.
+///
+/// An entry is a domain (`example.com`), or with a leading dot that domain and all below it
+/// (`.example.com`). Names beyond ASCII may be written as they are.
+///
+/// ```
+/// use rocket_security::{EmailAddress, EmailPolicy, StandardEmailPolicy};
+/// let policy = StandardEmailPolicy {
+///     allow_domains: vec![".example.com".into()],
+///     ..Default::default()
+/// };
+/// assert!(policy.check(&EmailAddress::parse("a@eu.example.com").unwrap()).is_ok());
+/// assert!(policy.check(&EmailAddress::parse("a@example.org").unwrap()).is_err());
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StandardEmailPolicy {
+    /// The only domains to accept; empty accepts every domain.
+    ///
+    /// _Default:_ `[]`.
+    pub allow_domains: Vec<String>,
+    /// Domains to refuse; they win over `allow_domains`.
+    ///
+    /// _Default:_ `[]`.
+    pub deny_domains: Vec<String>,
+}
+
+impl EmailPolicy for StandardEmailPolicy {
+    /// # Errors
+    /// `email.domain_refused`.
+    fn check(&self, email: &EmailAddress) -> Result<(), Message> {
+        let listed = |list: &[String]| list.iter().any(|entry| covers(entry, email.domain()));
+        if listed(&self.deny_domains)
+            || !(self.allow_domains.is_empty() || listed(&self.allow_domains))
+        {
+            return Err(Message::new("email.domain_refused"));
+        }
+        Ok(())
+    }
+}
+
+fn covers(entry: &str, domain: &str) -> bool {
+    let entry = entry.trim();
+    let (name, below) = match entry.strip_prefix('.') {
+        Some(name) => (name, true),
+        None => (entry, false),
+    };
+    ascii_domain(name).is_some_and(|name| {
+        domain == name
+            || below
+                && domain
+                    .strip_suffix(name.as_str())
+                    .is_some_and(|rest| rest.ends_with('.'))
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    fn refusal(raw: &str) -> String {
+        match EmailAddress::parse(raw) {
+            Ok(email) => panic!("{raw:?} was taken for {email:?}"),
+            Err(message) => message.key().to_owned(),
+        }
+    }
+
+    #[test]
+    fn ordinary_addresses_are_accepted() {
+        for raw in [
+            "a@b.de",
+            "first.last+tag@sub.example.co.uk",
+            "o'neil@example.com",
+            "x_y-z@xn--bcher-kva.example",
+            "用户@例子.广告",
+            "δοκιμή@παράδειγμα.δοκιμή",
+            "!#$%&'*+-/=?^_`{|}~@example.org",
+        ] {
+            let email = EmailAddress::parse(raw).unwrap_or_else(|e| panic!("{raw}: {e:?}"));
+            assert!(email.domain().is_ascii());
+            assert_eq!(
+                EmailAddress::parse(email.address()).unwrap(),
+                email,
+                "{raw}"
+            );
+        }
+    }
+
+    #[test]
+    fn address_keeps_the_local_part_and_lowers_the_domain() {
+        let email = EmailAddress::parse("\u{2003}Jose\u{301}.B@ExAmple.COM \n").unwrap();
+        assert_eq!(email.address(), "José.B@example.com");
+        assert_eq!(email.key(), "josé.b@example.com");
+        assert_eq!(email.domain(), "example.com");
+        assert_eq!(email.to_string(), email.address());
+    }
+
+    #[test]
+    fn spellings_share_a_key_and_other_letters_do_not() {
+        let key = |raw: &str| EmailAddress::parse(raw).unwrap().key().to_owned();
+        for raw in [
+            "JOSÉ@x.de",
+            "jose\u{301}@X.de",
+            "ｊｏｓé@x.DE",
+            " josé@x。de",
+        ] {
+            assert_eq!(key(raw), "josé@x.de", "{raw}");
+        }
+        assert_ne!(key("jose@x.de"), "josé@x.de");
+        assert_ne!(key("mıke@x.de"), key("mike@x.de"));
+        assert_ne!(key("mike@gıthub.com"), key("mike@github.com"));
+    }
+
+    #[test]
+    fn empty_is_required() {
+        for raw in ["", " ", "\t\u{3000}\r\n"] {
+            assert_eq!(refusal(raw), "email.required");
+        }
+    }
+
+    #[test]
+    fn bad_form_is_refused() {
+        for raw in [
+            "a",
+            "@",
+            "a@",
+            "@b.de",
+            "a@b",
+            "a@localhost",
+            "a@@b.de",
+            "a@b@c.de",
+            ".a@b.de",
+            "a.@b.de",
+            "a..b@c.de",
+            "a b@c.de",
+            "a@b .de",
+            "a@b..de",
+            "a@.b.de",
+            "a@b.de.",
+            "a@-b.de",
+            "a@b-.de",
+            "a@b_c.de",
+            "a@xn--a.de",
+            "a@xn--zz--zz.de",
+            // Quoted local parts, comments, display names, literals.
+            "\"a\"@b.de",
+            "\"a b\"@c.de",
+            "a(x)@b.de",
+            "<a@b.de>",
+            "A <a@b.de>",
+            "a@[127.0.0.1]",
+            "a@[IPv6:::1]",
+            "a@127.0.0.1",
+            "a@1.2",
+            "a,b@c.de",
+            "a@b.de,c@d.de",
+            "a;b@c.de",
+            "a\\b@c.de",
+            // Header injection and what cannot be seen.
+            "a@b.de\r\nBcc: x@y.de",
+            "a\nb@c.de",
+            "a\0@b.de",
+            "a@b.de\0",
+            "a\u{200B}@b.de",
+            "a@b\u{200D}.de",
+            "a\u{202E}b@c.de",
+            "a\u{2066}@b.de",
+            "a\u{FFFF}@b.de",
+            "a@b\u{AD}.de",
+            "\u{FEFF}a@b.de",
+            "a\u{2028}b@c.de",
+            "a\u{FFFD}@b.de",
+            "a\u{A0}b@c.de",
+            // NFKC would change the grammar.
+            "a＠b@c.de",
+            "a﹫b.de",
+            "a\u{2024}@b.de",
+            "＂a＂@b.de",
+            "a@b＠c.de",
+            "a\u{A8}b@c.de",
+        ] {
+            assert_eq!(refusal(raw), "email.invalid", "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn lengths_are_checked_in_bytes_on_both_forms() {
+        let longest = format!(
+            "{}@{}.de",
+            "a".repeat(64),
+            vec!["b".repeat(61); 3].join(".")
+        );
+        assert_eq!(longest.len(), 64 + 1 + 61 * 3 + 2 + 3);
+        let filled = format!(
+            "{}@{}c.de",
+            "a".repeat(64),
+            format!("{}.", "b".repeat(61)).repeat(3)
+        );
+        assert_eq!(filled.len(), 254 + 1);
+        assert!(EmailAddress::parse(&longest).is_ok());
+        assert_eq!(refusal(&filled), "email.too_long");
+        assert!(EmailAddress::parse(&filled[1..]).is_ok());
+
+        assert_eq!(
+            refusal(&format!("{}@b.de", "a".repeat(65))),
+            "email.too_long"
+        );
+        assert_eq!(
+            refusal(&format!("{}@b.de", "é".repeat(33))),
+            "email.too_long"
+        );
+        assert!(EmailAddress::parse(&format!("{}@b.de", "é".repeat(32))).is_ok());
+        // Decomposed it is longer than allowed, composed it is not.
+        assert!(EmailAddress::parse(&format!("{}@b.de", "e\u{301}".repeat(32))).is_ok());
+        assert_eq!(
+            refusal(&format!("a@{}.de", "b".repeat(64))),
+            "email.invalid"
+        );
+        assert_eq!(refusal(&"a".repeat(1_000_000)), "email.too_long");
+    }
+
+    #[test]
+    fn a_key_which_grows_past_its_column_is_refused() {
+        // Two bytes as typed, three in the key (`ŉ` is an apostrophe and an n by NFKC).
+        let domain = format!(
+            "{}.{}.{}.de",
+            "b".repeat(61),
+            "b".repeat(61),
+            "b".repeat(61)
+        );
+        let raw = format!("{}@{domain}", "ŉ".repeat(32));
+        assert!(raw.len() <= 254);
+        assert_eq!(refusal(&raw), "email.too_long");
+        // The character which grows most.
+        assert_eq!(
+            refusal(&format!("{}@b.de", "\u{FDFA}".repeat(21))),
+            "email.invalid"
+        );
+    }
+
+    #[test]
+    fn no_text_makes_an_overlong_or_unsafe_form() {
+        // Ideographs and what lies beyond the compatibility blocks have nothing to surprise with.
+        let codes = (0..0x3400).chain(0xA000..0xAC00).chain(0xF900..0x20000);
+        for c in codes.filter_map(char::from_u32) {
+            if let Ok(email) = EmailAddress::parse(&format!("a{c}b@c.de")) {
+                for form in [email.address(), email.key()] {
+                    assert!(form.len() <= 254);
+                    assert_eq!(form.matches('@').count(), 1, "U+{:04X}", u32::from(c));
+                    assert!(!form.chars().any(|c| is_hidden(c) || c.is_whitespace()));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_key_of_a_key_is_itself() {
+        for raw in ["JOSÉ@x.de", "STRAẞE@x.de", "ΟΔΟΣ@x.de", "ŉ@x.de", "ǅ@x.de"] {
+            let email = EmailAddress::parse(raw).unwrap();
+            assert_eq!(EmailAddress::parse(email.key()).unwrap().key(), email.key());
+        }
+    }
+
+    #[test]
+    fn domains_are_allowed_and_denied() {
+        let check = |allow: &[&str], deny: &[&str], raw: &str| {
+            let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+            let policy = StandardEmailPolicy {
+                allow_domains: list(allow),
+                deny_domains: list(deny),
+            };
+            policy
+                .check(&EmailAddress::parse(raw).unwrap())
+                .map_err(|message| assert_eq!(message.key(), "email.domain_refused"))
+                .is_ok()
+        };
+        assert!(check(&[], &[], "a@b.de"));
+        assert!(check(&["B.de"], &[], "a@b.DE"));
+        assert!(!check(&["b.de"], &[], "a@x.b.de"));
+        assert!(check(&[".b.de"], &[], "a@x.b.de"));
+        assert!(check(&[".b.de"], &[], "a@b.de"));
+        assert!(!check(&[".b.de"], &[], "a@evilb.de"));
+        assert!(!check(&[".b.de"], &[], "a@b.de.evil.com"));
+        assert!(!check(&[".b.de"], &["x.b.de"], "a@x.b.de"));
+        assert!(!check(&[], &["bücher.de"], "a@xn--bcher-kva.de"));
+        assert!(!check(&["not a domain"], &[], "a@b.de"));
+    }
+}
