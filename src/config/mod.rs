@@ -10,24 +10,18 @@ mod nearest;
 use std::{fmt, path::PathBuf};
 
 use ipnet::IpNet;
-use rocket::figment::{
-    Figment, Profile,
-    error::Kind,
-    providers::Env,
-};
+use rocket::figment::{Figment, Profile, error::Kind, providers::Env};
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub use self::life::Life;
 pub(crate) use self::nearest::nearest;
 pub use crate::{
     features::{
-        dev_mail::DevMailSettings, login::LoginSettings, logout::LogoutSettings, register::RegisterSettings,
-        sessions::SessionsSettings, verify::VerifySettings,
+        dev_mail::DevMailSettings, login::LoginSettings, logout::LogoutSettings,
+        register::RegisterSettings, sessions::SessionsSettings, verify::VerifySettings,
     },
     http::{
-        address::ForwardedHeader,
-        csrf::CsrfSettings,
-        headers::HeaderSettings,
+        address::ForwardedHeader, csrf::CsrfSettings, headers::HeaderSettings,
         redirect::RedirectSettings,
     },
     identity::{IdentityKind, UsernameSettings},
@@ -35,7 +29,7 @@ pub use crate::{
     secrets::{HashingSettings, PolicySettings},
     signin::{limits::LimitSettings, remember::RememberSettings, session::SessionSettings},
 };
-use crate::secrets::Secret;
+use crate::{http::redirect::RedirectRules, secrets::Secret};
 
 /// `[security]`: everything that can be set without code.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -84,6 +78,10 @@ pub struct Settings {
     pub csrf: CsrfSettings,
     /// `[security.redirects]`.
     pub redirects: RedirectSettings,
+    /// `[security.after]`.
+    pub after: AfterSettings,
+    /// `[security.spa]`.
+    pub spa: SpaSettings,
     /// `[security.headers]`.
     pub headers: HeaderSettings,
     /// `[security.hashing]`.
@@ -205,7 +203,11 @@ pub struct FreshnessSettings {
 
 impl Default for FreshnessSettings {
     fn default() -> Self {
-        Self { within: FreshWithin(Some(Life::hours(24))), grace: Life::hours(1), allow_tokens: true }
+        Self {
+            within: FreshWithin(Some(Life::hours(24))),
+            grace: Life::hours(1),
+            allow_tokens: true,
+        }
     }
 }
 
@@ -236,7 +238,11 @@ impl<'de> Deserialize<'de> for FreshWithin {
                 "nothing is fresh for 0 seconds; write how long, or -1 to turn the check off",
             )),
             Written::Number(n) => Ok(Self(Some(Life::seconds(n.unsigned_abs())))),
-            Written::Text(text) => text.parse().map(Some).map(Self).map_err(serde::de::Error::custom),
+            Written::Text(text) => text
+                .parse()
+                .map(Some)
+                .map(Self)
+                .map_err(serde::de::Error::custom),
         }
     }
 }
@@ -258,7 +264,12 @@ pub struct TokenSettings {
 
 impl Default for TokenSettings {
     fn default() -> Self {
-        Self { enabled: true, life: Life::minutes(15), in_query: false, end_with_password: true }
+        Self {
+            enabled: true,
+            life: Life::minutes(15),
+            in_query: false,
+            end_with_password: true,
+        }
     }
 }
 
@@ -274,7 +285,56 @@ pub struct BasicSettings {
 
 impl Default for BasicSettings {
     fn default() -> Self {
-        Self { everywhere: false, realm: "Login Required".into() }
+        Self {
+            everywhere: false,
+            realm: "Login Required".into(),
+        }
+    }
+}
+
+/// `[security.after]`: where a person goes when a form is done and no `next` says otherwise.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AfterSettings {
+    /// After signing in. _Default:_ `"/"`.
+    pub login: String,
+    /// After signing out. _Default:_ `"/"`.
+    pub logout: String,
+    /// After registering. _Default:_ `"/"`.
+    pub register: String,
+    /// After proving it again. _Default:_ `"/"`.
+    pub verify: String,
+}
+
+impl Default for AfterSettings {
+    fn default() -> Self {
+        let home = || String::from("/");
+        Self {
+            login: home(),
+            logout: home(),
+            register: home(),
+            verify: home(),
+        }
+    }
+}
+
+/// `[security.spa]`: for an application that draws its own pages in the browser.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SpaSettings {
+    /// Whether redirects lead to the application's views with the outcome in the query: `success`,
+    /// `email` and `identity`, or `error` alone. _Default:_ `false`.
+    pub enabled: bool,
+    /// The view to which somebody is sent who must sign in or prove it again. _Default:_ `"/login"`.
+    pub login_view: String,
+}
+
+impl Default for SpaSettings {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            login_view: "/login".into(),
+        }
     }
 }
 
@@ -367,8 +427,13 @@ impl Settings {
         let wrong = |text: String| Err(ConfigError(text));
         if let Some(url) = &self.base_url {
             match url::Url::parse(url) {
-                Ok(parsed) if matches!(parsed.scheme(), "http" | "https") && parsed.host().is_some() => {
-                    if parsed.path() != "/" || parsed.query().is_some() || parsed.fragment().is_some() {
+                Ok(parsed)
+                    if matches!(parsed.scheme(), "http" | "https") && parsed.host().is_some() =>
+                {
+                    if parsed.path() != "/"
+                        || parsed.query().is_some()
+                        || parsed.fragment().is_some()
+                    {
                         return wrong(format!(
                             "`security.base_url` is `{url}`, but must end after the host and port, such as \"https://example.com\"; a path goes into `security.url_prefix`"
                         ));
@@ -382,13 +447,20 @@ impl Settings {
             }
         }
         let prefix = &self.url_prefix;
-        if !(prefix.is_empty() || prefix.starts_with('/') && !prefix.ends_with('/') && !prefix.contains(['?', '#', '<'])) {
+        if !(prefix.is_empty()
+            || prefix.starts_with('/')
+                && !prefix.ends_with('/')
+                && !prefix.contains(['?', '#', '<']))
+        {
             return wrong(format!(
                 "`security.url_prefix` is `{prefix}`, but must start with a slash and not end with one, such as \"/account\""
             ));
         }
         if self.identities.0.is_empty() {
-            return wrong("`security.identities` is empty; write [\"email\"] or [\"email\", \"username\"]".into());
+            return wrong(
+                "`security.identities` is empty; write [\"email\"] or [\"email\", \"username\"]"
+                    .into(),
+            );
         }
         if self.register.username != crate::features::register::Usernames::Off
             && !self.identities.0.contains(&IdentityKind::Username)
@@ -413,7 +485,9 @@ impl Settings {
             ("database.patience", self.database.patience),
         ] {
             if life.as_secs() == 0 {
-                return wrong(format!("`security.{key}` is 0; write a length of time such as \"15 min\""));
+                return wrong(format!(
+                    "`security.{key}` is 0; write a length of time such as \"15 min\""
+                ));
             }
         }
         for (key, number) in [
@@ -422,17 +496,54 @@ impl Settings {
             ("limits.per_device", self.limits.per_device),
         ] {
             if number == 0 {
-                return wrong(format!("`security.{key}` is 0, which would let nobody in; write 1 or more"));
+                return wrong(format!(
+                    "`security.{key}` is 0, which would let nobody in; write 1 or more"
+                ));
             }
         }
         if self.database.connections == Some(0) {
-            return wrong("`security.database.connections` is 0; write 1 or more, or leave it out".into());
+            return wrong(
+                "`security.database.connections` is 0; write 1 or more, or leave it out".into(),
+            );
         }
-        if self.basic.realm.chars().any(|c| c.is_control() || c == '"' || c == '\\' || !c.is_ascii()) {
+        if self
+            .basic
+            .realm
+            .chars()
+            .any(|c| c.is_control() || c == '"' || c == '\\' || !c.is_ascii())
+        {
             return wrong("`security.basic.realm` must be plain text without quotes, such as \"Login Required\"".into());
         }
         self.csrf.check()?;
-        self.redirects.check(self.base_url.as_deref()).map_err(ConfigError)?;
+        let base = self
+            .base_url
+            .as_deref()
+            .and_then(|url| url::Url::parse(url).ok());
+        if let Some(problem) = self.redirects.problem(base.as_ref()) {
+            return wrong(format!("`security.redirects`: {problem}"));
+        }
+        for (key, path) in [
+            ("after.login", &self.after.login),
+            ("after.logout", &self.after.logout),
+            ("after.register", &self.after.register),
+            ("after.verify", &self.after.verify),
+            ("spa.login_view", &self.spa.login_view),
+        ] {
+            if RedirectRules::new(&self.redirects, base.as_ref())
+                .judge(path)
+                .is_none()
+            {
+                return wrong(format!(
+                    "`security.{key}` is `{path}`, which is not a page of this site; write a path such as \"/\""
+                ));
+            }
+        }
+        if self.usernames.min > self.usernames.max {
+            return wrong(format!(
+                "`security.usernames.min` ({}) is more than `security.usernames.max` ({})",
+                self.usernames.min, self.usernames.max
+            ));
+        }
         self.hashing.validate().map_err(ConfigError)?;
         self.passwords.validate().map_err(ConfigError)?;
         Ok(())
@@ -445,8 +556,16 @@ fn sentence(error: rocket::figment::Error) -> ConfigError {
     let Some(error) = error.into_iter().last() else {
         return ConfigError("`security` cannot be read".into());
     };
-    let mut path: Vec<&str> = error.path.iter().map(String::as_str).filter(|part| *part != "security").collect();
-    let place = error.metadata.as_ref().and_then(|data| data.source.as_ref().map(|source| format!(" (in {source})")));
+    let mut path: Vec<&str> = error
+        .path
+        .iter()
+        .map(String::as_str)
+        .filter(|part| *part != "security")
+        .collect();
+    let place = error
+        .metadata
+        .as_ref()
+        .and_then(|data| data.source.as_ref().map(|source| format!(" (in {source})")));
     let place = place.unwrap_or_default();
     let text = match &error.kind {
         Kind::UnknownField(field, known) => {
@@ -473,4 +592,3 @@ pub(crate) enum Strictness {
     /// Anything else: a secret and a `base_url` are required.
     Production,
 }
-

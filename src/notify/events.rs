@@ -196,6 +196,10 @@ impl Events {
         Self { queues: queues.collect() }
     }
 
+    pub(crate) fn has_subscribers(&self) -> bool {
+        !self.queues.is_empty()
+    }
+
     pub(crate) fn emit(&self, at: Timestamp, client: Option<Client>, kind: EventKind) {
         if self.queues.is_empty() {
             return;

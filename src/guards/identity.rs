@@ -1,0 +1,190 @@
+//! Who asks: found once a request, however many guards want to know.
+
+use std::sync::Arc;
+
+use rocket::Request;
+use serde::Serialize;
+
+use crate::{
+    error::{Denied, Error},
+    http::{
+        client::ClientInfo,
+        cookies::{self, Kind},
+    },
+    identity::Identity,
+    notify::events::EventKind,
+    secrets::Password,
+    signin::{
+        Methods,
+        admit::{Admission, announce},
+        password::{Proof, prove},
+        remember, session, token,
+    },
+    site::Site,
+    store::{Grants, SessionId, Timestamp, User},
+};
+
+/// What the request itself showed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Mechanism {
+    /// A session cookie.
+    Session,
+    /// An authentication token.
+    Token,
+    /// HTTP Basic.
+    Basic,
+}
+
+/// Somebody who is who they say, for this request.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    pub(crate) user: User,
+    pub(crate) mechanism: Mechanism,
+    pub(crate) methods: Methods,
+    pub(crate) authenticated_at: Timestamp,
+    pub(crate) grace_until: Timestamp,
+    pub(crate) session: Option<SessionId>,
+}
+
+/// What came of asking.
+pub(crate) type Resolved = Result<Arc<Caller>, Error>;
+
+/// The token of a request by header.
+fn token_header<'r>(request: &'r Request<'_>) -> Option<&'r str> {
+    if let Some(token) = request.headers().get_one("Authentication-Token") {
+        return Some(token.trim());
+    }
+    authorization(request, "bearer")
+}
+
+/// What follows the scheme in `Authorization`; an empty text if nothing does.
+fn authorization<'r>(request: &'r Request<'_>, scheme: &str) -> Option<&'r str> {
+    let header = request.headers().get_one("Authorization")?.trim();
+    let (name, rest) = header.split_once(' ').unwrap_or((header, ""));
+    name.eq_ignore_ascii_case(scheme).then(|| rest.trim())
+}
+
+pub(crate) fn has_token_header(request: &Request<'_>) -> bool {
+    token_header(request).is_some()
+}
+
+pub(crate) fn has_basic(request: &Request<'_>) -> bool {
+    authorization(request, "basic").is_some()
+}
+
+/// The answer that is there already, without asking anybody: for pages.
+pub(crate) fn known<'r>(request: &'r Request<'_>) -> Option<&'r Arc<Caller>> {
+    // The two sorts of callers are kept apart by type, since `local_cache` keeps one value a type.
+    request.local_cache(|| Usual(Err(Denied::Anonymous.into()))).0.as_ref().ok()
+}
+
+struct Usual(Resolved);
+struct ByBasic(Resolved);
+
+/// Who asks, by token, else by session, else by a remembered device.
+pub(crate) async fn resolve<'r>(request: &'r Request<'_>) -> &'r Resolved {
+    &request
+        .local_cache_async(async { Usual(find(request).await.map(Arc::new)) })
+        .await
+        .0
+}
+
+/// Who asks, Basic included.
+pub(crate) async fn resolve_with_basic<'r>(request: &'r Request<'_>) -> &'r Resolved {
+    let usual = resolve(request).await;
+    match usual {
+        Err(Error::Denied(_)) if has_basic(request) && !has_token_header(request) => {
+            &request
+                .local_cache_async(async { ByBasic(find_basic(request).await.map(Arc::new)) })
+                .await
+                .0
+        }
+        _ => usual,
+    }
+}
+
+async fn find(request: &Request<'_>) -> Result<Caller, Error> {
+    let site = Site::of(request)?;
+    // A request is judged as exactly one mechanism: a bad token does not fall back to the session.
+    let in_query = || {
+        let query = request.uri().query()?;
+        let field = query.segments().find(|(name, _)| *name == "auth_token")?;
+        site.settings.tokens.in_query.then_some(field.1)
+    };
+    if let Some(token) = token_header(request).or_else(in_query) {
+        let (row, user) = token::resolve(site, token).await?;
+        return Ok(Caller {
+            user,
+            mechanism: Mechanism::Token,
+            methods: row.methods,
+            authenticated_at: row.authenticated_at,
+            grace_until: row.authenticated_at,
+            session: None,
+        });
+    }
+    if let Some(cookie) = cookies::get(request, site, Kind::Session)
+        && let Some(caller) = session::resolve(site, cookie).await?
+    {
+        return Ok(caller);
+    }
+    if let Some(cookie) = cookies::get(request, site, Kind::Remember) {
+        let client = ClientInfo::of(request, site);
+        if let Some(caller) = remember::restore(request, site, &client, cookie).await? {
+            return Ok(caller);
+        }
+    }
+    Err(Denied::Anonymous.into())
+}
+
+async fn find_basic(request: &Request<'_>) -> Result<Caller, Error> {
+    let site = Site::of(request)?;
+    let client = ClientInfo::of(request, site);
+    let bad = || Error::from(Denied::BadCredential);
+    let encoded = authorization(request, "basic").unwrap_or_default();
+    // Longer than any identity and password that we take.
+    if encoded.len() > 8_192 {
+        return Err(bad());
+    }
+    let decoded = data_encoding::BASE64.decode(encoded.as_bytes()).map_err(|_| bad())?;
+    let text = zeroize::Zeroizing::new(String::from_utf8(decoded).map_err(|_| bad())?);
+    let (identity, password) = text.split_once(':').ok_or_else(bad)?;
+    let password = Password::parse(password).map_err(|_| bad())?;
+    let identity = Identity::recognise(identity, &site.settings.identities.0, site.usernames.as_ref());
+    match prove(site, identity, &password, &client).await? {
+        Proof::Right(Admission::In(admitted), _) => {
+            announce(site, &admitted, None, &client.client);
+            Ok(Caller {
+                user: admitted.user().clone(),
+                mechanism: Mechanism::Basic,
+                methods: admitted.methods(),
+                authenticated_at: admitted.at(),
+                grace_until: admitted.at(),
+                session: None,
+            })
+        }
+        // Basic cannot answer a further question.
+        Proof::Right(Admission::Next(_), _) | Proof::Wrong => Err(bad()),
+    }
+}
+
+/// Roles and permissions of the caller, asked for once and only where a policy wants them.
+pub(crate) async fn grants<'r>(request: &'r Request<'_>, caller: &Caller) -> Result<&'r Grants, Error> {
+    let loaded: &Result<Grants, Error> = request
+        .local_cache_async(async {
+            let site = Site::of(request)?;
+            Ok(site.store.grants(&caller.user.id).await?)
+        })
+        .await;
+    loaded.as_ref().map_err(Clone::clone)
+}
+
+/// Tells subscribers that a guard found nobody.
+pub(crate) fn announce_unauthenticated(request: &Request<'_>, site: &Site) {
+    if site.events.has_subscribers() {
+        let client = ClientInfo::of(request, site);
+        let path = request.uri().path().to_string();
+        site.event(Some(&client.client), EventKind::Unauthenticated { path });
+    }
+}

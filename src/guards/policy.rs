@@ -1,0 +1,313 @@
+//! Policies: what a route asks of its caller, as types that compose.
+
+use std::{cell::Cell, fmt, marker::PhantomData};
+
+use super::identity::{Caller, Mechanism};
+use crate::{
+    config::Life,
+    error::Denied,
+    signin::Methods,
+    site::Site,
+    store::{Grants, Timestamp, User},
+};
+
+/// What a route asks of its caller. Made by [`policies!`](crate::policies), composed by tuples and [`Any`].
+///
+/// An application's own, for what roles and permissions do not say:
+///
+/// ```
+/// use rocket_security::{Denied, guards::{Policy, View}};
+///
+/// /// Accounts whose address was proven.
+/// enum Confirmed {}
+///
+/// impl Policy for Confirmed {
+///     fn judge(view: &View<'_>) -> Result<(), Denied> {
+///         match view.user().confirmed_at {
+///             Some(_) => Ok(()),
+///             None => Err(Denied::Forbidden),
+///         }
+///     }
+/// }
+/// ```
+pub trait Policy: Send + Sync + 'static {
+    /// Whether roles and permissions are looked at; they are loaded only then.
+    const WANTS_GRANTS: bool = false;
+    /// Whether HTTP Basic is taken.
+    const WANTS_BASIC: bool = false;
+
+    /// Whether the caller is let in.
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    fn judge(view: &View<'_>) -> Result<(), Denied>;
+}
+
+/// What a [`Policy`] sees of the caller.
+pub struct View<'a> {
+    site: &'a Site,
+    caller: &'a Caller,
+    grants: &'a Grants,
+    freshness: Cell<Option<Life>>,
+}
+
+impl fmt::Debug for View<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("View").field("user", &self.caller.user.id).finish_non_exhaustive()
+    }
+}
+
+impl<'a> View<'a> {
+    pub(crate) fn new(site: &'a Site, caller: &'a Caller, grants: &'a Grants) -> Self {
+        Self { site, caller, grants, freshness: Cell::new(None) }
+    }
+
+    /// The account.
+    pub fn user(&self) -> &User {
+        &self.caller.user
+    }
+
+    /// Roles and permissions; empty unless [`Policy::WANTS_GRANTS`].
+    pub fn grants(&self) -> &Grants {
+        self.grants
+    }
+
+    /// What this request showed.
+    pub fn via(&self) -> Mechanism {
+        self.caller.mechanism
+    }
+
+    /// How the session or token was proven.
+    pub fn methods(&self) -> Methods {
+        self.caller.methods
+    }
+
+    /// When it was last proven.
+    pub fn authenticated_at(&self) -> Timestamp {
+        self.caller.authenticated_at
+    }
+
+    /// The present moment.
+    pub fn now(&self) -> Timestamp {
+        self.site.now()
+    }
+
+    /// The freshness that the answer hung on, to be extended by the grace.
+    pub(crate) fn used_freshness(&self) -> Option<Life> {
+        self.freshness.get()
+    }
+
+    /// Whether the last proof is recent enough; `None` is the setting, with its grace.
+    fn is_fresh(&self, within: Option<Life>) -> bool {
+        let settings = &self.site.settings.freshness;
+        if self.caller.mechanism == Mechanism::Token && !settings.allow_tokens {
+            return false;
+        }
+        let now = self.now();
+        let set = match (within, settings.within.0) {
+            (Some(within), _) => return self.caller.authenticated_at.after(within) > now,
+            (None, Some(set)) => set,
+            (None, None) => return true,
+        };
+        let fresh = self.caller.authenticated_at.after(set) > now || self.caller.grace_until > now;
+        if fresh {
+            self.freshness.set(Some(set));
+        }
+        fresh
+    }
+}
+
+/// The more fundamental of refusals comes first: it is what stands in the way of all others.
+fn rank(denied: &Denied) -> u8 {
+    match denied {
+        Denied::Anonymous | Denied::BadCredential | Denied::Inactive | Denied::Mechanism => 0,
+        Denied::Forbidden => 1,
+        Denied::SecondFactor => 2,
+        Denied::Stale => 3,
+        _ => 0,
+    }
+}
+
+/// A role or permission by name, as [`policies!`](crate::policies) writes it.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub enum Grant {
+    Role(&'static str),
+    Permission(&'static str),
+}
+
+impl Grant {
+    #[doc(hidden)]
+    pub fn judge(self, view: &View<'_>) -> Result<(), Denied> {
+        let has = match self {
+            Self::Role(name) => view.grants().has_role(name),
+            Self::Permission(name) => view.grants().has_permission(name),
+        };
+        if has { Ok(()) } else { Err(Denied::Forbidden) }
+    }
+}
+
+/// Names roles and permissions once, as types: a misspelt one is a compile error.
+///
+/// ```
+/// use rocket_security::prelude::*;
+/// policies! {
+///     /// May do everything.
+///     pub Admin   = role("admin");
+///     pub Publish = permission("post:publish");
+/// }
+/// ```
+#[macro_export]
+macro_rules! policies {
+    ($($(#[$doc:meta])* $vis:vis $name:ident = $kind:ident($text:literal);)*) => {
+        $(
+            $(#[$doc])*
+            #[doc = concat!("The ", stringify!($kind), " `", $text, "`.")]
+            #[derive(Clone, Copy, Debug)]
+            $vis enum $name {}
+
+            impl $crate::guards::Policy for $name {
+                const WANTS_GRANTS: bool = true;
+
+                fn judge(view: &$crate::guards::View<'_>) -> ::core::result::Result<(), $crate::Denied> {
+                    $crate::__grant!($kind, $text).judge(view)
+                }
+            }
+        )*
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __grant {
+    (role, $text:literal) => {
+        $crate::__Grant::Role($text)
+    };
+    (permission, $text:literal) => {
+        $crate::__Grant::Permission($text)
+    };
+}
+
+/// One of several: `Any<(Admin, Editor)>`.
+///
+/// If none lets in, the mildest refusal is answered: who only has to prove it again is told so.
+#[derive(Debug)]
+pub struct Any<T>(PhantomData<fn() -> T>);
+
+/// A sign-in of at most so many seconds ago; `Fresh` alone is the setting, with its grace.
+#[derive(Clone, Copy, Debug)]
+pub struct Fresh<const SECONDS: u64 = 0>;
+
+impl<const SECONDS: u64> Policy for Fresh<SECONDS> {
+    fn judge(view: &View<'_>) -> Result<(), Denied> {
+        let within = (SECONDS != 0).then_some(Life::seconds(SECONDS));
+        if view.is_fresh(within) { Ok(()) } else { Err(Denied::Stale) }
+    }
+}
+
+/// Two factors were shown in this session.
+#[derive(Clone, Copy, Debug)]
+pub struct Mfa;
+
+impl Policy for Mfa {
+    fn judge(view: &View<'_>) -> Result<(), Denied> {
+        let shown = view.via() != Mechanism::Basic && view.methods().is_multi_factor();
+        if shown { Ok(()) } else { Err(Denied::SecondFactor) }
+    }
+}
+
+/// How the request proves who it is: `Via<Token>`, `Via<(Token, Session)>`, `Via<Basic>`.
+#[derive(Debug)]
+pub struct Via<M>(PhantomData<fn() -> M>);
+
+/// Kinds of proof that [`Via`] takes.
+pub trait Mechanisms: Send + Sync + 'static {
+    /// Which.
+    const LIST: &'static [Mechanism];
+}
+
+/// By authentication token.
+#[derive(Clone, Copy, Debug)]
+pub enum Token {}
+/// By session cookie.
+#[derive(Clone, Copy, Debug)]
+pub enum Session {}
+/// By HTTP Basic.
+#[derive(Clone, Copy, Debug)]
+pub enum Basic {}
+
+impl Mechanisms for Token {
+    const LIST: &'static [Mechanism] = &[Mechanism::Token];
+}
+
+impl Mechanisms for Session {
+    const LIST: &'static [Mechanism] = &[Mechanism::Session];
+}
+
+impl Mechanisms for Basic {
+    const LIST: &'static [Mechanism] = &[Mechanism::Basic];
+}
+
+impl<A: Mechanisms, B: Mechanisms> Mechanisms for (A, B) {
+    const LIST: &'static [Mechanism] = &[A::LIST[0], B::LIST[0]];
+}
+
+impl<A: Mechanisms, B: Mechanisms, C: Mechanisms> Mechanisms for (A, B, C) {
+    const LIST: &'static [Mechanism] = &[A::LIST[0], B::LIST[0], C::LIST[0]];
+}
+
+const fn lists(list: &[Mechanism], wanted: Mechanism) -> bool {
+    let mut at = 0;
+    while at < list.len() {
+        if list[at] as u8 == wanted as u8 {
+            return true;
+        }
+        at += 1;
+    }
+    false
+}
+
+impl<M: Mechanisms> Policy for Via<M> {
+    const WANTS_BASIC: bool = lists(M::LIST, Mechanism::Basic);
+
+    fn judge(view: &View<'_>) -> Result<(), Denied> {
+        if lists(M::LIST, view.via()) { Ok(()) } else { Err(Denied::Mechanism) }
+    }
+}
+
+macro_rules! tuples {
+    ($($name:ident),+) => {
+        impl<$($name: Policy),+> Policy for ($($name,)+) {
+            const WANTS_GRANTS: bool = $($name::WANTS_GRANTS)||+;
+            const WANTS_BASIC: bool = $($name::WANTS_BASIC)||+;
+
+            fn judge(view: &View<'_>) -> Result<(), Denied> {
+                let refusals = [$($name::judge(view)),+].into_iter().filter_map(Result::err);
+                refusals.min_by_key(rank).map_or(Ok(()), Err)
+            }
+        }
+
+        impl<$($name: Policy),+> Policy for Any<($($name,)+)> {
+            const WANTS_GRANTS: bool = $($name::WANTS_GRANTS)||+;
+            const WANTS_BASIC: bool = $($name::WANTS_BASIC)||+;
+
+            fn judge(view: &View<'_>) -> Result<(), Denied> {
+                let answers = [$($name::judge(view)),+];
+                if answers.iter().any(Result::is_ok) {
+                    return Ok(());
+                }
+                answers.into_iter().filter_map(Result::err).max_by_key(rank).map_or(Ok(()), Err)
+            }
+        }
+    };
+}
+
+tuples!(A);
+tuples!(A, B);
+tuples!(A, B, C);
+tuples!(A, B, C, D);
+tuples!(A, B, C, D, E);
+tuples!(A, B, C, D, E, F);
+tuples!(A, B, C, D, E, F, G);
+tuples!(A, B, C, D, E, F, G, H);

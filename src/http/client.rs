@@ -1,0 +1,107 @@
+//! Who asks: the client's address, its agent and its device cookie, gathered once a request.
+
+use std::net::IpAddr;
+
+use rocket::{
+    Request,
+    http::{Cookie, SameSite},
+};
+
+use super::{address::{ClientAddress, client_address}, cookies::{self, Kind}};
+use crate::{
+    notify::events::Client,
+    secrets::Purpose,
+    site::Site,
+    store::{UserId, cut},
+};
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub(crate) struct ClientInfo {
+    pub(crate) client: Client,
+    pub(crate) device: DeviceCookie,
+    address: Option<ClientAddress>,
+}
+
+impl ClientInfo {
+    pub(crate) fn of(request: &Request<'_>, site: &Site) -> Self {
+        let header = site.settings.forwarded_header;
+        let values: Vec<&str> = request.headers().get(header.name()).collect();
+        let peer: Option<IpAddr> = request.remote().map(|remote| remote.ip());
+        let address = client_address(peer, &site.settings.trusted_proxies, header, &values);
+        let agent = request.headers().get_one("user-agent").unwrap_or_default();
+        Self {
+            client: Client {
+                address: address.map_or_else(String::new, |address| address.to_string()),
+                agent: cut(agent, 255),
+            },
+            device: DeviceCookie::read(cookies::get(request, site, Kind::Device)),
+            address,
+        }
+    }
+
+    /// What attempts from here are counted under.
+    pub(crate) fn address_bucket(&self) -> String {
+        self.address.map_or_else(|| "unknown".to_string(), |address| address.bucket())
+    }
+}
+
+/// The browser's own mark: an id, and a seal for each account that signed in here (at most five).
+///
+/// It is no credential. It only says that failed attempts from here are counted apart.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct DeviceCookie {
+    id: String,
+    seals: Vec<String>,
+}
+
+const SEALS: usize = 5;
+/// Seals are cut to 16 bytes: forging one gains a budget of ten guesses.
+const SEAL_BYTES: usize = 16;
+
+impl DeviceCookie {
+    fn read(value: Option<&str>) -> Self {
+        let mut parts = value.unwrap_or_default().split('.');
+        let id = parts.next().unwrap_or_default();
+        if id.len() != 43 || value.is_some_and(|value| value.len() > 400) {
+            return Self::default();
+        }
+        Self { id: id.into(), seals: parts.take(SEALS).map(String::from).collect() }
+    }
+
+    fn parts<'a>(id: &'a str, user: &'a UserId) -> [&'a [u8]; 2] {
+        [id.as_bytes(), user.as_str().as_bytes()]
+    }
+
+    /// The id of this device, if `user` signed in on it before.
+    pub(crate) fn known_device(&self, site: &Site, user: &UserId) -> Option<String> {
+        let known = self.seals.iter().any(|seal| {
+            data_encoding::BASE64URL_NOPAD
+                .decode(seal.as_bytes())
+                .is_ok_and(|tag| site.keys.verify_mac(Purpose::Device, &Self::parts(&self.id, user), &tag))
+        });
+        known.then(|| self.id.clone())
+    }
+
+    /// The cookie after `user` signed in here, unless it says so already.
+    pub(crate) fn knowing(&self, site: &Site, user: &UserId) -> Option<Cookie<'static>> {
+        if self.known_device(site, user).is_some() {
+            return None;
+        }
+        let id = match self.id.is_empty() {
+            true => crate::secrets::random_token().ok()?.expose().clone(),
+            false => self.id.clone(),
+        };
+        let tag = site.keys.mac(Purpose::Device, &Self::parts(&id, user));
+        let seal = data_encoding::BASE64URL_NOPAD.encode(&tag[..SEAL_BYTES]);
+        let mut value = format!("{id}.{seal}");
+        for old in self.seals.iter().take(SEALS - 1) {
+            value.push('.');
+            value.push_str(old);
+        }
+        let mut cookie = cookies::make(site, Kind::Device, value);
+        cookie.set_max_age(time::Duration::days(365));
+        cookie.set_same_site(SameSite::Lax);
+        Some(cookie)
+    }
+}

@@ -1,0 +1,108 @@
+//! Our cookies: their names, their flags, and the one way they are sent.
+
+use std::sync::{Mutex, PoisonError};
+
+use rocket::{
+    Request, Response,
+    http::{Cookie, Header, SameSite},
+};
+
+use crate::site::Site;
+
+/// Which cookie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The session's secret.
+    Session,
+    /// The remembered device's series and token.
+    Remember,
+    /// The device's mark for the limits.
+    Device,
+    /// What an anonymous visitor's CSRF tokens hang on.
+    Visitor,
+    /// Messages for the next page.
+    Flash,
+}
+
+/// Names are fixed at launch: prefixed with `__Host-` where the site is reached by https, so that no
+/// subdomain and no plain-text connection can plant one.
+#[derive(Clone, Debug)]
+pub(crate) struct Names {
+    secure: bool,
+    names: [String; 5],
+}
+
+impl Names {
+    pub(crate) fn new(secure: bool, base: &str) -> Self {
+        let prefix = if secure { "__Host-" } else { "" };
+        let name = |suffix: &str| format!("{prefix}{base}_{suffix}");
+        Self { secure, names: [name("session"), name("remember"), name("device"), name("visitor"), name("flash")] }
+    }
+
+    pub(crate) fn of(&self, kind: Kind) -> &str {
+        &self.names[kind as usize]
+    }
+
+    pub(crate) fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// All names, to tell a request that carries any of ours.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(String::as_str)
+    }
+}
+
+pub(crate) fn get<'r>(request: &'r Request<'_>, site: &Site, kind: Kind) -> Option<&'r str> {
+    request.cookies().get(site.cookies.of(kind)).map(|cookie| cookie.value())
+}
+
+/// A cookie of ours with the flags that all have: HttpOnly, SameSite=Lax, Path=/, Secure where https.
+pub(crate) fn make(site: &Site, kind: Kind, value: String) -> Cookie<'static> {
+    Cookie::build((site.cookies.of(kind).to_string(), value))
+        .path("/")
+        .http_only(true)
+        .same_site(SameSite::Lax)
+        .secure(site.cookies.is_secure())
+        .build()
+}
+
+/// A cookie that makes the browser forget ours: explicit, because a `__Host-` cookie is only replaced
+/// by one that is Secure too.
+pub(crate) fn expired(site: &Site, kind: Kind) -> Cookie<'static> {
+    let mut cookie = make(site, kind, String::new());
+    cookie.set_max_age(time::Duration::ZERO);
+    cookie.set_expires(time::OffsetDateTime::UNIX_EPOCH);
+    cookie
+}
+
+/// Cookies to go out with the answer, whoever answers.
+///
+/// Rocket drops what a guard put into its jar when a catcher answers, so ours wait here and the
+/// fairing adds them to every response.
+#[derive(Default)]
+struct Outgoing(Mutex<Vec<Cookie<'static>>>);
+
+/// Sends `cookie` with the answer to this request; a later one of the same name replaces it.
+pub(crate) fn send(request: &Request<'_>, cookie: Cookie<'static>) {
+    let outgoing = request.local_cache(Outgoing::default);
+    let mut cookies = outgoing.0.lock().unwrap_or_else(PoisonError::into_inner);
+    cookies.retain(|waiting| waiting.name() != cookie.name());
+    cookies.push(cookie);
+}
+
+/// The value that is about to be sent, if one is.
+pub(crate) fn outgoing(request: &Request<'_>, site: &Site, kind: Kind) -> Option<String> {
+    let outgoing = request.local_cache(Outgoing::default);
+    let cookies = outgoing.0.lock().unwrap_or_else(PoisonError::into_inner);
+    cookies.iter().find(|cookie| cookie.name() == site.cookies.of(kind)).map(|cookie| cookie.value().to_string())
+}
+
+/// Puts the waiting cookies into the response.
+pub(crate) fn flush(request: &Request<'_>, response: &mut Response<'_>) {
+    let outgoing = request.local_cache(Outgoing::default);
+    let mut cookies = outgoing.0.lock().unwrap_or_else(PoisonError::into_inner);
+    for cookie in cookies.drain(..) {
+        response.adjoin_header(Header::new("Set-Cookie", cookie.encoded().to_string()));
+    }
+}

@@ -1,0 +1,129 @@
+//! Cross-site request forgery: what makes sure that a request comes from our own page.
+//!
+//! A token is a random number and its keyed hash together with what the browser holds: the session
+//! cookie, or for a visitor one that says nothing else. So it needs no storage, differs in every page
+//! (a compressed page leaks nothing about it), and dies with the session.
+
+use data_encoding::BASE64URL_NOPAD;
+use rocket::{
+    Request,
+    http::{Cookie, SameSite},
+};
+use serde::{Deserialize, Serialize};
+
+use super::cookies::{self, Kind};
+use crate::{config::ConfigError, secrets::{Purpose, random_token}, site::Site};
+
+/// `[security.csrf]`: for applications whose pages are drawn in the browser.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CsrfSettings {
+    /// The name of a cookie that scripts of the site can read, with a token to be sent back in the
+    /// header `X-XSRF-Token`; such as `"XSRF-TOKEN"`. _Default:_ none, no such cookie.
+    pub cookie: Option<String>,
+}
+
+impl CsrfSettings {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        match &self.cookie {
+            Some(name) if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) => {
+                Err(ConfigError(format!(
+                    "`security.csrf.cookie` is `{name}`, which is no name for a cookie; write for example \"XSRF-TOKEN\""
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The form field.
+pub(crate) const FIELD: &str = "csrf_token";
+/// The headers, in the order they are looked at.
+pub(crate) const HEADERS: [&str; 3] = ["X-CSRFToken", "X-CSRF-Token", "X-XSRF-Token"];
+
+const NONCE: usize = 16;
+
+/// What tokens hang on: the session cookie if there is one, about to be sent or received.
+fn binding(request: &Request<'_>, site: &Site) -> Option<(Kind, String)> {
+    let now = |kind| {
+        cookies::outgoing(request, site, kind)
+            .or_else(|| cookies::get(request, site, kind).map(String::from))
+            .filter(|value| !value.is_empty())
+            .map(|value| (kind, value))
+    };
+    now(Kind::Session).or_else(|| now(Kind::Visitor))
+}
+
+fn parts<'a>(nonce: &'a [u8], binding: &'a (Kind, String)) -> [&'a [u8]; 3] {
+    let kind: &[u8] = if binding.0 == Kind::Session { b"session" } else { b"visitor" };
+    [nonce, kind, binding.1.as_bytes()]
+}
+
+/// A token for this browser; a visitor without any cookie of ours is given one.
+pub(crate) fn token(request: &Request<'_>, site: &Site) -> String {
+    let binding = match binding(request, site) {
+        Some(binding) => binding,
+        None => {
+            // Without randomness there is no token, and every check fails: closed.
+            let Ok(value) = random_token() else { return String::new() };
+            let value = value.expose().clone();
+            cookies::send(request, cookies::make(site, Kind::Visitor, value.clone()));
+            (Kind::Visitor, value)
+        }
+    };
+    let mut nonce = [0u8; NONCE];
+    if getrandom::fill(&mut nonce).is_err() {
+        return String::new();
+    }
+    let mut token = nonce.to_vec();
+    token.extend_from_slice(&site.keys.mac(Purpose::Csrf, &parts(&nonce, &binding)));
+    BASE64URL_NOPAD.encode(&token)
+}
+
+/// Whether `token` was made for this browser as it is now.
+pub(crate) fn is_valid(request: &Request<'_>, site: &Site, token: &str) -> bool {
+    let Some(binding) = binding(request, site) else { return false };
+    let Ok(bytes) = BASE64URL_NOPAD.decode(token.as_bytes()) else { return false };
+    if bytes.len() != NONCE + 32 {
+        return false;
+    }
+    let (nonce, tag) = bytes.split_at(NONCE);
+    site.keys.verify_mac(Purpose::Csrf, &parts(nonce, &binding), tag)
+}
+
+/// Whether a header carries a valid token.
+pub(crate) fn header_is_valid(request: &Request<'_>, site: &Site) -> bool {
+    HEADERS
+        .iter()
+        .filter_map(|name| request.headers().get_one(name))
+        .any(|token| is_valid(request, site, token))
+}
+
+/// Whether the browser itself says that the request comes from a page of ours.
+pub(crate) fn is_same_origin(request: &Request<'_>, site: &Site) -> bool {
+    let headers = request.headers();
+    if let Some(fetched) = headers.get_one("sec-fetch-site") {
+        return fetched == "same-origin";
+    }
+    match headers.get_one("origin") {
+        Some(origin) => url::Url::parse(origin).is_ok_and(|origin| origin.origin() == site.base_url.origin()),
+        None => false,
+    }
+}
+
+/// Whether the request carries any cookie of ours.
+pub(crate) fn has_our_cookies(request: &Request<'_>, site: &Site) -> bool {
+    site.cookies.all().any(|name| request.cookies().get(name).is_some())
+}
+
+/// The readable cookie for scripts, if the settings want one.
+pub(crate) fn send_readable(request: &Request<'_>, site: &Site, token: &str) {
+    if let Some(name) = &site.settings.csrf.cookie {
+        let cookie = Cookie::build((name.clone(), token.to_string()))
+            .path("/")
+            .http_only(false)
+            .same_site(SameSite::Strict)
+            .secure(site.cookies.is_secure());
+        cookies::send(request, cookie.build());
+    }
+}

@@ -1,0 +1,40 @@
+//! The security headers of our own answers. The application's answers are the application's.
+
+use rocket::{Response, http::Header};
+use serde::{Deserialize, Serialize};
+
+/// `[security.headers]`: what our own pages tell browsers.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HeaderSettings {
+    /// The Content-Security-Policy of our pages. _Default:_ nothing but this site, no script or style
+    /// in the page, no frames around it.
+    pub content_security_policy: String,
+}
+
+impl Default for HeaderSettings {
+    fn default() -> Self {
+        Self {
+            content_security_policy: "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+                                      font-src 'self'; connect-src 'self'; frame-src 'self'; form-action 'self'; \
+                                      base-uri 'none'; frame-ancestors 'none'"
+                .into(),
+        }
+    }
+}
+
+/// Sets the headers that each of our answers has.
+pub(crate) fn set(response: &mut Response<'_>, settings: &HeaderSettings) {
+    for (name, value) in [
+        ("Cache-Control", "private, no-store"),
+        ("Content-Security-Policy", settings.content_security_policy.as_str()),
+        ("Cross-Origin-Opener-Policy", "same-origin"),
+        ("Referrer-Policy", "same-origin"),
+        ("X-Content-Type-Options", "nosniff"),
+        ("X-Frame-Options", "DENY"),
+        ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
+    ] {
+        response.set_header(Header::new(name, value.to_string()));
+    }
+    response.adjoin_header(Header::new("Vary", "Cookie, Accept"));
+}

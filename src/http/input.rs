@@ -1,0 +1,285 @@
+//! The one way a body comes in: decoded, bounded and known to come from our own page.
+
+use std::ops::{Deref, DerefMut};
+
+use rocket::{
+    Data, Request, Rocket, Sentinel,
+    data::{FromData, Outcome, ToByteUnit},
+    http::Status,
+    outcome::Outcome::{Error as Failed, Success},
+};
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde_json::{Map, Value};
+
+use super::{csrf, refusal};
+use crate::{
+    Message,
+    error::{Denied, Error, Invalid},
+    guards::{identity, report::Probe},
+    site::Site,
+};
+
+/// A body decoded into `F`, urlencoded or JSON alike, after the CSRF check.
+///
+/// The handler cannot see the body of a request that another site made: that is refused with 400
+/// before. What counts as valid: the field `csrf_token`, or one of the headers `X-CSRFToken`,
+/// `X-CSRF-Token`, `X-XSRF-Token`; a request that authenticates by token header, and a JSON body without
+/// any of our cookies, need none.
+///
+/// `F` is any type that serde can deserialize; [`Nothing`] for a handler that only acts. A body is at
+/// most 64 KiB unless Rocket's limit `security` says otherwise.
+///
+/// | outcome | status |
+/// |---|---|
+/// | not from our own page | 400 |
+/// | not an object, not UTF-8, a field of the wrong type | 400, with the field in JSON |
+/// | larger than the limit | 413 |
+/// | neither urlencoded nor JSON | 415 |
+///
+/// ```
+/// # #[macro_use] extern crate rocket;
+/// use rocket_security::prelude::*;
+///
+/// #[derive(serde::Deserialize)]
+/// struct Post { title: String }
+///
+/// #[post("/posts", data = "<post>")]
+/// fn create(who: SignedIn, post: Input<Post>) -> String {
+///     format!("{} wrote {}", who.email, post.title)
+/// }
+/// # fn main() {}
+/// ```
+#[derive(Debug)]
+pub struct Input<F>(F);
+
+impl<F> Input<F> {
+    /// The decoded body.
+    pub fn into_inner(self) -> F {
+        self.0
+    }
+}
+
+impl<F> Deref for Input<F> {
+    type Target = F;
+
+    fn deref(&self) -> &F {
+        &self.0
+    }
+}
+
+impl<F> DerefMut for Input<F> {
+    fn deref_mut(&mut self) -> &mut F {
+        &mut self.0
+    }
+}
+
+/// The body of a handler that has no fields; only its CSRF token counts.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+pub struct Nothing {}
+
+/// A tick box: `true`, `"on"`, `"true"`, `"y"`, `"yes"` or `"1"` is set; absent, `false`, `""` and the
+/// like are not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tick(pub bool);
+
+impl<'de> Deserialize<'de> for Tick {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = Tick;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("true or false")
+            }
+
+            fn visit_bool<E>(self, set: bool) -> Result<Tick, E> {
+                Ok(Tick(set))
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Tick, E> {
+                match text.to_ascii_lowercase().as_str() {
+                    "on" | "true" | "y" | "yes" | "1" => Ok(Tick(true)),
+                    "" | "off" | "false" | "n" | "no" | "0" => Ok(Tick(false)),
+                    _ => Err(E::invalid_value(serde::de::Unexpected::Str(text), &self)),
+                }
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+/// How the body is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Encoding {
+    Form,
+    Json,
+    /// No body at all.
+    Empty,
+}
+
+/// Rocket's limit for our bodies.
+const LIMIT: &str = "security";
+
+async fn read<F: DeserializeOwned>(request: &Request<'_>, data: Data<'_>) -> Result<F, Error> {
+    let site = Site::of(request)?;
+    let encoding = match request.content_type() {
+        Some(kind) if kind.is_form() => Encoding::Form,
+        Some(kind) if is_json(kind) => Encoding::Json,
+        Some(_) => {
+            return Err(Error::Unreadable(Status::UnsupportedMediaType, Message::new("input.content_type")));
+        }
+        None => Encoding::Empty,
+    };
+    let limit = request.limits().get(LIMIT).unwrap_or_else(|| 64.kibibytes());
+    let body = match data.open(limit).into_bytes().await {
+        Ok(body) if body.is_complete() => body.into_inner(),
+        Ok(_) => return Err(Error::Unreadable(Status::PayloadTooLarge, Message::new("input.too_large"))),
+        Err(error) => {
+            log::debug!("a body broke off: {error}");
+            return Err(unreadable("input.broken_off"));
+        }
+    };
+    let encoding = match encoding {
+        Encoding::Empty if !body.is_empty() => {
+            return Err(Error::Unreadable(Status::UnsupportedMediaType, Message::new("input.content_type")));
+        }
+        Encoding::Form if body.is_empty() => Encoding::Empty,
+        Encoding::Json if body.is_empty() => return Err(unreadable("input.not_an_object")),
+        other => other,
+    };
+    let body = Body::parse(encoding, &body)?;
+    if !is_ours(request, site, encoding, body.csrf_token()) {
+        return Err(Denied::Csrf.into());
+    }
+    body.decode()
+}
+
+/// The CSRF judgement on a request with a body.
+fn is_ours(request: &Request<'_>, site: &Site, encoding: Encoding, field: Option<&str>) -> bool {
+    // A page of another site cannot set these headers without a preflight, which is never granted.
+    if identity::has_token_header(request) {
+        return true;
+    }
+    if encoding == Encoding::Json && !csrf::has_our_cookies(request, site) && !identity::has_basic(request) {
+        return true;
+    }
+    field.is_some_and(|token| csrf::is_valid(request, site, token)) || csrf::header_is_valid(request, site)
+}
+
+/// A body before it becomes a form.
+enum Body {
+    Form(Vec<(String, String)>),
+    Json(Map<String, Value>),
+}
+
+impl Body {
+    fn parse(encoding: Encoding, bytes: &[u8]) -> Result<Self, Error> {
+        match encoding {
+            Encoding::Empty => Ok(Self::Form(Vec::new())),
+            Encoding::Form => {
+                // The parser below would put U+FFFD in place of what is not UTF-8.
+                if percent_encoding::percent_decode(bytes).decode_utf8().is_err() {
+                    return Err(unreadable("input.not_utf8"));
+                }
+                let pairs: Vec<(String, String)> = url::form_urlencoded::parse(bytes).into_owned().collect();
+                match pairs.iter().find(|(_, value)| value.contains('\0')) {
+                    Some((name, _)) => Err(Invalid::field(name, Message::new("input.nul")).into()),
+                    None => Ok(Self::Form(pairs)),
+                }
+            }
+            Encoding::Json => {
+                let text = std::str::from_utf8(bytes).map_err(|_| unreadable("input.not_utf8"))?;
+                match serde_json::from_str(text) {
+                    Ok(Value::Object(object)) => match object.iter().find(|(_, value)| has_nul(value)) {
+                        Some((name, _)) => Err(Invalid::field(name, Message::new("input.nul")).into()),
+                        None => Ok(Self::Json(object)),
+                    },
+                    Ok(_) => Err(unreadable("input.not_an_object")),
+                    Err(_) => Err(unreadable("input.not_json")),
+                }
+            }
+        }
+    }
+
+    fn csrf_token(&self) -> Option<&str> {
+        match self {
+            Self::Form(pairs) => {
+                pairs.iter().find(|(name, _)| name == csrf::FIELD).map(|(_, value)| value.as_str())
+            }
+            Self::Json(object) => object.get(csrf::FIELD).and_then(Value::as_str),
+        }
+    }
+
+    fn decode<F: DeserializeOwned>(self) -> Result<F, Error> {
+        match self {
+            Self::Form(mut pairs) => {
+                pairs.retain(|(name, _)| name != csrf::FIELD);
+                let mut text = url::form_urlencoded::Serializer::new(String::new());
+                text.extend_pairs(&pairs);
+                let text = text.finish();
+                let decoder = serde_html_form::Deserializer::from_bytes(text.as_bytes());
+                serde_path_to_error::deserialize(decoder).map_err(|error| {
+                    let path = error.path().to_string();
+                    wrong_type(&path, &error.into_inner().to_string())
+                })
+            }
+            Self::Json(mut object) => {
+                object.remove(csrf::FIELD);
+                serde_path_to_error::deserialize(Value::Object(object)).map_err(|error| {
+                    let path = error.path().to_string();
+                    wrong_type(&path, &error.into_inner().to_string())
+                })
+            }
+        }
+    }
+}
+
+fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(values) => values.iter().any(has_nul),
+        Value::Object(object) => object.values().any(has_nul),
+        _ => false,
+    }
+}
+
+fn unreadable(key: &'static str) -> Error {
+    Error::Unreadable(Status::BadRequest, Message::new(key))
+}
+
+/// A field that does not fit its type, by the name the client used.
+fn wrong_type(path: &str, detail: &str) -> Error {
+    // serde says "missing field `x`" and "duplicate field `x`" of the whole, not of the field.
+    let (field, key) = match detail.split_once('`').and_then(|(_, rest)| rest.split_once('`')) {
+        Some((field, _)) if detail.starts_with("missing field") => (field, "input.required"),
+        Some((field, _)) if detail.starts_with("duplicate field") => (field, "input.repeated"),
+        _ => (path.split(['.', '[']).next().unwrap_or_default(), "input.wrong_type"),
+    };
+    Invalid::field(field, Message::new(key)).into()
+}
+
+/// `application/json` and what is written like it.
+pub(crate) fn is_json(kind: &rocket::http::ContentType) -> bool {
+    kind.is_json() || kind.top() == "application" && kind.sub().as_str().ends_with("+json")
+}
+
+#[rocket::async_trait]
+impl<'r, F: DeserializeOwned> FromData<'r> for Input<F> {
+    type Error = Error;
+
+    async fn from_data(request: &'r Request<'_>, data: Data<'r>) -> Outcome<'r, Self> {
+        match read(request, data).await {
+            Ok(form) => Success(Self(form)),
+            Err(error) => {
+                let status = refusal::remember(request, &error);
+                Failed((status, error))
+            }
+        }
+    }
+}
+
+impl<F> Sentinel for Input<F> {
+    fn abort(rocket: &Rocket<rocket::Ignite>) -> bool {
+        Probe::answers(rocket) || rocket.state::<std::sync::Arc<Site>>().is_none()
+    }
+}

@@ -1,0 +1,49 @@
+//! How a refusal travels from where it is found to who answers: through the request.
+
+use std::sync::{Mutex, PoisonError};
+
+use rocket::{Request, http::Status};
+
+use crate::error::{Denied, Error};
+
+#[derive(Default)]
+struct Slot(Mutex<Option<Error>>);
+
+/// Leaves `error` for the catcher, and answers the status under which it will come.
+pub(crate) fn remember(request: &Request<'_>, error: &Error) -> Status {
+    if let Error::Unavailable { why, .. } | Error::Broken(why) = error {
+        // Said here, because `Option<Guard>` reads every error as "none".
+        log::error!("{} {}: {why}", request.method(), request.uri().path());
+    }
+    let slot = request.local_cache(Slot::default);
+    *slot.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+    status_of(error)
+}
+
+/// What was left, if anything.
+pub(crate) fn recall(request: &Request<'_>) -> Option<Error> {
+    let slot = request.local_cache(Slot::default);
+    slot.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// The status of each error in HTTP.
+pub(crate) fn status_of(error: &Error) -> Status {
+    match error {
+        Error::Invalid(_) => Status::BadRequest,
+        Error::Denied(denied) => denied.status(),
+        Error::Unavailable { .. } => Status::ServiceUnavailable,
+        Error::NotFound => Status::NotFound,
+        Error::Unreadable(status, _) => *status,
+        Error::Broken(_) => Status::InternalServerError,
+    }
+}
+
+/// Seconds for `Retry-After`, where waiting helps.
+pub(crate) fn retry_after(error: &Error) -> Option<u64> {
+    match error {
+        Error::Unavailable { retry_after, .. } | Error::Denied(Denied::Locked { retry_after, .. }) => {
+            Some((*retry_after).max(1))
+        }
+        _ => None,
+    }
+}

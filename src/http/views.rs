@@ -1,0 +1,242 @@
+//! Our own Tera: the built-in templates first, then the application's files over them by name.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    error::Error as _,
+    fmt,
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
+    time::SystemTime,
+};
+
+use serde_json::{Map, Value};
+use tera::{Context, Tera};
+
+use super::catalogue::Catalogue;
+use crate::{config::ConfigError, features};
+
+/// Templates with these ends are escaped. The second is how applications name theirs for Rocket.
+const ESCAPED: [&str; 4] = [".html", ".html.tera", ".htm", ".htm.tera"];
+
+/// The application's own filters and functions.
+pub(crate) type Extend = Arc<dyn Fn(&mut Tera) + Send + Sync>;
+
+/// The templates, ready to render in each language.
+pub(crate) struct Views {
+    folder: PathBuf,
+    extend: Vec<Extend>,
+    own_messages: Vec<(String, String, String)>,
+    loaded: RwLock<Loaded>,
+    /// The built-in templates alone, for when an override fails while rendering.
+    fallback: HashMap<String, Tera>,
+}
+
+struct Loaded {
+    catalogue: Arc<Catalogue>,
+    engines: HashMap<String, Tera>,
+    print: Print,
+}
+
+/// Names, times and sizes of the application's files, to see that one was edited.
+type Print = BTreeMap<PathBuf, (Option<SystemTime>, u64)>;
+
+impl fmt::Debug for Views {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Views").field("folder", &self.folder).finish_non_exhaustive()
+    }
+}
+
+/// All built-in templates: those every page shares, then each feature's.
+pub(crate) fn built_in() -> impl Iterator<Item = (&'static str, &'static str)> {
+    const SHARED: &[(&str, &str)] = &[
+        features::template!("base.html"),
+        features::template!("error.html"),
+        features::template!("partials/ui.html"),
+        features::template!("partials/menu.html"),
+        features::template!("partials/messages.html"),
+        features::template!("partials/mail.html"),
+        features::template!("notices/password_changed.mail.html"),
+        features::template!("notices/password_changed.mail.txt"),
+    ];
+    SHARED.iter().chain(features::ALL.iter().flat_map(|feature| feature.templates)).copied()
+}
+
+impl Views {
+    /// Loads everything; a file that cannot be parsed stops the launch with its name, line and column.
+    pub(crate) fn load(
+        folder: PathBuf,
+        extend: Vec<Extend>,
+        own_messages: Vec<(String, String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let loaded = load(&folder, &extend, &own_messages)?;
+        let mut fallback = HashMap::new();
+        for language in loaded.catalogue.languages() {
+            fallback.insert(language.to_string(), engine(&loaded.catalogue, language, &extend, &[])?);
+        }
+        Ok(Self { folder, extend, own_messages, loaded: RwLock::new(loaded), fallback })
+    }
+
+    pub(crate) fn catalogue(&self) -> Arc<Catalogue> {
+        self.loaded.read().unwrap_or_else(PoisonError::into_inner).catalogue.clone()
+    }
+
+    /// Takes up edits; in debug builds before every render, so that a page shows them at once.
+    fn refresh(&self) {
+        if !cfg!(debug_assertions) {
+            return;
+        }
+        let print = print(&self.folder);
+        if self.loaded.read().unwrap_or_else(PoisonError::into_inner).print == print {
+            return;
+        }
+        match load(&self.folder, &self.extend, &self.own_messages) {
+            Ok(loaded) => *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = loaded,
+            Err(error) => {
+                log::error!("{error}; the templates stay as they were");
+                self.loaded.write().unwrap_or_else(PoisonError::into_inner).print = print;
+            }
+        }
+    }
+
+    /// Renders a page. An override that fails is logged and the built-in page served in its place.
+    pub(crate) fn render(&self, language: &str, name: &str, context: &Map<String, Value>) -> Result<String, String> {
+        self.refresh();
+        let context = Context::from_value(Value::Object(context.clone())).map_err(|error| chain(&error))?;
+        let first = {
+            let loaded = self.loaded.read().unwrap_or_else(PoisonError::into_inner);
+            let engine = loaded.engines.get(language).or_else(|| loaded.engines.get(super::catalogue::FALLBACK));
+            engine.map(|engine| engine.render(name, &context))
+        };
+        match first {
+            Some(Ok(text)) => Ok(text),
+            Some(Err(error)) => {
+                let error = chain(&error);
+                log::error!("the template {name} failed: {error}; the built-in one is served");
+                self.fallback
+                    .get(language)
+                    .and_then(|engine| engine.render(name, &context).ok())
+                    .ok_or(error)
+            }
+            None => Err("no engine is loaded".into()),
+        }
+    }
+
+    /// Renders without a fallback, for the check at launch.
+    pub(crate) fn try_render(&self, name: &str, context: &Map<String, Value>) -> Result<(), String> {
+        let context = Context::from_value(Value::Object(context.clone())).map_err(|error| chain(&error))?;
+        let loaded = self.loaded.read().unwrap_or_else(PoisonError::into_inner);
+        for engine in loaded.engines.values() {
+            engine.render(name, &context).map_err(|error| chain(&error))?;
+        }
+        Ok(())
+    }
+
+    /// Where the application's file for a template is or would be.
+    pub(crate) fn path_of(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+}
+
+fn load(folder: &Path, extend: &[Extend], own: &[(String, String, String)]) -> Result<Loaded, ConfigError> {
+    let print = print(folder);
+    let catalogue = Arc::new(Catalogue::load(&folder.join("security/messages"), own)?);
+    let mut engines = HashMap::new();
+    for language in catalogue.languages() {
+        engines.insert(language.to_string(), engine(&catalogue, language, extend, &files(folder, &print))?);
+    }
+    Ok(Loaded { catalogue, engines, print })
+}
+
+fn engine(
+    catalogue: &Arc<Catalogue>,
+    language: &str,
+    extend: &[Extend],
+    files: &[(PathBuf, Option<String>)],
+) -> Result<Tera, ConfigError> {
+    let mut tera = Tera::default();
+    tera.autoescape_on(ESCAPED.to_vec());
+    tera.register_function("t", Translate { catalogue: catalogue.clone(), language: language.to_string() });
+    for extend in extend {
+        extend(&mut tera);
+    }
+    tera.add_raw_templates(built_in()).map_err(|error| ConfigError(chain(&error)))?;
+    tera.add_template_files(files.iter().cloned())
+        .map_err(|error| ConfigError(format!("a template is broken: {}", chain(&error))))?;
+    Ok(tera)
+}
+
+/// The application's files: everything in `security/`, and all other `.tera` files, so that one of our
+/// pages may extend the application's layout. Names as Rocket's own templates have them.
+fn files(folder: &Path, print: &Print) -> Vec<(PathBuf, Option<String>)> {
+    print
+        .keys()
+        .filter_map(|path| {
+            let relative = path.strip_prefix(folder).ok()?.to_str()?.replace('\\', "/");
+            let name = match relative.strip_suffix(".tera") {
+                Some(name) => [".html", ".htm", ".txt", ".xml"]
+                    .iter()
+                    .find_map(|end| name.strip_suffix(end))
+                    .unwrap_or(name)
+                    .to_string(),
+                None if relative.starts_with("security/") && !relative.ends_with(".toml") => relative.clone(),
+                None => return None,
+            };
+            Some((path.clone(), Some(name)))
+        })
+        .collect()
+}
+
+fn print(folder: &Path) -> Print {
+    fn walk(folder: &Path, depth: u8, print: &mut Print) {
+        let Ok(entries) = std::fs::read_dir(folder) else { return };
+        for entry in entries.flatten() {
+            let Ok(data) = entry.metadata() else { continue };
+            if data.is_dir() && depth > 0 {
+                walk(&entry.path(), depth - 1, print);
+            } else if data.is_file() {
+                print.insert(entry.path(), (data.modified().ok(), data.len()));
+            }
+        }
+    }
+    let mut files = Print::new();
+    walk(folder, 12, &mut files);
+    files
+}
+
+/// Tera's errors say what is wrong in one and where in the next.
+fn chain(error: &tera::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let part = error.to_string();
+        text.push_str(": ");
+        text.push_str(part.trim());
+        source = error.source();
+    }
+    text
+}
+
+/// `t(key = "login.title", name = ..)` in templates.
+pub(crate) struct Translate {
+    pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) language: String,
+}
+
+impl tera::Function for Translate {
+    fn call(&self, arguments: &HashMap<String, Value>) -> tera::Result<Value> {
+        let key = arguments
+            .get("key")
+            .and_then(Value::as_str)
+            .ok_or_else(|| tera::Error::msg("t() wants key=\"..\""))?;
+        if !self.catalogue.has(key) {
+            return Err(tera::Error::msg(format!("there is no message `{key}`")));
+        }
+        let text = self.catalogue.text(&self.language, key, &mut |name| {
+            arguments.get(name).map(|value| match value {
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            })
+        });
+        Ok(Value::String(text))
+    }
+}

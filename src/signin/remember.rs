@@ -1,0 +1,157 @@
+//! Remembered devices: a cookie that opens a new session, with a token that changes at each use.
+//!
+//! An old copy that comes back means that the cookie was in two hands: the device is forgotten and its
+//! sessions are ended. Requests that a browser sends at the same moment are told from that by a few
+//! seconds of grace.
+
+use rocket::Request;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Admitted,
+    admit::{Admission, admit},
+    session::{self, Opening},
+};
+use crate::{
+    config::Life,
+    error::{Denied, Error},
+    guards::identity::Caller,
+    http::{
+        client::ClientInfo,
+        cookies::{self, Kind},
+    },
+    notify::events::EventKind,
+    secrets::{Secret, digest, random_token},
+    site::Site,
+    store::remember::{self, NewSeries},
+};
+
+/// `[security.remember]`: browsers that stay signed in beyond a session.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RememberSettings {
+    /// Whether people may ask for it. _Default:_ `true`.
+    pub enabled: bool,
+    /// Whether it is so where nobody says. _Default:_ `false`.
+    pub by_default: bool,
+    /// How long a device is remembered. _Default:_ 30 d.
+    pub life: Life,
+    /// How long the token before the present one is taken from requests sent at the same moment.
+    /// _Default:_ 10 s.
+    pub grace: Life,
+}
+
+impl Default for RememberSettings {
+    fn default() -> Self {
+        Self { enabled: true, by_default: false, life: Life::days(30), grace: Life::seconds(10) }
+    }
+}
+
+/// What opening a session has to do with remembering.
+pub(crate) enum Remember {
+    /// Nothing.
+    No,
+    /// A new device.
+    Start,
+    /// The device of this series.
+    Continue(String),
+}
+
+impl Remember {
+    /// What a form's choice comes to under the settings.
+    pub(crate) fn chosen(site: &Site, choice: Option<bool>) -> Self {
+        let settings = &site.settings.remember;
+        if settings.enabled && choice.unwrap_or(settings.by_default) { Self::Start } else { Self::No }
+    }
+}
+
+/// A new series: the row, and the cookie that goes with it.
+pub(crate) struct Prepared {
+    pub(crate) row: NewSeries,
+    pub(crate) cookie: Secret<String>,
+}
+
+pub(crate) fn prepare(site: &Site, admitted: &Admitted) -> Result<Prepared, Error> {
+    let (series, token, now) = (random_token()?, random_token()?, site.now());
+    let row = NewSeries {
+        series: digest(series.expose()),
+        user_id: admitted.user().id.clone(),
+        user_uniquifier: admitted.user().uniquifier.clone(),
+        token_hash: digest(token.expose()),
+        rotated_at: now,
+        created_at: now,
+        expires_at: now.after(site.settings.remember.life),
+        authenticated_at: now,
+        methods: admitted.methods(),
+    };
+    Ok(Prepared { row, cookie: Secret::new(format!("{}.{}", series.expose(), token.expose())) })
+}
+
+pub(crate) fn send_cookie(request: &Request<'_>, site: &Site, value: &str) {
+    let mut cookie = cookies::make(site, Kind::Remember, value.to_string());
+    let seconds = i64::try_from(site.settings.remember.life.as_secs()).unwrap_or(i64::MAX);
+    cookie.set_max_age(time::Duration::seconds(seconds));
+    cookies::send(request, cookie);
+}
+
+fn split(cookie: &str) -> Option<(&str, &str)> {
+    cookie.split_once('.').filter(|(series, token)| series.len() == 43 && token.len() == 43)
+}
+
+/// The stored name of a cookie's series.
+pub(crate) fn series_of(cookie: &str) -> Option<String> {
+    split(cookie).map(|(series, _)| digest(series))
+}
+
+/// Opens a session for a remembered device; `None` if the cookie opens nothing (any more).
+///
+/// Its sign-in is as old as the one that began the series, so nothing that wants a fresh one opens.
+pub(crate) async fn restore(
+    request: &Request<'_>,
+    site: &Site,
+    client: &ClientInfo,
+    cookie: &str,
+) -> Result<Option<Caller>, Error> {
+    let Some((series, token)) = split(cookie) else { return Ok(None) };
+    let (name, presented, now) = (digest(series), digest(token), site.now());
+    let found = {
+        let name = name.clone();
+        site.store.read(move |conn| remember::find(conn, &name)).await?
+    };
+    let Some((row, user)) = found else {
+        cookies::send(request, cookies::expired(site, Kind::Remember));
+        return Ok(None);
+    };
+    if row.expires_at <= now || row.user_uniquifier != user.uniquifier || !site.settings.remember.enabled {
+        cookies::send(request, cookies::expired(site, Kind::Remember));
+        return Ok(None);
+    }
+    let next = random_token()?;
+    let (rotated, row) = {
+        let (name, presented, next) = (name.clone(), presented.clone(), digest(next.expose()));
+        site.store
+            .write(move |conn| {
+                let rotated = remember::rotate(conn, &name, &presented, &next, now)?;
+                Ok((rotated, remember::find(conn, &name)?.map(|(row, _)| row)))
+            })
+            .await?
+    };
+    let Some(row) = row else { return Ok(None) };
+    if !rotated {
+        let in_grace = row.rotated_at.after(site.settings.remember.grace) > now;
+        if !(in_grace && row.previous_hash.as_deref() == Some(presented.as_str())) {
+            site.store.write(move |conn| remember::delete_with_sessions(conn, &name)).await?;
+            site.event(Some(&client.client), EventKind::RememberTheft { user: user.id });
+            cookies::send(request, cookies::expired(site, Kind::Remember));
+            return Err(Denied::BadCredential.into());
+        }
+    }
+    let Admission::In(admitted) = admit(site, user, row.methods, &client.client)? else { return Ok(None) };
+    let opening =
+        Opening { remember: Remember::Continue(name), clears: None, authenticated_at: Some(row.authenticated_at) };
+    let caller = session::open(request, site, client, admitted, opening).await?;
+    if rotated {
+        send_cookie(request, site, &format!("{series}.{}", next.expose()));
+    }
+    Ok(Some(caller))
+}

@@ -1,0 +1,326 @@
+//! Sessions: opened from an admission, found by a cookie's hash, ended for good.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+use rocket::Request;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Admitted, Methods,
+    admit::announce,
+    limits::Buckets,
+    remember::{self, Remember},
+};
+use crate::{
+    config::Life,
+    error::{Denied, Error},
+    guards::identity::{Caller, Mechanism},
+    http::{
+        client::ClientInfo,
+        cookies::{self, Kind},
+        csrf,
+    },
+    notify::events::EventKind,
+    secrets::{digest, random_token},
+    site::Site,
+    store::{
+        SessionId, StoreError, Timestamp, User, failures,
+        sessions::{self, NewSession, SessionRow, Touch},
+        users,
+    },
+};
+
+/// `[security.session]`: how long a session lasts.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SessionSettings {
+    /// The first part of our cookies' names; `__Host-` is put before where the site has https.
+    /// _Default:_ `"security"`.
+    pub cookie: String,
+    /// How long a session may rest unused. _Default:_ 12 h.
+    pub idle: Life,
+    /// How long a session lasts at most. _Default:_ 30 d.
+    pub absolute: Life,
+}
+
+impl Default for SessionSettings {
+    fn default() -> Self {
+        Self { cookie: "security".into(), idle: Life::hours(12), absolute: Life::days(30) }
+    }
+}
+
+/// Uses of a session closer together than this are not written down.
+const TOUCH_EVERY: Life = Life::minutes(1);
+
+/// Uses of sessions that wait to be written, many in one transaction.
+///
+/// A process that is killed forgets a few seconds of use; nobody is signed out by that.
+#[derive(Debug, Default)]
+pub(crate) struct Touches(Mutex<HashMap<SessionId, Touch>>);
+
+impl Touches {
+    fn waiting(&self, id: &SessionId) -> Option<Touch> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(id).copied()
+    }
+
+    fn note(&self, id: &SessionId, seen: Timestamp, grace_until: Option<Timestamp>) {
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let touch = waiting.entry(id.clone()).or_insert(Touch { seen, grace_until });
+        touch.seen = touch.seen.max(seen);
+        touch.grace_until = touch.grace_until.max(grace_until);
+    }
+
+    /// Writes down what waits.
+    pub(crate) async fn flush(&self, site: &Site) -> Result<(), StoreError> {
+        let waiting: Vec<(SessionId, Touch)> =
+            std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_iter().collect();
+        for chunk in waiting.chunks(2_000) {
+            let chunk = chunk.to_vec();
+            site.store.write(move |conn| sessions::touch_all(conn, &chunk)).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What opening a session comes with.
+pub(crate) struct Opening<'a> {
+    /// Whether the browser is to be remembered.
+    pub(crate) remember: Remember,
+    /// Counters that this success clears.
+    pub(crate) clears: Option<&'a Buckets>,
+    /// When the proof was given, if not now.
+    pub(crate) authenticated_at: Option<Timestamp>,
+}
+
+/// Opens a session for somebody who passed the gate, under a new id, and sends its cookie.
+///
+/// The session that the browser had before, whosever it was, is ended: a planted one opens nothing.
+pub(crate) async fn open(
+    request: &Request<'_>,
+    site: &Site,
+    client: &ClientInfo,
+    admitted: Admitted,
+    opening: Opening<'_>,
+) -> Result<Caller, Error> {
+    let (token, now) = (random_token()?, site.now());
+    let user = admitted.user().clone();
+    let series = match opening.remember {
+        Remember::Start => Some(remember::prepare(site, &admitted)?),
+        Remember::Continue(_) | Remember::No => None,
+    };
+    let row = NewSession {
+        token_hash: digest(token.expose()),
+        id: SessionId::new(),
+        user_id: user.id.clone(),
+        user_uniquifier: user.uniquifier.clone(),
+        created_at: now,
+        last_seen_at: now,
+        expires_at: now.after(site.settings.session.absolute),
+        authenticated_at: opening.authenticated_at.unwrap_or(now),
+        grace_until: now,
+        methods: admitted.methods(),
+        address: client.client.address.clone(),
+        agent: client.client.agent.clone(),
+        series: match &opening.remember {
+            Remember::Continue(series) => Some(series.clone()),
+            _ => series.as_ref().map(|series| series.row.series.clone()),
+        },
+    };
+    let caller = Caller {
+        user: user.clone(),
+        mechanism: Mechanism::Session,
+        methods: row.methods,
+        authenticated_at: row.authenticated_at,
+        grace_until: row.grace_until,
+        session: Some(row.id.clone()),
+    };
+    let counts_as_sign_in = !matches!(opening.remember, Remember::Continue(_));
+    let planted = cookies::get(request, site, Kind::Session).map(digest);
+    let cleared = opening.clears.map(Buckets::cleared_by_success).unwrap_or_default();
+    let (series_row, written) = (series.as_ref().map(|series| series.row.clone()), row.clone());
+    let outcome = site
+        .store
+        .write(move |conn| {
+            if let Some(planted) = &planted {
+                sessions::delete_by_hash(conn, planted)?;
+            }
+            if let Some(series) = &series_row {
+                crate::store::remember::insert(conn, series)?;
+            }
+            sessions::insert(conn, &written)?;
+            if counts_as_sign_in {
+                users::note_sign_in(conn, &written.user_id, &written.address, now)?;
+            }
+            if !cleared.is_empty() {
+                failures::clear(conn, &cleared)?;
+            }
+            Ok(())
+        })
+        .await;
+    match outcome {
+        Ok(()) => {}
+        // The account was deleted between the proof and now.
+        Err(StoreError::Missing) => return Err(Denied::BadCredential.into()),
+        Err(error) => return Err(error.into()),
+    }
+    send_cookie(request, site, token.expose());
+    if let Some(series) = series {
+        remember::send_cookie(request, site, series.cookie.expose());
+    }
+    if let Some(cookie) = client.device.knowing(site, &user.id) {
+        cookies::send(request, cookie);
+    }
+    announce(site, &admitted, Some(row.id), &client.client);
+    Ok(caller)
+}
+
+fn send_cookie(request: &Request<'_>, site: &Site, token: &str) {
+    cookies::send(request, cookies::make(site, Kind::Session, token.to_string()));
+    if cookies::get(request, site, Kind::Visitor).is_some() {
+        cookies::send(request, cookies::expired(site, Kind::Visitor));
+    }
+    if site.settings.csrf.cookie.is_some() {
+        let token = csrf::token(request, site);
+        csrf::send_readable(request, site, &token);
+    }
+}
+
+/// Whose session a cookie opens; `None` if it opens nothing (any more).
+pub(crate) async fn resolve(site: &Site, cookie: &str) -> Result<Option<Caller>, Error> {
+    if cookie.len() != 43 {
+        return Ok(None);
+    }
+    let hash = digest(cookie);
+    let Some((row, user)) = site.store.read(move |conn| sessions::find(conn, &hash)).await? else {
+        return Ok(None);
+    };
+    judge(site, row, user)
+}
+
+fn judge(site: &Site, row: SessionRow, user: User) -> Result<Option<Caller>, Error> {
+    let now = site.now();
+    if row.user_uniquifier != user.uniquifier || row.expires_at <= now {
+        return Ok(None);
+    }
+    let waiting = site.touches.waiting(&row.id);
+    let seen = waiting.map_or(row.last_seen_at, |touch| touch.seen.max(row.last_seen_at));
+    if seen.after(site.settings.session.idle) <= now {
+        return Ok(None);
+    }
+    if !user.active {
+        return Err(Denied::Inactive.into());
+    }
+    if seen.after(TOUCH_EVERY) <= now {
+        site.touches.note(&row.id, now, None);
+    }
+    let grace = waiting.and_then(|touch| touch.grace_until).unwrap_or(row.grace_until);
+    Ok(Some(Caller {
+        user,
+        mechanism: Mechanism::Session,
+        methods: row.methods,
+        authenticated_at: row.authenticated_at,
+        grace_until: grace.max(row.grace_until),
+        session: Some(row.id),
+    }))
+}
+
+/// Lets somebody in the middle of something go on for a while after freshness has ended.
+///
+/// Each use extends it, but never beyond twice the grace after the freshness itself.
+pub(crate) fn extend_grace(site: &Site, caller: &Caller, within: Life) {
+    let (now, grace) = (site.now(), site.settings.freshness.grace);
+    if let Some(id) = &caller.session
+        && grace.as_secs() > 0
+    {
+        let cap = caller.authenticated_at.after(within).after(grace).after(grace);
+        let until = now.after(grace).min(cap);
+        // To the minute is near enough, and spares a write at each request.
+        if until > caller.grace_until.after(TOUCH_EVERY) {
+            site.touches.note(id, now, Some(until));
+        }
+    }
+}
+
+/// After a new proof: the same session under a new id, fresh again.
+pub(crate) async fn renew(
+    request: &Request<'_>,
+    site: &Site,
+    client: &ClientInfo,
+    admitted: &Admitted,
+    before: Methods,
+    clears: &Buckets,
+) -> Result<(), Error> {
+    let Some(old) = cookies::get(request, site, Kind::Session).map(digest) else {
+        return Err(Denied::Anonymous.into());
+    };
+    let (token, now) = (random_token()?, site.now());
+    let new = digest(token.expose());
+    let methods = before.union(admitted.methods());
+    let cleared = clears.cleared_by_success();
+    let renewed = site
+        .store
+        .write(move |conn| {
+            failures::clear(conn, &cleared)?;
+            sessions::renew(conn, &old, &new, methods, now)
+        })
+        .await?;
+    if !renewed {
+        return Err(Denied::Anonymous.into());
+    }
+    send_cookie(request, site, token.expose());
+    if let Some(cookie) = client.device.knowing(site, &admitted.user().id) {
+        cookies::send(request, cookie);
+    }
+    let (user, methods) = (admitted.user().id.clone(), admitted.methods());
+    site.event(Some(&client.client), EventKind::Reauthenticated { user, methods });
+    Ok(())
+}
+
+/// Signs out: the session and its remembered device are gone, and the browser is told to forget.
+pub(crate) async fn close(request: &Request<'_>, site: &Site, client: &ClientInfo) -> Result<(), Error> {
+    let session = cookies::get(request, site, Kind::Session).map(digest);
+    let series = cookies::get(request, site, Kind::Remember).and_then(remember::series_of);
+    if session.is_some() || series.is_some() {
+        let user = site
+            .store
+            .write(move |conn| {
+                let mut user = None;
+                if let Some(hash) = &session {
+                    if let Some((row, owner)) = sessions::find(conn, hash)? {
+                        user = Some(owner.id);
+                        if let Some(series) = &row.series {
+                            crate::store::remember::delete(conn, series)?;
+                        }
+                    }
+                    sessions::delete_by_hash(conn, hash)?;
+                }
+                if let Some(series) = &series {
+                    crate::store::remember::delete_with_sessions(conn, series)?;
+                }
+                Ok(user)
+            })
+            .await?;
+        if let Some(user) = user {
+            site.event(Some(&client.client), EventKind::LoggedOut { user });
+        }
+    }
+    forget_cookies(request, site);
+    Ok(())
+}
+
+/// Tells the browser to forget session, remembered device and what CSRF tokens hung on.
+pub(crate) fn forget_cookies(request: &Request<'_>, site: &Site) {
+    for kind in [Kind::Session, Kind::Remember, Kind::Visitor] {
+        cookies::send(request, cookies::expired(site, kind));
+    }
+    if let Some(name) = &site.settings.csrf.cookie {
+        let mut cookie = rocket::http::Cookie::build((name.clone(), "")).path("/").build();
+        cookie.set_secure(site.cookies.is_secure());
+        cookie.set_same_site(rocket::http::SameSite::Strict);
+        cookie.set_max_age(time::Duration::ZERO);
+        cookies::send(request, cookie);
+    }
+}

@@ -1,0 +1,105 @@
+//! Everything a request needs, made once at launch.
+
+use std::{fmt, sync::Arc};
+
+use rocket::{Request, http::uri::Origin};
+
+use crate::{
+    clock::{Clock, SharedClock},
+    config::{Settings, Strictness},
+    error::Error,
+    fairing::Hooks,
+    features::{self, Feature},
+    guards::report::Routes,
+    http::{cookies::Names, redirect::RedirectRules, views::Views},
+    identity::{EmailPolicy, UsernamePolicy},
+    notify::{
+        events::{Client, EventKind, Events},
+        mail::{Mail, Mailbox, Mailer},
+    },
+    secrets::{Hasher, Keys, PasswordPolicy},
+    signin::session::Touches,
+    store::{Store, Timestamp},
+};
+
+/// The running state behind the fairing.
+pub(crate) struct Site {
+    pub(crate) settings: Settings,
+    pub(crate) strictness: Strictness,
+    pub(crate) base_url: url::Url,
+    pub(crate) store: Store,
+    pub(crate) keys: Keys,
+    pub(crate) hasher: Hasher,
+    pub(crate) passwords: Arc<dyn PasswordPolicy>,
+    pub(crate) emails: Arc<dyn EmailPolicy>,
+    pub(crate) usernames: Arc<dyn UsernamePolicy>,
+    pub(crate) clock: SharedClock,
+    pub(crate) events: Events,
+    pub(crate) mailer: Arc<dyn Mailer>,
+    pub(crate) mailbox: Option<Mailbox>,
+    pub(crate) views: Views,
+    pub(crate) redirects: RedirectRules,
+    pub(crate) cookies: Names,
+    pub(crate) touches: Touches,
+    pub(crate) hooks: Hooks,
+    pub(crate) routes: Routes,
+}
+
+impl fmt::Debug for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Site").field("base_url", &self.base_url.as_str()).finish_non_exhaustive()
+    }
+}
+
+impl Site {
+    /// The site of this request.
+    pub(crate) fn of<'r>(request: &'r Request<'_>) -> Result<&'r Self, Error> {
+        let site = request.rocket().state::<Arc<Self>>().map(Arc::as_ref);
+        site.ok_or_else(|| Error::Broken("`Security` is not attached".into()))
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(crate) fn event(&self, client: Option<&Client>, kind: EventKind) {
+        self.events.emit(self.now(), client.cloned(), kind);
+    }
+
+    /// The features that are on.
+    pub(crate) fn features(&self) -> impl Iterator<Item = &'static Feature> {
+        features::ALL.iter().filter(|feature| (feature.is_on)(&self.settings, self.strictness)).copied()
+    }
+
+    /// One of our own paths, under the prefix: `path("/login")`.
+    pub(crate) fn path(&self, path: &str) -> String {
+        format!("{}{path}", self.settings.url_prefix)
+    }
+
+    /// The path as the rest of the world sees it, from `base_url` and never from a request.
+    pub(crate) fn absolute(&self, path: &str) -> String {
+        let base = self.base_url.as_str().trim_end_matches('/');
+        format!("{base}{}", self.path(path))
+    }
+
+    /// Sends a mail outside of the request; a failure is logged and delays nobody.
+    pub(crate) fn send(self: &Arc<Self>, mail: Mail) {
+        if let Some(mailbox) = &self.mailbox {
+            mailbox.keep(&mail);
+        }
+        let site = self.clone();
+        rocket::tokio::spawn(async move {
+            if let Err(error) = site.mailer.send(&mail).await {
+                log::error!("a mail was not sent: {error}");
+            }
+        });
+    }
+}
+
+/// The path and query of a request as one text.
+pub(crate) fn path_and_query(origin: &Origin<'_>) -> String {
+    match origin.query() {
+        Some(query) => format!("{}?{query}", origin.path()),
+        None => origin.path().to_string(),
+    }
+}
