@@ -1,5 +1,7 @@
 //! Values that must not be printed, compared in variable time or kept longer than needed.
 
+pub(crate) mod keys;
+
 use std::fmt;
 
 use data_encoding::BASE64URL_NOPAD;
