@@ -5,3 +5,5 @@ mod http;
 mod secrets;
 pub use http::messages::Message;
 pub use secrets::Secret;
+pub use secrets::hashing::{HashError, Hasher, HashingSettings, Verdict};
+pub use secrets::password::{Password, PasswordHash};

@@ -1,6 +1,8 @@
 //! Values that must not be printed, compared in variable time or kept longer than needed.
 
+pub(crate) mod hashing;
 pub(crate) mod keys;
+pub(crate) mod password;
 
 use std::fmt;
 
