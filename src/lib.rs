@@ -7,3 +7,6 @@ pub use http::messages::Message;
 pub use secrets::Secret;
 pub use secrets::hashing::{HashError, Hasher, HashingSettings, Verdict};
 pub use secrets::password::{Password, PasswordHash};
+pub use secrets::policy::{
+    BreachCheck, PasswordCheck, PasswordPolicy, PolicyError, PolicySettings, StandardPolicy,
+};

@@ -3,6 +3,7 @@
 pub(crate) mod hashing;
 pub(crate) mod keys;
 pub(crate) mod password;
+pub(crate) mod policy;
 
 use std::fmt;
 
