@@ -12,3 +12,8 @@ pub use identity::{
     UsernamePolicy, UsernameSettings,
 };
 pub use secrets::Secret;
+pub use secrets::hashing::{HashError, Hasher, HashingSettings, Verdict};
+pub use secrets::password::{Password, PasswordHash};
+pub use secrets::policy::{
+    BreachCheck, PasswordCheck, PasswordPolicy, PolicyError, PolicySettings, StandardPolicy,
+};

@@ -1,5 +1,10 @@
 //! Values that must not be printed, compared in variable time or kept longer than needed.
 
+pub(crate) mod hashing;
+pub(crate) mod keys;
+pub(crate) mod password;
+pub(crate) mod policy;
+
 use std::fmt;
 
 use data_encoding::BASE64URL_NOPAD;
