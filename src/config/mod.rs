@@ -152,7 +152,7 @@ impl Default for SiteName {
 }
 
 /// What people may sign in with.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(transparent)]
 pub struct Identities(pub Vec<IdentityKind>);
 
@@ -300,8 +300,8 @@ pub struct AfterSettings {
     pub login: String,
     /// After signing out. _Default:_ `"/"`.
     pub logout: String,
-    /// After registering. _Default:_ `"/"`.
-    pub register: String,
+    /// After registering. _Default:_ `"/"`, or with generic answers, which sign nobody in, our login page.
+    pub register: Option<String>,
     /// After proving it again. _Default:_ `"/"`.
     pub verify: String,
 }
@@ -312,7 +312,7 @@ impl Default for AfterSettings {
         Self {
             login: home(),
             logout: home(),
-            register: home(),
+            register: None,
             verify: home(),
         }
     }
@@ -525,10 +525,12 @@ impl Settings {
         for (key, path) in [
             ("after.login", &self.after.login),
             ("after.logout", &self.after.logout),
-            ("after.register", &self.after.register),
             ("after.verify", &self.after.verify),
             ("spa.login_view", &self.spa.login_view),
-        ] {
+        ]
+        .into_iter()
+        .chain(self.after.register.as_ref().map(|path| ("after.register", path)))
+        {
             if RedirectRules::new(&self.redirects, base.as_ref())
                 .judge(path)
                 .is_none()

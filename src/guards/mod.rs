@@ -31,7 +31,7 @@ use self::{
 pub use self::{
     auth::{Auth, SignIn},
     identity::Mechanism,
-    policy::{Any, Basic, Fresh, Mechanisms, Mfa, Policy, Session, Token, Via, View},
+    policy::{Grant as __Grant, Any, Basic, Fresh, Mechanisms, Mfa, Policy, Session, Token, Via, View},
 };
 use crate::{
     error::{Denied, Error},

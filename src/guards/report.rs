@@ -3,10 +3,10 @@
 //! Rocket keeps a route's guards to itself. But it asks each guard's sentinel, so each route is mounted
 //! alone in a Rocket that is thrown away, and our sentinels answer there by refusing.
 
-use std::{any::type_name, collections::BTreeSet};
+use std::{any::type_name, collections::HashSet};
 
 use rocket::{
-    Build, Config, Ignite, Rocket, Route,
+    Config, Ignite, Rocket, Route,
     error::ErrorKind,
     http::Method,
 };
@@ -25,7 +25,7 @@ impl Probe {
 /// What was found on each route.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Routes {
-    with_input: BTreeSet<Key>,
+    with_input: HashSet<Key>,
     /// `METHOD /uri` of each route that carries neither guard nor mark.
     pub(crate) unguarded: Vec<String>,
     /// `METHOD /uri` of each route that writes and checks nothing.
@@ -41,20 +41,22 @@ fn key(route: &Route) -> Key {
 impl Routes {
     /// Whether the handler of `route` takes its body through `Input`, where CSRF is checked.
     pub(crate) fn takes_input(&self, route: &Route) -> bool {
-        // `BTreeSet::contains` would want an owned key on every writing request; there are few such routes.
-        self.with_input.iter().any(|(method, uri, rank)| {
-            *method == route.method && *rank == route.rank && uri == route.uri.inner().to_string().as_str()
-                || *method == route.method && *rank == route.rank && *uri == route.uri.to_string()
-        })
+        self.with_input.contains(&key(route))
+    }
+
+    /// What is known of these routes and `others`.
+    pub(crate) fn joined(mut self, others: Self) -> Self {
+        self.with_input.extend(others.with_input);
+        self
     }
 }
 
 /// Looks at all routes mounted so far. `public` lists those that are open on purpose.
-pub(crate) async fn inspect(rocket: &Rocket<Build>, public: &[String]) -> Routes {
+pub(crate) async fn inspect<'a>(routes: impl Iterator<Item = &'a Route>, public: &[String]) -> Routes {
     let mut found = Routes::default();
     // Igniting sets the log level of the process; it must be put back.
     let level = log::max_level();
-    for route in rocket.routes() {
+    for route in routes {
         let types = guards_of(route).await;
         let has = |name: &str| types.iter().any(|found| *found == name);
         let starts = |name: &str| types.iter().any(|found| found.starts_with(name));

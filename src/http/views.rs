@@ -240,3 +240,37 @@ impl tera::Function for Translate {
         Ok(Value::String(text))
     }
 }
+
+/// Each built-in template that stands alone, with a context like those it will get.
+pub(crate) fn samples() -> Vec<(&'static str, Value)> {
+    let status = serde_json::json!({"code": 403, "title": "Title", "text": "Text", "retry_after": 5});
+    let notice = serde_json::json!({
+        "lang": "en", "user": {"email": "ada@example.com", "display": "Ada"}, "site": {"name": "Site", "home": "/"}, "at": "now",
+        "url_login": "https://example.com/", "address": "::1", "agent": "Browser",
+    });
+    let mut samples = vec![
+        ("security/error.html", serde_json::json!({"status": status})),
+        ("security/notices/password_changed.mail.html", notice.clone()),
+        ("security/notices/password_changed.mail.txt", notice),
+    ];
+    samples.extend(features::ALL.iter().flat_map(|feature| (feature.samples)()));
+    samples
+}
+
+/// Gives the application's own Tera our macros, partials and `t(..)`: `Template::custom(engines)`.
+///
+/// Rocket loads template files before it calls this, and a file cannot extend or import what is added
+/// here; it can include: `{% include "security/partials/menu.html" %}`.
+pub fn engines(engines: &mut rocket_dyn_templates::Engines) {
+    match Catalogue::load(Path::new("templates/security/messages"), &[]) {
+        Ok(catalogue) => {
+            let language = super::catalogue::FALLBACK.to_string();
+            engines.tera.register_function("t", Translate { catalogue: Arc::new(catalogue), language });
+        }
+        Err(error) => log::error!("{error}"),
+    }
+    let partials = built_in().filter(|(name, _)| name.contains("/partials/"));
+    if let Err(error) = engines.tera.add_raw_templates(partials) {
+        log::error!("the partials of rocket_security cannot be added: {}", chain(&error));
+    }
+}

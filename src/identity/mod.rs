@@ -22,6 +22,16 @@ pub enum IdentityKind {
     Username,
 }
 
+impl IdentityKind {
+    /// The name that settings and programs know it by.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Email => "email",
+            Self::Username => "username",
+        }
+    }
+}
+
 /// The longest form kept of a text that is no identity: a local part, an `@` and a domain.
 const UNKNOWN_CHARACTERS: usize = 320;
 

@@ -10,7 +10,9 @@ use std::{
 use rocket::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::store::Timestamp;
+use serde_json::{Map, Value};
+
+use crate::{Message, site::Site, store::Timestamp};
 
 /// `[security.mail]`: how mails leave.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -188,4 +190,33 @@ impl Mailer for BuiltIn {
             },
         }
     }
+}
+
+/// Renders a mail: both parts from their templates, the subject from its message.
+pub(crate) fn compose(
+    site: &Site,
+    language: &str,
+    to: &str,
+    feature: &str,
+    which: &str,
+    mut context: Map<String, Value>,
+) -> Result<Mail, String> {
+    context.insert("lang".into(), language.into());
+    for add in &site.hooks.mail_contexts {
+        if let Value::Object(values) = add(which) {
+            context.extend(values);
+        }
+    }
+    let subject = Message::new(format!("mail.{which}.subject")).with("site", &site.settings.site_name.0);
+    // A subject is one line, whatever the name of the site.
+    let subject = crate::store::cut(&site.views.catalogue().say(language, &subject), 200);
+    let part = |end: &str| site.views.render(language, &format!("security/{feature}/{which}.mail.{end}"), &context);
+    Ok(Mail {
+        to: to.into(),
+        from: site.settings.mail.from.clone(),
+        subject,
+        text: part("txt")?,
+        html: part("html")?,
+        at: site.now(),
+    })
 }

@@ -5,6 +5,13 @@ pub(crate) mod keys;
 pub(crate) mod password;
 pub(crate) mod policy;
 
+pub use self::{
+    hashing::{HashError, Hasher, HashingSettings, Verdict},
+    password::{Password, PasswordHash},
+    policy::{BreachCheck, PasswordCheck, PasswordPolicy, PolicyError, PolicySettings, StandardPolicy},
+};
+pub(crate) use self::keys::{Keys, Purpose};
+
 use std::fmt;
 
 use data_encoding::BASE64URL_NOPAD;

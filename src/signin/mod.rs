@@ -6,7 +6,7 @@ mod methods;
 pub(crate) mod password;
 pub(crate) mod remember;
 pub(crate) mod session;
-pub(crate) mod ticket;
+pub mod ticket;
 pub(crate) mod token;
 
 pub use self::{

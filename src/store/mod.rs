@@ -9,7 +9,7 @@ mod conn;
 pub(crate) mod failures;
 pub(crate) mod remember;
 pub(crate) mod roles;
-pub mod schema;
+pub(crate) mod schema;
 pub(crate) mod sessions;
 pub(crate) mod tickets;
 pub(crate) mod tokens;

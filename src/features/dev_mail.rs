@@ -1,0 +1,119 @@
+//! The development mailbox, `/dev/mail`: what would have been mailed.
+//!
+//! Mounted in debug builds that listen on this machine only; anywhere else the path is unknown.
+
+use rocket::{
+    get,
+    http::Header,
+    response::{Responder, content::RawHtml},
+    routes,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{Feature, Link, MenuFor, Web, template};
+use crate::{
+    config::Strictness,
+    error::Error,
+    http::reply::{Answer, Reply},
+    notify::mail::Mail,
+};
+
+pub(crate) const FEATURE: Feature = Feature {
+    name: "dev_mail",
+    is_on: |settings, strictness| settings.dev_mail.enabled && strictness == Strictness::Development,
+    routes: || routes![list, message, html],
+    templates: &[template!("dev_mail/list.html"), template!("dev_mail/message.html")],
+    samples: || {
+        let mail = json!({
+            "id": 1, "to": "a@example.com", "from": "b@example.com", "subject": "Subject", "text": "Text",
+            "has_html": true, "at": "today", "at_iso": "2026-01-01T00:00:00Z",
+        });
+        vec![
+            ("security/dev_mail/list.html", json!({"mails": [mail]})),
+            ("security/dev_mail/message.html", json!({"mail": mail, "links": ["https://example.com/"]})),
+        ]
+    },
+    links: &[Link { name: "dev_mail", path: "/dev/mail", menu: MenuFor::Everybody }],
+};
+
+// Settings.
+
+/// `[security.dev_mail]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DevMailSettings {
+    /// Whether `/dev/mail` is there in development. _Default:_ `true`.
+    pub enabled: bool,
+}
+
+impl Default for DevMailSettings {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}
+
+// Routes.
+
+#[get("/dev/mail")]
+fn list(web: Web<'_>) -> Answer {
+    let mailbox = web.site.mailbox.as_ref().ok_or(Error::NotFound)?;
+    let mails: Vec<_> = mailbox.all().into_iter().rev().map(|(id, mail)| view(id, &mail)).collect();
+    Ok(Reply::page("security/dev_mail/list.html").json("mails", &mails).with("mails", mails))
+}
+
+#[get("/dev/mail/<id>")]
+fn message(web: Web<'_>, id: u64) -> Answer {
+    let mail = find(&web, id)?;
+    let links: Vec<&str> = mail.text.split_whitespace().filter(|word| is_link(word)).collect();
+    let links = json!(links);
+    Ok(Reply::page("security/dev_mail/message.html")
+        .json("mail", view(id, &mail))
+        .with("mail", view(id, &mail))
+        .with("links", links))
+}
+
+/// The HTML part alone, for a frame in which nothing runs.
+#[derive(Responder)]
+struct Part {
+    html: RawHtml<String>,
+    policy: Header<'static>,
+    frame: Header<'static>,
+    cache: Header<'static>,
+    sniff: Header<'static>,
+}
+
+#[get("/dev/mail/<id>/html")]
+fn html(web: Web<'_>, id: u64) -> Result<Part, Error> {
+    Ok(Part {
+        html: RawHtml(find(&web, id)?.html),
+        policy: Header::new(
+            "Content-Security-Policy",
+            "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; sandbox",
+        ),
+        frame: Header::new("X-Frame-Options", "SAMEORIGIN"),
+        cache: Header::new("Cache-Control", "private, no-store"),
+        sniff: Header::new("X-Content-Type-Options", "nosniff"),
+    })
+}
+
+fn find(web: &Web<'_>, id: u64) -> Result<Mail, Error> {
+    web.site.mailbox.as_ref().and_then(|mailbox| mailbox.get(id)).ok_or(Error::NotFound)
+}
+
+fn is_link(word: &str) -> bool {
+    word.starts_with("http://") || word.starts_with("https://")
+}
+
+fn view(id: u64, mail: &Mail) -> serde_json::Value {
+    json!({
+        "id": id,
+        "to": mail.to,
+        "from": mail.from,
+        "subject": mail.subject,
+        "text": mail.text,
+        "has_html": !mail.html.is_empty(),
+        "at": mail.at.to_text(),
+        "at_iso": mail.at.rfc3339(),
+    })
+}

@@ -1,0 +1,175 @@
+//! Sign-in by password: `/login`.
+
+use rocket::{Route, get, post, routes};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{Feature, Link, MenuFor, Submitted, Web, sample_form, template};
+use crate::{
+    Message,
+    error::{Error, Invalid},
+    http::{
+        form::{Field, FormView},
+        input::Tick,
+        reply::{Answer, Reply},
+    },
+    identity::{Identity, IdentityKind},
+    secrets::Password,
+    signin::{
+        admit::Admission,
+        password::{Proof, prove},
+        remember::Remember,
+        session::{self, Opening},
+    },
+};
+
+pub(crate) const FEATURE: Feature = Feature {
+    name: "login",
+    is_on: |settings, _| settings.login.enabled,
+    routes: || routes![show, submit],
+    templates: &[template!("login/login.html")],
+    samples: || vec![(PAGE, json!({"form": sample_form()}))],
+    links: &[Link { name: "login", path: "/login", menu: MenuFor::Visitors }],
+};
+
+const PAGE: &str = "security/login/login.html";
+
+// Settings.
+
+/// `[security.login]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LoginSettings {
+    /// Whether `/login` is there. _Default:_ `true`.
+    pub enabled: bool,
+}
+
+impl Default for LoginSettings {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}
+
+// Form.
+
+#[derive(Debug, Default, Deserialize)]
+struct Login {
+    #[serde(default)]
+    email: String,
+    #[serde(default)]
+    username: String,
+    #[serde(default)]
+    password: String,
+    #[serde(default)]
+    remember: Option<Tick>,
+    #[serde(default)]
+    next: Option<String>,
+}
+
+impl Login {
+    /// What was typed as identity: the username where one is given, else the address field, which takes both.
+    fn identity(&self) -> &str {
+        if self.username.is_empty() { &self.email } else { &self.username }
+    }
+
+    fn view(&self, web: &Web<'_>) -> FormView {
+        let settings = &web.site.settings;
+        let identity = match settings.identities.0.as_slice() {
+            [IdentityKind::Email] => Field::email("email", "field.email").autocomplete("username"),
+            [IdentityKind::Username] => Field::text("email", "field.username").autocomplete("username"),
+            _ => Field::text("email", "field.email_or_username").autocomplete("username"),
+        };
+        let mut fields = vec![
+            identity.value(self.identity()).autofocus(),
+            Field::password("password", "field.password").autocomplete("current-password"),
+        ];
+        if settings.remember.enabled {
+            let ticked = self.remember.map_or(settings.remember.by_default, |tick| tick.0);
+            fields.push(Field::tick("remember", "field.remember", ticked));
+        }
+        if let Some(next) = &self.next {
+            fields.push(Field::hidden("next", next));
+        }
+        FormView::new("login", web.site.path("/login"), fields)
+    }
+}
+
+// Routes.
+
+#[get("/login?<next>")]
+fn show(web: Web<'_>, next: Option<String>) -> Answer {
+    let attributes: Vec<_> = web.site.settings.identities.0.iter().map(IdentityKind::name).collect();
+    match &web.caller {
+        // A single-page application asks here, after a reload, who is signed in.
+        Some(caller) if crate::http::reply::wants_json(web.request, web.site) => Ok(Reply::page(PAGE)
+            .json("user", web.account(&caller.user))
+            .json("identity_attributes", attributes)),
+        Some(_) => Err(crate::Denied::SignedIn.into()),
+        None => {
+            let form = Login { next: web.site.redirects.judge(next.as_deref().unwrap_or_default()).map(String::from), ..Login::default() };
+            Ok(Reply::page(PAGE).json("identity_attributes", attributes).form(form.view(&web)))
+        }
+    }
+}
+
+#[post("/login?<next>&<include_auth_token>", data = "<form>")]
+async fn submit(
+    web: Web<'_>,
+    next: Option<&str>,
+    include_auth_token: Option<&str>,
+    form: Submitted<Login>,
+) -> Answer {
+    let form = form?;
+    web.visitors_only()?;
+    let target = web.next(form.next.as_deref().or(next), &web.site.settings.after.login);
+    match sign_in(&web, &form).await {
+        Ok((admission, buckets)) => {
+            let Admission::In(admitted) = admission else {
+                return Err(Error::Broken("a next step that nothing offers".into()));
+            };
+            let payload = web.user_payload(&admitted, include_auth_token.is_some()).await?;
+            let identity = admitted.user().email.clone();
+            let opening = Opening {
+                remember: Remember::chosen(web.site, form.remember.map(|tick| tick.0)),
+                clears: Some(&buckets),
+                authenticated_at: None,
+            };
+            session::open(web.request, web.site, &web.client, admitted, opening).await?;
+            Ok(Reply::done(target).json("user", payload).json("tf_required", false).csrf().spa("login", &identity))
+        }
+        Err(Error::Invalid(invalid)) => Ok(Reply::page(PAGE).form(form.view(&web)).invalid(invalid)),
+        Err(error) => Err(error),
+    }
+}
+
+// Service.
+
+/// Brings whoever the form names to the gate.
+async fn sign_in(
+    web: &Web<'_>,
+    form: &Login,
+) -> Result<(Admission, crate::signin::limits::Buckets), Error> {
+    let mut invalid = Invalid::new();
+    if form.identity().trim().is_empty() {
+        invalid.add("email", Message::new("input.required"));
+    }
+    let password = invalid.take("password", Password::parse(&form.password));
+    let Some(password) = password.filter(|_| invalid.is_empty()) else { return Err(invalid.into()) };
+    let identity = Identity::recognise(form.identity(), &web.site.settings.identities.0, web.site.usernames.as_ref());
+    let telling = !web.site.settings.generic_answers.0;
+    match prove(web.site, identity, &password, &web.client).await {
+        Ok(Proof::Right(admission, buckets)) => Ok((admission, buckets)),
+        Ok(Proof::Wrong) => Err(wrong()),
+        // Only after a right password, and only where the site tells.
+        Err(Error::Denied(crate::Denied::Inactive)) => Err(match telling {
+            true => Invalid::field("email", Message::new("login.inactive")).into(),
+            false => wrong(),
+        }),
+        Err(error) => Err(error),
+    }
+}
+
+/// One answer for a wrong password, an unknown name and a shut account.
+fn wrong() -> Error {
+    Invalid::form(Message::new("login.wrong")).into()
+}

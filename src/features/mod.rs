@@ -1,0 +1,92 @@
+//! The product on one screen: every feature, each a module that owns all that only it uses.
+
+pub(crate) mod assets;
+pub(crate) mod dev_mail;
+pub(crate) mod login;
+pub(crate) mod logout;
+pub(crate) mod register;
+pub(crate) mod sessions;
+pub(crate) mod verify;
+mod web;
+
+use rocket::Route;
+use serde_json::Value;
+
+pub(crate) use self::{
+    assets::STYLESHEET,
+    web::{Submitted, Web},
+};
+use crate::config::{Settings, Strictness};
+
+/// All features, in the order of the menu.
+pub(crate) const ALL: &[&Feature] = &[
+    &assets::FEATURE,
+    &register::FEATURE,
+    &login::FEATURE,
+    &verify::FEATURE,
+    &sessions::FEATURE,
+    &logout::FEATURE,
+    &dev_mail::FEATURE,
+];
+
+/// What a feature is made of.
+pub(crate) struct Feature {
+    /// Its name: that of its module, settings, templates, test and docs.
+    pub(crate) name: &'static str,
+    /// Whether the settings turn it on.
+    pub(crate) is_on: fn(&Settings, Strictness) -> bool,
+    /// Its routes, relative to the prefix.
+    pub(crate) routes: fn() -> Vec<Route>,
+    /// Its templates, pages and mails.
+    pub(crate) templates: &'static [(&'static str, &'static str)],
+    /// Each of its templates with a context like those it will get: rendered once at launch.
+    pub(crate) samples: fn() -> Vec<(&'static str, Value)>,
+    /// Its pages that others link to.
+    pub(crate) links: &'static [Link],
+}
+
+/// A page that menus and templates link to, as `urls.<name>`.
+pub(crate) struct Link {
+    pub(crate) name: &'static str,
+    pub(crate) path: &'static str,
+    pub(crate) menu: MenuFor,
+}
+
+/// Who sees a link in the menu.
+pub(crate) enum MenuFor {
+    /// Whoever is not signed in.
+    Visitors,
+    /// Whoever is; `post` makes it a button.
+    SignedIn { post: bool },
+    /// Everybody.
+    Everybody,
+    /// Only pages that ask for it.
+    Nobody,
+}
+
+/// A built-in template: its name as Tera knows it, and its text.
+macro_rules! template {
+    ($path:literal) => {
+        (
+            concat!("security/", $path),
+            include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/templates/security/", $path)),
+        )
+    };
+}
+pub(crate) use template;
+
+/// A form as samples have it.
+pub(crate) fn sample_form() -> Value {
+    serde_json::json!({
+        "id": "sample", "action": "/", "submit": "Go", "errors": ["An error"],
+        "fields": [
+            {"name": "email", "id": "sample-email", "kind": "email", "label": "E-mail", "value": "ada@example.com",
+             "errors": ["An error"], "required": true, "autofocus": true, "checked": false, "hint": "A hint",
+             "autocomplete": "email", "minlength": 1, "maxlength": 9},
+            {"name": "agree", "id": "sample-agree", "kind": "checkbox", "label": "Agree", "value": "true",
+             "errors": [], "required": false, "autofocus": false, "checked": true},
+            {"name": "next", "id": "sample-next", "kind": "hidden", "label": "", "value": "/",
+             "errors": [], "required": false, "autofocus": false, "checked": false},
+        ],
+    })
+}

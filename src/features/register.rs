@@ -1,0 +1,312 @@
+//! Making an account: `/register`.
+//!
+//! With generic answers a taken address is answered like a free one, in the same time, and its owner is
+//! told by mail. Nobody is signed in then, since that would be the answer.
+
+use rocket::{get, post, routes};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::{Feature, Link, MenuFor, Submitted, Web, sample_form, template};
+use crate::{
+    Message,
+    error::{Error, Invalid},
+    http::{
+        form::{Field, FormView},
+        page,
+        reply::{Answer, Reply},
+    },
+    identity::{EmailAddress, Identity, Username},
+    notify::events::EventKind,
+    secrets::{Password, PasswordCheck},
+    signin::{
+        Method, Methods,
+        admit::{Admission, admit},
+        remember::Remember,
+        session::{self, Opening},
+    },
+    store::{NewUser, StoreError, Unique, User, users},
+};
+
+pub(crate) const FEATURE: Feature = Feature {
+    name: "register",
+    is_on: |settings, _| settings.register.enabled,
+    routes: || routes![show, submit],
+    templates: &[
+        template!("register/register.html"),
+        template!("register/welcome.mail.html"),
+        template!("register/welcome.mail.txt"),
+        template!("register/existing.mail.html"),
+        template!("register/existing.mail.txt"),
+        template!("register/username_taken.mail.html"),
+        template!("register/username_taken.mail.txt"),
+    ],
+    samples: || {
+        let mail = json!({
+            "user": {"email": "ada@example.com", "display": "Ada"}, "site": {"name": "Site", "home": "/"}, "at": "now", "address": "::1", "agent": "Browser",
+            "lang": "en", "url_login": "https://example.com/login", "url_register": "https://example.com/register",
+            "username": "ada",
+        });
+        vec![
+            (PAGE, json!({"form": sample_form()})),
+            ("security/register/welcome.mail.html", mail.clone()),
+            ("security/register/welcome.mail.txt", mail.clone()),
+            ("security/register/existing.mail.html", mail.clone()),
+            ("security/register/existing.mail.txt", mail.clone()),
+            ("security/register/username_taken.mail.html", mail.clone()),
+            ("security/register/username_taken.mail.txt", mail),
+        ]
+    },
+    links: &[Link { name: "register", path: "/register", menu: MenuFor::Visitors }],
+};
+
+const PAGE: &str = "security/register/register.html";
+
+// Settings.
+
+/// `[security.register]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RegisterSettings {
+    /// Whether people may make accounts themselves. _Default:_ `true`.
+    pub enabled: bool,
+    /// Whether the password must be typed twice. _Default:_ `true`.
+    pub confirm_password: bool,
+    /// Whether a username is asked for: `"off"`, `"optional"` or `"required"`. _Default:_ `"off"`.
+    pub username: Usernames,
+    /// Whether a new account gets a mail of welcome. _Default:_ `true`.
+    pub welcome_mail: bool,
+}
+
+impl Default for RegisterSettings {
+    fn default() -> Self {
+        Self { enabled: true, confirm_password: true, username: Usernames::Off, welcome_mail: true }
+    }
+}
+
+/// Whether a username is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Usernames {
+    /// No.
+    #[default]
+    Off,
+    /// It may be left empty.
+    Optional,
+    /// It must be given.
+    Required,
+}
+
+// Form.
+
+#[derive(Debug, Default, Deserialize)]
+struct Register {
+    #[serde(default)]
+    email: String,
+    #[serde(default)]
+    username: String,
+    #[serde(default)]
+    password: String,
+    #[serde(default)]
+    password_confirm: String,
+    #[serde(default)]
+    next: Option<String>,
+    /// The application's own fields.
+    #[serde(flatten)]
+    extra: Map<String, Value>,
+}
+
+impl Register {
+    fn view(&self, web: &Web<'_>) -> FormView {
+        let settings = &web.site.settings;
+        let (min, max) = (settings.passwords.min_length, settings.passwords.max_length);
+        let new_password = |name, label| Field::password(name, label).autocomplete("new-password");
+        let mut fields =
+            vec![Field::email("email", "field.email").value(&self.email).autocomplete("email").autofocus()];
+        if settings.register.username != Usernames::Off {
+            let field = Field::text("username", "field.username").value(&self.username).autocomplete("username");
+            let required = settings.register.username == Usernames::Required;
+            fields.push(if required { field } else { field.optional() });
+        }
+        fields.push(
+            new_password("password", "field.password")
+                .lengths(Some(min as u64), Some(max as u64))
+                .hint(Message::new("register.password_hint").with("min", min)),
+        );
+        if settings.register.confirm_password {
+            fields.push(new_password("password_confirm", "field.password_confirm"));
+        }
+        if let Some(next) = &self.next {
+            fields.push(Field::hidden("next", next));
+        }
+        FormView::new("register", web.site.path("/register"), fields).extra(&self.extra)
+    }
+}
+
+/// A form whose every value was found good.
+struct Checked {
+    email: EmailAddress,
+    username: Option<Username>,
+    password: Password,
+    extra: Map<String, Value>,
+}
+
+// Routes.
+
+#[get("/register?<next>")]
+fn show(web: Web<'_>, next: Option<&str>) -> Answer {
+    web.visitors_only()?;
+    let next = next.and_then(|next| web.site.redirects.judge(next)).map(String::from);
+    Ok(Reply::page(PAGE).form(Register { next, ..Register::default() }.view(&web)))
+}
+
+#[post("/register?<next>&<include_auth_token>", data = "<form>")]
+async fn submit(
+    web: Web<'_>,
+    next: Option<&str>,
+    include_auth_token: Option<&str>,
+    form: Submitted<Register>,
+) -> Answer {
+    let form = form?;
+    web.visitors_only()?;
+    let generic = web.site.settings.generic_answers.0;
+    let user = match register(&web, &form).await {
+        Ok(user) => user,
+        Err(Error::Invalid(invalid)) => return Ok(Reply::page(PAGE).form(form.view(&web)).invalid(invalid)),
+        Err(error) => return Err(error),
+    };
+    let after = &web.site.settings.after.register;
+    match user {
+        Some(user) if !generic => {
+            let target = web.next(form.next.as_deref().or(next), after.as_deref().unwrap_or("/"));
+            let (email, methods) = (user.email.clone(), Methods::of(Method::Password).and(Method::Register));
+            let Admission::In(admitted) = admit(web.site, user, methods, &web.client.client)? else {
+                return Ok(Reply::done(target));
+            };
+            let payload = web.user_payload(&admitted, include_auth_token.is_some()).await?;
+            let opening = Opening { remember: Remember::No, clears: None, authenticated_at: None };
+            session::open(web.request, web.site, &web.client, admitted, opening).await?;
+            Ok(Reply::done(target).json("user", payload).csrf().spa("register", &email))
+        }
+        _ => {
+            let login = web.site.path("/login");
+            let target = page::after(web.site, after.as_deref().unwrap_or(&login));
+            Ok(Reply::done(target)
+                .json("user", Map::new())
+                .csrf()
+                .flash("success", "register.done"))
+        }
+    }
+}
+
+// Service.
+
+/// Makes the account; `None` if it was taken and answers are generic: then its owner is told instead.
+async fn register(web: &Web<'_>, form: &Register) -> Result<Option<User>, Error> {
+    let checked = check(web, form).await?;
+    // Hashed before it is known whether it is needed: the time must not tell.
+    let hash = web.site.hasher.hash(&checked.password).await?;
+    let mut new = NewUser::new(checked.email.clone()).password(hash);
+    if let Some(username) = checked.username.clone() {
+        new = new.username(username);
+    }
+    let (hook, extra, now) = (web.site.hooks.on_register.clone(), checked.extra.clone(), web.site.now());
+    let made = web
+        .site
+        .store
+        .write(move |conn| {
+            let user = users::insert(conn, &new, now)?;
+            if let Some(hook) = &hook {
+                hook(conn, &user, &extra)?;
+            }
+            Ok(user)
+        })
+        .await;
+    match made {
+        Ok(user) => {
+            web.site.event(Some(&web.client.client), EventKind::Registered { user: user.id.clone() });
+            if web.site.settings.register.welcome_mail {
+                mail(web, &user.email, user.display(), "welcome", None);
+            }
+            Ok(Some(user))
+        }
+        Err(StoreError::Taken(which)) if web.site.settings.generic_answers.0 => {
+            collision(web, checked, which).await?;
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Looks at every value, and at the password only where the rest of the form does not already fail.
+async fn check(web: &Web<'_>, form: &Register) -> Result<Checked, Error> {
+    let (site, settings) = (web.site, &web.site.settings.register);
+    let mut invalid = Invalid::new();
+    let email = EmailAddress::parse(&form.email).and_then(|email| site.emails.check(&email).map(|()| email));
+    let email = invalid.take("email", email);
+    let username = match (settings.username, form.username.trim().is_empty()) {
+        (Usernames::Off, _) | (Usernames::Optional, true) => None,
+        _ => invalid.take("username", site.usernames.parse(&form.username)),
+    };
+    let password = invalid.take("password", Password::parse(&form.password));
+    if let Some(password) = &password {
+        let about: Vec<&str> = email
+            .as_ref()
+            .map(EmailAddress::address)
+            .into_iter()
+            .chain(username.as_ref().map(Username::name))
+            .chain([site.settings.site_name.0.as_str()])
+            .collect();
+        for message in site.passwords.check(&PasswordCheck { password, about: &about }).await? {
+            invalid.add("password", message);
+        }
+        if settings.confirm_password && form.password != form.password_confirm {
+            invalid.add("password_confirm", Message::new("password.mismatch"));
+        }
+    }
+    let mut extra = Map::new();
+    if let Some(fields) = site.hooks.fields.get("register") {
+        extra = fields.check(&form.extra, &mut invalid);
+    }
+    match (email, password) {
+        (Some(email), Some(password)) if invalid.is_empty() => Ok(Checked { email, username, password, extra }),
+        _ => Err(invalid.into()),
+    }
+}
+
+/// Tells whoever it concerns that something was taken.
+async fn collision(web: &Web<'_>, checked: Checked, which: Unique) -> Result<(), Error> {
+    let identity = match (which, checked.username.clone()) {
+        (Unique::Username, Some(username)) => Identity::Username(username),
+        _ => Identity::Email(checked.email.clone()),
+    };
+    let existing_username = matches!(identity, Identity::Username(_));
+    let owner = web.site.store.read(move |conn| users::by_identity(conn, &identity)).await?;
+    if let Some(owner) = owner {
+        let kind = EventKind::RegistrationCollision {
+            user: owner.id.clone(),
+            existing_email: !existing_username,
+            existing_username,
+        };
+        web.site.event(Some(&web.client.client), kind);
+        if !existing_username {
+            mail(web, &owner.email, owner.display(), "existing", None);
+            return Ok(());
+        }
+    }
+    // The username belongs to somebody: whoever holds the free address may know, nobody else.
+    if let Some(username) = checked.username {
+        mail(web, checked.email.address(), checked.email.address(), "username_taken", Some(username.name()));
+    }
+    Ok(())
+}
+
+fn mail(web: &Web<'_>, to: &str, display: &str, which: &'static str, username: Option<&str>) {
+    let mut context = web.mail_context(to, display);
+    context.insert("url_login".into(), web.site.absolute("/login").into());
+    context.insert("url_register".into(), web.site.absolute("/register").into());
+    if let Some(username) = username {
+        context.insert("username".into(), username.into());
+    }
+    web.post(to, "register", which, context);
+}

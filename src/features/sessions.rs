@@ -1,0 +1,115 @@
+//! The sessions of an account: `/sessions` lists them, and ends one or all the others.
+
+use rocket::{get, post, routes};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{Feature, Link, MenuFor, Submitted, Web, template};
+use crate::{
+    error::{Denied, Error},
+    guards::identity::Caller,
+    http::{
+        input::Nothing,
+        redirect::Target,
+        reply::{Answer, Reply},
+    },
+    notify::events::EventKind,
+    signin::session,
+    store::{SessionId, SessionInfo},
+};
+
+pub(crate) const FEATURE: Feature = Feature {
+    name: "sessions",
+    is_on: |settings, _| settings.sessions.enabled,
+    routes: || routes![list, revoke, revoke_others],
+    templates: &[template!("sessions/sessions.html")],
+    samples: || {
+        let one = json!({
+            "id": SessionId::new(), "current": true, "created": "today", "created_iso": "2026-01-01T00:00:00Z",
+            "last_seen": "now", "last_seen_iso": "2026-01-01T00:00:00Z", "address": "::1", "agent": "Browser",
+            "methods": ["password"], "remembered": true,
+        });
+        vec![(PAGE, json!({"sessions": [one]}))]
+    },
+    links: &[Link { name: "sessions", path: "/sessions", menu: MenuFor::SignedIn { post: false } }],
+};
+
+const PAGE: &str = "security/sessions/sessions.html";
+
+// Settings.
+
+/// `[security.sessions]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SessionsSettings {
+    /// Whether `/sessions` is there. _Default:_ `true`.
+    pub enabled: bool,
+}
+
+impl Default for SessionsSettings {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}
+
+// Routes.
+
+fn owner<'a>(web: &'a Web<'_>) -> Result<&'a Caller, Error> {
+    web.caller.as_deref().ok_or_else(|| Denied::Anonymous.into())
+}
+
+#[get("/sessions")]
+async fn list(web: Web<'_>) -> Answer {
+    let caller = owner(&web)?;
+    let rows = web.site.store.sessions_of(&caller.user.id).await?;
+    let sessions: Vec<Value> = rows.iter().map(|row| view(row, caller)).collect();
+    Ok(Reply::page(PAGE).json("sessions", &sessions).with("sessions", sessions))
+}
+
+#[post("/sessions/<id>/revoke", data = "<form>")]
+async fn revoke(web: Web<'_>, id: &str, form: Submitted<Nothing>) -> Answer {
+    form?;
+    let caller = owner(&web)?;
+    // An id that is none and one that is another's are answered alike.
+    let id: SessionId = id.parse().map_err(|_| Error::NotFound)?;
+    if !web.site.store.revoke_session(&caller.user.id, &id).await? {
+        return Err(Error::NotFound);
+    }
+    if caller.session.as_ref() == Some(&id) {
+        session::forget_cookies(web.request, web.site);
+    }
+    done(&web, caller, Some(id))
+}
+
+#[post("/sessions/revoke-others", data = "<form>")]
+async fn revoke_others(web: Web<'_>, form: Submitted<Nothing>) -> Answer {
+    form?;
+    let caller = owner(&web)?;
+    let Some(keep) = &caller.session else {
+        // A token has no session to keep: all of them are others.
+        return Err(Denied::Mechanism.into());
+    };
+    web.site.store.revoke_other_sessions(&caller.user.id, keep).await?;
+    done(&web, caller, None)
+}
+
+fn done(web: &Web<'_>, caller: &Caller, session: Option<SessionId>) -> Answer {
+    let kind = EventKind::SessionRevoked { user: caller.user.id.clone(), session };
+    web.site.event(Some(&web.client.client), kind);
+    Ok(Reply::done(Target::local(&web.site.path("/sessions"))).flash("success", "sessions.ended"))
+}
+
+fn view(row: &SessionInfo, caller: &Caller) -> Value {
+    json!({
+        "id": row.id,
+        "current": caller.session.as_ref() == Some(&row.id),
+        "created": row.created_at.to_text(),
+        "created_iso": row.created_at.rfc3339(),
+        "last_seen": row.last_seen_at.to_text(),
+        "last_seen_iso": row.last_seen_at.rfc3339(),
+        "address": row.address,
+        "agent": row.agent,
+        "methods": row.methods,
+        "remembered": row.is_remembered(),
+    })
+}

@@ -1,0 +1,129 @@
+//! Proving it again: `/verify`, for what wants a fresh sign-in.
+
+use rocket::{get, post, routes};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{Feature, Link, MenuFor, Submitted, Web, sample_form, template};
+use crate::{
+    Message,
+    error::{Denied, Error, Invalid},
+    guards::identity::{Caller, Mechanism},
+    http::{
+        form::{Field, FormView},
+        reply::{Answer, Reply},
+    },
+    secrets::Password,
+    signin::{
+        admit::Admission,
+        password::{Proof, prove_again},
+        session,
+    },
+};
+
+pub(crate) const FEATURE: Feature = Feature {
+    name: "verify",
+    is_on: |settings, _| settings.verify.enabled && settings.freshness.within.0.is_some(),
+    routes: || routes![show, submit],
+    templates: &[template!("verify/verify.html")],
+    samples: || vec![(PAGE, json!({"form": sample_form()}))],
+    links: &[Link { name: "verify", path: "/verify", menu: MenuFor::Nobody }],
+};
+
+const PAGE: &str = "security/verify/verify.html";
+
+// Settings.
+
+/// `[security.verify]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct VerifySettings {
+    /// Whether `/verify` is there. _Default:_ `true`.
+    pub enabled: bool,
+}
+
+impl Default for VerifySettings {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}
+
+// Form.
+
+#[derive(Debug, Default, Deserialize)]
+struct Verify {
+    #[serde(default)]
+    password: String,
+    #[serde(default)]
+    next: Option<String>,
+}
+
+impl Verify {
+    fn view(&self, web: &Web<'_>) -> FormView {
+        let mut fields =
+            vec![Field::password("password", "field.password").autocomplete("current-password").autofocus()];
+        if let Some(next) = &self.next {
+            fields.push(Field::hidden("next", next));
+        }
+        FormView::new("verify", web.site.path("/verify"), fields)
+    }
+}
+
+// Routes.
+
+/// Only a session can become fresh: a token or Basic proves itself anew with each request.
+fn in_session<'a>(web: &'a Web<'_>) -> Result<&'a Caller, Error> {
+    match web.caller.as_deref() {
+        Some(caller) if caller.mechanism == Mechanism::Session => Ok(caller),
+        Some(_) => Err(Denied::Mechanism.into()),
+        None => Err(Denied::Anonymous.into()),
+    }
+}
+
+#[get("/verify?<next>")]
+fn show(web: Web<'_>, next: Option<&str>) -> Answer {
+    in_session(&web)?;
+    let next = next.and_then(|next| web.site.redirects.judge(next)).map(String::from);
+    let form = Verify { next, ..Verify::default() };
+    Ok(Reply::page(PAGE)
+        .json("has_webauthn_verify_credential", false)
+        .json("oauth_enabled", false)
+        .json("oauth_providers", [""; 0])
+        .form(form.view(&web)))
+}
+
+#[post("/verify?<next>&<include_auth_token>", data = "<form>")]
+async fn submit(
+    web: Web<'_>,
+    next: Option<&str>,
+    include_auth_token: Option<&str>,
+    form: Submitted<Verify>,
+) -> Answer {
+    let form = form?;
+    let caller = in_session(&web)?;
+    let target = web.next(form.next.as_deref().or(next), &web.site.settings.after.verify);
+    match verify(&web, caller, &form, include_auth_token.is_some()).await {
+        Ok(payload) => Ok(Reply::done(target).json("user", payload).csrf().flash("success", "verify.done")),
+        Err(Error::Invalid(invalid)) => Ok(Reply::page(PAGE).form(form.view(&web)).invalid(invalid)),
+        Err(error) => Err(error),
+    }
+}
+
+// Service.
+
+async fn verify(
+    web: &Web<'_>,
+    caller: &Caller,
+    form: &Verify,
+    with_token: bool,
+) -> Result<serde_json::Value, Error> {
+    let password = Password::parse(&form.password).map_err(|message| Invalid::field("password", message))?;
+    match prove_again(web.site, &caller.user, &password, &web.client).await? {
+        Proof::Right(Admission::In(admitted), buckets) => {
+            session::renew(web.request, web.site, &web.client, &admitted, caller.methods, &buckets).await?;
+            web.user_payload(&admitted, with_token).await
+        }
+        Proof::Right(Admission::Next(_), _) => Err(Denied::SecondFactor.into()),
+        Proof::Wrong => Err(Invalid::field("password", Message::new("verify.wrong")).into()),
+    }
+}

@@ -1,0 +1,113 @@
+//! What every handler of ours starts from.
+
+use std::sync::Arc;
+
+use rocket::{
+    Request,
+    request::{FromRequest, Outcome},
+};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    error::{Denied, Error},
+    guards::identity::{self, Caller},
+    http::{
+        client::ClientInfo,
+        input::Input,
+        page,
+        redirect::Target,
+        refusal,
+    },
+    signin::{Admitted, token},
+    site::Site,
+    store::User,
+};
+
+/// The body of a handler: read after the handler has begun, so that it answers what is wrong with it.
+pub(crate) type Submitted<F> = Result<Input<F>, Error>;
+
+/// The request, the site, who asks and from where.
+pub(crate) struct Web<'r> {
+    pub(crate) request: &'r Request<'r>,
+    pub(crate) site: &'r Arc<Site>,
+    pub(crate) client: ClientInfo,
+    pub(crate) caller: Option<Arc<Caller>>,
+}
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for Web<'r> {
+    type Error = Error;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Error> {
+        let refuse = |error: Error| Outcome::Error((refusal::remember(request, &error), error));
+        let Some(site) = request.rocket().state::<Arc<Site>>() else {
+            return refuse(Error::Broken("`Security` is not attached".into()));
+        };
+        let caller = match identity::resolve(request).await {
+            Ok(caller) => Some(caller.clone()),
+            Err(Error::Denied(_)) => None,
+            Err(error) => return refuse(error.clone()),
+        };
+        Outcome::Success(Self { request, site, client: ClientInfo::of(request, site), caller })
+    }
+}
+
+impl Web<'_> {
+    /// Refuses whoever is signed in already.
+    pub(crate) fn visitors_only(&self) -> Result<(), Error> {
+        if self.caller.is_some() { Err(Denied::SignedIn.into()) } else { Ok(()) }
+    }
+
+    /// Where to go: `next` if it is a page of ours, else `otherwise`.
+    pub(crate) fn next(&self, next: Option<&str>, otherwise: &str) -> Target {
+        let asked = next.filter(|next| !next.is_empty()).and_then(|next| self.site.redirects.judge(next));
+        asked.unwrap_or_else(|| page::after(self.site, otherwise))
+    }
+
+    /// The account as programs see it, with a token if they asked for one and passed the gate.
+    pub(crate) async fn user_payload(&self, admitted: &Admitted, with_token: bool) -> Result<Value, Error> {
+        let mut payload = self.account(admitted.user());
+        if with_token && self.site.settings.tokens.enabled {
+            let issued = token::issue(self.site, admitted, &self.client.client).await?;
+            payload.insert("authentication_token".into(), issued.token.expose().as_str().into());
+        }
+        Ok(Value::Object(payload))
+    }
+
+    /// The account as programs see it: nothing, unless the application says what.
+    pub(crate) fn account(&self, user: &User) -> Map<String, Value> {
+        match self.site.hooks.user_payload.as_ref().map(|payload| payload(user)) {
+            Some(Value::Object(payload)) => payload,
+            Some(other) => {
+                log::error!("the hook user_payload must answer an object, not {other}");
+                Map::new()
+            }
+            None => Map::new(),
+        }
+    }
+
+    /// What to put into mails about something that somebody did here.
+    pub(crate) fn mail_context(&self, email: &str, display: &str) -> Map<String, Value> {
+        let now = self.site.now();
+        let context = json!({
+            "user": {"email": email, "display": display},
+            "site": {"name": self.site.settings.site_name.0, "home": self.site.base_url.as_str()},
+            "at": now.to_text(),
+            "address": self.client.client.address,
+            "agent": self.client.client.agent,
+        });
+        match context {
+            Value::Object(context) => context,
+            _ => Map::new(),
+        }
+    }
+
+    /// Sends the mail `security/<feature>/<which>.mail.{txt,html}` with the subject `mail.<which>.subject`.
+    pub(crate) fn post(&self, to: &str, feature: &str, which: &str, context: Map<String, Value>) {
+        let language = page::language(self.request, self.site);
+        match crate::notify::mail::compose(self.site, &language, to, feature, which, context) {
+            Ok(mail) => self.site.send(mail),
+            Err(error) => log::error!("the mail {feature}/{which} cannot be composed: {error}"),
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! What an application's own handlers do with accounts, by the same doors as ours.
+
+use std::sync::Arc;
+
+use rocket::{
+    Request, Rocket, Sentinel,
+    request::{FromRequest, Outcome},
+};
+
+use super::{Policy, SignedIn, identity, judge};
+use crate::{
+    error::{Error, Invalid},
+    http::{client::ClientInfo, redirect::Target, refusal},
+    identity::Identity,
+    notify::events::EventKind,
+    secrets::{Password, PasswordCheck, PasswordHash},
+    signin::{
+        Method, Methods, NextStep,
+        admit::{Admission, admit},
+        password::{Proof, prove},
+        remember::Remember,
+        session::{self, Opening},
+        token::{self, IssuedToken},
+    },
+    site::Site,
+    store::{Store, User, UserId, users},
+};
+
+/// Signing in and out, passwords, identities and URLs, for the application's own handlers.
+///
+/// It always succeeds; who is signed in is asked by [`SignedIn`].
+///
+/// ```
+/// # #[macro_use] extern crate rocket;
+/// use rocket_security::prelude::*;
+///
+/// #[post("/guest", data = "<_body>")]
+/// async fn guest(auth: Auth<'_>, _body: Input<Nothing>) -> Result<&'static str, Error> {
+///     let guest = auth.look_up("guest@example.com").await?.ok_or(Error::NotFound)?;
+///     match auth.sign_in(&guest).await? {
+///         SignIn::Done(_) => Ok("Welcome"),
+///         SignIn::Next(_) => Ok("One more step"),
+///     }
+/// }
+/// # fn main() {}
+/// ```
+pub struct Auth<'r> {
+    request: &'r Request<'r>,
+    site: &'r Arc<Site>,
+    client: ClientInfo,
+}
+
+impl std::fmt::Debug for Auth<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Auth")
+    }
+}
+
+/// What [`Auth::sign_in`] came to.
+#[derive(Debug)]
+pub enum SignIn {
+    /// Signed in; the cookie goes out with the answer.
+    Done(SignedIn),
+    /// Something more is owed first.
+    Next(NextStep),
+}
+
+impl Auth<'_> {
+    /// Signs `user` in through the gate, by whatever the application took as proof.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Denied`] if the account is shut out.
+    pub async fn sign_in(&self, user: &User) -> Result<SignIn, Error> {
+        self.sign_in_by(user, Methods::of(Method::Application), false).await
+    }
+
+    /// Signs `user` in through the gate, saying how it was proven, and remembers the device if asked.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Denied`] if the account is shut out.
+    pub async fn sign_in_by(&self, user: &User, methods: Methods, remember: bool) -> Result<SignIn, Error> {
+        // As it is now, not as the application may have kept it.
+        let user = self.site.store.find_user(&user.id).await?.ok_or(Error::NotFound)?;
+        match admit(self.site, user, methods, &self.client.client)? {
+            Admission::In(admitted) => {
+                let opening = Opening {
+                    remember: Remember::chosen(self.site, Some(remember)),
+                    clears: None,
+                    authenticated_at: None,
+                };
+                let caller = session::open(self.request, self.site, &self.client, admitted, opening).await?;
+                Ok(SignIn::Done(SignedIn::of(Arc::new(caller))))
+            }
+            Admission::Next(step) => Ok(SignIn::Next(step)),
+        }
+    }
+
+    /// Signs out: the session of this request is gone.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`].
+    pub async fn sign_out(&self) -> Result<(), Error> {
+        session::close(self.request, self.site, &self.client).await
+    }
+
+    /// Ends all sessions, remembered devices and tokens of an account.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`].
+    pub async fn sign_out_everywhere(&self, user: &UserId) -> Result<(), Error> {
+        let id = user.clone();
+        Ok(self.site.store.write(move |conn| users::end_sessions(conn, &id, true)).await?)
+    }
+
+    /// Gives a token for programs to the account that is signed in, on the strength of that sign-in.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`].
+    pub async fn issue_token(&self, who: &SignedIn) -> Result<IssuedToken, Error> {
+        let client = &self.client.client;
+        token::issue_for(self.site, who.user(), who.methods(), who.authenticated_at(), client).await
+    }
+
+    /// Whether the caller of this request passes the policy `P`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Denied`] with why not, [`Error::Unavailable`].
+    pub async fn require<P: Policy>(&self) -> Result<SignedIn, Error> {
+        judge::<P>(self.request).await
+    }
+
+    /// Who is signed in.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`]; never "nobody" because the database is down.
+    pub async fn current_user(&self) -> Result<Option<SignedIn>, Error> {
+        match identity::resolve(self.request).await {
+            Ok(caller) => Ok(Some(SignedIn::of(caller.clone()))),
+            Err(Error::Denied(_)) => Ok(None),
+            Err(error) => Err(error.clone()),
+        }
+    }
+
+    /// The account behind an e-mail address or username, however it is written.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`].
+    pub async fn look_up(&self, identity: &str) -> Result<Option<User>, Error> {
+        let identity = self.recognise(identity);
+        Ok(self.site.store.read(move |conn| users::by_identity(conn, &identity)).await?)
+    }
+
+    fn recognise(&self, identity: &str) -> Identity {
+        Identity::recognise(identity, &self.site.settings.identities.0, self.site.usernames.as_ref())
+    }
+
+    /// Whether this is the account's password; counted by the limits like every attempt.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Denied`] while the account is locked or if it is shut out.
+    pub async fn verify_password(&self, identity: &str, password: &str) -> Result<bool, Error> {
+        let Ok(password) = Password::parse(password) else { return Ok(false) };
+        match prove(self.site, self.recognise(identity), &password, &self.client).await? {
+            Proof::Right(..) => Ok(true),
+            Proof::Wrong => Ok(false),
+        }
+    }
+
+    /// Hashes a password, off Rocket's threads.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if it is none, [`Error::Unavailable`] if too many wait.
+    pub async fn hash_password(&self, password: &str) -> Result<PasswordHash, Error> {
+        let password = Password::parse(password).map_err(|message| Invalid::field("password", message))?;
+        Ok(self.site.hasher.hash(&password).await?)
+    }
+
+    /// Sets a password that the policy finds good, and ends the account's sessions.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] with what the policy says, [`Error::NotFound`] if there is no such account.
+    pub async fn set_password(&self, user: &UserId, password: &str) -> Result<(), Error> {
+        set_password(self.site, user, password).await?;
+        self.site.event(Some(&self.client.client), EventKind::PasswordChanged { user: user.clone() });
+        Ok(())
+    }
+
+    /// The path of one of our pages, under the prefix: `url("login")`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] if no page has that name or its feature is off.
+    pub fn url(&self, page: &str) -> Result<String, Error> {
+        let link = self.site.features().flat_map(|feature| feature.links).find(|link| link.name == page);
+        link.map(|link| self.site.path(link.path)).ok_or(Error::NotFound)
+    }
+
+    /// The same as others must type it, from `base_url` and never from the request.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] if no page has that name or its feature is off.
+    pub fn absolute_url(&self, page: &str) -> Result<String, Error> {
+        let link = self.site.features().flat_map(|feature| feature.links).find(|link| link.name == page);
+        link.map(|link| self.site.absolute(link.path)).ok_or(Error::NotFound)
+    }
+
+    /// `next` if it leads to a page of this site, else `otherwise`.
+    pub fn safe_redirect(&self, next: Option<&str>, otherwise: &str) -> String {
+        let asked = next.and_then(|next| self.site.redirects.judge(next));
+        asked.unwrap_or_else(|| Target::local(otherwise)).into()
+    }
+
+    /// The store, for everything about accounts and roles.
+    pub fn store(&self) -> &Store {
+        &self.site.store
+    }
+}
+
+/// Sets a password by the policy, for handlers and the command line alike.
+pub(crate) async fn set_password(site: &Site, user: &UserId, password: &str) -> Result<(), Error> {
+    let password = Password::parse(password).map_err(|message| Invalid::field("password", message))?;
+    let account = site.store.find_user(user).await?.ok_or(Error::NotFound)?;
+    let hash = checked_hash(site, &password, &account.email, account.username.as_deref()).await?;
+    site.store.set_password(user, hash, site.settings.tokens.end_with_password).await?;
+    Ok(())
+}
+
+/// Hashes a password that the policy finds good for this account.
+pub(crate) async fn checked_hash(
+    site: &Site,
+    password: &Password,
+    email: &str,
+    username: Option<&str>,
+) -> Result<PasswordHash, Error> {
+    let about: Vec<&str> = [email, site.settings.site_name.0.as_str()].into_iter().chain(username).collect();
+    let mut invalid = Invalid::new();
+    for message in site.passwords.check(&PasswordCheck { password, about: &about }).await? {
+        invalid.add("password", message);
+    }
+    invalid.into_result()?;
+    Ok(site.hasher.hash(password).await?)
+}
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for Auth<'r> {
+    type Error = Error;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Error> {
+        match request.rocket().state::<Arc<Site>>() {
+            Some(site) => Outcome::Success(Self { request, site, client: ClientInfo::of(request, site) }),
+            None => {
+                let error = Error::Broken("`Security` is not attached".into());
+                Outcome::Error((refusal::remember(request, &error), error))
+            }
+        }
+    }
+}
+
+impl Sentinel for Auth<'_> {
+    fn abort(rocket: &Rocket<rocket::Ignite>) -> bool {
+        rocket.state::<Arc<Site>>().is_none()
+    }
+}
+

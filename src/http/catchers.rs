@@ -1,0 +1,82 @@
+//! Answers to refusals that no handler saw.
+
+use rocket::{
+    Catcher, Request, Response,
+    http::Status,
+    response::Responder,
+};
+
+use super::{refusal, reply};
+use crate::{
+    Message,
+    error::{Denied, Error},
+    guards::identity,
+    site::Site,
+};
+
+/// Statuses that our guards and `Input` produce.
+pub(crate) const STATUSES: [u16; 8] = [400, 401, 403, 413, 415, 422, 429, 503];
+
+/// Answers a refusal of ours from the application's own catcher, as if it had none.
+///
+/// ```
+/// # #[macro_use] extern crate rocket;
+/// use rocket::{Request, http::Status};
+/// use rocket_security::{CaughtReply, caught};
+///
+/// #[catch(403)]
+/// async fn forbidden<'r>(request: &'r Request<'_>) -> CaughtReply {
+///     caught(Status::Forbidden, request).await
+/// }
+/// # fn main() {}
+/// ```
+pub async fn caught(status: Status, request: &Request<'_>) -> CaughtReply {
+    // The page of the answer knows who is signed in; a failure to find out was said where it happened.
+    let _ = identity::resolve(request).await;
+    let error = refusal::recall(request).filter(|error| refusal::status_of(error) == status);
+    CaughtReply(error.unwrap_or(match status.code {
+        // Somebody else's refusal, in our words.
+        401 => Denied::Anonymous.into(),
+        403 => Denied::Forbidden.into(),
+        404 => Error::NotFound,
+        503 => Error::Unavailable { retry_after: 5, why: "said by the application".into() },
+        500 => Error::Broken("said by the application".into()),
+        _ => Error::Unreadable(status, Message::new("error.unreadable")),
+    }))
+}
+
+/// The answer of [`caught`].
+#[derive(Debug)]
+pub struct CaughtReply(Error);
+
+impl<'r> Responder<'r, 'static> for CaughtReply {
+    fn respond_to(self, request: &'r Request<'_>) -> rocket::response::Result<'static> {
+        match Site::of(request) {
+            Ok(site) => {
+                let mut response: Response<'static> = reply::refuse(request, site, &self.0);
+                // A catcher's answer is not given the handler's cookies; the fairing adds ours.
+                response.remove_header("Set-Cookie");
+                Ok(response)
+            }
+            Err(_) => Err(refusal::status_of(&self.0)),
+        }
+    }
+}
+
+fn handle<'r>(status: Status, request: &'r Request<'_>) -> rocket::catcher::BoxFuture<'r> {
+    Box::pin(async move { caught(status, request).await.respond_to(request) })
+}
+
+/// Our catchers at `/`, but for statuses for which the application has its own there.
+pub(crate) fn missing<'a>(existing: impl Iterator<Item = &'a Catcher>) -> Vec<Catcher> {
+    let taken: Vec<Option<u16>> =
+        existing.filter(|catcher| catcher.base.path() == "/").map(|catcher| catcher.code).collect();
+    // A default catcher of the application answers for everything that is not about who it is.
+    let has_default = taken.contains(&None);
+    STATUSES
+        .into_iter()
+        .filter(|code| !taken.contains(&Some(*code)))
+        .filter(|code| !has_default || matches!(code, 401 | 403 | 429))
+        .map(|code| Catcher::new(code, handle))
+        .collect()
+}

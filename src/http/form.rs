@@ -1,0 +1,164 @@
+//! Forms as pages show them: described once, rendered by one macro.
+
+use serde_json::{Map, Value, json};
+
+use super::catalogue::Catalogue;
+use crate::{Message, error::Invalid, site::Site};
+
+/// A form to be shown.
+#[derive(Clone, Debug)]
+pub(crate) struct FormView {
+    id: &'static str,
+    action: String,
+    fields: Vec<Field>,
+    extra: Map<String, Value>,
+}
+
+/// A field to be shown.
+#[derive(Clone, Debug)]
+pub(crate) struct Field {
+    name: &'static str,
+    kind: &'static str,
+    label: &'static str,
+    value: String,
+    checked: bool,
+    required: bool,
+    autofocus: bool,
+    autocomplete: Option<&'static str>,
+    lengths: (Option<u64>, Option<u64>),
+    hint: Option<Message>,
+}
+
+impl Field {
+    fn new(name: &'static str, kind: &'static str, label: &'static str) -> Self {
+        Self {
+            name,
+            kind,
+            label,
+            value: String::new(),
+            checked: false,
+            required: kind != "checkbox" && kind != "hidden",
+            autofocus: false,
+            autocomplete: None,
+            lengths: (None, None),
+            hint: None,
+        }
+    }
+
+    /// A line of text.
+    pub(crate) fn text(name: &'static str, label: &'static str) -> Self {
+        Self::new(name, "text", label)
+    }
+
+    /// An e-mail address.
+    pub(crate) fn email(name: &'static str, label: &'static str) -> Self {
+        Self::new(name, "email", label)
+    }
+
+    /// A password; what was typed is never shown again.
+    pub(crate) fn password(name: &'static str, label: &'static str) -> Self {
+        Self::new(name, "password", label)
+    }
+
+    /// A box to tick.
+    pub(crate) fn tick(name: &'static str, label: &'static str, checked: bool) -> Self {
+        Self { checked, value: "true".into(), ..Self::new(name, "checkbox", label) }
+    }
+
+    /// A value that the page carries along.
+    pub(crate) fn hidden(name: &'static str, value: &str) -> Self {
+        Self { value: value.into(), ..Self::new(name, "hidden", "") }
+    }
+
+    pub(crate) fn value(mut self, value: &str) -> Self {
+        self.value = value.chars().take(1_000).collect();
+        self
+    }
+
+    pub(crate) fn autofocus(mut self) -> Self {
+        self.autofocus = true;
+        self
+    }
+
+    pub(crate) fn autocomplete(mut self, hint: &'static str) -> Self {
+        self.autocomplete = Some(hint);
+        self
+    }
+
+    pub(crate) fn optional(mut self) -> Self {
+        self.required = false;
+        self
+    }
+
+    pub(crate) fn lengths(mut self, min: Option<u64>, max: Option<u64>) -> Self {
+        self.lengths = (min, max);
+        self
+    }
+
+    pub(crate) fn hint(mut self, hint: Message) -> Self {
+        self.hint = Some(hint);
+        self
+    }
+}
+
+impl FormView {
+    pub(crate) fn new(id: &'static str, action: String, fields: impl IntoIterator<Item = Field>) -> Self {
+        Self { id, action, fields: fields.into_iter().collect(), extra: Map::new() }
+    }
+
+    /// What the application's own fields were filled with.
+    pub(crate) fn extra(mut self, extra: &Map<String, Value>) -> Self {
+        self.extra = extra.clone();
+        self
+    }
+
+    /// The names of the fields, as programs are told.
+    pub(crate) fn view(&self, site: &Site, catalogue: &Catalogue, language: &str, invalid: &Invalid) -> Value {
+        let say = |message: &Message| catalogue.say(language, message);
+        let errors = |field: &str| -> Vec<String> { invalid.of(field).iter().map(say).collect() };
+        // The first field that is wrong is where the reader wants to be.
+        let wrong = self.fields.iter().map(|field| field.name).find(|name| !invalid.of(name).is_empty());
+        let mut fields: Vec<Value> = self
+            .fields
+            .iter()
+            .map(|field| {
+                let mut view = json!({
+                    "name": field.name,
+                    "id": format!("{}-{}", self.id, field.name),
+                    "kind": field.kind,
+                    "label": if field.label.is_empty() { String::new() } else { say(&Message::new(field.label)) },
+                    "value": if field.kind == "password" { "" } else { &field.value },
+                    "errors": errors(field.name),
+                    "required": field.required,
+                    "autofocus": wrong.map_or(field.autofocus, |wrong| wrong == field.name),
+                    "checked": field.checked,
+                });
+                let optional = [
+                    ("autocomplete", field.autocomplete.map(Value::from)),
+                    ("minlength", field.lengths.0.map(Value::from)),
+                    ("maxlength", field.lengths.1.map(Value::from)),
+                    ("hint", field.hint.as_ref().map(|hint| say(hint).into())),
+                ];
+                if let Value::Object(view) = &mut view {
+                    view.extend(optional.into_iter().filter_map(|(key, value)| Some((key.to_string(), value?))));
+                }
+                view
+            })
+            .collect();
+        if let Some(extra) = site.hooks.fields.get(self.id) {
+            let at = fields.iter().position(|field| field["kind"] == "checkbox").unwrap_or(fields.len());
+            fields.splice(at..at, extra.view(self.id, catalogue, language, &self.extra, &errors));
+        }
+        // What is wrong with a field that the page does not show belongs to the form.
+        let shown: Vec<&str> = fields.iter().filter_map(|field| field["name"].as_str()).collect();
+        let unseen = invalid.fields().filter(|(name, _)| name.is_empty() || !shown.contains(name));
+        let errors: Vec<String> = unseen.flat_map(|(_, messages)| messages).map(say).collect();
+        json!({
+            "id": self.id,
+            "action": self.action,
+            "submit": catalogue.say(language, &Message::new(format!("{}.submit", self.id))),
+            "errors": errors,
+            "fields": fields,
+        })
+    }
+}

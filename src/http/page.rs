@@ -1,0 +1,195 @@
+//! What every page is given, ours and the application's.
+
+use std::sync::Arc;
+
+use rocket::{
+    Request, Rocket, Sentinel,
+    request::{FromRequest, Outcome},
+};
+use rocket_dyn_templates::Template;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::{
+    cookies::{self, Kind},
+    csrf,
+    redirect::Target,
+    refusal,
+};
+use crate::{
+    Message,
+    error::Error,
+    features::{MenuFor, STYLESHEET},
+    guards::identity,
+    site::Site,
+};
+
+/// The language of the answer: what the browser prefers among those that there are texts for.
+pub(crate) fn language(request: &Request<'_>, site: &Site) -> String {
+    site.views.catalogue().choose(request.headers().get_one("accept-language")).to_string()
+}
+
+/// Where to go after a form, by a setting that the launch has judged.
+pub(crate) fn after(site: &Site, path: &str) -> Target {
+    site.redirects.judge(path).unwrap_or_else(|| Target::local("/"))
+}
+
+/// Leaves a message for the next page: a kind and a key, so that nobody can put words into our mouth.
+pub(crate) fn leave_message(request: &Request<'_>, site: &Site, kind: &str, key: &str) {
+    let mut cookie = cookies::make(site, Kind::Flash, format!("{kind}:{key}"));
+    cookie.set_max_age(time::Duration::minutes(5));
+    cookies::send(request, cookie);
+}
+
+/// The messages that the page before left; showing them is forgetting them.
+fn take_messages(request: &Request<'_>, site: &Site, language: &str) -> Vec<Value> {
+    let Some(cookie) = cookies::get(request, site, Kind::Flash) else { return Vec::new() };
+    if cookies::outgoing(request, site, Kind::Flash).is_none() {
+        cookies::send(request, cookies::expired(site, Kind::Flash));
+    }
+    let catalogue = site.views.catalogue();
+    let kinds = ["info", "success", "warning", "error"];
+    match cookie.split_once(':') {
+        Some((kind, key)) if kinds.contains(&kind) && catalogue.has(key) => {
+            vec![json!({"kind": kind, "text": catalogue.say(language, &Message::new(key.to_string()))})]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The whole context of a page: what all have, what hooks add, what is its own.
+pub(crate) fn context(
+    request: &Request<'_>,
+    site: &Site,
+    language: &str,
+    name: &str,
+    own: Map<String, Value>,
+) -> Map<String, Value> {
+    let caller = identity::known(request);
+    let user = caller.map(|caller| &caller.user);
+    let mut context = match shared(site, language, request.uri().path().as_str(), user) {
+        Value::Object(context) => context,
+        _ => Map::new(),
+    };
+    context.insert("csrf_token".into(), csrf::token(request, site).into());
+    context.insert("messages".into(), take_messages(request, site, language).into());
+    context.insert("page".into(), json!({"name": name}));
+    for (page, add) in &site.hooks.contexts {
+        if page.as_deref().is_none_or(|page| page == name)
+            && let Value::Object(values) = add(name)
+        {
+            context.extend(values);
+        }
+    }
+    context.extend(own);
+    context
+}
+
+/// What pages and their samples at launch have in common.
+pub(crate) fn shared(site: &Site, language: &str, path: &str, user: Option<&crate::User>) -> Value {
+    let catalogue = site.views.catalogue();
+    let mut urls = Map::new();
+    urls.insert("home".into(), "/".into());
+    urls.insert("stylesheet".into(), site.path(STYLESHEET).into());
+    let mut menu = Vec::new();
+    for link in site.features().flat_map(|feature| feature.links) {
+        let href = site.path(link.path);
+        urls.insert(link.name.into(), href.clone().into());
+        let shown = match link.menu {
+            MenuFor::Visitors => user.is_none(),
+            MenuFor::SignedIn { .. } => user.is_some(),
+            MenuFor::Everybody => true,
+            MenuFor::Nobody => false,
+        };
+        if shown {
+            menu.push(json!({
+                "key": link.name,
+                "label": catalogue.say(language, &Message::new(format!("menu.{}", link.name))),
+                "href": href,
+                "active": href == path,
+                "post": matches!(link.menu, MenuFor::SignedIn { post: true }),
+            }));
+        }
+    }
+    let user = user.map(|user| {
+        json!({"id": user.id, "email": user.email, "username": user.username, "display": user.display()})
+    });
+    json!({
+        "lang": language,
+        "site": {"name": site.settings.site_name.0, "home": "/"},
+        "user": user,
+        "urls": urls,
+        "menu": menu,
+    })
+}
+
+/// Renders the application's own templates with what ours have: `user`, `menu`, `messages`, `urls`,
+/// `csrf_token`, `site`, `lang`.
+///
+/// The template is the application's, rendered by `rocket_dyn_templates` as always; for our macros and
+/// partials attach it as `Template::custom(rocket_security::engines)`.
+///
+/// ```
+/// # #[macro_use] extern crate rocket;
+/// use rocket_dyn_templates::{Template, context};
+/// use rocket_security::prelude::*;
+///
+/// #[get("/")]
+/// fn home(page: Page) -> Template {
+///     page.render("home", context! { title: "Welcome" })
+/// }
+/// # fn main() {}
+/// ```
+pub struct Page<'r> {
+    request: &'r Request<'r>,
+    site: &'r Site,
+}
+
+impl std::fmt::Debug for Page<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Page")
+    }
+}
+
+impl Page<'_> {
+    /// Renders the application's template `name` with `own` over our context.
+    pub fn render(&self, name: &'static str, own: impl Serialize) -> Template {
+        Template::render(name, self.context(name, own))
+    }
+
+    /// Our context with `own` over it, for another way of rendering.
+    pub fn context(&self, name: &str, own: impl Serialize) -> Value {
+        let own = match serde_json::to_value(own) {
+            Ok(Value::Object(own)) => own,
+            Ok(_) => Map::new(),
+            Err(error) => {
+                log::error!("the context of the template {name} cannot be serialised: {error}");
+                Map::new()
+            }
+        };
+        let language = language(self.request, self.site);
+        Value::Object(context(self.request, self.site, &language, name, own))
+    }
+}
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for Page<'r> {
+    type Error = Error;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Error> {
+        // So that the page knows who is signed in, whatever guards the handler has.
+        if let Err(error @ Error::Unavailable { .. }) = identity::resolve(request).await {
+            return Outcome::Error((refusal::remember(request, error), error.clone()));
+        }
+        match Site::of(request) {
+            Ok(site) => Outcome::Success(Self { request, site }),
+            Err(error) => Outcome::Error((refusal::remember(request, &error), error)),
+        }
+    }
+}
+
+impl Sentinel for Page<'_> {
+    fn abort(rocket: &Rocket<rocket::Ignite>) -> bool {
+        rocket.state::<Arc<Site>>().is_none()
+    }
+}

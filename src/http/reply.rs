@@ -1,0 +1,362 @@
+//! The one answer for browsers and programs alike: a handler says what came of it, and here is decided
+//! whether that becomes a page, a redirect or the JSON envelope.
+
+use std::io::Cursor;
+
+use rocket::{
+    Request, Response,
+    http::{ContentType, Header, MediaType, Status},
+    response::{Responder, Result as Responded},
+};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::{
+    cookies, csrf,
+    form::FormView,
+    headers, input, page,
+    redirect::{Target, next_of},
+    refusal,
+};
+use crate::{
+    Message,
+    error::{Denied, Error, Invalid},
+    guards::identity,
+    site::{Site, path_and_query},
+};
+
+/// What a handler of ours answers.
+pub(crate) type Answer = Result<Reply, Error>;
+
+/// What came of a request.
+#[derive(Debug, Default)]
+pub(crate) struct Reply {
+    page: Option<&'static str>,
+    redirect: Option<Target>,
+    flash: Option<(&'static str, &'static str)>,
+    form: Option<FormView>,
+    invalid: Invalid,
+    json: Map<String, Value>,
+    context: Map<String, Value>,
+    csrf: bool,
+    spa: Option<(&'static str, String)>,
+}
+
+impl Reply {
+    /// A page; for programs, a payload.
+    pub(crate) fn page(name: &'static str) -> Self {
+        Self { page: Some(name), csrf: true, ..Self::default() }
+    }
+
+    /// Done: a browser goes on to `target`, a program gets a payload.
+    pub(crate) fn done(target: Target) -> Self {
+        Self { redirect: Some(target), ..Self::default() }
+    }
+
+    /// Adds to the payload for programs.
+    pub(crate) fn json(mut self, key: &str, value: impl Serialize) -> Self {
+        self.json.insert(key.into(), serde_json::to_value(value).unwrap_or_default());
+        self
+    }
+
+    /// Adds to the page's context.
+    pub(crate) fn with(mut self, key: &str, value: impl Serialize) -> Self {
+        self.context.insert(key.into(), serde_json::to_value(value).unwrap_or_default());
+        self
+    }
+
+    /// The form on the page, with what is wrong with it.
+    pub(crate) fn form(mut self, form: FormView) -> Self {
+        self.form = Some(form);
+        self
+    }
+
+    /// What was wrong: the page again (200) or, for programs, 400.
+    pub(crate) fn invalid(mut self, invalid: Invalid) -> Self {
+        self.invalid = invalid;
+        self
+    }
+
+    /// A message for the next page, by key.
+    pub(crate) fn flash(mut self, kind: &'static str, key: &'static str) -> Self {
+        self.flash = Some((kind, key));
+        self
+    }
+
+    /// Gives programs a CSRF token too.
+    pub(crate) fn csrf(mut self) -> Self {
+        self.csrf = true;
+        self
+    }
+
+    /// What the view of a single-page application is told in the query.
+    pub(crate) fn spa(mut self, key: &'static str, identity: &str) -> Self {
+        self.spa = Some((key, identity.to_string()));
+        self
+    }
+
+    fn respond(self, request: &Request<'_>, site: &Site) -> Responded<'static> {
+        let language = page::language(request, site);
+        if wants_json(request, site) {
+            if !self.invalid.is_empty() {
+                return Ok(envelope(site, Status::BadRequest, invalid_payload(site, &language, &self.invalid)));
+            }
+            let mut payload = self.json;
+            if self.csrf {
+                payload.insert("csrf_token".into(), token(request, site).into());
+            }
+            return Ok(envelope(site, Status::Ok, Value::Object(payload)));
+        }
+        if let Some((kind, key)) = self.flash {
+            page::leave_message(request, site, kind, key);
+        }
+        if let Some(mut target) = self.redirect {
+            if site.settings.spa.enabled
+                && let Some((key, identity)) = &self.spa
+            {
+                target = target.with_query(&[("success", key), ("email", identity), ("identity", identity)]);
+            }
+            return Ok(redirect(site, &target));
+        }
+        let mut context = self.context;
+        if let Some(form) = self.form {
+            let catalogue = site.views.catalogue();
+            context.insert("form".into(), form.view(site, &catalogue, &language, &self.invalid));
+        }
+        let name = self.page.unwrap_or("security/error.html");
+        if self.csrf && site.settings.csrf.cookie.is_some() {
+            token(request, site);
+        }
+        render(request, site, Status::Ok, name, context)
+    }
+}
+
+fn token(request: &Request<'_>, site: &Site) -> String {
+    let token = csrf::token(request, site);
+    csrf::send_readable(request, site, &token);
+    token
+}
+
+impl<'r> Responder<'r, 'static> for Reply {
+    fn respond_to(self, request: &'r Request<'_>) -> Responded<'static> {
+        match Site::of(request) {
+            Ok(site) => self.respond(request, site),
+            Err(_) => Err(Status::InternalServerError),
+        }
+    }
+}
+
+impl<'r> Responder<'r, 'static> for Error {
+    fn respond_to(self, request: &'r Request<'_>) -> Responded<'static> {
+        refusal::remember(request, &self);
+        match Site::of(request) {
+            Ok(site) => Ok(refuse(request, site, &self)),
+            Err(_) => Err(refusal::status_of(&self)),
+        }
+    }
+}
+
+/// Whether the answer is to be JSON: the body is, or `Accept` prefers it to everything else.
+pub(crate) fn wants_json(request: &Request<'_>, site: &Site) -> bool {
+    if let Some(decide) = &site.hooks.wants_json {
+        return decide(request);
+    }
+    if request.content_type().is_some_and(input::is_json) {
+        return true;
+    }
+    request.accept().is_some_and(|accept| {
+        let best = accept.preferred().media_type();
+        *best == MediaType::JSON || best.top() == "application" && best.sub().as_str().ends_with("+json")
+    })
+}
+
+/// The envelope that every JSON answer has.
+fn envelope(site: &Site, status: Status, payload: Value) -> Response<'static> {
+    let body = match &site.hooks.envelope {
+        Some(wrap) => wrap(status.code, payload),
+        None => json!({"meta": {"code": status.code}, "response": payload}),
+    };
+    let text = body.to_string();
+    let mut response = Response::build()
+        .status(status)
+        .header(ContentType::JSON)
+        .sized_body(text.len(), Cursor::new(text))
+        .finalize();
+    headers::set(&mut response, &site.settings.headers);
+    response
+}
+
+fn redirect(site: &Site, target: &Target) -> Response<'static> {
+    let mut response =
+        Response::build().status(Status::Found).header(Header::new("Location", target.to_string())).finalize();
+    headers::set(&mut response, &site.settings.headers);
+    response
+}
+
+fn render(
+    request: &Request<'_>,
+    site: &Site,
+    status: Status,
+    name: &str,
+    own: Map<String, Value>,
+) -> Responded<'static> {
+    let language = page::language(request, site);
+    let context = page::context(request, site, &language, name, own);
+    let html = site.views.render(&language, name, &context).map_err(|error| {
+        log::error!("the page {name} cannot be rendered: {error}");
+        Status::InternalServerError
+    })?;
+    let mut response = Response::build()
+        .status(status)
+        .header(ContentType::HTML)
+        .sized_body(html.len(), Cursor::new(html))
+        .finalize();
+    headers::set(&mut response, &site.settings.headers);
+    response.set_header(Header::new("Content-Language", language));
+    Ok(response)
+}
+
+/// Errors as programs get them: a flat list, and by field.
+fn invalid_payload(site: &Site, language: &str, invalid: &Invalid) -> Value {
+    let catalogue = site.views.catalogue();
+    let say = |message: &Message| Value::from(catalogue.say(language, message));
+    let fields: Map<String, Value> = invalid
+        .fields()
+        .map(|(field, messages)| (field.to_string(), messages.iter().map(say).collect::<Vec<_>>().into()))
+        .collect();
+    let flat: Vec<Value> = invalid.fields().flat_map(|(_, messages)| messages).map(say).collect();
+    let codes: Vec<&str> = invalid.fields().flat_map(|(_, messages)| messages).map(Message::key).collect();
+    json!({"errors": flat, "field_errors": fields, "error_codes": codes})
+}
+
+/// What the message for an error is.
+fn message_of(error: &Error) -> Message {
+    match error {
+        Error::Invalid(_) => Message::new("input.invalid"),
+        Error::Denied(denied) => denied.message(),
+        Error::Unavailable { .. } => Message::new("error.unavailable"),
+        Error::NotFound => Message::new("error.not_found"),
+        Error::Unreadable(_, message) => message.clone(),
+        Error::Broken(_) => Message::new("error.broken"),
+    }
+}
+
+/// The answer to whoever is refused, by handler or by catcher.
+pub(crate) fn refuse(request: &Request<'_>, site: &Site, error: &Error) -> Response<'static> {
+    let status = refusal::status_of(error);
+    let mut response = match wants_json(request, site) {
+        true => refuse_program(request, site, error, status),
+        false => refuse_browser(request, site, error, status),
+    };
+    if let Some(seconds) = refusal::retry_after(error) {
+        response.set_header(Header::new("Retry-After", seconds.to_string()));
+    }
+    if status == Status::Unauthorized && identity::has_basic(request) {
+        let challenge = format!("Basic realm=\"{}\", charset=\"UTF-8\"", site.settings.basic.realm);
+        response.set_header(Header::new("WWW-Authenticate", challenge));
+    }
+    response
+}
+
+fn refuse_program(request: &Request<'_>, site: &Site, error: &Error, status: Status) -> Response<'static> {
+    let language = page::language(request, site);
+    let catalogue = site.views.catalogue();
+    if let Error::Invalid(invalid) = error {
+        return envelope(site, status, invalid_payload(site, &language, invalid));
+    }
+    let message = message_of(error);
+    let mut payload = json!({
+        "errors": [catalogue.say(&language, &message)],
+        "error_codes": [message.key()],
+    });
+    if let Error::Denied(Denied::Stale | Denied::SecondFactor) = error
+        && let Value::Object(payload) = &mut payload
+    {
+        payload.insert("reauth_required".into(), true.into());
+        payload.insert("unified_signin_enabled".into(), false.into());
+        payload.insert("has_webauthn_verify_credential".into(), false.into());
+        payload.insert("oauth_enabled".into(), false.into());
+        payload.insert("oauth_providers".into(), Value::Array(Vec::new()));
+    }
+    envelope(site, status, payload)
+}
+
+fn refuse_browser(request: &Request<'_>, site: &Site, error: &Error, status: Status) -> Response<'static> {
+    let hook = match error {
+        Error::Denied(Denied::Forbidden) => site.hooks.forbidden.as_ref(),
+        Error::Denied(Denied::Stale | Denied::SecondFactor) => site.hooks.reauthenticate.as_ref(),
+        Error::Denied(_) if status == Status::Unauthorized => site.hooks.unauthenticated.as_ref(),
+        _ => None,
+    };
+    if let Some(target) = hook.and_then(|decide| decide(request)).and_then(|next| site.redirects.judge(&next)) {
+        return redirect(site, &target);
+    }
+    // Where Basic is the way in, the browser asks by itself.
+    let asks_by_basic = identity::has_basic(request);
+    match error {
+        Error::Denied(Denied::SignedIn) => return redirect(site, &page::after(site, &site.settings.after.login)),
+        Error::Denied(Denied::Stale | Denied::SecondFactor) => {
+            let way = if site.settings.verify.enabled && site.settings.freshness.within.0.is_some() {
+                site.path("/verify")
+            } else {
+                site.path("/login")
+            };
+            return redirect(site, &with_next(request, site, &way, "denied.stale"));
+        }
+        Error::Denied(denied) if status == Status::Unauthorized && !asks_by_basic => {
+            page::leave_message(request, site, "info", "denied.unauthenticated");
+            let _ = denied;
+            return redirect(site, &with_next(request, site, &site.path("/login"), "denied.unauthenticated"));
+        }
+        _ => {}
+    }
+    let language = page::language(request, site);
+    let catalogue = site.views.catalogue();
+    let title = Message::new(format!("status.{}.title", status.code));
+    let title = if catalogue.has(title.key()) { title } else { Message::new("error.title") };
+    let mut context = Map::new();
+    let text = match error {
+        Error::Invalid(invalid) => {
+            let texts: Vec<String> = invalid
+                .fields()
+                .flat_map(|(field, messages)| messages.iter().map(move |message| (field, message)))
+                .map(|(field, message)| match field {
+                    "" => catalogue.say(&language, message),
+                    field => format!("{field}: {}", catalogue.say(&language, message)),
+                })
+                .collect();
+            texts.join(" ")
+        }
+        error => catalogue.say(&language, &message_of(error)),
+    };
+    context.insert(
+        "status".into(),
+        json!({
+            "code": status.code,
+            "title": catalogue.say(&language, &title),
+            "text": text,
+            "retry_after": refusal::retry_after(error),
+        }),
+    );
+    let asked = render(request, site, status, "security/error.html", context);
+    asked.unwrap_or_else(|status| Response::build().status(status).finalize())
+}
+
+/// The way to a page of ours with the way back, which only a GET has.
+fn with_next(request: &Request<'_>, site: &Site, way: &str, error: &'static str) -> Target {
+    let way = if site.settings.spa.enabled { site.settings.spa.login_view.as_str() } else { way };
+    let mut target = Target::local(way);
+    let asked = path_and_query(request.uri());
+    if request.method() == rocket::http::Method::Get && next_of(&asked).is_some() {
+        target = target.with_query(&[("next", &asked)]);
+    }
+    if site.settings.spa.enabled {
+        target = target.with_query(&[("error", error)]);
+    }
+    target
+}
+
+/// Adds what every answer needs, whoever made it: called by the fairing for each response.
+pub(crate) fn finish(request: &Request<'_>, response: &mut Response<'_>) {
+    cookies::flush(request, response);
+}
