@@ -306,6 +306,9 @@ impl Fairing for Security {
     async fn on_liftoff(&self, rocket: &Rocket<Orbit>) {
         if let Some(site) = rocket.state::<Arc<Site>>() {
             tokio::spawn(housekeeping(Arc::downgrade(site)));
+            if site.strictness == Strictness::Development {
+                introduce(site);
+            }
         }
     }
 
@@ -320,6 +323,18 @@ impl Fairing for Security {
             log::warn!("the last uses of sessions were not written: {error}");
         }
     }
+}
+
+/// Tells a developer where things are.
+fn introduce(site: &Site) {
+    log::info!("the site is at {}", site.base_url);
+    if site.store.dialect() == Dialect::Sqlite {
+        log::info!("the data is in {}", site.settings.database.url.expose());
+    }
+    if site.mailbox.is_some() {
+        log::info!("mails are shown at {}", site.absolute("/dev/mail"));
+    }
+    log::info!("an administrator is made by the commands `roles create admin` and `roles add <email> admin`");
 }
 
 /// Makes the state, or says in one sentence why not.

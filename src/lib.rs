@@ -37,6 +37,8 @@
 #[cfg(not(any(feature = "sqlite", feature = "postgres", feature = "mysql")))]
 compile_error!("rocket_security needs a database: turn on the feature `sqlite`, `postgres` or `mysql`");
 
+#[cfg(feature = "cli")]
+pub mod cli;
 mod clock;
 pub mod config;
 mod error;
@@ -50,6 +52,8 @@ mod secrets;
 mod signin;
 mod site;
 mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use self::{
     clock::{Clock, SharedClock, SystemClock},

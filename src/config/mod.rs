@@ -26,7 +26,7 @@ pub use crate::{
     },
     identity::{IdentityKind, UsernameSettings},
     notify::mail::{MailSettings, Transport},
-    secrets::{HashingSettings, PolicySettings},
+    secrets::{BreachCheck, HashingSettings, PolicySettings},
     signin::{limits::LimitSettings, remember::RememberSettings, session::SessionSettings},
 };
 use crate::{http::redirect::RedirectRules, secrets::Secret};

@@ -1,6 +1,6 @@
 //! Sign-in by password: `/login`.
 
-use rocket::{Route, get, post, routes};
+use rocket::{get, post, routes};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 

@@ -27,6 +27,8 @@ pub(crate) const ALL: &[&Feature] = &[
     &sessions::FEATURE,
     &logout::FEATURE,
     &dev_mail::FEATURE,
+    #[cfg(feature = "testing")]
+    &crate::testing::FEATURE,
 ];
 
 /// What a feature is made of.

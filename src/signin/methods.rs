@@ -91,6 +91,16 @@ impl Methods {
         ALL.into_iter().map(|(method, _)| method).filter(move |method| self.contains(*method))
     }
 
+    #[cfg(feature = "testing")]
+    pub(crate) const fn bits(self) -> i64 {
+        self.0
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) const fn from_bits(bits: i64) -> Self {
+        Self(bits)
+    }
+
     fn names(self) -> Vec<&'static str> {
         ALL.into_iter().filter(|(method, _)| self.contains(*method)).map(|(_, name)| name).collect()
     }

@@ -85,7 +85,6 @@ impl Conn {
     /// SQLite takes its write lock now, because a read that turns into a write fails at once in WAL
     /// mode. MySQL gets READ COMMITTED, as PostgreSQL has by default.
     pub(super) fn begin_write(&mut self) -> QueryResult<()> {
-        use diesel::connection::TransactionManager;
         match self {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(conn) => {

@@ -27,7 +27,6 @@ pub(crate) struct NewSeries {
 #[diesel(table_name = security_remember)]
 pub(crate) struct SeriesRow {
     pub(crate) user_uniquifier: Uniquifier,
-    pub(crate) token_hash: String,
     pub(crate) previous_hash: Option<String>,
     pub(crate) rotated_at: Timestamp,
     pub(crate) expires_at: Timestamp,

@@ -27,8 +27,6 @@ pub(crate) struct TicketRow {
     pub(crate) user_id: Option<UserId>,
     pub(crate) bound_to: Option<String>,
     pub(crate) payload: String,
-    pub(crate) expires_at: Timestamp,
-    pub(crate) used_at: Option<Timestamp>,
 }
 
 pub(crate) fn insert(conn: &mut Conn, new: &NewTicket) -> Result<(), StoreError> {

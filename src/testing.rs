@@ -1,0 +1,185 @@
+//! For an application's own tests: sign in as anybody, look at mails, move the clock.
+//!
+//! Feature `testing`; never in what is deployed.
+//!
+//! ```
+//! use rocket::local::blocking::Client;
+//! use rocket_security::{Mailbox, Security, config::Life, testing::{LoginAs, TestClock}};
+//!
+//! let (clock, mails) = (TestClock::default(), Mailbox::default());
+//! let figment = rocket::Config::figment()
+//!     .merge(("security.database.url", ":memory:"))
+//!     .merge(("security.database.connections", 1));
+//! let rocket = rocket::custom(figment)
+//!     .attach(Security::default().clock(clock.clone()).mailbox(mails.clone()));
+//! let client = Client::tracked(rocket).unwrap();
+//! let user = client.new_user("ada@example.com");
+//! client.login_as(&user);
+//! assert_eq!(client.get("/sessions").dispatch().status().code, 200);
+//! clock.advance(Life::hours(13));
+//! assert_eq!(client.get("/sessions").dispatch().status().code, 302);
+//! ```
+
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicI64, Ordering},
+};
+
+use rocket::{Route, http::Status, local, routes};
+
+use crate::{
+    clock::{Clock, SystemClock},
+    config::Life,
+    error::Error,
+    features::{Feature, Web},
+    identity::EmailAddress,
+    signin::{
+        Method, Methods,
+        admit::{Admission, admit},
+        remember::Remember,
+        session::{self, Opening},
+    },
+    store::{NewUser, Store, Timestamp, User, UserId},
+};
+
+/// A clock that stands still until it is moved; it begins at the present.
+#[derive(Clone, Debug)]
+pub struct TestClock(Arc<AtomicI64>);
+
+impl Default for TestClock {
+    fn default() -> Self {
+        Self(Arc::new(AtomicI64::new(SystemClock.now().as_millis())))
+    }
+}
+
+impl TestClock {
+    /// Moves the clock on.
+    pub fn advance(&self, by: Life) {
+        self.0.fetch_add(by.as_millis(), Ordering::SeqCst);
+    }
+
+    /// Moves the clock by milliseconds, either way.
+    pub fn shift(&self, millis: i64) {
+        self.0.fetch_add(millis, Ordering::SeqCst);
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// Signs a tracked client in without a password, through the gate like everybody.
+pub trait LoginAs {
+    /// Signs in as `user`, as if by password.
+    ///
+    /// # Panics
+    ///
+    /// If the gate refuses.
+    fn login_as(&self, user: &User) {
+        self.login_as_by(user, Methods::of(Method::Password));
+    }
+
+    /// Signs in as `user`, as if by `methods`.
+    ///
+    /// # Panics
+    ///
+    /// If the gate refuses.
+    fn login_as_by(&self, user: &User, methods: Methods);
+
+    /// Makes an active, confirmed account without a password.
+    ///
+    /// # Panics
+    ///
+    /// If the address is none or taken.
+    fn new_user(&self, email: &str) -> User;
+}
+
+impl LoginAs for local::blocking::Client {
+    #[allow(clippy::panic, reason = "a test wants to fail loudly")]
+    fn login_as_by(&self, user: &User, methods: Methods) {
+        let status = self.post(path(&user.id, methods)).dispatch().status();
+        assert!(status == Status::NoContent, "the gate refused {}: {status}", user.email);
+    }
+
+    #[allow(clippy::expect_used, reason = "a test wants to fail loudly")]
+    fn new_user(&self, email: &str) -> User {
+        let store: &Store = self.rocket().state().expect("`Security` is attached");
+        let email = EmailAddress::parse(email).expect("an e-mail address");
+        let made = store.create_user(NewUser::new(email).confirmed(true));
+        // A runtime of its own: that of the client is busy waiting for us.
+        rocket::tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime")
+            .block_on(made)
+            .expect("an account")
+    }
+}
+
+/// The same for the asynchronous client.
+#[rocket::async_trait]
+pub trait LoginAsAsync {
+    /// Signs in as `user`, as if by `methods`.
+    ///
+    /// # Panics
+    ///
+    /// If the gate refuses.
+    async fn login_as_by(&self, user: &User, methods: Methods);
+
+    /// Signs in as `user`, as if by password.
+    ///
+    /// # Panics
+    ///
+    /// If the gate refuses.
+    async fn login_as(&self, user: &User) {
+        self.login_as_by(user, Methods::of(Method::Password)).await;
+    }
+}
+
+#[rocket::async_trait]
+impl LoginAsAsync for local::asynchronous::Client {
+    #[allow(clippy::panic, reason = "a test wants to fail loudly")]
+    async fn login_as_by(&self, user: &User, methods: Methods) {
+        let status = self.post(path(&user.id, methods)).dispatch().await.status();
+        assert!(status == Status::NoContent, "the gate refused {}: {status}", user.email);
+    }
+}
+
+/// A word that only this process knows, so that the route is of no use to anybody else.
+fn word() -> &'static str {
+    static WORD: OnceLock<String> = OnceLock::new();
+    WORD.get_or_init(|| uuid::Uuid::new_v4().to_string())
+}
+
+fn path(user: &UserId, methods: Methods) -> String {
+    format!("/testing/{}/{user}/{}", word(), methods.bits())
+}
+
+pub(crate) const FEATURE: Feature = Feature {
+    name: "testing",
+    is_on: |_, _| true,
+    routes: all,
+    templates: &[],
+    samples: Vec::new,
+    links: &[],
+};
+
+fn all() -> Vec<Route> {
+    routes![login]
+}
+
+#[rocket::post("/testing/<said>/<user>/<methods>")]
+async fn login(web: Web<'_>, said: &str, user: UserId, methods: i64) -> Result<Status, Error> {
+    if said != word() {
+        return Err(Error::NotFound);
+    }
+    let user = web.site.store.find_user(&user).await?.ok_or(Error::NotFound)?;
+    let Admission::In(admitted) = admit(web.site, user, Methods::from_bits(methods), &web.client.client)? else {
+        return Err(Error::NotFound);
+    };
+    let opening = Opening { remember: Remember::No, clears: None, authenticated_at: None };
+    session::open(web.request, web.site, &web.client, admitted, opening).await?;
+    Ok(Status::NoContent)
+}
