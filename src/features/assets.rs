@@ -32,7 +32,6 @@ fn all() -> Vec<Route> {
 struct Asset {
     text: &'static str,
     cache: Header<'static>,
-    sniff: Header<'static>,
 }
 
 #[get("/security-assets/security.css")]
@@ -41,6 +40,5 @@ fn stylesheet(_public: crate::guards::Public) -> Asset {
     Asset {
         text: CSS,
         cache: Header::new("Cache-Control", "public, max-age=3600"),
-        sniff: Header::new("X-Content-Type-Options", "nosniff"),
     }
 }

@@ -78,9 +78,7 @@ fn message(web: Web<'_>, id: u64) -> Answer {
 struct Part {
     html: RawHtml<String>,
     policy: Header<'static>,
-    frame: Header<'static>,
     cache: Header<'static>,
-    sniff: Header<'static>,
 }
 
 #[get("/dev/mail/<id>/html")]
@@ -91,9 +89,7 @@ fn html(web: Web<'_>, id: u64) -> Result<Part, Error> {
             "Content-Security-Policy",
             "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; sandbox",
         ),
-        frame: Header::new("X-Frame-Options", "SAMEORIGIN"),
         cache: Header::new("Cache-Control", "private, no-store"),
-        sniff: Header::new("X-Content-Type-Options", "nosniff"),
     })
 }
 

@@ -96,6 +96,7 @@ impl Reply {
     }
 
     fn respond(self, request: &Request<'_>, site: &Site) -> Responded<'static> {
+        headers::mark(request);
         let language = page::language(request, site);
         if wants_json(request, site) {
             if !self.invalid.is_empty() {
@@ -116,7 +117,7 @@ impl Reply {
             {
                 target = target.with_query(&[("success", key), ("email", identity), ("identity", identity)]);
             }
-            return Ok(redirect(site, &target));
+            return Ok(redirect(&target));
         }
         let mut context = self.context;
         if let Some(form) = self.form {
@@ -177,20 +178,11 @@ fn envelope(site: &Site, status: Status, payload: Value) -> Response<'static> {
         None => json!({"meta": {"code": status.code}, "response": payload}),
     };
     let text = body.to_string();
-    let mut response = Response::build()
-        .status(status)
-        .header(ContentType::JSON)
-        .sized_body(text.len(), Cursor::new(text))
-        .finalize();
-    headers::set(&mut response, &site.settings.headers);
-    response
+    Response::build().status(status).header(ContentType::JSON).sized_body(text.len(), Cursor::new(text)).finalize()
 }
 
-fn redirect(site: &Site, target: &Target) -> Response<'static> {
-    let mut response =
-        Response::build().status(Status::Found).header(Header::new("Location", target.to_string())).finalize();
-    headers::set(&mut response, &site.settings.headers);
-    response
+fn redirect(target: &Target) -> Response<'static> {
+    Response::build().status(Status::Found).header(Header::new("Location", target.to_string())).finalize()
 }
 
 fn render(
@@ -211,7 +203,6 @@ fn render(
         .header(ContentType::HTML)
         .sized_body(html.len(), Cursor::new(html))
         .finalize();
-    headers::set(&mut response, &site.settings.headers);
     response.set_header(Header::new("Content-Language", language));
     Ok(response)
 }
@@ -243,6 +234,7 @@ fn message_of(error: &Error) -> Message {
 
 /// The answer to whoever is refused, by handler or by catcher.
 pub(crate) fn refuse(request: &Request<'_>, site: &Site, error: &Error) -> Response<'static> {
+    headers::mark(request);
     let status = refusal::status_of(error);
     let mut response = match wants_json(request, site) {
         true => refuse_program(request, site, error, status),
@@ -289,24 +281,24 @@ fn refuse_browser(request: &Request<'_>, site: &Site, error: &Error, status: Sta
         _ => None,
     };
     if let Some(target) = hook.and_then(|decide| decide(request)).and_then(|next| site.redirects.judge(&next)) {
-        return redirect(site, &target);
+        return redirect(&target);
     }
     // Where Basic is the way in, the browser asks by itself.
     let asks_by_basic = identity::has_basic(request);
     match error {
-        Error::Denied(Denied::SignedIn) => return redirect(site, &page::after(site, &site.settings.after.login)),
+        Error::Denied(Denied::SignedIn) => return redirect(&page::after(site, &site.settings.after.login)),
         Error::Denied(Denied::Stale | Denied::SecondFactor) => {
             let way = if site.settings.verify.enabled && site.settings.freshness.within.0.is_some() {
                 site.path("/verify")
             } else {
                 site.path("/login")
             };
-            return redirect(site, &with_next(request, site, &way, "denied.stale"));
+            return redirect(&with_next(request, site, &way, "denied.stale"));
         }
         Error::Denied(denied) if status == Status::Unauthorized && !asks_by_basic => {
             page::leave_message(request, site, "info", "denied.unauthenticated");
             let _ = denied;
-            return redirect(site, &with_next(request, site, &site.path("/login"), "denied.unauthenticated"));
+            return redirect(&with_next(request, site, &site.path("/login"), "denied.unauthenticated"));
         }
         _ => {}
     }
@@ -359,4 +351,7 @@ fn with_next(request: &Request<'_>, site: &Site, way: &str, error: &'static str)
 /// Adds what every answer needs, whoever made it: called by the fairing for each response.
 pub(crate) fn finish(request: &Request<'_>, response: &mut Response<'_>) {
     cookies::flush(request, response);
+    if let Ok(site) = Site::of(request) {
+        headers::finish(request, response, &site.settings.headers);
+    }
 }
