@@ -14,8 +14,8 @@ policies! {
 }
 
 #[get("/")]
-fn home(page: Page<'_>, _who: Option<SignedIn>) -> Template {
-    page.render("site/home", context! {})
+fn home(page: Page<'_>, auth: Auth<'_>) -> Template {
+    page.render("site/home", context! { base_url: auth.base_url() })
 }
 
 #[get("/profile")]

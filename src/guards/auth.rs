@@ -216,6 +216,11 @@ impl Auth<'_> {
         link.map(|link| self.site.absolute(link.path)).ok_or(Error::NotFound)
     }
 
+    /// Where the site is reached, without a slash at the end.
+    pub fn base_url(&self) -> &str {
+        self.site.base_url.as_str().trim_end_matches('/')
+    }
+
     /// `next` if it leads to a page of this site, else `otherwise`.
     pub fn safe_redirect(&self, next: Option<&str>, otherwise: &str) -> String {
         let asked = next.and_then(|next| self.site.redirects.judge(next));
