@@ -529,8 +529,12 @@ impl Settings {
             ("spa.login_view", &self.spa.login_view),
         ]
         .into_iter()
-        .chain(self.after.register.as_ref().map(|path| ("after.register", path)))
-        {
+        .chain(
+            self.after
+                .register
+                .as_ref()
+                .map(|path| ("after.register", path)),
+        ) {
             if RedirectRules::new(&self.redirects, base.as_ref())
                 .judge(path)
                 .is_none()

@@ -54,13 +54,20 @@ pub struct View<'a> {
 
 impl fmt::Debug for View<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("View").field("user", &self.caller.user.id).finish_non_exhaustive()
+        f.debug_struct("View")
+            .field("user", &self.caller.user.id)
+            .finish_non_exhaustive()
     }
 }
 
 impl<'a> View<'a> {
     pub(crate) fn new(site: &'a Site, caller: &'a Caller, grants: &'a Grants) -> Self {
-        Self { site, caller, grants, freshness: Cell::new(None) }
+        Self {
+            site,
+            caller,
+            grants,
+            freshness: Cell::new(None),
+        }
     }
 
     /// The account.
@@ -202,7 +209,11 @@ pub struct Fresh<const SECONDS: u64 = 0>;
 impl<const SECONDS: u64> Policy for Fresh<SECONDS> {
     fn judge(view: &View<'_>) -> Result<(), Denied> {
         let within = (SECONDS != 0).then_some(Life::seconds(SECONDS));
-        if view.is_fresh(within) { Ok(()) } else { Err(Denied::Stale) }
+        if view.is_fresh(within) {
+            Ok(())
+        } else {
+            Err(Denied::Stale)
+        }
     }
 }
 
@@ -213,7 +224,11 @@ pub struct Mfa;
 impl Policy for Mfa {
     fn judge(view: &View<'_>) -> Result<(), Denied> {
         let shown = view.via() != Mechanism::Basic && view.methods().is_multi_factor();
-        if shown { Ok(()) } else { Err(Denied::SecondFactor) }
+        if shown {
+            Ok(())
+        } else {
+            Err(Denied::SecondFactor)
+        }
     }
 }
 
@@ -272,7 +287,11 @@ impl<M: Mechanisms> Policy for Via<M> {
     const WANTS_BASIC: bool = lists(M::LIST, Mechanism::Basic);
 
     fn judge(view: &View<'_>) -> Result<(), Denied> {
-        if lists(M::LIST, view.via()) { Ok(()) } else { Err(Denied::Mechanism) }
+        if lists(M::LIST, view.via()) {
+            Ok(())
+        } else {
+            Err(Denied::Mechanism)
+        }
     }
 }
 

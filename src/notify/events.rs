@@ -183,7 +183,8 @@ impl Events {
             tokio::spawn(async move {
                 while let Some(event) = receiver.recv().await {
                     // The call itself may panic, before there is a future.
-                    let handled = AssertUnwindSafe(async { subscriber(event).await }).catch_unwind();
+                    let handled =
+                        AssertUnwindSafe(async { subscriber(event).await }).catch_unwind();
                     match timeout(PATIENCE, handled).await {
                         Ok(Ok(())) => {}
                         Ok(Err(_)) => log::error!("an event subscriber panicked"),
@@ -193,7 +194,9 @@ impl Events {
             });
             sender
         });
-        Self { queues: queues.collect() }
+        Self {
+            queues: queues.collect(),
+        }
     }
 
     pub(crate) fn has_subscribers(&self) -> bool {
@@ -207,7 +210,9 @@ impl Events {
         let event = Event { at, client, kind };
         for queue in self.queues.iter() {
             if queue.try_send(event.clone()).is_err() {
-                log::warn!("an event subscriber is more than {BACKLOG} events behind; one was dropped");
+                log::warn!(
+                    "an event subscriber is more than {BACKLOG} events behind; one was dropped"
+                );
             }
         }
     }

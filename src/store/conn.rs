@@ -88,7 +88,10 @@ impl Conn {
         match self {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(conn) => {
-                diesel::connection::AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN IMMEDIATE")
+                diesel::connection::AnsiTransactionManager::begin_transaction_sql(
+                    conn,
+                    "BEGIN IMMEDIATE",
+                )
             }
             #[cfg(feature = "mysql")]
             Self::Mysql(conn) => {
@@ -96,22 +99,33 @@ impl Conn {
                 diesel::connection::AnsiTransactionManager::begin_transaction(conn)
             }
             #[cfg(feature = "postgres")]
-            Self::Postgres(conn) => diesel::connection::AnsiTransactionManager::begin_transaction(conn),
+            Self::Postgres(conn) => {
+                diesel::connection::AnsiTransactionManager::begin_transaction(conn)
+            }
         }
     }
 
     /// Names of migrations not yet applied.
-    pub(crate) fn pending_migrations(&mut self) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
+    pub(crate) fn pending_migrations(
+        &mut self,
+    ) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
         Ok(self.pending_migrations_impl()?.into_iter().collect())
     }
 
-    fn pending_migrations_impl(&mut self) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
+    fn pending_migrations_impl(
+        &mut self,
+    ) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
         let names = MigrationHarness::pending_migrations(self, MIGRATIONS)?;
-        Ok(names.iter().map(|migration| migration.name().to_string()).collect())
+        Ok(names
+            .iter()
+            .map(|migration| migration.name().to_string())
+            .collect())
     }
 
     /// Applies what is pending and names it.
-    pub(crate) fn migrate(&mut self) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
+    pub(crate) fn migrate(
+        &mut self,
+    ) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
         let applied = self.run_pending_migrations(MIGRATIONS)?;
         Ok(applied.iter().map(ToString::to_string).collect())
     }
@@ -134,7 +148,8 @@ impl CustomizeConnection<Conn, diesel::r2d2::Error> for Setup {
             Dialect::Postgres => "SET client_min_messages TO WARNING",
             Dialect::Mysql => "SET NAMES utf8mb4",
         };
-        conn.batch_execute(statements).map_err(diesel::r2d2::Error::QueryError)
+        conn.batch_execute(statements)
+            .map_err(diesel::r2d2::Error::QueryError)
     }
 }
 
