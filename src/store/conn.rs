@@ -96,11 +96,11 @@ impl Conn {
             #[cfg(feature = "mysql")]
             Self::Mysql(conn) => {
                 conn.batch_execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")?;
-                diesel::connection::AnsiTransactionManager::begin_transaction(conn)
+                <diesel::connection::AnsiTransactionManager as diesel::connection::TransactionManager<_>>::begin_transaction(conn)
             }
             #[cfg(feature = "postgres")]
             Self::Postgres(conn) => {
-                diesel::connection::AnsiTransactionManager::begin_transaction(conn)
+                <diesel::connection::AnsiTransactionManager as diesel::connection::TransactionManager<_>>::begin_transaction(conn)
             }
         }
     }
