@@ -230,6 +230,9 @@ impl<P> fmt::Debug for Require<P> {
 /// Whether the policy `P` lets the caller of this request in.
 pub(crate) async fn judge<P: Policy>(request: &Request<'_>) -> Result<SignedIn, Error> {
     let site = Site::of(request)?;
+    if P::ONLY_BASIC {
+        identity::note_only_basic(request);
+    }
     let caller = caller(request, P::WANTS_BASIC).await?;
     let empty = Grants::default();
     let grants = if P::WANTS_GRANTS {

@@ -287,7 +287,10 @@ pub(crate) fn refuse(request: &Request<'_>, site: &Site, error: &Error) -> Respo
     if let Some(seconds) = refusal::retry_after(error) {
         response.set_header(Header::new("Retry-After", seconds.to_string()));
     }
-    if status == Status::Unauthorized && identity::has_basic(request) {
+    // A program that did not show Basic is not challenged: browsers would ask over a script's head.
+    let challenged = identity::has_basic(request)
+        || identity::asks_by_basic(request) && !wants_json(request, site);
+    if status == Status::Unauthorized && challenged {
         let challenge = format!(
             "Basic realm=\"{}\", charset=\"UTF-8\"",
             site.settings.basic.realm
@@ -344,7 +347,7 @@ fn refuse_browser(
         return redirect(&target);
     }
     // Where Basic is the way in, the browser asks by itself.
-    let asks_by_basic = identity::has_basic(request);
+    let asks_by_basic = identity::asks_by_basic(request);
     match error {
         Error::Denied(Denied::SignedIn) => {
             return redirect(&page::after(site, &site.settings.after.login));
