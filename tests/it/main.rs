@@ -7,9 +7,14 @@
 )]
 
 mod app;
+mod csrf;
 mod guards;
 mod limits;
 mod login;
 mod logout;
+mod redirects;
 mod register;
+mod remember;
+mod sessions;
 mod tokens;
+mod verify;
