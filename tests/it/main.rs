@@ -8,7 +8,10 @@
 
 mod app;
 mod csrf;
+mod datastore;
 mod guards;
+mod hashes;
+mod input;
 mod limits;
 mod login;
 mod logout;
@@ -16,5 +19,6 @@ mod redirects;
 mod register;
 mod remember;
 mod sessions;
+mod settings;
 mod tokens;
 mod verify;
