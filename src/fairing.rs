@@ -406,7 +406,7 @@ fn strictness(figment: &Figment) -> Strictness {
 }
 
 /// Known to everybody who can read this; good for a developer's own machine only.
-const DEVELOPMENT_SECRET: &str = "rocket_security: this key is public and for development only";
+pub(crate) const DEVELOPMENT_SECRET: &str = "rocket_security: this key is public and for development only";
 
 fn secrets(
     settings: &Settings,
@@ -441,7 +441,7 @@ fn secrets(
 
 /// Rocket's own `secret_key`, which its `Config` does not give back: text from TOML or environment, bytes
 /// from code; not one that is all zeros, as Rocket's debug default is.
-fn rocket_key(figment: &Figment) -> Option<Secret<Vec<u8>>> {
+pub(crate) fn rocket_key(figment: &Figment) -> Option<Secret<Vec<u8>>> {
     let bytes: Vec<u8> = figment
         .extract_inner::<String>("secret_key")
         .map(String::into_bytes)
@@ -475,7 +475,7 @@ fn base_url(settings: &Settings, figment: &Figment, strictness: Strictness) -> R
     Ok(url)
 }
 
-fn template_dir(figment: &Figment) -> PathBuf {
+pub(crate) fn template_dir(figment: &Figment) -> PathBuf {
     use rocket::figment::value::magic::RelativePathBuf;
     figment
         .extract_inner::<RelativePathBuf>("template_dir")

@@ -28,6 +28,8 @@ use self::{
     identity::{Caller, Resolved},
     report::Probe,
 };
+#[cfg(feature = "cli")]
+pub(crate) use self::auth::{checked_hash, set_password};
 pub use self::{
     auth::{Auth, SignIn},
     identity::Mechanism,
