@@ -104,3 +104,8 @@ pub mod prelude {
         policies,
     };
 }
+
+/// The README's examples are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
