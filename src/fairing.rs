@@ -50,6 +50,10 @@ use crate::{
 type OnRegister =
     Arc<dyn Fn(&mut Conn, &User, &Map<String, Value>) -> Result<(), StoreError> + Send + Sync>;
 type Decide = Arc<dyn Fn(&Request<'_>) -> Option<String> + Send + Sync>;
+type TokenExpiry = Arc<dyn Fn(&User) -> Option<Timestamp> + Send + Sync>;
+type UserPayload = Arc<dyn Fn(&User) -> Value + Send + Sync>;
+type Judge = Arc<dyn Fn(&Request<'_>) -> bool + Send + Sync>;
+type Envelope = Arc<dyn Fn(u16, Value) -> Value + Send + Sync>;
 type AddContext = Arc<dyn Fn(&str) -> Value + Send + Sync>;
 
 /// The application's own behaviour, where it has any.
@@ -57,10 +61,10 @@ type AddContext = Arc<dyn Fn(&str) -> Value + Send + Sync>;
 pub(crate) struct Hooks {
     pub(crate) on_register: Option<OnRegister>,
     pub(crate) fields: HashMap<&'static str, ExtraFields>,
-    pub(crate) token_expiry: Option<Arc<dyn Fn(&User) -> Option<Timestamp> + Send + Sync>>,
-    pub(crate) user_payload: Option<Arc<dyn Fn(&User) -> Value + Send + Sync>>,
-    pub(crate) wants_json: Option<Arc<dyn Fn(&Request<'_>) -> bool + Send + Sync>>,
-    pub(crate) envelope: Option<Arc<dyn Fn(u16, Value) -> Value + Send + Sync>>,
+    pub(crate) token_expiry: Option<TokenExpiry>,
+    pub(crate) user_payload: Option<UserPayload>,
+    pub(crate) wants_json: Option<Judge>,
+    pub(crate) envelope: Option<Envelope>,
     pub(crate) unauthenticated: Option<Decide>,
     pub(crate) forbidden: Option<Decide>,
     pub(crate) reauthenticate: Option<Decide>,
@@ -377,6 +381,8 @@ impl Fairing for Security {
 
 /// Tells a developer where things are.
 fn introduce(site: &Site) {
+    let features: Vec<&str> = site.features().map(|feature| feature.name).collect();
+    log::info!("security is on: {}", features.join(", "));
     log::info!("the site is at {}", site.base_url);
     if site.store.dialect() == Dialect::Sqlite {
         log::info!("the data is in {}", site.settings.database.url.expose());
@@ -524,11 +530,11 @@ fn secrets(
 /// Rocket's own `secret_key`, which its `Config` does not give back: text from TOML or environment, bytes
 /// from code; not one that is all zeros, as Rocket's debug default is.
 fn rocket_key(figment: &Figment) -> Option<Secret<Vec<u8>>> {
-    let bytes: Vec<u8> = figment
+    let text = figment
         .extract_inner::<String>("secret_key")
-        .map(String::into_bytes)
-        .or_else(|_| figment.extract_inner::<Vec<u8>>("secret_key"))
-        .ok()?;
+        .ok()
+        .map(String::into_bytes);
+    let bytes = text.or_else(|| figment.extract_inner::<Vec<u8>>("secret_key").ok())?;
     let varied = bytes
         .iter()
         .collect::<std::collections::BTreeSet<_>>()

@@ -447,11 +447,9 @@ impl Settings {
             }
         }
         let prefix = &self.url_prefix;
-        if !(prefix.is_empty()
-            || prefix.starts_with('/')
-                && !prefix.ends_with('/')
-                && !prefix.contains(['?', '#', '<']))
-        {
+        let well_formed =
+            prefix.starts_with('/') && !prefix.ends_with('/') && !prefix.contains(['?', '#', '<']);
+        if !prefix.is_empty() && !well_formed {
             return wrong(format!(
                 "`security.url_prefix` is `{prefix}`, but must start with a slash and not end with one, such as \"/account\""
             ));

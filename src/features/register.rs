@@ -190,8 +190,8 @@ async fn submit(
     include_auth_token: Option<&str>,
     form: Submitted<Register>,
 ) -> Answer {
-    let form = form?;
     web.visitors_only()?;
+    let form = form?;
     let generic = web.site.settings.generic_answers.0;
     let user = match register(&web, &form).await {
         Ok(user) => user,

@@ -230,6 +230,9 @@ impl<P> fmt::Debug for Require<P> {
 /// Whether the policy `P` lets the caller of this request in.
 pub(crate) async fn judge<P: Policy>(request: &Request<'_>) -> Result<SignedIn, Error> {
     let site = Site::of(request)?;
+    if P::WANTS_BASIC {
+        refusal::challenge(request, P::BASIC_ONLY);
+    }
     let caller = caller(request, P::WANTS_BASIC).await?;
     let empty = Grants::default();
     let grants = if P::WANTS_GRANTS {

@@ -16,7 +16,7 @@ use super::{
     form::FormView,
     headers, input, page,
     redirect::{Target, next_of},
-    refusal,
+    refusal::{self, Challenge},
 };
 use crate::{
     Message,
@@ -287,7 +287,10 @@ pub(crate) fn refuse(request: &Request<'_>, site: &Site, error: &Error) -> Respo
     if let Some(seconds) = refusal::retry_after(error) {
         response.set_header(Header::new("Retry-After", seconds.to_string()));
     }
-    if status == Status::Unauthorized && identity::has_basic(request) {
+    let challenge = refusal::challenge_of(request);
+    if status == Status::Unauthorized
+        && (challenge != Challenge::None || identity::has_basic(request))
+    {
         let challenge = format!(
             "Basic realm=\"{}\", charset=\"UTF-8\"",
             site.settings.basic.realm
@@ -344,7 +347,8 @@ fn refuse_browser(
         return redirect(&target);
     }
     // Where Basic is the way in, the browser asks by itself.
-    let asks_by_basic = identity::has_basic(request);
+    let asks_by_basic =
+        identity::has_basic(request) || refusal::challenge_of(request) == Challenge::Only;
     match error {
         Error::Denied(Denied::SignedIn) => {
             return redirect(&page::after(site, &site.settings.after.login));
