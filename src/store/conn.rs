@@ -2,7 +2,7 @@
 
 use diesel::{
     Connection, ConnectionResult, QueryResult,
-    connection::SimpleConnection,
+    connection::{AnsiTransactionManager, SimpleConnection},
     r2d2::{ConnectionManager, CustomizeConnection},
 };
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
@@ -88,20 +88,15 @@ impl Conn {
         match self {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(conn) => {
-                diesel::connection::AnsiTransactionManager::begin_transaction_sql(
-                    conn,
-                    "BEGIN IMMEDIATE",
-                )
+                AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN IMMEDIATE")
             }
             #[cfg(feature = "mysql")]
             Self::Mysql(conn) => {
                 conn.batch_execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")?;
-                diesel::connection::AnsiTransactionManager::begin_transaction(conn)
+                AnsiTransactionManager::begin_transaction_sql(conn, "START TRANSACTION")
             }
             #[cfg(feature = "postgres")]
-            Self::Postgres(conn) => {
-                diesel::connection::AnsiTransactionManager::begin_transaction(conn)
-            }
+            Self::Postgres(conn) => AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN"),
         }
     }
 

@@ -1,1 +1,9 @@
-mod app;
+//! The behaviour of the whole, by HTTP, on every database that is there.
+#![allow(missing_docs, unreachable_pub, reason = "nobody links against tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test wants to fail loudly"
+)]
+
+mod browser;
