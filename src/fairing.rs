@@ -1,6 +1,13 @@
 //! The fairing: settings checked, tables migrated, routes mounted, refusals caught; all by one attach.
 
-use std::{collections::HashMap, fmt, future::Future, path::PathBuf, sync::{Arc, Mutex, PoisonError}, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt,
+    future::Future,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use rocket::{
     Build, Orbit, Request, Response, Rocket,
@@ -34,11 +41,19 @@ use crate::{
     secrets::{Hasher, Keys, PasswordPolicy, Secret, StandardPolicy},
     signin::session::Touches,
     site::Site,
-    store::{Conn, Dialect, Store, StoreError, Timestamp, User, remember, sessions, tickets, tokens, failures},
+    store::{
+        Conn, Dialect, Store, StoreError, Timestamp, User, failures, remember, sessions, tickets,
+        tokens,
+    },
 };
 
-type OnRegister = Arc<dyn Fn(&mut Conn, &User, &Map<String, Value>) -> Result<(), StoreError> + Send + Sync>;
+type OnRegister =
+    Arc<dyn Fn(&mut Conn, &User, &Map<String, Value>) -> Result<(), StoreError> + Send + Sync>;
 type Decide = Arc<dyn Fn(&Request<'_>) -> Option<String> + Send + Sync>;
+type TokenExpiry = Arc<dyn Fn(&User) -> Option<Timestamp> + Send + Sync>;
+type UserPayload = Arc<dyn Fn(&User) -> Value + Send + Sync>;
+type Judge = Arc<dyn Fn(&Request<'_>) -> bool + Send + Sync>;
+type Envelope = Arc<dyn Fn(u16, Value) -> Value + Send + Sync>;
 type AddContext = Arc<dyn Fn(&str) -> Value + Send + Sync>;
 
 /// The application's own behaviour, where it has any.
@@ -46,10 +61,10 @@ type AddContext = Arc<dyn Fn(&str) -> Value + Send + Sync>;
 pub(crate) struct Hooks {
     pub(crate) on_register: Option<OnRegister>,
     pub(crate) fields: HashMap<&'static str, ExtraFields>,
-    pub(crate) token_expiry: Option<Arc<dyn Fn(&User) -> Option<Timestamp> + Send + Sync>>,
-    pub(crate) user_payload: Option<Arc<dyn Fn(&User) -> Value + Send + Sync>>,
-    pub(crate) wants_json: Option<Arc<dyn Fn(&Request<'_>) -> bool + Send + Sync>>,
-    pub(crate) envelope: Option<Arc<dyn Fn(u16, Value) -> Value + Send + Sync>>,
+    pub(crate) token_expiry: Option<TokenExpiry>,
+    pub(crate) user_payload: Option<UserPayload>,
+    pub(crate) wants_json: Option<Judge>,
+    pub(crate) envelope: Option<Envelope>,
     pub(crate) unauthenticated: Option<Decide>,
     pub(crate) forbidden: Option<Decide>,
     pub(crate) reauthenticate: Option<Decide>,
@@ -80,7 +95,9 @@ pub struct Security {
 
 impl Default for Security {
     fn default() -> Self {
-        Self { parts: Mutex::new(Some(Parts::default())) }
+        Self {
+            parts: Mutex::new(Some(Parts::default())),
+        }
     }
 }
 
@@ -107,7 +124,12 @@ impl fmt::Debug for Security {
 
 impl Security {
     fn with(self, change: impl FnOnce(&mut Parts)) -> Self {
-        if let Some(parts) = self.parts.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+        if let Some(parts) = self
+            .parts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_mut()
+        {
             change(parts);
         }
         self
@@ -154,7 +176,10 @@ impl Security {
     /// ```
     pub fn on_register<F>(self, hook: F) -> Self
     where
-        F: Fn(&mut Conn, &User, &Map<String, Value>) -> Result<(), StoreError> + Send + Sync + 'static,
+        F: Fn(&mut Conn, &User, &Map<String, Value>) -> Result<(), StoreError>
+            + Send
+            + Sync
+            + 'static,
     {
         self.with(|parts| parts.hooks.on_register = Some(Arc::new(hook)))
     }
@@ -186,7 +211,10 @@ impl Security {
     }
 
     /// When the token of an account ends at the latest; only ever sooner than the setting says.
-    pub fn token_expiry(self, hook: impl Fn(&User) -> Option<Timestamp> + Send + Sync + 'static) -> Self {
+    pub fn token_expiry(
+        self,
+        hook: impl Fn(&User) -> Option<Timestamp> + Send + Sync + 'static,
+    ) -> Self {
         self.with(|parts| parts.hooks.token_expiry = Some(Arc::new(hook)))
     }
 
@@ -206,23 +234,41 @@ impl Security {
     }
 
     /// Sends a browser that must sign in elsewhere; `None` is our login page.
-    pub fn unauthenticated(self, hook: impl Fn(&Request<'_>) -> Option<String> + Send + Sync + 'static) -> Self {
+    pub fn unauthenticated(
+        self,
+        hook: impl Fn(&Request<'_>) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
         self.with(|parts| parts.hooks.unauthenticated = Some(Arc::new(hook)))
     }
 
     /// Sends a browser that lacks a role or permission elsewhere; `None` is our page for 403.
-    pub fn forbidden(self, hook: impl Fn(&Request<'_>) -> Option<String> + Send + Sync + 'static) -> Self {
+    pub fn forbidden(
+        self,
+        hook: impl Fn(&Request<'_>) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
         self.with(|parts| parts.hooks.forbidden = Some(Arc::new(hook)))
     }
 
     /// Sends a browser that must prove itself again elsewhere; `None` is our page for that.
-    pub fn reauthenticate(self, hook: impl Fn(&Request<'_>) -> Option<String> + Send + Sync + 'static) -> Self {
+    pub fn reauthenticate(
+        self,
+        hook: impl Fn(&Request<'_>) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
         self.with(|parts| parts.hooks.reauthenticate = Some(Arc::new(hook)))
     }
 
     /// Adds values to the context of one page, such as `"security/login/login.html"`, or with `None` of all.
-    pub fn context(self, page: Option<&str>, values: impl Fn(&str) -> Value + Send + Sync + 'static) -> Self {
-        self.with(|parts| parts.hooks.contexts.push((page.map(String::from), Arc::new(values))))
+    pub fn context(
+        self,
+        page: Option<&str>,
+        values: impl Fn(&str) -> Value + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|parts| {
+            parts
+                .hooks
+                .contexts
+                .push((page.map(String::from), Arc::new(values)))
+        })
     }
 
     /// Adds values to the context of every mail; the closure is given the mail's name, such as `"welcome"`.
@@ -241,7 +287,11 @@ impl Security {
     /// let security = rocket_security::Security::default().message("en", "login.title", "Come in");
     /// ```
     pub fn message(self, language: &str, key: &str, text: &str) -> Self {
-        self.with(|parts| parts.messages.push((language.into(), key.into(), text.into())))
+        self.with(|parts| {
+            parts
+                .messages
+                .push((language.into(), key.into(), text.into()))
+        })
     }
 
     /// Tells the time otherwise: for tests.
@@ -289,7 +339,11 @@ impl Fairing for Security {
     }
 
     async fn on_ignite(&self, rocket: Rocket<Build>) -> fairing::Result {
-        let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let parts = self
+            .parts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         let Some(parts) = parts else {
             log::error!("`Security` was ignited twice; attach a new one to each Rocket");
             return Err(rocket);
@@ -327,6 +381,8 @@ impl Fairing for Security {
 
 /// Tells a developer where things are.
 fn introduce(site: &Site) {
+    let features: Vec<&str> = site.features().map(|feature| feature.name).collect();
+    log::info!("security is on: {}", features.join(", "));
     log::info!("the site is at {}", site.base_url);
     if site.store.dialect() == Dialect::Sqlite {
         log::info!("the data is in {}", site.settings.database.url.expose());
@@ -334,7 +390,9 @@ fn introduce(site: &Site) {
     if site.mailbox.is_some() {
         log::info!("mails are shown at {}", site.absolute("/dev/mail"));
     }
-    log::info!("an administrator is made by the commands `roles create admin` and `roles add <email> admin`");
+    log::info!(
+        "an administrator is made by the commands `roles create admin` and `roles add <email> admin`"
+    );
 }
 
 /// Makes the state, or says in one sentence why not.
@@ -353,7 +411,10 @@ async fn ignite(parts: Parts, rocket: &Rocket<Build>) -> Result<Site, ConfigErro
     if settings.database.migrate && !for_command {
         migrate(&store).await?;
     }
-    let folder = settings.template_dir.clone().unwrap_or_else(|| template_dir(figment));
+    let folder = settings
+        .template_dir
+        .clone()
+        .unwrap_or_else(|| template_dir(figment));
     let views = Views::load(folder, parts.engines, parts.messages)?;
     let hasher = Hasher::new(&settings.hashing).map_err(ConfigError)?;
     let passwords = match parts.passwords {
@@ -361,11 +422,23 @@ async fn ignite(parts: Parts, rocket: &Rocket<Build>) -> Result<Site, ConfigErro
         None => Arc::new(StandardPolicy::new(settings.passwords.clone()).map_err(ConfigError)?),
     };
     let emails = parts.emails.unwrap_or_else(|| {
-        let (allow_domains, deny_domains) = (settings.emails.allow_domains.clone(), settings.emails.deny_domains.clone());
-        Arc::new(StandardEmailPolicy { allow_domains, deny_domains })
+        let (allow_domains, deny_domains) = (
+            settings.emails.allow_domains.clone(),
+            settings.emails.deny_domains.clone(),
+        );
+        Arc::new(StandardEmailPolicy {
+            allow_domains,
+            deny_domains,
+        })
     });
-    let usernames = parts.usernames.unwrap_or_else(|| Arc::new(StandardUsernamePolicy::new(&settings.usernames)));
-    let mailer = parts.mailer.unwrap_or_else(|| Arc::new(BuiltIn { settings: settings.mail.clone() }));
+    let usernames = parts
+        .usernames
+        .unwrap_or_else(|| Arc::new(StandardUsernamePolicy::new(&settings.usernames)));
+    let mailer = parts.mailer.unwrap_or_else(|| {
+        Arc::new(BuiltIn {
+            settings: settings.mail.clone(),
+        })
+    });
     let development = strictness == Strictness::Development && settings.dev_mail.enabled;
     let mailbox = parts.mailbox.or_else(|| development.then(Mailbox::default));
     let site = Site {
@@ -398,7 +471,9 @@ async fn ignite(parts: Parts, rocket: &Rocket<Build>) -> Result<Site, ConfigErro
 
 /// Debug build and a loopback address: a developer at work. Anything else is taken for real.
 fn strictness(figment: &Figment) -> Strictness {
-    let address: std::net::IpAddr = figment.extract_inner("address").unwrap_or(std::net::Ipv4Addr::UNSPECIFIED.into());
+    let address: std::net::IpAddr = figment
+        .extract_inner("address")
+        .unwrap_or(std::net::Ipv4Addr::UNSPECIFIED.into());
     match cfg!(debug_assertions) && address.is_loopback() {
         true => Strictness::Development,
         false => Strictness::Production,
@@ -406,17 +481,28 @@ fn strictness(figment: &Figment) -> Strictness {
 }
 
 /// Known to everybody who can read this; good for a developer's own machine only.
-pub(crate) const DEVELOPMENT_SECRET: &str = "rocket_security: this key is public and for development only";
+pub(crate) const DEVELOPMENT_SECRET: &str =
+    "rocket_security: this key is public and for development only";
 
 fn secrets(
     settings: &Settings,
     figment: &Figment,
     strictness: Strictness,
 ) -> Result<Vec<Secret<Vec<u8>>>, ConfigError> {
-    let own = settings.secret.as_ref().map(|secrets| secrets.0.as_slice()).unwrap_or_default();
+    let own = settings
+        .secret
+        .as_ref()
+        .map(|secrets| secrets.0.as_slice())
+        .unwrap_or_default();
     for secret in own {
         let text = secret.expose();
-        if text.len() < 32 || text.chars().collect::<std::collections::BTreeSet<_>>().len() < 8 {
+        if text.len() < 32
+            || text
+                .chars()
+                .collect::<std::collections::BTreeSet<_>>()
+                .len()
+                < 8
+        {
             return Err(ConfigError(
                 "`security.secret` is too short or too regular to be one; write at least 32 random characters, for example from `openssl rand -base64 32`".into(),
             ));
@@ -426,7 +512,10 @@ fn secrets(
         }
     }
     if !own.is_empty() {
-        return Ok(own.iter().map(|secret| Secret::new(secret.expose().as_bytes().to_vec())).collect());
+        return Ok(own
+            .iter()
+            .map(|secret| Secret::new(secret.expose().as_bytes().to_vec()))
+            .collect());
     }
     if let Some(key) = rocket_key(figment) {
         return Ok(vec![key]);
@@ -442,16 +531,24 @@ fn secrets(
 /// Rocket's own `secret_key`, which its `Config` does not give back: text from TOML or environment, bytes
 /// from code; not one that is all zeros, as Rocket's debug default is.
 pub(crate) fn rocket_key(figment: &Figment) -> Option<Secret<Vec<u8>>> {
-    let bytes: Vec<u8> = figment
+    let text = figment
         .extract_inner::<String>("secret_key")
-        .map(String::into_bytes)
-        .or_else(|_| figment.extract_inner::<Vec<u8>>("secret_key"))
-        .ok()?;
-    let varied = bytes.iter().collect::<std::collections::BTreeSet<_>>().len() >= 8;
+        .ok()
+        .map(String::into_bytes);
+    let bytes = text.or_else(|| figment.extract_inner::<Vec<u8>>("secret_key").ok())?;
+    let varied = bytes
+        .iter()
+        .collect::<std::collections::BTreeSet<_>>()
+        .len()
+        >= 8;
     (bytes.len() >= 32 && varied).then(|| Secret::new(bytes))
 }
 
-fn base_url(settings: &Settings, figment: &Figment, strictness: Strictness) -> Result<url::Url, ConfigError> {
+fn base_url(
+    settings: &Settings,
+    figment: &Figment,
+    strictness: Strictness,
+) -> Result<url::Url, ConfigError> {
     let text = match (&settings.base_url, strictness) {
         (Some(text), _) => text.clone(),
         (None, Strictness::Development) => {
@@ -464,8 +561,11 @@ fn base_url(settings: &Settings, figment: &Figment, strictness: Strictness) -> R
             ));
         }
     };
-    let url = url::Url::parse(&text)
-        .map_err(|error| ConfigError(format!("`security.base_url` is `{text}`, which is not a URL: {error}")))?;
+    let url = url::Url::parse(&text).map_err(|error| {
+        ConfigError(format!(
+            "`security.base_url` is `{text}`, which is not a URL: {error}"
+        ))
+    })?;
     let local = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
     if url.scheme() == "http" && !local && strictness == Strictness::Production {
         return Err(ConfigError(format!(
@@ -491,12 +591,18 @@ pub(crate) async fn connect(settings: &Settings, clock: SharedClock) -> Result<S
         && !folder.as_os_str().is_empty()
     {
         std::fs::create_dir_all(folder).map_err(|error| {
-            ConfigError(format!("`security.database.url`: the folder {} cannot be made: {error}", folder.display()))
+            ConfigError(format!(
+                "`security.database.url`: the folder {} cannot be made: {error}",
+                folder.display()
+            ))
         })?;
     }
     let url = url.trim_start_matches("sqlite://").to_string();
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
-    let size = settings.database.connections.unwrap_or((cores * 2).max(4) as u32);
+    let size = settings
+        .database
+        .connections
+        .unwrap_or((cores * 2).max(4) as u32);
     let patience = settings.database.patience.as_duration();
     tokio::task::spawn_blocking(move || Store::connect(&url, size, patience, clock))
         .await
@@ -507,7 +613,10 @@ pub(crate) async fn connect(settings: &Settings, clock: SharedClock) -> Result<S
 /// Applies what is pending; two servers that start at once take turns.
 pub(crate) async fn migrate(store: &Store) -> Result<Vec<String>, ConfigError> {
     store
-        .read(|conn| conn.migrate().map_err(|error| StoreError::Refused(error.to_string())))
+        .read(|conn| {
+            conn.migrate()
+                .map_err(|error| StoreError::Refused(error.to_string()))
+        })
         .await
         .map_err(|error| ConfigError(format!("the migrations cannot be applied: {error}")))
 }
@@ -522,9 +631,15 @@ fn try_pages(site: &Site) -> Result<(), ConfigError> {
         };
         for (key, value) in [
             ("csrf_token", "token".into()),
-            ("messages", serde_json::json!([{"kind": "info", "text": "A message"}])),
+            (
+                "messages",
+                serde_json::json!([{"kind": "info", "text": "A message"}]),
+            ),
             ("page", serde_json::json!({"name": name})),
-            ("user", serde_json::json!({"id": "1", "email": "a@example.com", "username": null, "display": "a"})),
+            (
+                "user",
+                serde_json::json!({"id": "1", "email": "a@example.com", "username": null, "display": "a"}),
+            ),
         ] {
             context.insert(key.into(), value);
         }
@@ -540,7 +655,11 @@ fn try_pages(site: &Site) -> Result<(), ConfigError> {
         }
         site.views.try_render(name, &context).map_err(|error| {
             let path = site.views.path_of(name);
-            let place = if path.exists() { path.display().to_string() } else { name.to_string() };
+            let place = if path.exists() {
+                path.display().to_string()
+            } else {
+                name.to_string()
+            };
             ConfigError(format!("the template {place} cannot be rendered: {error}"))
         })?;
     }
@@ -567,9 +686,16 @@ async fn report_routes(mut site: Site, rocket: &Rocket<Build>) -> Result<Site, C
     }
     match level {
         ReportLevel::Off => {}
-        ReportLevel::Warn => sentences.iter().for_each(|sentence| log::warn!("{sentence}")),
+        ReportLevel::Warn => sentences
+            .iter()
+            .for_each(|sentence| log::warn!("{sentence}")),
         ReportLevel::Error if sentences.is_empty() => {}
-        ReportLevel::Error => return Err(ConfigError(format!("`security.report.unguarded` is \"error\": {}", sentences.join("; ")))),
+        ReportLevel::Error => {
+            return Err(ConfigError(format!(
+                "`security.report.unguarded` is \"error\": {}",
+                sentences.join("; ")
+            )));
+        }
     }
     site.routes = own.joined(theirs);
     Ok(site)
@@ -577,21 +703,37 @@ async fn report_routes(mut site: Site, rocket: &Rocket<Build>) -> Result<Site, C
 
 /// Our routes as they will be mounted.
 fn ours(site: &Site) -> Vec<rocket::Route> {
-    let base = if site.settings.url_prefix.is_empty() { "/" } else { site.settings.url_prefix.as_str() };
-    let rocket = rocket::custom(rocket::Config { log_level: rocket::config::LogLevel::Off, ..Default::default() });
+    let base = if site.settings.url_prefix.is_empty() {
+        "/"
+    } else {
+        site.settings.url_prefix.as_str()
+    };
+    let rocket = rocket::custom(rocket::Config {
+        log_level: rocket::config::LogLevel::Off,
+        ..Default::default()
+    });
     let level = log::max_level();
-    let rocket = site.features().fold(rocket, |rocket, feature| rocket.mount(base.to_string(), (feature.routes)()));
+    let rocket = site.features().fold(rocket, |rocket, feature| {
+        rocket.mount(base.to_string(), (feature.routes)())
+    });
     log::set_max_level(level);
     rocket.routes().cloned().collect()
 }
 
 fn mount(mut rocket: Rocket<Build>, site: Arc<Site>) -> Rocket<Build> {
-    let base = if site.settings.url_prefix.is_empty() { "/" } else { site.settings.url_prefix.as_str() };
+    let base = if site.settings.url_prefix.is_empty() {
+        "/"
+    } else {
+        site.settings.url_prefix.as_str()
+    };
     for feature in site.features() {
         rocket = rocket.mount(base.to_string(), (feature.routes)());
     }
     let missing = catchers::missing(rocket.catchers());
-    rocket.register("/", missing).manage(site.store.clone()).manage(site)
+    rocket
+        .register("/", missing)
+        .manage(site.store.clone())
+        .manage(site)
 }
 
 /// Seconds between writing down uses of sessions.
@@ -620,7 +762,10 @@ async fn housekeeping(site: std::sync::Weak<Site>) {
 /// Deletes sessions, devices, tokens, tickets and counters that have run out.
 pub(crate) async fn sweep(site: &Site) -> Result<(), StoreError> {
     let (now, settings) = (site.now(), &site.settings);
-    let (idle, window) = (now.before(settings.session.idle), now.before(settings.limits.window));
+    let (idle, window) = (
+        now.before(settings.session.idle),
+        now.before(settings.limits.window),
+    );
     site.store
         .write(move |conn| {
             sessions::delete_expired(conn, now, idle)?;

@@ -33,9 +33,10 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-
 #[cfg(not(any(feature = "sqlite", feature = "postgres", feature = "mysql")))]
-compile_error!("rocket_security needs a database: turn on the feature `sqlite`, `postgres` or `mysql`");
+compile_error!(
+    "rocket_security needs a database: turn on the feature `sqlite`, `postgres` or `mysql`"
+);
 
 #[cfg(feature = "cli")]
 pub mod cli;
@@ -55,11 +56,14 @@ mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+pub use self::signin::ticket;
 pub use self::{
     clock::{Clock, SharedClock, SystemClock},
     error::{Denied, Error, Invalid},
     fairing::Security,
-    guards::{Anonymous, Any, Auth, Fresh, Mechanism, Mfa, Policy, Public, Require, SignIn, SignedIn, Via},
+    guards::{
+        Anonymous, Any, Auth, Fresh, Mechanism, Mfa, Policy, Public, Require, SignIn, SignedIn, Via,
+    },
     http::{
         address::ClientAddress,
         catchers::{CaughtReply, caught},
@@ -70,23 +74,23 @@ pub use self::{
         views::engines,
     },
     identity::{
-        EmailAddress, EmailPolicy, StandardEmailPolicy, StandardUsernamePolicy, Username, UsernamePolicy,
+        EmailAddress, EmailPolicy, StandardEmailPolicy, StandardUsernamePolicy, Username,
+        UsernamePolicy,
     },
     notify::{
         events::{Client, Event, EventKind},
         mail::{Mail, MailError, Mailbox, Mailer},
     },
     secrets::{
-        HashError, Hasher, Password, PasswordCheck, PasswordHash, PasswordPolicy, PolicyError, Secret,
-        StandardPolicy, Verdict,
+        HashError, Hasher, Password, PasswordCheck, PasswordHash, PasswordPolicy, PolicyError,
+        Secret, StandardPolicy, Verdict,
     },
     signin::{Admitted, Method, Methods, NextStep, token::IssuedToken},
     store::{
-        Conn, Dialect, Grants, NewUser, Pool, Role, RoleId, SessionId, SessionInfo, Store, StoreError, Timestamp,
-        Uniquifier, Unique, User, UserId,
+        Conn, Dialect, Grants, NewUser, Pool, Role, RoleId, SessionId, SessionInfo, Store,
+        StoreError, Timestamp, Unique, Uniquifier, User, UserId,
     },
 };
-pub use self::signin::ticket;
 
 #[doc(hidden)]
 pub use self::guards::__Grant;
@@ -94,9 +98,14 @@ pub use self::guards::__Grant;
 /// What most applications name.
 pub mod prelude {
     pub use crate::{
-        Anonymous, Any, Auth, Error, Fresh, Input, Mfa, Nothing, Page, Public, Require, Security, SignIn, SignedIn,
-        Store, User, Via,
+        Anonymous, Any, Auth, Error, Fresh, Input, Mfa, Nothing, Page, Public, Require, Security,
+        SignIn, SignedIn, Store, User, Via,
         guards::{Basic, Session, Token},
         policies,
     };
 }
+
+/// The README's examples are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

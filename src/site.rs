@@ -47,7 +47,9 @@ pub(crate) struct Site {
 
 impl fmt::Debug for Site {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Site").field("base_url", &self.base_url.as_str()).finish_non_exhaustive()
+        f.debug_struct("Site")
+            .field("base_url", &self.base_url.as_str())
+            .finish_non_exhaustive()
     }
 }
 
@@ -68,7 +70,10 @@ impl Site {
 
     /// The features that are on.
     pub(crate) fn features(&self) -> impl Iterator<Item = &'static Feature> {
-        features::ALL.iter().filter(|feature| (feature.is_on)(&self.settings, self.strictness)).copied()
+        features::ALL
+            .iter()
+            .filter(|feature| (feature.is_on)(&self.settings, self.strictness))
+            .copied()
     }
 
     /// One of our own paths, under the prefix: `path("/login")`.

@@ -447,11 +447,9 @@ impl Settings {
             }
         }
         let prefix = &self.url_prefix;
-        if !(prefix.is_empty()
-            || prefix.starts_with('/')
-                && !prefix.ends_with('/')
-                && !prefix.contains(['?', '#', '<']))
-        {
+        let well_formed =
+            prefix.starts_with('/') && !prefix.ends_with('/') && !prefix.contains(['?', '#', '<']);
+        if !prefix.is_empty() && !well_formed {
             return wrong(format!(
                 "`security.url_prefix` is `{prefix}`, but must start with a slash and not end with one, such as \"/account\""
             ));
@@ -529,8 +527,12 @@ impl Settings {
             ("spa.login_view", &self.spa.login_view),
         ]
         .into_iter()
-        .chain(self.after.register.as_ref().map(|path| ("after.register", path)))
-        {
+        .chain(
+            self.after
+                .register
+                .as_ref()
+                .map(|path| ("after.register", path)),
+        ) {
             if RedirectRules::new(&self.redirects, base.as_ref())
                 .judge(path)
                 .is_none()

@@ -1,11 +1,6 @@
 //! The stylesheet, from the binary.
 
-use rocket::{
-    Route, get,
-    http::Header,
-    response::Responder,
-    routes,
-};
+use rocket::{Route, get, http::Header, response::Responder, routes};
 
 use super::Feature;
 
@@ -32,7 +27,6 @@ fn all() -> Vec<Route> {
 struct Asset {
     text: &'static str,
     cache: Header<'static>,
-    sniff: Header<'static>,
 }
 
 #[get("/security-assets/security.css")]
@@ -41,6 +35,5 @@ fn stylesheet(_public: crate::guards::Public) -> Asset {
     Asset {
         text: CSS,
         cache: Header::new("Cache-Control", "public, max-age=3600"),
-        sniff: Header::new("X-Content-Type-Options", "nosniff"),
     }
 }

@@ -57,7 +57,11 @@ pub(crate) const FEATURE: Feature = Feature {
             ("security/register/username_taken.mail.txt", mail),
         ]
     },
-    links: &[Link { name: "register", path: "/register", menu: MenuFor::Visitors }],
+    links: &[Link {
+        name: "register",
+        path: "/register",
+        menu: MenuFor::Visitors,
+    }],
 };
 
 const PAGE: &str = "security/register/register.html";
@@ -80,7 +84,12 @@ pub struct RegisterSettings {
 
 impl Default for RegisterSettings {
     fn default() -> Self {
-        Self { enabled: true, confirm_password: true, username: Usernames::Off, welcome_mail: true }
+        Self {
+            enabled: true,
+            confirm_password: true,
+            username: Usernames::Off,
+            welcome_mail: true,
+        }
     }
 }
 
@@ -121,10 +130,16 @@ impl Register {
         let settings = &web.site.settings;
         let (min, max) = (settings.passwords.min_length, settings.passwords.max_length);
         let new_password = |name, label| Field::password(name, label).autocomplete("new-password");
-        let mut fields =
-            vec![Field::email("email", "field.email").value(&self.email).autocomplete("email").autofocus()];
+        let mut fields = vec![
+            Field::email("email", "field.email")
+                .value(&self.email)
+                .autocomplete("email")
+                .autofocus(),
+        ];
         if settings.register.username != Usernames::Off {
-            let field = Field::text("username", "field.username").value(&self.username).autocomplete("username");
+            let field = Field::text("username", "field.username")
+                .value(&self.username)
+                .autocomplete("username");
             let required = settings.register.username == Usernames::Required;
             fields.push(if required { field } else { field.optional() });
         }
@@ -156,8 +171,16 @@ struct Checked {
 #[get("/register?<next>")]
 fn show(web: Web<'_>, next: Option<&str>) -> Answer {
     web.visitors_only()?;
-    let next = next.and_then(|next| web.site.redirects.judge(next)).map(String::from);
-    Ok(Reply::page(PAGE).form(Register { next, ..Register::default() }.view(&web)))
+    let next = next
+        .and_then(|next| web.site.redirects.judge(next))
+        .map(String::from);
+    Ok(Reply::page(PAGE).form(
+        Register {
+            next,
+            ..Register::default()
+        }
+        .view(&web),
+    ))
 }
 
 #[post("/register?<next>&<include_auth_token>", data = "<form>")]
@@ -167,26 +190,44 @@ async fn submit(
     include_auth_token: Option<&str>,
     form: Submitted<Register>,
 ) -> Answer {
-    let form = form?;
     web.visitors_only()?;
+    let form = form?;
     let generic = web.site.settings.generic_answers.0;
     let user = match register(&web, &form).await {
         Ok(user) => user,
-        Err(Error::Invalid(invalid)) => return Ok(Reply::page(PAGE).form(form.view(&web)).invalid(invalid)),
+        Err(Error::Invalid(invalid)) => {
+            return Ok(Reply::page(PAGE).form(form.view(&web)).invalid(invalid));
+        }
         Err(error) => return Err(error),
     };
     let after = &web.site.settings.after.register;
     match user {
         Some(user) if !generic => {
-            let target = web.next(form.next.as_deref().or(next), after.as_deref().unwrap_or("/"));
-            let (email, methods) = (user.email.clone(), Methods::of(Method::Password).and(Method::Register));
-            let Admission::In(admitted) = admit(web.site, user, methods, &web.client.client)? else {
+            let target = web.next(
+                form.next.as_deref().or(next),
+                after.as_deref().unwrap_or("/"),
+            );
+            let (email, methods) = (
+                user.email.clone(),
+                Methods::of(Method::Password).and(Method::Register),
+            );
+            let Admission::In(admitted) = admit(web.site, user, methods, &web.client.client)?
+            else {
                 return Ok(Reply::done(target));
             };
-            let payload = web.user_payload(&admitted, include_auth_token.is_some()).await?;
-            let opening = Opening { remember: Remember::No, clears: None, authenticated_at: None };
+            let payload = web
+                .user_payload(&admitted, include_auth_token.is_some())
+                .await?;
+            let opening = Opening {
+                remember: Remember::No,
+                clears: None,
+                authenticated_at: None,
+            };
             session::open(web.request, web.site, &web.client, admitted, opening).await?;
-            Ok(Reply::done(target).json("user", payload).csrf().spa("register", &email))
+            Ok(Reply::done(target)
+                .json("user", payload)
+                .csrf()
+                .spa("register", &email))
         }
         _ => {
             let login = web.site.path("/login");
@@ -210,7 +251,11 @@ async fn register(web: &Web<'_>, form: &Register) -> Result<Option<User>, Error>
     if let Some(username) = checked.username.clone() {
         new = new.username(username);
     }
-    let (hook, extra, now) = (web.site.hooks.on_register.clone(), checked.extra.clone(), web.site.now());
+    let (hook, extra, now) = (
+        web.site.hooks.on_register.clone(),
+        checked.extra.clone(),
+        web.site.now(),
+    );
     let made = web
         .site
         .store
@@ -224,9 +269,14 @@ async fn register(web: &Web<'_>, form: &Register) -> Result<Option<User>, Error>
         .await;
     match made {
         Ok(user) => {
-            web.site.event(Some(&web.client.client), EventKind::Registered { user: user.id.clone() });
+            web.site.event(
+                Some(&web.client.client),
+                EventKind::Registered {
+                    user: user.id.clone(),
+                },
+            );
             if web.site.settings.register.welcome_mail {
-                mail(web, &user.email, user.display(), "welcome", None);
+                mail(web, &user.email, user.display(), "welcome", None).await;
             }
             Ok(Some(user))
         }
@@ -242,7 +292,8 @@ async fn register(web: &Web<'_>, form: &Register) -> Result<Option<User>, Error>
 async fn check(web: &Web<'_>, form: &Register) -> Result<Checked, Error> {
     let (site, settings) = (web.site, &web.site.settings.register);
     let mut invalid = Invalid::new();
-    let email = EmailAddress::parse(&form.email).and_then(|email| site.emails.check(&email).map(|()| email));
+    let email = EmailAddress::parse(&form.email)
+        .and_then(|email| site.emails.check(&email).map(|()| email));
     let email = invalid.take("email", email);
     let username = match (settings.username, form.username.trim().is_empty()) {
         (Usernames::Off, _) | (Usernames::Optional, true) => None,
@@ -257,7 +308,14 @@ async fn check(web: &Web<'_>, form: &Register) -> Result<Checked, Error> {
             .chain(username.as_ref().map(Username::name))
             .chain([site.settings.site_name.0.as_str()])
             .collect();
-        for message in site.passwords.check(&PasswordCheck { password, about: &about }).await? {
+        for message in site
+            .passwords
+            .check(&PasswordCheck {
+                password,
+                about: &about,
+            })
+            .await?
+        {
             invalid.add("password", message);
         }
         if settings.confirm_password && form.password != form.password_confirm {
@@ -269,7 +327,12 @@ async fn check(web: &Web<'_>, form: &Register) -> Result<Checked, Error> {
         extra = fields.check(&form.extra, &mut invalid);
     }
     match (email, password) {
-        (Some(email), Some(password)) if invalid.is_empty() => Ok(Checked { email, username, password, extra }),
+        (Some(email), Some(password)) if invalid.is_empty() => Ok(Checked {
+            email,
+            username,
+            password,
+            extra,
+        }),
         _ => Err(invalid.into()),
     }
 }
@@ -281,7 +344,11 @@ async fn collision(web: &Web<'_>, checked: Checked, which: Unique) -> Result<(),
         _ => Identity::Email(checked.email.clone()),
     };
     let existing_username = matches!(identity, Identity::Username(_));
-    let owner = web.site.store.read(move |conn| users::by_identity(conn, &identity)).await?;
+    let owner = web
+        .site
+        .store
+        .read(move |conn| users::by_identity(conn, &identity))
+        .await?;
     if let Some(owner) = owner {
         let kind = EventKind::RegistrationCollision {
             user: owner.id.clone(),
@@ -290,23 +357,24 @@ async fn collision(web: &Web<'_>, checked: Checked, which: Unique) -> Result<(),
         };
         web.site.event(Some(&web.client.client), kind);
         if !existing_username {
-            mail(web, &owner.email, owner.display(), "existing", None);
+            mail(web, &owner.email, owner.display(), "existing", None).await;
             return Ok(());
         }
     }
     // The username belongs to somebody: whoever holds the free address may know, nobody else.
     if let Some(username) = checked.username {
-        mail(web, checked.email.address(), checked.email.address(), "username_taken", Some(username.name()));
+        let to = checked.email.address();
+        mail(web, to, to, "username_taken", Some(username.name())).await;
     }
     Ok(())
 }
 
-fn mail(web: &Web<'_>, to: &str, display: &str, which: &'static str, username: Option<&str>) {
+async fn mail(web: &Web<'_>, to: &str, display: &str, which: &'static str, username: Option<&str>) {
     let mut context = web.mail_context(to, display);
     context.insert("url_login".into(), web.site.absolute("/login").into());
     context.insert("url_register".into(), web.site.absolute("/register").into());
     if let Some(username) = username {
         context.insert("username".into(), username.into());
     }
-    web.post(to, "register", which, context);
+    web.post(to, "register", which, context).await;
 }

@@ -77,7 +77,11 @@ pub(crate) fn has_basic(request: &Request<'_>) -> bool {
 /// The answer that is there already, without asking anybody: for pages.
 pub(crate) fn known<'r>(request: &'r Request<'_>) -> Option<&'r Arc<Caller>> {
     // The two sorts of callers are kept apart by type, since `local_cache` keeps one value a type.
-    request.local_cache(|| Usual(Err(Denied::Anonymous.into()))).0.as_ref().ok()
+    request
+        .local_cache(|| Usual(Err(Denied::Anonymous.into())))
+        .0
+        .as_ref()
+        .ok()
 }
 
 struct Usual(Resolved);
@@ -147,11 +151,17 @@ async fn find_basic(request: &Request<'_>) -> Result<Caller, Error> {
     if encoded.len() > 8_192 {
         return Err(bad());
     }
-    let decoded = data_encoding::BASE64.decode(encoded.as_bytes()).map_err(|_| bad())?;
+    let decoded = data_encoding::BASE64
+        .decode(encoded.as_bytes())
+        .map_err(|_| bad())?;
     let text = zeroize::Zeroizing::new(String::from_utf8(decoded).map_err(|_| bad())?);
     let (identity, password) = text.split_once(':').ok_or_else(bad)?;
     let password = Password::parse(password).map_err(|_| bad())?;
-    let identity = Identity::recognise(identity, &site.settings.identities.0, site.usernames.as_ref());
+    let identity = Identity::recognise(
+        identity,
+        &site.settings.identities.0,
+        site.usernames.as_ref(),
+    );
     match prove(site, identity, &password, &client).await? {
         Proof::Right(Admission::In(admitted), _) => {
             announce(site, &admitted, None, &client.client);
@@ -170,7 +180,10 @@ async fn find_basic(request: &Request<'_>) -> Result<Caller, Error> {
 }
 
 /// Roles and permissions of the caller, asked for once and only where a policy wants them.
-pub(crate) async fn grants<'r>(request: &'r Request<'_>, caller: &Caller) -> Result<&'r Grants, Error> {
+pub(crate) async fn grants<'r>(
+    request: &'r Request<'_>,
+    caller: &Caller,
+) -> Result<&'r Grants, Error> {
     let loaded: &Result<Grants, Error> = request
         .local_cache_async(async {
             let site = Site::of(request)?;

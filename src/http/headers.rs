@@ -1,6 +1,8 @@
 //! The security headers of our own answers. The application's answers are the application's.
 
-use rocket::{Response, http::Header};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rocket::{Request, Response, http::Header};
 use serde::{Deserialize, Serialize};
 
 /// `[security.headers]`: what our own pages tell browsers.
@@ -23,16 +25,45 @@ impl Default for HeaderSettings {
     }
 }
 
-/// Sets the headers that each of our answers has.
-pub(crate) fn set(response: &mut Response<'_>, settings: &HeaderSettings) {
+/// Marks the answer to a request as ours.
+#[derive(Default)]
+struct Ours(AtomicBool);
+
+/// Says that the answer to `request` is ours, so that [`finish`] gives it our headers.
+pub(crate) fn mark(request: &Request<'_>) {
+    request
+        .local_cache(Ours::default)
+        .0
+        .store(true, Ordering::Relaxed);
+}
+
+/// Gives an answer of ours its headers: in the fairing, after Rocket's own Shield, which would complain
+/// of headers that are there before it.
+pub(crate) fn finish(
+    request: &Request<'_>,
+    response: &mut Response<'_>,
+    settings: &HeaderSettings,
+) {
+    if request.local_cache(Ours::default).0.load(Ordering::Relaxed) {
+        set(response, settings);
+    }
+}
+
+fn set(response: &mut Response<'_>, settings: &HeaderSettings) {
     for (name, value) in [
         ("Cache-Control", "private, no-store"),
-        ("Content-Security-Policy", settings.content_security_policy.as_str()),
+        (
+            "Content-Security-Policy",
+            settings.content_security_policy.as_str(),
+        ),
         ("Cross-Origin-Opener-Policy", "same-origin"),
         ("Referrer-Policy", "same-origin"),
         ("X-Content-Type-Options", "nosniff"),
         ("X-Frame-Options", "DENY"),
-        ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
+        (
+            "Permissions-Policy",
+            "camera=(), geolocation=(), microphone=()",
+        ),
     ] {
         response.set_header(Header::new(name, value.to_string()));
     }

@@ -126,14 +126,25 @@ async fn read<F: DeserializeOwned>(request: &Request<'_>, data: Data<'_>) -> Res
         Some(kind) if kind.is_form() => Encoding::Form,
         Some(kind) if is_json(kind) => Encoding::Json,
         Some(_) => {
-            return Err(Error::Unreadable(Status::UnsupportedMediaType, Message::new("input.content_type")));
+            return Err(Error::Unreadable(
+                Status::UnsupportedMediaType,
+                Message::new("input.content_type"),
+            ));
         }
         None => Encoding::Empty,
     };
-    let limit = request.limits().get(LIMIT).unwrap_or_else(|| 64.kibibytes());
+    let limit = request
+        .limits()
+        .get(LIMIT)
+        .unwrap_or_else(|| 64.kibibytes());
     let body = match data.open(limit).into_bytes().await {
         Ok(body) if body.is_complete() => body.into_inner(),
-        Ok(_) => return Err(Error::Unreadable(Status::PayloadTooLarge, Message::new("input.too_large"))),
+        Ok(_) => {
+            return Err(Error::Unreadable(
+                Status::PayloadTooLarge,
+                Message::new("input.too_large"),
+            ));
+        }
         Err(error) => {
             log::debug!("a body broke off: {error}");
             return Err(unreadable("input.broken_off"));
@@ -141,7 +152,10 @@ async fn read<F: DeserializeOwned>(request: &Request<'_>, data: Data<'_>) -> Res
     };
     let encoding = match encoding {
         Encoding::Empty if !body.is_empty() => {
-            return Err(Error::Unreadable(Status::UnsupportedMediaType, Message::new("input.content_type")));
+            return Err(Error::Unreadable(
+                Status::UnsupportedMediaType,
+                Message::new("input.content_type"),
+            ));
         }
         Encoding::Form if body.is_empty() => Encoding::Empty,
         Encoding::Json if body.is_empty() => return Err(unreadable("input.not_an_object")),
@@ -160,10 +174,14 @@ fn is_ours(request: &Request<'_>, site: &Site, encoding: Encoding, field: Option
     if identity::has_token_header(request) {
         return true;
     }
-    if encoding == Encoding::Json && !csrf::has_our_cookies(request, site) && !identity::has_basic(request) {
+    if encoding == Encoding::Json
+        && !csrf::has_our_cookies(request, site)
+        && !identity::has_basic(request)
+    {
         return true;
     }
-    field.is_some_and(|token| csrf::is_valid(request, site, token)) || csrf::header_is_valid(request, site)
+    field.is_some_and(|token| csrf::is_valid(request, site, token))
+        || csrf::header_is_valid(request, site)
 }
 
 /// A body before it becomes a form.
@@ -178,10 +196,14 @@ impl Body {
             Encoding::Empty => Ok(Self::Form(Vec::new())),
             Encoding::Form => {
                 // The parser below would put U+FFFD in place of what is not UTF-8.
-                if percent_encoding::percent_decode(bytes).decode_utf8().is_err() {
+                if percent_encoding::percent_decode(bytes)
+                    .decode_utf8()
+                    .is_err()
+                {
                     return Err(unreadable("input.not_utf8"));
                 }
-                let pairs: Vec<(String, String)> = url::form_urlencoded::parse(bytes).into_owned().collect();
+                let pairs: Vec<(String, String)> =
+                    url::form_urlencoded::parse(bytes).into_owned().collect();
                 match pairs.iter().find(|(_, value)| value.contains('\0')) {
                     Some((name, _)) => Err(Invalid::field(name, Message::new("input.nul")).into()),
                     None => Ok(Self::Form(pairs)),
@@ -190,10 +212,14 @@ impl Body {
             Encoding::Json => {
                 let text = std::str::from_utf8(bytes).map_err(|_| unreadable("input.not_utf8"))?;
                 match serde_json::from_str(text) {
-                    Ok(Value::Object(object)) => match object.iter().find(|(_, value)| has_nul(value)) {
-                        Some((name, _)) => Err(Invalid::field(name, Message::new("input.nul")).into()),
-                        None => Ok(Self::Json(object)),
-                    },
+                    Ok(Value::Object(object)) => {
+                        match object.iter().find(|(_, value)| has_nul(value)) {
+                            Some((name, _)) => {
+                                Err(Invalid::field(name, Message::new("input.nul")).into())
+                            }
+                            None => Ok(Self::Json(object)),
+                        }
+                    }
                     Ok(_) => Err(unreadable("input.not_an_object")),
                     Err(_) => Err(unreadable("input.not_json")),
                 }
@@ -203,9 +229,10 @@ impl Body {
 
     fn csrf_token(&self) -> Option<&str> {
         match self {
-            Self::Form(pairs) => {
-                pairs.iter().find(|(name, _)| name == csrf::FIELD).map(|(_, value)| value.as_str())
-            }
+            Self::Form(pairs) => pairs
+                .iter()
+                .find(|(name, _)| name == csrf::FIELD)
+                .map(|(_, value)| value.as_str()),
             Self::Json(object) => object.get(csrf::FIELD).and_then(Value::as_str),
         }
     }
@@ -250,10 +277,16 @@ fn unreadable(key: &'static str) -> Error {
 /// A field that does not fit its type, by the name the client used.
 fn wrong_type(path: &str, detail: &str) -> Error {
     // serde says "missing field `x`" and "duplicate field `x`" of the whole, not of the field.
-    let (field, key) = match detail.split_once('`').and_then(|(_, rest)| rest.split_once('`')) {
+    let (field, key) = match detail
+        .split_once('`')
+        .and_then(|(_, rest)| rest.split_once('`'))
+    {
         Some((field, _)) if detail.starts_with("missing field") => (field, "input.required"),
         Some((field, _)) if detail.starts_with("duplicate field") => (field, "input.repeated"),
-        _ => (path.split(['.', '[']).next().unwrap_or_default(), "input.wrong_type"),
+        _ => (
+            path.split(['.', '[']).next().unwrap_or_default(),
+            "input.wrong_type",
+        ),
     };
     Invalid::field(field, Message::new(key)).into()
 }

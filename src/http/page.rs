@@ -26,12 +26,17 @@ use crate::{
 
 /// The language of the answer: what the browser prefers among those that there are texts for.
 pub(crate) fn language(request: &Request<'_>, site: &Site) -> String {
-    site.views.catalogue().choose(request.headers().get_one("accept-language")).to_string()
+    site.views
+        .catalogue()
+        .choose(request.headers().get_one("accept-language"))
+        .to_string()
 }
 
 /// Where to go after a form, by a setting that the launch has judged.
 pub(crate) fn after(site: &Site, path: &str) -> Target {
-    site.redirects.judge(path).unwrap_or_else(|| Target::local("/"))
+    site.redirects
+        .judge(path)
+        .unwrap_or_else(|| Target::local("/"))
 }
 
 /// Leaves a message for the next page: a kind and a key, so that nobody can put words into our mouth.
@@ -43,7 +48,9 @@ pub(crate) fn leave_message(request: &Request<'_>, site: &Site, kind: &str, key:
 
 /// The messages that the page before left; showing them is forgetting them.
 fn take_messages(request: &Request<'_>, site: &Site, language: &str) -> Vec<Value> {
-    let Some(cookie) = cookies::get(request, site, Kind::Flash) else { return Vec::new() };
+    let Some(cookie) = cookies::get(request, site, Kind::Flash) else {
+        return Vec::new();
+    };
     if cookies::outgoing(request, site, Kind::Flash).is_none() {
         cookies::send(request, cookies::expired(site, Kind::Flash));
     }
@@ -51,7 +58,9 @@ fn take_messages(request: &Request<'_>, site: &Site, language: &str) -> Vec<Valu
     let kinds = ["info", "success", "warning", "error"];
     match cookie.split_once(':') {
         Some((kind, key)) if kinds.contains(&kind) && catalogue.has(key) => {
-            vec![json!({"kind": kind, "text": catalogue.say(language, &Message::new(key.to_string()))})]
+            vec![
+                json!({"kind": kind, "text": catalogue.say(language, &Message::new(key.to_string()))}),
+            ]
         }
         _ => Vec::new(),
     }
@@ -72,7 +81,10 @@ pub(crate) fn context(
         _ => Map::new(),
     };
     context.insert("csrf_token".into(), csrf::token(request, site).into());
-    context.insert("messages".into(), take_messages(request, site, language).into());
+    context.insert(
+        "messages".into(),
+        take_messages(request, site, language).into(),
+    );
     context.insert("page".into(), json!({"name": name}));
     for (page, add) in &site.hooks.contexts {
         if page.as_deref().is_none_or(|page| page == name)

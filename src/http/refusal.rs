@@ -23,7 +23,41 @@ pub(crate) fn remember(request: &Request<'_>, error: &Error) -> Status {
 /// What was left, if anything.
 pub(crate) fn recall(request: &Request<'_>) -> Option<Error> {
     let slot = request.local_cache(Slot::default);
-    slot.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    slot.0
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone()
+}
+
+/// What a route says of HTTP Basic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Challenge {
+    /// Nothing.
+    #[default]
+    None,
+    /// It takes Basic among others.
+    Taken,
+    /// It takes nothing else.
+    Only,
+}
+
+#[derive(Default)]
+struct ChallengeSlot(Mutex<Challenge>);
+
+/// Notes that the route takes Basic, and perhaps nothing else.
+pub(crate) fn challenge(request: &Request<'_>, only: bool) {
+    let slot = request.local_cache(ChallengeSlot::default);
+    *slot.0.lock().unwrap_or_else(PoisonError::into_inner) = if only {
+        Challenge::Only
+    } else {
+        Challenge::Taken
+    };
+}
+
+/// What the route says of Basic; whoever sends it by itself is answered as if it were taken.
+pub(crate) fn challenge_of(request: &Request<'_>) -> Challenge {
+    let slot = request.local_cache(ChallengeSlot::default);
+    *slot.0.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The status of each error in HTTP.
@@ -41,9 +75,8 @@ pub(crate) fn status_of(error: &Error) -> Status {
 /// Seconds for `Retry-After`, where waiting helps.
 pub(crate) fn retry_after(error: &Error) -> Option<u64> {
     match error {
-        Error::Unavailable { retry_after, .. } | Error::Denied(Denied::Locked { retry_after, .. }) => {
-            Some((*retry_after).max(1))
-        }
+        Error::Unavailable { retry_after, .. }
+        | Error::Denied(Denied::Locked { retry_after, .. }) => Some((*retry_after).max(1)),
         _ => None,
     }
 }

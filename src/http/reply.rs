@@ -16,7 +16,7 @@ use super::{
     form::FormView,
     headers, input, page,
     redirect::{Target, next_of},
-    refusal,
+    refusal::{self, Challenge},
 };
 use crate::{
     Message,
@@ -45,23 +45,32 @@ pub(crate) struct Reply {
 impl Reply {
     /// A page; for programs, a payload.
     pub(crate) fn page(name: &'static str) -> Self {
-        Self { page: Some(name), csrf: true, ..Self::default() }
+        Self {
+            page: Some(name),
+            csrf: true,
+            ..Self::default()
+        }
     }
 
     /// Done: a browser goes on to `target`, a program gets a payload.
     pub(crate) fn done(target: Target) -> Self {
-        Self { redirect: Some(target), ..Self::default() }
+        Self {
+            redirect: Some(target),
+            ..Self::default()
+        }
     }
 
     /// Adds to the payload for programs.
     pub(crate) fn json(mut self, key: &str, value: impl Serialize) -> Self {
-        self.json.insert(key.into(), serde_json::to_value(value).unwrap_or_default());
+        self.json
+            .insert(key.into(), serde_json::to_value(value).unwrap_or_default());
         self
     }
 
     /// Adds to the page's context.
     pub(crate) fn with(mut self, key: &str, value: impl Serialize) -> Self {
-        self.context.insert(key.into(), serde_json::to_value(value).unwrap_or_default());
+        self.context
+            .insert(key.into(), serde_json::to_value(value).unwrap_or_default());
         self
     }
 
@@ -96,10 +105,15 @@ impl Reply {
     }
 
     fn respond(self, request: &Request<'_>, site: &Site) -> Responded<'static> {
+        headers::mark(request);
         let language = page::language(request, site);
         if wants_json(request, site) {
             if !self.invalid.is_empty() {
-                return Ok(envelope(site, Status::BadRequest, invalid_payload(site, &language, &self.invalid)));
+                return Ok(envelope(
+                    site,
+                    Status::BadRequest,
+                    invalid_payload(site, &language, &self.invalid),
+                ));
             }
             let mut payload = self.json;
             if self.csrf {
@@ -114,14 +128,21 @@ impl Reply {
             if site.settings.spa.enabled
                 && let Some((key, identity)) = &self.spa
             {
-                target = target.with_query(&[("success", key), ("email", identity), ("identity", identity)]);
+                target = target.with_query(&[
+                    ("success", key),
+                    ("email", identity),
+                    ("identity", identity),
+                ]);
             }
-            return Ok(redirect(site, &target));
+            return Ok(redirect(&target));
         }
         let mut context = self.context;
         if let Some(form) = self.form {
             let catalogue = site.views.catalogue();
-            context.insert("form".into(), form.view(site, &catalogue, &language, &self.invalid));
+            context.insert(
+                "form".into(),
+                form.view(site, &catalogue, &language, &self.invalid),
+            );
         }
         let name = self.page.unwrap_or("security/error.html");
         if self.csrf && site.settings.csrf.cookie.is_some() {
@@ -166,7 +187,8 @@ pub(crate) fn wants_json(request: &Request<'_>, site: &Site) -> bool {
     }
     request.accept().is_some_and(|accept| {
         let best = accept.preferred().media_type();
-        *best == MediaType::JSON || best.top() == "application" && best.sub().as_str().ends_with("+json")
+        *best == MediaType::JSON
+            || best.top() == "application" && best.sub().as_str().ends_with("+json")
     })
 }
 
@@ -177,20 +199,18 @@ fn envelope(site: &Site, status: Status, payload: Value) -> Response<'static> {
         None => json!({"meta": {"code": status.code}, "response": payload}),
     };
     let text = body.to_string();
-    let mut response = Response::build()
+    Response::build()
         .status(status)
         .header(ContentType::JSON)
         .sized_body(text.len(), Cursor::new(text))
-        .finalize();
-    headers::set(&mut response, &site.settings.headers);
-    response
+        .finalize()
 }
 
-fn redirect(site: &Site, target: &Target) -> Response<'static> {
-    let mut response =
-        Response::build().status(Status::Found).header(Header::new("Location", target.to_string())).finalize();
-    headers::set(&mut response, &site.settings.headers);
-    response
+fn redirect(target: &Target) -> Response<'static> {
+    Response::build()
+        .status(Status::Found)
+        .header(Header::new("Location", target.to_string()))
+        .finalize()
 }
 
 fn render(
@@ -202,16 +222,18 @@ fn render(
 ) -> Responded<'static> {
     let language = page::language(request, site);
     let context = page::context(request, site, &language, name, own);
-    let html = site.views.render(&language, name, &context).map_err(|error| {
-        log::error!("the page {name} cannot be rendered: {error}");
-        Status::InternalServerError
-    })?;
+    let html = site
+        .views
+        .render(&language, name, &context)
+        .map_err(|error| {
+            log::error!("the page {name} cannot be rendered: {error}");
+            Status::InternalServerError
+        })?;
     let mut response = Response::build()
         .status(status)
         .header(ContentType::HTML)
         .sized_body(html.len(), Cursor::new(html))
         .finalize();
-    headers::set(&mut response, &site.settings.headers);
     response.set_header(Header::new("Content-Language", language));
     Ok(response)
 }
@@ -222,10 +244,23 @@ fn invalid_payload(site: &Site, language: &str, invalid: &Invalid) -> Value {
     let say = |message: &Message| Value::from(catalogue.say(language, message));
     let fields: Map<String, Value> = invalid
         .fields()
-        .map(|(field, messages)| (field.to_string(), messages.iter().map(say).collect::<Vec<_>>().into()))
+        .map(|(field, messages)| {
+            (
+                field.to_string(),
+                messages.iter().map(say).collect::<Vec<_>>().into(),
+            )
+        })
         .collect();
-    let flat: Vec<Value> = invalid.fields().flat_map(|(_, messages)| messages).map(say).collect();
-    let codes: Vec<&str> = invalid.fields().flat_map(|(_, messages)| messages).map(Message::key).collect();
+    let flat: Vec<Value> = invalid
+        .fields()
+        .flat_map(|(_, messages)| messages)
+        .map(say)
+        .collect();
+    let codes: Vec<&str> = invalid
+        .fields()
+        .flat_map(|(_, messages)| messages)
+        .map(Message::key)
+        .collect();
     json!({"errors": flat, "field_errors": fields, "error_codes": codes})
 }
 
@@ -243,6 +278,7 @@ fn message_of(error: &Error) -> Message {
 
 /// The answer to whoever is refused, by handler or by catcher.
 pub(crate) fn refuse(request: &Request<'_>, site: &Site, error: &Error) -> Response<'static> {
+    headers::mark(request);
     let status = refusal::status_of(error);
     let mut response = match wants_json(request, site) {
         true => refuse_program(request, site, error, status),
@@ -251,14 +287,25 @@ pub(crate) fn refuse(request: &Request<'_>, site: &Site, error: &Error) -> Respo
     if let Some(seconds) = refusal::retry_after(error) {
         response.set_header(Header::new("Retry-After", seconds.to_string()));
     }
-    if status == Status::Unauthorized && identity::has_basic(request) {
-        let challenge = format!("Basic realm=\"{}\", charset=\"UTF-8\"", site.settings.basic.realm);
+    let challenge = refusal::challenge_of(request);
+    if status == Status::Unauthorized
+        && (challenge != Challenge::None || identity::has_basic(request))
+    {
+        let challenge = format!(
+            "Basic realm=\"{}\", charset=\"UTF-8\"",
+            site.settings.basic.realm
+        );
         response.set_header(Header::new("WWW-Authenticate", challenge));
     }
     response
 }
 
-fn refuse_program(request: &Request<'_>, site: &Site, error: &Error, status: Status) -> Response<'static> {
+fn refuse_program(
+    request: &Request<'_>,
+    site: &Site,
+    error: &Error,
+    status: Status,
+) -> Response<'static> {
     let language = page::language(request, site);
     let catalogue = site.views.catalogue();
     if let Error::Invalid(invalid) = error {
@@ -281,39 +328,60 @@ fn refuse_program(request: &Request<'_>, site: &Site, error: &Error, status: Sta
     envelope(site, status, payload)
 }
 
-fn refuse_browser(request: &Request<'_>, site: &Site, error: &Error, status: Status) -> Response<'static> {
+fn refuse_browser(
+    request: &Request<'_>,
+    site: &Site,
+    error: &Error,
+    status: Status,
+) -> Response<'static> {
     let hook = match error {
         Error::Denied(Denied::Forbidden) => site.hooks.forbidden.as_ref(),
         Error::Denied(Denied::Stale | Denied::SecondFactor) => site.hooks.reauthenticate.as_ref(),
         Error::Denied(_) if status == Status::Unauthorized => site.hooks.unauthenticated.as_ref(),
         _ => None,
     };
-    if let Some(target) = hook.and_then(|decide| decide(request)).and_then(|next| site.redirects.judge(&next)) {
-        return redirect(site, &target);
+    if let Some(target) = hook
+        .and_then(|decide| decide(request))
+        .and_then(|next| site.redirects.judge(&next))
+    {
+        return redirect(&target);
     }
     // Where Basic is the way in, the browser asks by itself.
-    let asks_by_basic = identity::has_basic(request);
+    let asks_by_basic =
+        identity::has_basic(request) || refusal::challenge_of(request) == Challenge::Only;
     match error {
-        Error::Denied(Denied::SignedIn) => return redirect(site, &page::after(site, &site.settings.after.login)),
+        Error::Denied(Denied::SignedIn) => {
+            return redirect(&page::after(site, &site.settings.after.login));
+        }
         Error::Denied(Denied::Stale | Denied::SecondFactor) => {
-            let way = if site.settings.verify.enabled && site.settings.freshness.within.0.is_some() {
+            let way = if site.settings.verify.enabled && site.settings.freshness.within.0.is_some()
+            {
                 site.path("/verify")
             } else {
                 site.path("/login")
             };
-            return redirect(site, &with_next(request, site, &way, "denied.stale"));
+            return redirect(&with_next(request, site, &way, "denied.stale"));
         }
         Error::Denied(denied) if status == Status::Unauthorized && !asks_by_basic => {
             page::leave_message(request, site, "info", "denied.unauthenticated");
             let _ = denied;
-            return redirect(site, &with_next(request, site, &site.path("/login"), "denied.unauthenticated"));
+            return redirect(&with_next(
+                request,
+                site,
+                &site.path("/login"),
+                "denied.unauthenticated",
+            ));
         }
         _ => {}
     }
     let language = page::language(request, site);
     let catalogue = site.views.catalogue();
     let title = Message::new(format!("status.{}.title", status.code));
-    let title = if catalogue.has(title.key()) { title } else { Message::new("error.title") };
+    let title = if catalogue.has(title.key()) {
+        title
+    } else {
+        Message::new("error.title")
+    };
     let mut context = Map::new();
     let text = match error {
         Error::Invalid(invalid) => {
@@ -344,7 +412,11 @@ fn refuse_browser(request: &Request<'_>, site: &Site, error: &Error, status: Sta
 
 /// The way to a page of ours with the way back, which only a GET has.
 fn with_next(request: &Request<'_>, site: &Site, way: &str, error: &'static str) -> Target {
-    let way = if site.settings.spa.enabled { site.settings.spa.login_view.as_str() } else { way };
+    let way = if site.settings.spa.enabled {
+        site.settings.spa.login_view.as_str()
+    } else {
+        way
+    };
     let mut target = Target::local(way);
     let asked = path_and_query(request.uri());
     if request.method() == rocket::http::Method::Get && next_of(&asked).is_some() {
@@ -359,4 +431,7 @@ fn with_next(request: &Request<'_>, site: &Site, way: &str, error: &'static str)
 /// Adds what every answer needs, whoever made it: called by the fairing for each response.
 pub(crate) fn finish(request: &Request<'_>, response: &mut Response<'_>) {
     cookies::flush(request, response);
+    if let Ok(site) = Site::of(request) {
+        headers::finish(request, response, &site.settings.headers);
+    }
 }

@@ -216,7 +216,8 @@ impl Events {
             tokio::spawn(async move {
                 while let Some(event) = receiver.recv().await {
                     // The call itself may panic, before there is a future.
-                    let handled = AssertUnwindSafe(async { subscriber(event).await }).catch_unwind();
+                    let handled =
+                        AssertUnwindSafe(async { subscriber(event).await }).catch_unwind();
                     match timeout(PATIENCE, handled).await {
                         Ok(Ok(())) => {}
                         Ok(Err(_)) => log::error!("an event subscriber panicked"),
@@ -227,7 +228,10 @@ impl Events {
             });
             sender
         });
-        Self { queues: queues.collect(), pending }
+        Self {
+            queues: queues.collect(),
+            pending,
+        }
     }
 
     pub(crate) fn has_subscribers(&self) -> bool {
@@ -243,7 +247,9 @@ impl Events {
             self.pending.count.fetch_add(1, Ordering::AcqRel);
             if queue.try_send(event.clone()).is_err() {
                 self.pending.done();
-                log::warn!("an event subscriber is more than {BACKLOG} events behind; one was dropped");
+                log::warn!(
+                    "an event subscriber is more than {BACKLOG} events behind; one was dropped"
+                );
             }
         }
     }
@@ -290,7 +296,9 @@ mod tests {
         let slow = subscriber(&heard, Duration::from_millis(20));
         let events = Events::start(vec![panics, slow, subscriber(&heard, Duration::ZERO)]);
         for _ in 0..3 {
-            let kind = EventKind::LoggedOut { user: UserId::new() };
+            let kind = EventKind::LoggedOut {
+                user: UserId::new(),
+            };
             events.emit(Timestamp::from_millis(0), None, kind);
         }
         assert!(events.drain().await);
@@ -300,6 +308,10 @@ mod tests {
     #[rocket::async_test]
     async fn draining_nothing_takes_no_time() {
         assert!(Events::default().drain().await);
-        assert!(Events::start(vec![subscriber(&Arc::default(), Duration::ZERO)]).drain().await);
+        assert!(
+            Events::start(vec![subscriber(&Arc::default(), Duration::ZERO)])
+                .drain()
+                .await
+        );
     }
 }

@@ -18,7 +18,10 @@ use crate::{
     secrets::Purpose,
     signin::Methods,
     site::Site,
-    store::{Timestamp, User, UserId, failures::{self, Allowance}},
+    store::{
+        Timestamp, User, UserId,
+        failures::{self, Allowance},
+    },
 };
 
 /// `[security.limits]`: how many failures shut a door.
@@ -57,7 +60,12 @@ pub(crate) struct Buckets {
 
 impl Buckets {
     /// The counters of an attempt on `identity`, behind which `user` was found.
-    pub(crate) fn of(site: &Site, identity: &Identity, user: Option<&UserId>, client: &ClientInfo) -> Self {
+    pub(crate) fn of(
+        site: &Site,
+        identity: &Identity,
+        user: Option<&UserId>,
+        client: &ClientInfo,
+    ) -> Self {
         match user {
             Some(user) => Self::of_user(site, user, client),
             None => Self::unknown(site, identity, client),
@@ -69,7 +77,10 @@ impl Buckets {
         let limits = &site.settings.limits;
         match client.device.known_device(site, user) {
             // A known device stands apart: neither the account's lock nor its address's reaches it.
-            Some(device) => Self::new(site, [(["device", &device, user.as_str()], limits.per_device)]),
+            Some(device) => Self::new(
+                site,
+                [(["device", &device, user.as_str()], limits.per_device)],
+            ),
             None => {
                 let address = client.address_bucket();
                 Self::new(
@@ -101,7 +112,11 @@ impl Buckets {
             .into_iter()
             .map(|(parts, failures)| {
                 let tag = site.keys.mac(Purpose::Limits, &parts.map(str::as_bytes));
-                let allowance = Allowance { failures, window: limits.window, lock: limits.lock };
+                let allowance = Allowance {
+                    failures,
+                    window: limits.window,
+                    lock: limits.lock,
+                };
                 (data_encoding::BASE64URL_NOPAD.encode(&tag), allowance)
             })
             .collect();
@@ -115,14 +130,22 @@ impl Buckets {
     /// Those that a success clears: not the address's, which a guesser could else wash clean by
     /// signing in to an account of his own now and then.
     pub(crate) fn cleared_by_success(&self) -> Vec<String> {
-        self.counters.iter().take(1).map(|(name, _)| name.clone()).collect()
+        self.counters
+            .iter()
+            .take(1)
+            .map(|(name, _)| name.clone())
+            .collect()
     }
 }
 
 /// Refuses if a door is shut.
 pub(crate) fn refuse_if_locked(locked: Option<Timestamp>, now: Timestamp) -> Result<(), Error> {
     match locked {
-        Some(until) => Err(Denied::Locked { until, retry_after: now.seconds_until(until) }.into()),
+        Some(until) => Err(Denied::Locked {
+            until,
+            retry_after: now.seconds_until(until),
+        }
+        .into()),
         None => Ok(()),
     }
 }
@@ -149,10 +172,33 @@ pub(crate) async fn count_failure(
     let user = user.map(|user| user.id.clone());
     site.event(
         Some(&client.client),
-        EventKind::AuthenticationFailed { user: user.clone(), methods },
+        EventKind::AuthenticationFailed {
+            user: user.clone(),
+            methods,
+        },
     );
     if let Some(until) = shut {
         site.event(Some(&client.client), EventKind::Locked { user, until });
     }
     Ok(())
+}
+
+/// Whether the mail `which` may go to `address` now: at most one a minute, whoever asks for it.
+///
+/// The same counters as for failures: the first shuts the door for the next.
+pub(crate) async fn may_mail(site: &Site, which: &str, address: &str) -> Result<bool, Error> {
+    let minute = Life::minutes(1);
+    let allowance = Allowance {
+        failures: 1,
+        window: minute,
+        lock: minute,
+    };
+    let parts = ["mail", which, address].map(str::as_bytes);
+    let bucket = data_encoding::BASE64URL_NOPAD.encode(&site.keys.mac(Purpose::Limits, &parts));
+    let now = site.now();
+    let first = site
+        .store
+        .write(move |conn| failures::count(conn, &bucket, allowance, now))
+        .await?;
+    Ok(first.is_some())
 }

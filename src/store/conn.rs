@@ -2,7 +2,7 @@
 
 use diesel::{
     Connection, ConnectionResult, QueryResult,
-    connection::SimpleConnection,
+    connection::{AnsiTransactionManager, SimpleConnection},
     r2d2::{ConnectionManager, CustomizeConnection},
 };
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
@@ -88,30 +88,39 @@ impl Conn {
         match self {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(conn) => {
-                diesel::connection::AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN IMMEDIATE")
+                AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN IMMEDIATE")
             }
             #[cfg(feature = "mysql")]
             Self::Mysql(conn) => {
                 conn.batch_execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")?;
-                diesel::connection::AnsiTransactionManager::begin_transaction(conn)
+                AnsiTransactionManager::begin_transaction_sql(conn, "START TRANSACTION")
             }
             #[cfg(feature = "postgres")]
-            Self::Postgres(conn) => diesel::connection::AnsiTransactionManager::begin_transaction(conn),
+            Self::Postgres(conn) => AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN"),
         }
     }
 
     /// Names of migrations not yet applied.
-    pub(crate) fn pending_migrations(&mut self) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
+    pub(crate) fn pending_migrations(
+        &mut self,
+    ) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
         Ok(self.pending_migrations_impl()?.into_iter().collect())
     }
 
-    fn pending_migrations_impl(&mut self) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
+    fn pending_migrations_impl(
+        &mut self,
+    ) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
         let names = MigrationHarness::pending_migrations(self, MIGRATIONS)?;
-        Ok(names.iter().map(|migration| migration.name().to_string()).collect())
+        Ok(names
+            .iter()
+            .map(|migration| migration.name().to_string())
+            .collect())
     }
 
     /// Applies what is pending and names it.
-    pub(crate) fn migrate(&mut self) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
+    pub(crate) fn migrate(
+        &mut self,
+    ) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
         let applied = self.run_pending_migrations(MIGRATIONS)?;
         Ok(applied.iter().map(ToString::to_string).collect())
     }
@@ -134,7 +143,8 @@ impl CustomizeConnection<Conn, diesel::r2d2::Error> for Setup {
             Dialect::Postgres => "SET client_min_messages TO WARNING",
             Dialect::Mysql => "SET NAMES utf8mb4",
         };
-        conn.batch_execute(statements).map_err(diesel::r2d2::Error::QueryError)
+        conn.batch_execute(statements)
+            .map_err(diesel::r2d2::Error::QueryError)
     }
 }
 

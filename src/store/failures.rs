@@ -64,36 +64,41 @@ pub(crate) fn count(
                 Ok(_) => {}
                 // Another request was faster, or the row is locked: the first UPDATE tells which.
                 Err(StoreError::Taken(_)) => {
-                    diesel::update(row().filter(open)).set(dsl::failures.eq(dsl::failures + 1)).execute(conn)?;
+                    diesel::update(row().filter(open))
+                        .set(dsl::failures.eq(dsl::failures + 1))
+                        .execute(conn)?;
                 }
                 Err(error) => return Err(error),
             }
         }
     }
     let until = now.after(allowance.lock);
-    let shut = diesel::update(row().filter(open).filter(dsl::failures.ge(i64::from(allowance.failures))))
-        .set((dsl::locked_until.eq(until), dsl::started_at.eq(0), dsl::failures.eq(0)))
-        .execute(conn)?;
+    let shut = diesel::update(
+        row()
+            .filter(open)
+            .filter(dsl::failures.ge(i64::from(allowance.failures))),
+    )
+    .set((
+        dsl::locked_until.eq(until),
+        dsl::started_at.eq(0),
+        dsl::failures.eq(0),
+    ))
+    .execute(conn)?;
     Ok((shut == 1).then_some(until))
 }
 
 /// Forgets the failures of `buckets` after a success, locks included.
 pub(crate) fn clear(conn: &mut Conn, buckets: &[String]) -> Result<(), StoreError> {
-    diesel::delete(security_failures::table.filter(security_failures::bucket.eq_any(buckets))).execute(conn)?;
+    diesel::delete(security_failures::table.filter(security_failures::bucket.eq_any(buckets)))
+        .execute(conn)?;
     Ok(())
 }
 
-/// How many failures are counted in a bucket now.
-pub(crate) fn failures_in(conn: &mut Conn, bucket: &str) -> Result<i64, StoreError> {
-    Ok(security_failures::table
-        .find(bucket)
-        .select(security_failures::failures)
-        .first(conn)
-        .optional()?
-        .unwrap_or(0))
-}
-
-pub(crate) fn delete_expired(conn: &mut Conn, before: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+pub(crate) fn delete_expired(
+    conn: &mut Conn,
+    before: Timestamp,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     diesel::delete(
         security_failures::table
             .filter(security_failures::started_at.le(before))

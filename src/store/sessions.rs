@@ -75,7 +75,10 @@ impl SessionInfo {
 }
 
 /// The session with this hash and its account: the one query of a guarded request.
-pub(crate) fn find(conn: &mut Conn, token_hash: &str) -> Result<Option<(SessionRow, User)>, StoreError> {
+pub(crate) fn find(
+    conn: &mut Conn,
+    token_hash: &str,
+) -> Result<Option<(SessionRow, User)>, StoreError> {
     Ok(security_sessions::table
         .inner_join(users::table)
         .filter(security_sessions::token_hash.eq(token_hash))
@@ -85,7 +88,9 @@ pub(crate) fn find(conn: &mut Conn, token_hash: &str) -> Result<Option<(SessionR
 }
 
 pub(crate) fn insert(conn: &mut Conn, new: &NewSession) -> Result<(), StoreError> {
-    diesel::insert_into(security_sessions::table).values(new).execute(conn)?;
+    diesel::insert_into(security_sessions::table)
+        .values(new)
+        .execute(conn)?;
     Ok(())
 }
 
@@ -127,21 +132,39 @@ pub(crate) fn touch_all(conn: &mut Conn, touches: &[(SessionId, Touch)]) -> Resu
         let session = security_sessions::table.filter(security_sessions::id.eq(id));
         match touch.grace_until {
             Some(until) => diesel::update(session)
-                .set((security_sessions::last_seen_at.eq(touch.seen), security_sessions::grace_until.eq(until)))
+                .set((
+                    security_sessions::last_seen_at.eq(touch.seen),
+                    security_sessions::grace_until.eq(until),
+                ))
                 .execute(conn)?,
-            None => diesel::update(session).set(security_sessions::last_seen_at.eq(touch.seen)).execute(conn)?,
+            None => diesel::update(session)
+                .set(security_sessions::last_seen_at.eq(touch.seen))
+                .execute(conn)?,
         };
     }
     Ok(())
 }
 
 /// Deletes what has run out, a bounded number at a time.
-pub(crate) fn delete_expired(conn: &mut Conn, now: Timestamp, idle_before: Timestamp) -> Result<(), StoreError> {
-    let gone = security_sessions::table
-        .filter(security_sessions::expires_at.le(now).or(security_sessions::last_seen_at.le(idle_before)));
-    let hashes: Vec<String> = gone.select(security_sessions::token_hash).limit(5_000).load(conn)?;
+pub(crate) fn delete_expired(
+    conn: &mut Conn,
+    now: Timestamp,
+    idle_before: Timestamp,
+) -> Result<(), StoreError> {
+    let gone = security_sessions::table.filter(
+        security_sessions::expires_at
+            .le(now)
+            .or(security_sessions::last_seen_at.le(idle_before)),
+    );
+    let hashes: Vec<String> = gone
+        .select(security_sessions::token_hash)
+        .limit(5_000)
+        .load(conn)?;
     for chunk in hashes.chunks(500) {
-        diesel::delete(security_sessions::table.filter(security_sessions::token_hash.eq_any(chunk))).execute(conn)?;
+        diesel::delete(
+            security_sessions::table.filter(security_sessions::token_hash.eq_any(chunk)),
+        )
+        .execute(conn)?;
     }
     Ok(())
 }
@@ -187,7 +210,11 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError::Unavailable`].
-    pub async fn revoke_session(&self, owner: &UserId, session: &SessionId) -> Result<bool, StoreError> {
+    pub async fn revoke_session(
+        &self,
+        owner: &UserId,
+        session: &SessionId,
+    ) -> Result<bool, StoreError> {
         let (owner, session) = (owner.clone(), session.clone());
         self.write(move |conn| {
             let rows = security_sessions::table
@@ -200,13 +227,17 @@ impl Store {
         .await
     }
 
-    /// Ends every session of an account but `keep`, and every remembered device but the one of `keep`;
-    /// answers how many sessions.
+    /// Ends every session of an account but `keep`, every remembered device but the one of `keep`, and
+    /// every token; answers how many sessions.
     ///
     /// # Errors
     ///
     /// [`StoreError::Unavailable`].
-    pub async fn revoke_other_sessions(&self, owner: &UserId, keep: &SessionId) -> Result<usize, StoreError> {
+    pub async fn revoke_other_sessions(
+        &self,
+        owner: &UserId,
+        keep: &SessionId,
+    ) -> Result<usize, StoreError> {
         let (owner, keep) = (owner.clone(), keep.clone());
         self.write(move |conn| {
             let kept: Option<Option<String>> = security_sessions::table
@@ -216,6 +247,7 @@ impl Store {
                 .first(conn)
                 .optional()?;
             let kept = kept.flatten().unwrap_or_default();
+            super::users::end_tokens(conn, &owner)?;
             diesel::delete(
                 security_remember::table
                     .filter(security_remember::user_id.eq(&owner))

@@ -1,7 +1,11 @@
-//! The library and its binary from outside.
+//! The behaviour of the whole, by HTTP, on every database that is there.
+#![allow(missing_docs, unreachable_pub, reason = "nobody links against tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test wants to fail loudly"
+)]
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod app;
+mod browser;
 #[cfg(all(feature = "cli", feature = "sqlite"))]
 mod cli;
