@@ -21,7 +21,7 @@ use crate::{
     http::views,
     secrets::Password,
     site::Site,
-    store::{Conn, StoreError, Timestamp, schema},
+    store::{Conn, Dialect, StoreError, Timestamp, schema},
 };
 
 /// What came of a check.
@@ -191,17 +191,18 @@ fn base_url(site: &Site) -> Finding {
 }
 
 async fn database(site: &Site) -> Finding {
+    let name = match site.store.dialect() {
+        Dialect::Sqlite => "SQLite",
+        Dialect::Postgres => "PostgreSQL",
+        Dialect::Mysql => "MySQL or MariaDB",
+    };
     let since = Instant::now();
     match site
         .store
         .read(|conn| Ok(conn.batch_execute("SELECT 1")?))
         .await
     {
-        Ok(()) => ok(format!(
-            "{:?} answers in {}",
-            site.store.dialect(),
-            millis(since.elapsed())
-        )),
+        Ok(()) => ok(format!("{name} answers in {}", millis(since.elapsed()))),
         Err(error) => fail(error),
     }
 }

@@ -182,6 +182,7 @@ const BACKLOG: usize = 4_096;
 /// How long a subscriber may take over one event.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a process that ends waits for its subscribers.
+#[cfg(feature = "cli")]
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// The list of subscribers, running.

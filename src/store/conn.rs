@@ -101,13 +101,8 @@ impl Conn {
     }
 
     /// Names of migrations not yet applied.
+    #[cfg(feature = "cli")]
     pub(crate) fn pending_migrations(
-        &mut self,
-    ) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
-        Ok(self.pending_migrations_impl()?.into_iter().collect())
-    }
-
-    fn pending_migrations_impl(
         &mut self,
     ) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
         let names = MigrationHarness::pending_migrations(self, MIGRATIONS)?;
