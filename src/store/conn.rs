@@ -104,14 +104,8 @@ impl Conn {
     pub(crate) fn pending_migrations(
         &mut self,
     ) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
-        Ok(self.pending_migrations_impl()?.into_iter().collect())
-    }
-
-    fn pending_migrations_impl(
-        &mut self,
-    ) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
-        let names = MigrationHarness::pending_migrations(self, MIGRATIONS)?;
-        Ok(names
+        let pending = MigrationHarness::pending_migrations(self, MIGRATIONS)?;
+        Ok(pending
             .iter()
             .map(|migration| migration.name().to_string())
             .collect())
