@@ -408,8 +408,22 @@ async fn ignite(parts: Parts, rocket: &Rocket<Build>) -> Result<Site, ConfigErro
         None => connect(&settings, clock.clone()).await?,
     };
     let for_command = rocket.state::<ForCommand>().is_some();
-    if settings.database.migrate && !for_command {
-        migrate(&store).await?;
+    match (settings.database.migrate, for_command) {
+        (_, true) => {}
+        (true, false) => {
+            for name in migrate(&store).await? {
+                log::info!("migration applied: {name}");
+            }
+        }
+        (false, false) => {
+            let pending = pending(&store).await?;
+            if !pending.is_empty() {
+                return Err(ConfigError(format!(
+                    "the database lacks {}; run the command `migrate`, or set `security.database.migrate` to true",
+                    pending.join(", ")
+                )));
+            }
+        }
     }
     let folder = settings
         .template_dir
@@ -610,15 +624,44 @@ pub(crate) async fn connect(settings: &Settings, clock: SharedClock) -> Result<S
         .map_err(|error| ConfigError(format!("`security.database.url`: {error}")))
 }
 
-/// Applies what is pending; two servers that start at once take turns.
+/// Applies what is pending and names it. Of two servers that start at once one is faster; the other
+/// waits until it is done.
 pub(crate) async fn migrate(store: &Store) -> Result<Vec<String>, ConfigError> {
+    let mut tries = 5;
+    loop {
+        let outcome = store
+            .read(|conn| {
+                conn.migrate()
+                    .map_err(|error| StoreError::Refused(error.to_string()))
+            })
+            .await;
+        match outcome {
+            Ok(applied) => return Ok(applied),
+            Err(_) if tries > 0 && matches!(pending(store).await.as_deref(), Ok([])) => {
+                return Ok(Vec::new());
+            }
+            Err(_) if tries > 0 => {
+                tries -= 1;
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+            Err(error) => {
+                return Err(ConfigError(format!(
+                    "the migrations cannot be applied: {error}"
+                )));
+            }
+        }
+    }
+}
+
+/// Names of the migrations that the database lacks.
+pub(crate) async fn pending(store: &Store) -> Result<Vec<String>, ConfigError> {
     store
         .read(|conn| {
-            conn.migrate()
+            conn.pending_migrations()
                 .map_err(|error| StoreError::Refused(error.to_string()))
         })
         .await
-        .map_err(|error| ConfigError(format!("the migrations cannot be applied: {error}")))
+        .map_err(|error| ConfigError(format!("the migrations cannot be listed: {error}")))
 }
 
 /// Renders every template once, so that a broken override is found now and not by a visitor.

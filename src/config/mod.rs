@@ -117,7 +117,7 @@ pub struct Secrets(pub(crate) Vec<Secret<String>>);
 impl<'de> Deserialize<'de> for Secrets {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        #[serde(untagged)]
+        #[serde(untagged, expecting = "a secret is a text, or a list of texts, in quotes")]
         enum OneOrMany {
             One(String),
             Many(Vec<String>),
@@ -227,7 +227,7 @@ impl Serialize for FreshWithin {
 impl<'de> Deserialize<'de> for FreshWithin {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        #[serde(untagged)]
+        #[serde(untagged, expecting = "write a length of time such as \"24h\", or -1")]
         enum Written {
             Number(i64),
             Text(String),

@@ -105,8 +105,8 @@ impl Conn {
     pub(crate) fn pending_migrations(
         &mut self,
     ) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
-        let names = MigrationHarness::pending_migrations(self, MIGRATIONS)?;
-        Ok(names
+        let pending = MigrationHarness::pending_migrations(self, MIGRATIONS)?;
+        Ok(pending
             .iter()
             .map(|migration| migration.name().to_string())
             .collect())
