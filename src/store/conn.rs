@@ -101,7 +101,6 @@ impl Conn {
     }
 
     /// Names of migrations not yet applied.
-    #[cfg(feature = "cli")]
     pub(crate) fn pending_migrations(
         &mut self,
     ) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
