@@ -155,6 +155,12 @@ impl LoginAsAsync for local::asynchronous::Client {
     }
 }
 
+/// How many passwords the site has hashed or verified, pretended ones too: to compare work, not time.
+pub fn hashes_done(rocket: &rocket::Rocket<rocket::Orbit>) -> u64 {
+    let site = rocket.state::<Arc<crate::site::Site>>();
+    site.map_or(0, |site| site.hasher.hashes_done())
+}
+
 /// A word that only this process knows, so that the route is of no use to anybody else.
 fn word() -> &'static str {
     static WORD: OnceLock<String> = OnceLock::new();

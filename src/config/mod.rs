@@ -117,7 +117,10 @@ pub struct Secrets(pub(crate) Vec<Secret<String>>);
 impl<'de> Deserialize<'de> for Secrets {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        #[serde(untagged, expecting = "a secret is a text, or a list of texts, in quotes")]
+        #[serde(
+            untagged,
+            expecting = "a secret is a text, or a list of texts, in quotes"
+        )]
         enum OneOrMany {
             One(String),
             Many(Vec<String>),

@@ -74,6 +74,23 @@ pub(crate) fn has_basic(request: &Request<'_>) -> bool {
     authorization(request, "basic").is_some()
 }
 
+/// Marks a request that only Basic lets in.
+struct OnlyBasic(std::sync::atomic::AtomicBool);
+
+fn only_basic<'r>(request: &'r Request<'_>) -> &'r std::sync::atomic::AtomicBool {
+    &request.local_cache(|| OnlyBasic(false.into())).0
+}
+
+/// Notes that the route takes nothing but Basic.
+pub(crate) fn note_only_basic(request: &Request<'_>) {
+    only_basic(request).store(true, std::sync::atomic::Ordering::Relaxed);
+}
+
+/// Whether a browser that is refused is asked by Basic instead of sent to the sign-in page.
+pub(crate) fn asks_by_basic(request: &Request<'_>) -> bool {
+    has_basic(request) || only_basic(request).load(std::sync::atomic::Ordering::Relaxed)
+}
+
 /// The answer that is there already, without asking anybody: for pages.
 pub(crate) fn known<'r>(request: &'r Request<'_>) -> Option<&'r Arc<Caller>> {
     // The two sorts of callers are kept apart by type, since `local_cache` keeps one value a type.

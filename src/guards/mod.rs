@@ -232,8 +232,8 @@ impl<P> fmt::Debug for Require<P> {
 /// Whether the policy `P` lets the caller of this request in.
 pub(crate) async fn judge<P: Policy>(request: &Request<'_>) -> Result<SignedIn, Error> {
     let site = Site::of(request)?;
-    if P::WANTS_BASIC {
-        refusal::challenge(request, P::BASIC_ONLY);
+    if P::ONLY_BASIC {
+        identity::note_only_basic(request);
     }
     let caller = caller(request, P::WANTS_BASIC).await?;
     let empty = Grants::default();

@@ -35,8 +35,8 @@ pub trait Policy: Send + Sync + 'static {
     const WANTS_GRANTS: bool = false;
     /// Whether HTTP Basic is taken.
     const WANTS_BASIC: bool = false;
-    /// Whether nothing else is: then a browser is asked for it, not sent to sign in.
-    const BASIC_ONLY: bool = false;
+    /// Whether HTTP Basic is the only way in, so that a browser is challenged instead of redirected.
+    const ONLY_BASIC: bool = false;
 
     /// Whether the caller is let in.
     ///
@@ -287,7 +287,9 @@ const fn lists(list: &[Mechanism], wanted: Mechanism) -> bool {
 
 impl<M: Mechanisms> Policy for Via<M> {
     const WANTS_BASIC: bool = lists(M::LIST, Mechanism::Basic);
-    const BASIC_ONLY: bool = Self::WANTS_BASIC && M::LIST.len() == 1;
+    const ONLY_BASIC: bool = Self::WANTS_BASIC
+        && !lists(M::LIST, Mechanism::Session)
+        && !lists(M::LIST, Mechanism::Token);
 
     fn judge(view: &View<'_>) -> Result<(), Denied> {
         if lists(M::LIST, view.via()) {
@@ -303,7 +305,7 @@ macro_rules! tuples {
         impl<$($name: Policy),+> Policy for ($($name,)+) {
             const WANTS_GRANTS: bool = $($name::WANTS_GRANTS)||+;
             const WANTS_BASIC: bool = $($name::WANTS_BASIC)||+;
-            const BASIC_ONLY: bool = $($name::BASIC_ONLY)||+;
+            const ONLY_BASIC: bool = $($name::ONLY_BASIC)||+;
 
             fn judge(view: &View<'_>) -> Result<(), Denied> {
                 let refusals = [$($name::judge(view)),+].into_iter().filter_map(Result::err);
@@ -314,7 +316,7 @@ macro_rules! tuples {
         impl<$($name: Policy),+> Policy for Any<($($name,)+)> {
             const WANTS_GRANTS: bool = $($name::WANTS_GRANTS)||+;
             const WANTS_BASIC: bool = $($name::WANTS_BASIC)||+;
-            const BASIC_ONLY: bool = $($name::BASIC_ONLY)&&+;
+            const ONLY_BASIC: bool = $($name::ONLY_BASIC)&&+;
 
             fn judge(view: &View<'_>) -> Result<(), Denied> {
                 let answers = [$($name::judge(view)),+];

@@ -15,7 +15,7 @@ use super::{csrf, refusal};
 use crate::{
     Message,
     error::{Denied, Error, Invalid},
-    guards::{identity, report::Probe},
+    guards::{Mechanism, identity, report::Probe},
     site::Site,
 };
 
@@ -162,16 +162,24 @@ async fn read<F: DeserializeOwned>(request: &Request<'_>, data: Data<'_>) -> Res
         other => other,
     };
     let body = Body::parse(encoding, &body)?;
-    if !is_ours(request, site, encoding, body.csrf_token()) {
+    if !is_ours(request, site, encoding, body.csrf_token()).await {
         return Err(Denied::Csrf.into());
     }
     body.decode()
 }
 
 /// The CSRF judgement on a request with a body.
-fn is_ours(request: &Request<'_>, site: &Site, encoding: Encoding, field: Option<&str>) -> bool {
+async fn is_ours(
+    request: &Request<'_>,
+    site: &Site,
+    encoding: Encoding,
+    field: Option<&str>,
+) -> bool {
     // A page of another site cannot set these headers without a preflight, which is never granted.
-    if identity::has_token_header(request) {
+    // Nor does one of junk help: then the cookies are what somebody else's page would be after.
+    if identity::has_token_header(request)
+        && matches!(identity::resolve(request).await, Ok(caller) if caller.mechanism == Mechanism::Token)
+    {
         return true;
     }
     if encoding == Encoding::Json

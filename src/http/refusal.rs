@@ -29,37 +29,6 @@ pub(crate) fn recall(request: &Request<'_>) -> Option<Error> {
         .clone()
 }
 
-/// What a route says of HTTP Basic.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Challenge {
-    /// Nothing.
-    #[default]
-    None,
-    /// It takes Basic among others.
-    Taken,
-    /// It takes nothing else.
-    Only,
-}
-
-#[derive(Default)]
-struct ChallengeSlot(Mutex<Challenge>);
-
-/// Notes that the route takes Basic, and perhaps nothing else.
-pub(crate) fn challenge(request: &Request<'_>, only: bool) {
-    let slot = request.local_cache(ChallengeSlot::default);
-    *slot.0.lock().unwrap_or_else(PoisonError::into_inner) = if only {
-        Challenge::Only
-    } else {
-        Challenge::Taken
-    };
-}
-
-/// What the route says of Basic; whoever sends it by itself is answered as if it were taken.
-pub(crate) fn challenge_of(request: &Request<'_>) -> Challenge {
-    let slot = request.local_cache(ChallengeSlot::default);
-    *slot.0.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// The status of each error in HTTP.
 pub(crate) fn status_of(error: &Error) -> Status {
     match error {

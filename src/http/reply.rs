@@ -16,7 +16,7 @@ use super::{
     form::FormView,
     headers, input, page,
     redirect::{Target, next_of},
-    refusal::{self, Challenge},
+    refusal,
 };
 use crate::{
     Message,
@@ -287,10 +287,10 @@ pub(crate) fn refuse(request: &Request<'_>, site: &Site, error: &Error) -> Respo
     if let Some(seconds) = refusal::retry_after(error) {
         response.set_header(Header::new("Retry-After", seconds.to_string()));
     }
-    let challenge = refusal::challenge_of(request);
-    if status == Status::Unauthorized
-        && (challenge != Challenge::None || identity::has_basic(request))
-    {
+    // A program that did not show Basic is not challenged: browsers would ask over a script's head.
+    let challenged = identity::has_basic(request)
+        || identity::asks_by_basic(request) && !wants_json(request, site);
+    if status == Status::Unauthorized && challenged {
         let challenge = format!(
             "Basic realm=\"{}\", charset=\"UTF-8\"",
             site.settings.basic.realm
@@ -347,8 +347,7 @@ fn refuse_browser(
         return redirect(&target);
     }
     // Where Basic is the way in, the browser asks by itself.
-    let asks_by_basic =
-        identity::has_basic(request) || refusal::challenge_of(request) == Challenge::Only;
+    let asks_by_basic = identity::asks_by_basic(request);
     match error {
         Error::Denied(Denied::SignedIn) => {
             return redirect(&page::after(site, &site.settings.after.login));

@@ -6,6 +6,13 @@
     reason = "a test wants to fail loudly"
 )]
 
+mod app;
 mod browser;
 #[cfg(all(feature = "cli", feature = "sqlite"))]
 mod cli;
+mod guards;
+mod limits;
+mod login;
+mod logout;
+mod register;
+mod tokens;
