@@ -234,6 +234,10 @@ impl From<StoreError> for Error {
                 why,
             },
             StoreError::Missing => Self::NotFound,
+            // What a hook of the application says to whoever filled in the form.
+            StoreError::Refused(why) => {
+                Invalid::form(Message::new("input.application").with("text", why)).into()
+            }
             StoreError::Taken(Unique::Email) => {
                 Invalid::field("email", Message::new("email.taken")).into()
             }

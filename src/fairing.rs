@@ -50,6 +50,10 @@ use crate::{
 type OnRegister =
     Arc<dyn Fn(&mut Conn, &User, &Map<String, Value>) -> Result<(), StoreError> + Send + Sync>;
 type Decide = Arc<dyn Fn(&Request<'_>) -> Option<String> + Send + Sync>;
+type TokenExpiry = Arc<dyn Fn(&User) -> Option<Timestamp> + Send + Sync>;
+type UserPayload = Arc<dyn Fn(&User) -> Value + Send + Sync>;
+type Judge = Arc<dyn Fn(&Request<'_>) -> bool + Send + Sync>;
+type Envelope = Arc<dyn Fn(u16, Value) -> Value + Send + Sync>;
 type AddContext = Arc<dyn Fn(&str) -> Value + Send + Sync>;
 
 /// The application's own behaviour, where it has any.
@@ -57,10 +61,10 @@ type AddContext = Arc<dyn Fn(&str) -> Value + Send + Sync>;
 pub(crate) struct Hooks {
     pub(crate) on_register: Option<OnRegister>,
     pub(crate) fields: HashMap<&'static str, ExtraFields>,
-    pub(crate) token_expiry: Option<Arc<dyn Fn(&User) -> Option<Timestamp> + Send + Sync>>,
-    pub(crate) user_payload: Option<Arc<dyn Fn(&User) -> Value + Send + Sync>>,
-    pub(crate) wants_json: Option<Arc<dyn Fn(&Request<'_>) -> bool + Send + Sync>>,
-    pub(crate) envelope: Option<Arc<dyn Fn(u16, Value) -> Value + Send + Sync>>,
+    pub(crate) token_expiry: Option<TokenExpiry>,
+    pub(crate) user_payload: Option<UserPayload>,
+    pub(crate) wants_json: Option<Judge>,
+    pub(crate) envelope: Option<Envelope>,
     pub(crate) unauthenticated: Option<Decide>,
     pub(crate) forbidden: Option<Decide>,
     pub(crate) reauthenticate: Option<Decide>,
@@ -377,6 +381,8 @@ impl Fairing for Security {
 
 /// Tells a developer where things are.
 fn introduce(site: &Site) {
+    let features: Vec<&str> = site.features().map(|feature| feature.name).collect();
+    log::info!("security is on: {}", features.join(", "));
     log::info!("the site is at {}", site.base_url);
     if site.store.dialect() == Dialect::Sqlite {
         log::info!("the data is in {}", site.settings.database.url.expose());
@@ -402,8 +408,22 @@ async fn ignite(parts: Parts, rocket: &Rocket<Build>) -> Result<Site, ConfigErro
         None => connect(&settings, clock.clone()).await?,
     };
     let for_command = rocket.state::<ForCommand>().is_some();
-    if settings.database.migrate && !for_command {
-        migrate(&store).await?;
+    match (settings.database.migrate, for_command) {
+        (_, true) => {}
+        (true, false) => {
+            for name in migrate(&store).await? {
+                log::info!("migration applied: {name}");
+            }
+        }
+        (false, false) => {
+            let pending = pending(&store).await?;
+            if !pending.is_empty() {
+                return Err(ConfigError(format!(
+                    "the database lacks {}; run the command `migrate`, or set `security.database.migrate` to true",
+                    pending.join(", ")
+                )));
+            }
+        }
     }
     let folder = settings
         .template_dir
@@ -475,7 +495,8 @@ fn strictness(figment: &Figment) -> Strictness {
 }
 
 /// Known to everybody who can read this; good for a developer's own machine only.
-const DEVELOPMENT_SECRET: &str = "rocket_security: this key is public and for development only";
+pub(crate) const DEVELOPMENT_SECRET: &str =
+    "rocket_security: this key is public and for development only";
 
 fn secrets(
     settings: &Settings,
@@ -523,12 +544,12 @@ fn secrets(
 
 /// Rocket's own `secret_key`, which its `Config` does not give back: text from TOML or environment, bytes
 /// from code; not one that is all zeros, as Rocket's debug default is.
-fn rocket_key(figment: &Figment) -> Option<Secret<Vec<u8>>> {
-    let bytes: Vec<u8> = figment
+pub(crate) fn rocket_key(figment: &Figment) -> Option<Secret<Vec<u8>>> {
+    let text = figment
         .extract_inner::<String>("secret_key")
-        .map(String::into_bytes)
-        .or_else(|_| figment.extract_inner::<Vec<u8>>("secret_key"))
-        .ok()?;
+        .ok()
+        .map(String::into_bytes);
+    let bytes = text.or_else(|| figment.extract_inner::<Vec<u8>>("secret_key").ok())?;
     let varied = bytes
         .iter()
         .collect::<std::collections::BTreeSet<_>>()
@@ -568,7 +589,7 @@ fn base_url(
     Ok(url)
 }
 
-fn template_dir(figment: &Figment) -> PathBuf {
+pub(crate) fn template_dir(figment: &Figment) -> PathBuf {
     use rocket::figment::value::magic::RelativePathBuf;
     figment
         .extract_inner::<RelativePathBuf>("template_dir")
@@ -603,15 +624,44 @@ pub(crate) async fn connect(settings: &Settings, clock: SharedClock) -> Result<S
         .map_err(|error| ConfigError(format!("`security.database.url`: {error}")))
 }
 
-/// Applies what is pending; two servers that start at once take turns.
+/// Applies what is pending and names it. Of two servers that start at once one is faster; the other
+/// waits until it is done.
 pub(crate) async fn migrate(store: &Store) -> Result<Vec<String>, ConfigError> {
+    let mut tries = 5;
+    loop {
+        let outcome = store
+            .read(|conn| {
+                conn.migrate()
+                    .map_err(|error| StoreError::Refused(error.to_string()))
+            })
+            .await;
+        match outcome {
+            Ok(applied) => return Ok(applied),
+            Err(_) if tries > 0 && matches!(pending(store).await.as_deref(), Ok([])) => {
+                return Ok(Vec::new());
+            }
+            Err(_) if tries > 0 => {
+                tries -= 1;
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+            Err(error) => {
+                return Err(ConfigError(format!(
+                    "the migrations cannot be applied: {error}"
+                )));
+            }
+        }
+    }
+}
+
+/// Names of the migrations that the database lacks.
+pub(crate) async fn pending(store: &Store) -> Result<Vec<String>, ConfigError> {
     store
         .read(|conn| {
-            conn.migrate()
+            conn.pending_migrations()
                 .map_err(|error| StoreError::Refused(error.to_string()))
         })
         .await
-        .map_err(|error| ConfigError(format!("the migrations cannot be applied: {error}")))
+        .map_err(|error| ConfigError(format!("the migrations cannot be listed: {error}")))
 }
 
 /// Renders every template once, so that a broken override is found now and not by a visitor.

@@ -117,7 +117,10 @@ pub struct Secrets(pub(crate) Vec<Secret<String>>);
 impl<'de> Deserialize<'de> for Secrets {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        #[serde(untagged)]
+        #[serde(
+            untagged,
+            expecting = "a secret is a text, or a list of texts, in quotes"
+        )]
         enum OneOrMany {
             One(String),
             Many(Vec<String>),
@@ -227,7 +230,7 @@ impl Serialize for FreshWithin {
 impl<'de> Deserialize<'de> for FreshWithin {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        #[serde(untagged)]
+        #[serde(untagged, expecting = "write a length of time such as \"24h\", or -1")]
         enum Written {
             Number(i64),
             Text(String),
@@ -447,11 +450,9 @@ impl Settings {
             }
         }
         let prefix = &self.url_prefix;
-        if !(prefix.is_empty()
-            || prefix.starts_with('/')
-                && !prefix.ends_with('/')
-                && !prefix.contains(['?', '#', '<']))
-        {
+        let well_formed =
+            prefix.starts_with('/') && !prefix.ends_with('/') && !prefix.contains(['?', '#', '<']);
+        if !prefix.is_empty() && !well_formed {
             return wrong(format!(
                 "`security.url_prefix` is `{prefix}`, but must start with a slash and not end with one, such as \"/account\""
             ));

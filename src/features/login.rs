@@ -149,8 +149,9 @@ async fn submit(
     include_auth_token: Option<&str>,
     form: Submitted<Login>,
 ) -> Answer {
-    let form = form?;
+    // Before the CSRF check: whoever is in already changes nothing here, and is told so.
     web.visitors_only()?;
+    let form = form?;
     let target = web.next(
         form.next.as_deref().or(next),
         &web.site.settings.after.login,

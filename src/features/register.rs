@@ -190,8 +190,8 @@ async fn submit(
     include_auth_token: Option<&str>,
     form: Submitted<Register>,
 ) -> Answer {
-    let form = form?;
     web.visitors_only()?;
+    let form = form?;
     let generic = web.site.settings.generic_answers.0;
     let user = match register(&web, &form).await {
         Ok(user) => user,
@@ -276,7 +276,7 @@ async fn register(web: &Web<'_>, form: &Register) -> Result<Option<User>, Error>
                 },
             );
             if web.site.settings.register.welcome_mail {
-                mail(web, &user.email, user.display(), "welcome", None).await?;
+                mail(web, &user.email, user.display(), "welcome", None).await;
             }
             Ok(Some(user))
         }
@@ -357,29 +357,24 @@ async fn collision(web: &Web<'_>, checked: Checked, which: Unique) -> Result<(),
         };
         web.site.event(Some(&web.client.client), kind);
         if !existing_username {
-            return mail(web, &owner.email, owner.display(), "existing", None).await;
+            mail(web, &owner.email, owner.display(), "existing", None).await;
+            return Ok(());
         }
     }
     // The username belongs to somebody: whoever holds the free address may know, nobody else.
     if let Some(username) = checked.username {
         let to = checked.email.address();
-        mail(web, to, to, "username_taken", Some(username.name())).await?;
+        mail(web, to, to, "username_taken", Some(username.name())).await;
     }
     Ok(())
 }
 
-async fn mail(
-    web: &Web<'_>,
-    to: &str,
-    display: &str,
-    which: &'static str,
-    username: Option<&str>,
-) -> Result<(), Error> {
+async fn mail(web: &Web<'_>, to: &str, display: &str, which: &'static str, username: Option<&str>) {
     let mut context = web.mail_context(to, display);
     context.insert("url_login".into(), web.site.absolute("/login").into());
     context.insert("url_register".into(), web.site.absolute("/register").into());
     if let Some(username) = username {
         context.insert("username".into(), username.into());
     }
-    web.post(to, "register", which, context).await
+    web.post(to, "register", which, context).await;
 }

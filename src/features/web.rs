@@ -121,26 +121,24 @@ impl Web<'_> {
     }
 
     /// Sends the mail `security/<feature>/<which>.mail.{txt,html}` with the subject `mail.<which>.subject`,
-    /// unless the same went to the same address a moment ago.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unavailable`] if the database is.
+    /// unless the same went to the same address a moment ago. What fails here is logged: the answer to
+    /// the request does not hang on it.
     pub(crate) async fn post(
         &self,
         to: &str,
         feature: &str,
         which: &str,
         context: Map<String, Value>,
-    ) -> Result<(), Error> {
-        if !limits::may_mail(self.site, which, to).await? {
-            return Ok(());
+    ) {
+        match limits::may_mail(self.site, which, to).await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => return log::error!("the mail {feature}/{which} was not sent: {error}"),
         }
         let language = page::language(self.request, self.site);
         match crate::notify::mail::compose(self.site, &language, to, feature, which, context) {
             Ok(mail) => self.site.send(mail),
             Err(error) => log::error!("the mail {feature}/{which} cannot be composed: {error}"),
         }
-        Ok(())
     }
 }

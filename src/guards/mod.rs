@@ -24,6 +24,8 @@ use rocket::{
     request::{FromRequest, Outcome},
 };
 
+#[cfg(feature = "cli")]
+pub(crate) use self::auth::{checked_hash, set_password};
 pub use self::{
     auth::{Auth, SignIn},
     identity::Mechanism,

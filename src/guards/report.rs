@@ -57,7 +57,7 @@ pub(crate) async fn inspect<'a>(
     let level = log::max_level();
     for route in routes {
         let types = guards_of(route).await;
-        let has = |name: &str| types.iter().any(|found| *found == name);
+        let has = |name: &str| types.contains(&name);
         let starts = |name: &str| types.iter().any(|found| found.starts_with(name));
         let input = starts(prefix_of(type_name::<crate::Input<()>>()));
         if input {

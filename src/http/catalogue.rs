@@ -8,7 +8,7 @@ use std::{
 use super::messages::Message;
 use crate::config::ConfigError;
 
-const ENGLISH: &str = include_str!("../../templates/security/messages/en.toml");
+pub(crate) const ENGLISH: &str = include_str!("../../templates/security/messages/en.toml");
 /// The language that every key has.
 pub(crate) const FALLBACK: &str = "en";
 

@@ -23,11 +23,13 @@ impl Form {
     }
 }
 
+type Check = fn(Map<String, Value>) -> Result<Map<String, Value>, Invalid>;
+
 /// What is known of the application's type once it is forgotten.
 pub(crate) struct ExtraFields {
     /// The fields and their defaults, which say of what kind they are.
     defaults: Map<String, Value>,
-    check: fn(Map<String, Value>) -> Result<Map<String, Value>, Invalid>,
+    check: Check,
 }
 
 impl ExtraFields {

@@ -14,7 +14,7 @@ use crate::{
 /// Somebody who passed the gate. Nothing else makes one, and each is used once.
 #[derive(Debug)]
 pub struct Admitted {
-    user: User,
+    user: Box<User>,
     methods: Methods,
     at: Timestamp,
 }
@@ -76,7 +76,7 @@ pub(crate) fn admit(
         return Err(Denied::Inactive.into());
     }
     Ok(Admission::In(Admitted {
-        user,
+        user: Box::new(user),
         methods,
         at: site.now(),
     }))

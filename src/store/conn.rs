@@ -2,7 +2,7 @@
 
 use diesel::{
     Connection, ConnectionResult, QueryResult,
-    connection::SimpleConnection,
+    connection::{AnsiTransactionManager, SimpleConnection},
     r2d2::{ConnectionManager, CustomizeConnection},
 };
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
@@ -88,20 +88,15 @@ impl Conn {
         match self {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(conn) => {
-                diesel::connection::AnsiTransactionManager::begin_transaction_sql(
-                    conn,
-                    "BEGIN IMMEDIATE",
-                )
+                AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN IMMEDIATE")
             }
             #[cfg(feature = "mysql")]
             Self::Mysql(conn) => {
                 conn.batch_execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")?;
-                <diesel::connection::AnsiTransactionManager as diesel::connection::TransactionManager<_>>::begin_transaction(conn)
+                AnsiTransactionManager::begin_transaction_sql(conn, "START TRANSACTION")
             }
             #[cfg(feature = "postgres")]
-            Self::Postgres(conn) => {
-                <diesel::connection::AnsiTransactionManager as diesel::connection::TransactionManager<_>>::begin_transaction(conn)
-            }
+            Self::Postgres(conn) => AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN"),
         }
     }
 
@@ -109,14 +104,8 @@ impl Conn {
     pub(crate) fn pending_migrations(
         &mut self,
     ) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
-        Ok(self.pending_migrations_impl()?.into_iter().collect())
-    }
-
-    fn pending_migrations_impl(
-        &mut self,
-    ) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
-        let names = MigrationHarness::pending_migrations(self, MIGRATIONS)?;
-        Ok(names
+        let pending = MigrationHarness::pending_migrations(self, MIGRATIONS)?;
+        Ok(pending
             .iter()
             .map(|migration| migration.name().to_string())
             .collect())

@@ -94,16 +94,6 @@ pub(crate) fn clear(conn: &mut Conn, buckets: &[String]) -> Result<(), StoreErro
     Ok(())
 }
 
-/// How many failures are counted in a bucket now.
-pub(crate) fn failures_in(conn: &mut Conn, bucket: &str) -> Result<i64, StoreError> {
-    Ok(security_failures::table
-        .find(bucket)
-        .select(security_failures::failures)
-        .first(conn)
-        .optional()?
-        .unwrap_or(0))
-}
-
 pub(crate) fn delete_expired(
     conn: &mut Conn,
     before: Timestamp,

@@ -47,7 +47,8 @@ pub(crate) fn find(conn: &mut Conn, name: &str) -> Result<Option<Role>, StoreErr
         .optional()?)
 }
 
-fn create(
+/// Makes a role.
+pub(crate) fn create(
     conn: &mut Conn,
     name: &str,
     description: Option<&str>,
@@ -79,6 +80,51 @@ fn insert_once(
         Err(StoreError::Taken(_)) => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// Gives a role to an account; false if it had it.
+pub(crate) fn give(conn: &mut Conn, id: &UserId, role: &Role) -> Result<bool, StoreError> {
+    insert_once(conn, |conn| {
+        diesel::insert_into(user_roles::table)
+            .values((user_roles::user_id.eq(id), user_roles::role_id.eq(&role.id)))
+            .execute(conn)
+            .map(drop)
+    })
+}
+
+/// Adds permissions to a role; answers how many were new.
+pub(crate) fn permit(
+    conn: &mut Conn,
+    role: &Role,
+    permissions: &[String],
+) -> Result<usize, StoreError> {
+    let mut added = 0;
+    for permission in permissions {
+        let permission = checked(permission)?;
+        added += usize::from(insert_once(conn, |conn| {
+            diesel::insert_into(role_permissions::table)
+                .values((
+                    role_permissions::role_id.eq(&role.id),
+                    role_permissions::permission.eq(permission),
+                ))
+                .execute(conn)
+                .map(drop)
+        })?);
+    }
+    Ok(added)
+}
+
+/// Deletes a role with its permissions and grants; answers who had it, or `None` if there was none.
+pub(crate) fn delete(conn: &mut Conn, name: &str) -> Result<Option<Vec<UserId>>, StoreError> {
+    let Some(role) = find(conn, name)? else {
+        return Ok(None);
+    };
+    let holders = user_roles::table
+        .filter(user_roles::role_id.eq(&role.id))
+        .select(user_roles::user_id)
+        .load(conn)?;
+    let deleted = diesel::delete(roles::table.find(&role.id)).execute(conn)?;
+    Ok((deleted == 1).then_some(holders))
 }
 
 /// The public operations on roles; each is one statement or one transaction.
@@ -138,10 +184,8 @@ impl Store {
     /// [`StoreError::Unavailable`].
     pub async fn delete_role(&self, name: &str) -> Result<bool, StoreError> {
         let name = name.to_string();
-        self.write(move |conn| {
-            Ok(diesel::delete(roles::table.filter(roles::name.eq(&name))).execute(conn)? == 1)
-        })
-        .await
+        self.write(move |conn| Ok(delete(conn, &name)?.is_some()))
+            .await
     }
 
     /// All roles by name, each with its permissions.
@@ -183,15 +227,7 @@ impl Store {
         let (id, role) = (id.clone(), role.to_string());
         self.write(move |conn| {
             let role = find(conn, &role)?.ok_or(StoreError::Missing)?;
-            insert_once(conn, |conn| {
-                diesel::insert_into(user_roles::table)
-                    .values((
-                        user_roles::user_id.eq(&id),
-                        user_roles::role_id.eq(&role.id),
-                    ))
-                    .execute(conn)
-                    .map(drop)
-            })
+            give(conn, &id, &role)
         })
         .await
     }
@@ -223,20 +259,7 @@ impl Store {
         let (role, permissions) = (role.to_string(), owned(permissions));
         self.write(move |conn| {
             let role = find(conn, &role)?.ok_or(StoreError::Missing)?;
-            let mut added = 0;
-            for permission in &permissions {
-                let permission = checked(permission)?;
-                added += usize::from(insert_once(conn, |conn| {
-                    diesel::insert_into(role_permissions::table)
-                        .values((
-                            role_permissions::role_id.eq(&role.id),
-                            role_permissions::permission.eq(permission),
-                        ))
-                        .execute(conn)
-                        .map(drop)
-                })?);
-            }
-            Ok(added)
+            permit(conn, &role, &permissions)
         })
         .await
     }

@@ -227,8 +227,8 @@ impl Store {
         .await
     }
 
-    /// Ends every session of an account but `keep`, and every remembered device but the one of `keep`;
-    /// answers how many sessions.
+    /// Ends every session of an account but `keep`, every remembered device but the one of `keep`, and
+    /// every token; answers how many sessions.
     ///
     /// # Errors
     ///
@@ -247,6 +247,7 @@ impl Store {
                 .first(conn)
                 .optional()?;
             let kept = kept.flatten().unwrap_or_default();
+            super::users::end_tokens(conn, &owner)?;
             diesel::delete(
                 security_remember::table
                     .filter(security_remember::user_id.eq(&owner))

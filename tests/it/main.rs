@@ -7,6 +7,9 @@
 )]
 
 mod app;
+mod browser;
+#[cfg(all(feature = "cli", feature = "sqlite"))]
+mod cli;
 mod csrf;
 mod datastore;
 mod guards;
@@ -15,10 +18,13 @@ mod input;
 mod limits;
 mod login;
 mod logout;
+mod negotiation;
+mod overrides;
 mod redirects;
 mod register;
 mod remember;
 mod sessions;
 mod settings;
+mod shape;
 mod tokens;
 mod verify;
