@@ -94,16 +94,18 @@ impl From<DieselError> for StoreError {
         match error {
             DieselError::NotFound => Self::Missing,
             DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, info) => {
-                let text = format!(
-                    "{} {}",
-                    info.constraint_name().unwrap_or_default(),
-                    info.message()
-                );
+                // MariaDB names the key last, after the value, which may be anything.
+                let message = info.message();
+                let key = message
+                    .rsplit_once("for key")
+                    .map_or(message, |(_, key)| key);
+                let text = format!("{} {key}", info.constraint_name().unwrap_or_default());
                 Self::Taken(if text.contains("email_key") {
                     Unique::Email
                 } else if text.contains("username") {
                     Unique::Username
-                } else if text.contains("roles") && text.contains("name") {
+                } else if text.contains("roles") && text.contains("name") || text.trim() == "'name'"
+                {
                     Unique::RoleName
                 } else {
                     Unique::Other
