@@ -266,6 +266,8 @@ async fn everywhere(auth: Auth<'_>, who: SignedIn, _body: Input<Nothing>) -> Res
     Ok(Status::NoContent)
 }
 
+type Change = Box<dyn FnOnce(Rocket<Build>) -> Rocket<Build> + Send>;
+
 /// What an application is to be started with.
 pub struct Plan {
     backend: Backend,
@@ -273,7 +275,7 @@ pub struct Plan {
     dir: tempfile::TempDir,
     security: Security,
     mount: Vec<rocket::Route>,
-    attach: Vec<Box<dyn FnOnce(Rocket<Build>) -> Rocket<Build> + Send>>,
+    attach: Vec<Change>,
 }
 
 impl Plan {
@@ -301,8 +303,8 @@ impl Plan {
         }
     }
 
-    pub fn backend(&self) -> Backend {
-        self.backend
+    pub fn is_sqlite(&self) -> bool {
+        self.backend == Backend::Sqlite
     }
 
     pub fn set(mut self, key: &str, value: impl Serialize) -> Self {

@@ -234,11 +234,12 @@ fn every_template_opens_with_what_it_is_given() {
             !source.contains("|safe") && !source.contains("| safe"),
             "{path} switches escaping off"
         );
-        let inline = ["<script", " onclick=", "javascript:", "<style", " style="];
+        let body = source.split_once("#}").map_or("", |(_, body)| body);
+        let inline = ["<script", " onclick=", "javascript:", "<style", "\" style="];
         // Mail programs load no stylesheet.
         let mail = path.ends_with("partials/mail.html");
         for what in inline.iter().take(if mail { 3 } else { 5 }) {
-            assert!(!source.contains(what), "{path}: {what}");
+            assert!(!body.contains(what), "{path}: {what}");
         }
     }
 }
