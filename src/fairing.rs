@@ -416,7 +416,9 @@ async fn ignite(parts: Parts, rocket: &Rocket<Build>) -> Result<Site, ConfigErro
             }
         }
         (false, false) => {
-            let pending = pending(&store).await?;
+            let pending = pending(&store).await.map_err(|error| {
+                ConfigError(format!("the migrations cannot be listed: {error}"))
+            })?;
             if !pending.is_empty() {
                 return Err(ConfigError(format!(
                     "the database lacks {}; run the command `migrate`, or set `security.database.migrate` to true",
@@ -654,14 +656,13 @@ pub(crate) async fn migrate(store: &Store) -> Result<Vec<String>, ConfigError> {
 }
 
 /// Names of the migrations that the database lacks.
-pub(crate) async fn pending(store: &Store) -> Result<Vec<String>, ConfigError> {
+pub(crate) async fn pending(store: &Store) -> Result<Vec<String>, StoreError> {
     store
         .read(|conn| {
             conn.pending_migrations()
-                .map_err(|error| StoreError::Refused(error.to_string()))
+                .map_err(|error| StoreError::Broken(error.to_string()))
         })
         .await
-        .map_err(|error| ConfigError(format!("the migrations cannot be listed: {error}")))
 }
 
 /// Renders every template once, so that a broken override is found now and not by a visitor.
