@@ -515,6 +515,16 @@ impl Settings {
         {
             return wrong("`security.basic.realm` must be plain text without quotes, such as \"Login Required\"".into());
         }
+        let cookie = &self.session.cookie;
+        if cookie.is_empty()
+            || !cookie
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+        {
+            return wrong(format!(
+                "`security.session.cookie` is `{cookie}`, which is no name for a cookie; write for example \"security\""
+            ));
+        }
         self.csrf.check()?;
         let base = self
             .base_url
@@ -551,8 +561,12 @@ impl Settings {
                 self.usernames.min, self.usernames.max
             ));
         }
-        self.hashing.validate().map_err(ConfigError)?;
-        self.passwords.validate().map_err(ConfigError)?;
+        self.hashing
+            .validate()
+            .map_err(|why| ConfigError(format!("`security.hashing`: {why}")))?;
+        self.passwords
+            .validate()
+            .map_err(|why| ConfigError(format!("`security.passwords`: {why}")))?;
         Ok(())
     }
 }

@@ -97,7 +97,13 @@ pub(crate) fn token(request: &Request<'_>, site: &Site) -> String {
 
 /// Whether `token` was made for this browser as it is now.
 pub(crate) fn is_valid(request: &Request<'_>, site: &Site, token: &str) -> bool {
-    let Some(binding) = binding(request, site) else {
+    // By the cookie that came: the page was made for it, even if the session behind it has just run
+    // out and a remembered device opened another.
+    let came = |kind| {
+        let value = cookies::get(request, site, kind).filter(|value| !value.is_empty())?;
+        Some((kind, value.to_string()))
+    };
+    let Some(binding) = came(Kind::Session).or_else(|| came(Kind::Visitor)) else {
         return false;
     };
     let Ok(bytes) = BASE64URL_NOPAD.decode(token.as_bytes()) else {

@@ -307,7 +307,11 @@ impl tera::Function for Translate {
 }
 
 /// Each built-in template that stands alone, with a context like those it will get.
-pub(crate) fn samples() -> Vec<(&'static str, Value)> {
+///
+/// Of features that are on: a page may name the links that its own feature brings.
+pub(crate) fn samples(
+    on: impl Iterator<Item = &'static features::Feature>,
+) -> Vec<(&'static str, Value)> {
     let status =
         serde_json::json!({"code": 403, "title": "Title", "text": "Text", "retry_after": 5});
     let notice = serde_json::json!({
@@ -322,7 +326,7 @@ pub(crate) fn samples() -> Vec<(&'static str, Value)> {
         ),
         ("security/notices/password_changed.mail.txt", notice),
     ];
-    samples.extend(features::ALL.iter().flat_map(|feature| (feature.samples)()));
+    samples.extend(on.flat_map(|feature| (feature.samples)()));
     samples
 }
 

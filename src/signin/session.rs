@@ -286,7 +286,12 @@ pub(crate) async fn renew(
     before: Methods,
     clears: &Buckets,
 ) -> Result<(), Error> {
-    let Some(old) = cookies::get(request, site, Kind::Session).map(digest) else {
+    // A remembered device may have opened the session in this very request.
+    let current = cookies::outgoing(request, site, Kind::Session);
+    let current = current
+        .as_deref()
+        .or_else(|| cookies::get(request, site, Kind::Session));
+    let Some(old) = current.map(digest) else {
         return Err(Denied::Anonymous.into());
     };
     let (token, now) = (random_token()?, site.now());

@@ -7,12 +7,22 @@
 )]
 
 mod app;
+#[cfg(all(feature = "cli", feature = "sqlite"))]
 mod browser;
 #[cfg(all(feature = "cli", feature = "sqlite"))]
 mod cli;
+mod csrf;
+mod datastore;
 mod guards;
+mod hashes;
+mod input;
 mod limits;
 mod login;
 mod logout;
+mod redirects;
 mod register;
+mod remember;
+mod sessions;
+mod settings;
 mod tokens;
+mod verify;
