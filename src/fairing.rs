@@ -515,7 +515,7 @@ pub(crate) async fn migrate(store: &Store) -> Result<Vec<String>, ConfigError> {
 /// Renders every template once, so that a broken override is found now and not by a visitor.
 fn try_pages(site: &Site) -> Result<(), ConfigError> {
     let shared = page::shared(site, "en", "/", None);
-    for (name, own) in crate::http::views::samples() {
+    for (name, own) in crate::http::views::samples(site.features()) {
         let mut context = match &shared {
             Value::Object(shared) => shared.clone(),
             _ => Map::new(),

@@ -108,7 +108,10 @@ impl Drop for Server {
 /// Makes a database with `users` accounts, in a process of its own so that no server carries its memory.
 pub(crate) fn make_database(folder: &Path, users: u64, hash: &str) -> PathBuf {
     let database = folder.join(format!("{users}.db"));
-    let status = spawn(Kind::Seed, &database, 0, &format!("{users} {hash}")).wait().expect("the end of a child");
+    let mut child = spawn(Kind::Seed, &database, 0, &format!("{users} {hash}"));
+    // `wait` would close it, and the child take that for our end.
+    let _held = child.stdin.take();
+    let status = child.wait().expect("the end of a child");
     assert!(status.success(), "the database could not be filled");
     database
 }

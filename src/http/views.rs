@@ -13,7 +13,10 @@ use serde_json::{Map, Value};
 use tera::{Context, Tera};
 
 use super::catalogue::Catalogue;
-use crate::{config::ConfigError, features};
+use crate::{
+    config::ConfigError,
+    features::{self, Feature},
+};
 
 /// Templates with these ends are escaped. The second is how applications name theirs for Rocket.
 const ESCAPED: [&str; 4] = [".html", ".html.tera", ".htm", ".htm.tera"];
@@ -241,8 +244,8 @@ impl tera::Function for Translate {
     }
 }
 
-/// Each built-in template that stands alone, with a context like those it will get.
-pub(crate) fn samples() -> Vec<(&'static str, Value)> {
+/// Each template of `features` and each shared one that stands alone, with a context like those it will get.
+pub(crate) fn samples(features: impl Iterator<Item = &'static Feature>) -> Vec<(&'static str, Value)> {
     let status = serde_json::json!({"code": 403, "title": "Title", "text": "Text", "retry_after": 5});
     let notice = serde_json::json!({
         "lang": "en", "user": {"email": "ada@example.com", "display": "Ada"}, "site": {"name": "Site", "home": "/"}, "at": "now",
@@ -253,7 +256,7 @@ pub(crate) fn samples() -> Vec<(&'static str, Value)> {
         ("security/notices/password_changed.mail.html", notice.clone()),
         ("security/notices/password_changed.mail.txt", notice),
     ];
-    samples.extend(features::ALL.iter().flat_map(|feature| (feature.samples)()));
+    samples.extend(features.flat_map(|feature| (feature.samples)()));
     samples
 }
 
