@@ -324,7 +324,7 @@ fn print_table(rows: &[Row]) {
     let (name, measured, limit) =
         (width(|row| row.name, 3), width(|row| &row.measured, 8), width(|row| &row.limit, 5));
     println!("| {:name$} | {:measured$} | {:limit$} |      |", "row", "measured", "limit");
-    println!("|{:-<1$}|{:-<2$}|{:-<3$}|------|", "", name + 2, measured + 2, limit + 2);
+    println!("|{}|{}|{}|------|", "-".repeat(name + 2), "-".repeat(measured + 2), "-".repeat(limit + 2));
     for row in rows {
         let verdict = if row.ok { "ok" } else { "OVER" };
         println!("| {:name$} | {:measured$} | {:limit$} | {verdict:4} |", row.name, row.measured, row.limit);

@@ -210,7 +210,7 @@ async fn select(key: String, store: &State<Store>) -> Result<String, Status> {
             users::table
                 .filter(users::email_key.eq(key))
                 .select(users::email)
-                .first::<String>(conn)
+                .get_result::<String>(conn)
                 .map_err(StoreError::from)
         })
         .await;

@@ -24,7 +24,7 @@ pub(crate) fn locked_until(
         .filter(security_failures::locked_until.gt(now))
         .order(security_failures::locked_until.desc())
         .select(security_failures::locked_until)
-        .first(conn)
+        .get_result(conn)
         .optional()?;
     Ok(until)
 }
@@ -88,7 +88,7 @@ pub(crate) fn failures_in(conn: &mut Conn, bucket: &str) -> Result<i64, StoreErr
     Ok(security_failures::table
         .find(bucket)
         .select(security_failures::failures)
-        .first(conn)
+        .get_result(conn)
         .optional()?
         .unwrap_or(0))
 }

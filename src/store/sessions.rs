@@ -80,7 +80,7 @@ pub(crate) fn find(conn: &mut Conn, token_hash: &str) -> Result<Option<(SessionR
         .inner_join(users::table)
         .filter(security_sessions::token_hash.eq(token_hash))
         .select((SessionRow::as_select(), User::as_select()))
-        .first(conn)
+        .get_result(conn)
         .optional()?)
 }
 
@@ -213,7 +213,7 @@ impl Store {
                 .filter(security_sessions::id.eq(&keep))
                 .filter(security_sessions::user_id.eq(&owner))
                 .select(security_sessions::series)
-                .first(conn)
+                .get_result(conn)
                 .optional()?;
             let kept = kept.flatten().unwrap_or_default();
             diesel::delete(

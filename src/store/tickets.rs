@@ -39,7 +39,7 @@ pub(crate) fn find(conn: &mut Conn, purpose: &str, secret_hash: &str) -> Result<
         .filter(security_tickets::secret_hash.eq(secret_hash))
         .filter(security_tickets::purpose.eq(purpose))
         .select(TicketRow::as_select())
-        .first(conn)
+        .get_result(conn)
         .optional()?)
 }
 

@@ -36,7 +36,7 @@ pub(crate) fn find(conn: &mut Conn, token_hash: &str) -> Result<Option<(TokenRow
         .inner_join(users::table)
         .filter(security_tokens::token_hash.eq(token_hash))
         .select((TokenRow::as_select(), User::as_select()))
-        .first(conn)
+        .get_result(conn)
         .optional()?)
 }
 
