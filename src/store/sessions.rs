@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::{
     Conn, Store, StoreError, Timestamp, Uniquifier, User, UserId,
+    conn::natively,
     schema::{security_remember, security_sessions, users},
     types::SessionId,
 };
@@ -76,12 +77,12 @@ impl SessionInfo {
 
 /// The session with this hash and its account: the one query of a guarded request.
 pub(crate) fn find(conn: &mut Conn, token_hash: &str) -> Result<Option<(SessionRow, User)>, StoreError> {
-    Ok(security_sessions::table
+    let found = natively!(conn, conn => security_sessions::table
         .inner_join(users::table)
         .filter(security_sessions::token_hash.eq(token_hash))
         .select((SessionRow::as_select(), User::as_select()))
-        .get_result(conn)
-        .optional()?)
+        .get_result(conn));
+    Ok(found.optional()?)
 }
 
 pub(crate) fn insert(conn: &mut Conn, new: &NewSession) -> Result<(), StoreError> {

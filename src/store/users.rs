@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::{
     Conn, Store, StoreError, Timestamp, Uniquifier, UserId,
+    conn::natively,
     schema::{role_permissions, roles, security_remember, security_sessions, security_tokens, user_roles, users},
 };
 use crate::{
@@ -249,11 +250,11 @@ pub(crate) fn note_sign_in(conn: &mut Conn, id: &UserId, from: &str, now: Timest
 }
 
 pub(crate) fn grants(conn: &mut Conn, id: &UserId) -> Result<Grants, StoreError> {
-    let rows: Vec<(String, Option<String>)> = user_roles::table
+    let rows: Vec<(String, Option<String>)> = natively!(conn, conn => user_roles::table
         .inner_join(roles::table.left_join(role_permissions::table))
         .filter(user_roles::user_id.eq(id))
         .select((roles::name, role_permissions::permission.nullable()))
-        .load(conn)?;
+        .load(conn))?;
     let mut grants = Grants::default();
     for (role, permission) in rows {
         grants.roles.insert(role);
