@@ -21,6 +21,24 @@ pub enum Conn {
     Sqlite(diesel::SqliteConnection),
 }
 
+/// Runs a query on the database's own connection instead of on the enum over them.
+///
+/// The enum writes the SQL of a query anew each time it is run, even if the statement is prepared. So
+/// this is for what every request asks; the query is the same for all databases.
+macro_rules! natively {
+    ($conn:expr, $native:ident => $query:expr) => {
+        match $conn {
+            #[cfg(feature = "postgres")]
+            $crate::store::Conn::Postgres($native) => $query,
+            #[cfg(feature = "mysql")]
+            $crate::store::Conn::Mysql($native) => $query,
+            #[cfg(feature = "sqlite")]
+            $crate::store::Conn::Sqlite($native) => $query,
+        }
+    };
+}
+pub(super) use natively;
+
 /// A pool of [`Conn`].
 pub type Pool = diesel::r2d2::Pool<ConnectionManager<Conn>>;
 

@@ -24,7 +24,7 @@ pub(crate) fn locked_until(
         .filter(security_failures::locked_until.gt(now))
         .order(security_failures::locked_until.desc())
         .select(security_failures::locked_until)
-        .first(conn)
+        .get_result(conn)
         .optional()?;
     Ok(until)
 }

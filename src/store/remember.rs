@@ -39,7 +39,7 @@ pub(crate) fn find(conn: &mut Conn, series: &str) -> Result<Option<(SeriesRow, U
         .inner_join(users::table)
         .filter(security_remember::series.eq(series))
         .select((SeriesRow::as_select(), User::as_select()))
-        .first(conn)
+        .get_result(conn)
         .optional()?)
 }
 
