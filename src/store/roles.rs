@@ -40,7 +40,11 @@ fn checked(name: &str) -> Result<&str, StoreError> {
 }
 
 pub(crate) fn find(conn: &mut Conn, name: &str) -> Result<Option<Role>, StoreError> {
-    Ok(roles::table.filter(roles::name.eq(name)).select(Role::as_select()).get_result(conn).optional()?)
+    Ok(roles::table
+        .filter(roles::name.eq(name))
+        .select(Role::as_select())
+        .get_result(conn)
+        .optional()?)
 }
 
 /// Makes a role.

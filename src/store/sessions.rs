@@ -76,7 +76,10 @@ impl SessionInfo {
 }
 
 /// The session with this hash and its account: the one query of a guarded request.
-pub(crate) fn find(conn: &mut Conn, token_hash: &str) -> Result<Option<(SessionRow, User)>, StoreError> {
+pub(crate) fn find(
+    conn: &mut Conn,
+    token_hash: &str,
+) -> Result<Option<(SessionRow, User)>, StoreError> {
     let found = natively!(conn, conn => security_sessions::table
         .inner_join(users::table)
         .filter(security_sessions::token_hash.eq(token_hash))

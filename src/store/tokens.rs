@@ -32,7 +32,10 @@ pub(crate) struct TokenRow {
 }
 
 /// The token with this hash and its account: the one query of a request by token.
-pub(crate) fn find(conn: &mut Conn, token_hash: &str) -> Result<Option<(TokenRow, User)>, StoreError> {
+pub(crate) fn find(
+    conn: &mut Conn,
+    token_hash: &str,
+) -> Result<Option<(TokenRow, User)>, StoreError> {
     let found = natively!(conn, conn => security_tokens::table
         .inner_join(users::table)
         .filter(security_tokens::token_hash.eq(token_hash))

@@ -8,7 +8,10 @@ use serde::Serialize;
 use super::{
     Conn, Store, StoreError, Timestamp, Uniquifier, UserId,
     conn::natively,
-    schema::{role_permissions, roles, security_remember, security_sessions, security_tokens, user_roles, users},
+    schema::{
+        role_permissions, roles, security_remember, security_sessions, security_tokens, user_roles,
+        users,
+    },
 };
 use crate::{
     identity::{EmailAddress, Identity, Username},
@@ -152,7 +155,11 @@ pub(crate) fn insert(conn: &mut Conn, new: &NewUser, now: Timestamp) -> Result<U
 }
 
 pub(crate) fn by_id(conn: &mut Conn, id: &UserId) -> Result<Option<User>, StoreError> {
-    Ok(users::table.find(id).select(User::as_select()).get_result(conn).optional()?)
+    Ok(users::table
+        .find(id)
+        .select(User::as_select())
+        .get_result(conn)
+        .optional()?)
 }
 
 pub(crate) fn by_identity(
@@ -169,22 +176,36 @@ pub(crate) fn with_password(
 ) -> Result<Option<(User, Option<PasswordHash>)>, StoreError> {
     let columns = (User::as_select(), users::password_hash);
     let found: Option<(User, Option<String>)> = match identity {
-        Identity::Email(email) => {
-            users::table.filter(users::email_key.eq(email.key())).select(columns).get_result(conn).optional()?
-        }
-        Identity::Username(name) => {
-            users::table.filter(users::username_key.eq(name.key())).select(columns).get_result(conn).optional()?
-        }
+        Identity::Email(email) => users::table
+            .filter(users::email_key.eq(email.key()))
+            .select(columns)
+            .get_result(conn)
+            .optional()?,
+        Identity::Username(name) => users::table
+            .filter(users::username_key.eq(name.key()))
+            .select(columns)
+            .get_result(conn)
+            .optional()?,
         // No such account, but the same work: the query is one that finds nothing.
-        Identity::Unknown(text) => {
-            users::table.filter(users::email_key.eq(text)).filter(users::id.eq("")).select(columns).get_result(conn).optional()?
-        }
+        Identity::Unknown(text) => users::table
+            .filter(users::email_key.eq(text))
+            .filter(users::id.eq(""))
+            .select(columns)
+            .get_result(conn)
+            .optional()?,
     };
     Ok(found.map(|(user, hash)| (user, hash.map(PasswordHash::from_stored))))
 }
 
-pub(crate) fn password_of(conn: &mut Conn, id: &UserId) -> Result<Option<PasswordHash>, StoreError> {
-    let hash: Option<Option<String>> = users::table.find(id).select(users::password_hash).get_result(conn).optional()?;
+pub(crate) fn password_of(
+    conn: &mut Conn,
+    id: &UserId,
+) -> Result<Option<PasswordHash>, StoreError> {
+    let hash: Option<Option<String>> = users::table
+        .find(id)
+        .select(users::password_hash)
+        .get_result(conn)
+        .optional()?;
     Ok(hash.flatten().map(PasswordHash::from_stored))
 }
 
