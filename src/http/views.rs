@@ -13,10 +13,7 @@ use serde_json::{Map, Value};
 use tera::{Context, Tera};
 
 use super::catalogue::Catalogue;
-use crate::{
-    config::ConfigError,
-    features::{self, Feature},
-};
+use crate::{config::ConfigError, features};
 
 /// Templates with these ends are escaped. The second is how applications name theirs for Rocket.
 const ESCAPED: [&str; 4] = [".html", ".html.tera", ".htm", ".htm.tera"];

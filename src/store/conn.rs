@@ -148,7 +148,7 @@ impl CustomizeConnection<Conn, diesel::r2d2::Error> for Setup {
             // mmap spares a system call and a copy for each page: reads of a large file cost what
             // reads of a small one do. 4 GiB of address space, not of memory.
             Dialect::Sqlite => {
-                "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; \
+                "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; \
                  PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 4294967296; \
                  PRAGMA cache_size = -4096;"
             }

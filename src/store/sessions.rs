@@ -178,7 +178,7 @@ fn delete_with_series(
     for (hash, series) in rows {
         ended += usize::from(delete_by_hash(conn, &hash)?);
         if let Some(series) = series {
-            diesel::delete(security_remember::table.find(series)).execute(conn)?;
+            super::remember::delete_with_sessions(conn, &series)?;
         }
     }
     Ok(ended)
