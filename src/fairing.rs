@@ -399,7 +399,7 @@ fn introduce(site: &Site) {
 async fn ignite(parts: Parts, rocket: &Rocket<Build>) -> Result<Site, ConfigError> {
     let figment = rocket.figment();
     let settings = Settings::from_figment(figment)?;
-    let strictness = strictness(figment);
+    let strictness = strictness(&settings, figment);
     let secrets = secrets(&settings, figment, strictness)?;
     let base_url = base_url(&settings, figment, strictness)?;
     let clock = parts.clock.unwrap_or_default();
@@ -416,7 +416,9 @@ async fn ignite(parts: Parts, rocket: &Rocket<Build>) -> Result<Site, ConfigErro
             }
         }
         (false, false) => {
-            let pending = pending(&store).await?;
+            let pending = pending(&store).await.map_err(|error| {
+                ConfigError(format!("the migrations cannot be listed: {error}"))
+            })?;
             if !pending.is_empty() {
                 return Err(ConfigError(format!(
                     "the database lacks {}; run the command `migrate`, or set `security.database.migrate` to true",
@@ -461,6 +463,7 @@ async fn ignite(parts: Parts, rocket: &Rocket<Build>) -> Result<Site, ConfigErro
         keys: Keys::new(&secrets),
         events: Events::start(parts.subscribers),
         touches: Touches::default(),
+        registering: tokio::sync::Semaphore::new((settings.hashing.queue / 2).max(1)),
         hooks: parts.hooks,
         routes: report::Routes::default(),
         strictness,
@@ -483,15 +486,27 @@ async fn ignite(parts: Parts, rocket: &Rocket<Build>) -> Result<Site, ConfigErro
     Ok(site)
 }
 
-/// Debug build and a loopback address: a developer at work. Anything else is taken for real.
-fn strictness(figment: &Figment) -> Strictness {
+/// Debug build, a loopback address, no proxy before it and no address elsewhere: a developer at work.
+/// Anything else is taken for real.
+fn strictness(settings: &Settings, figment: &Figment) -> Strictness {
     let address: std::net::IpAddr = figment
         .extract_inner("address")
         .unwrap_or(std::net::Ipv4Addr::UNSPECIFIED.into());
-    match cfg!(debug_assertions) && address.is_loopback() {
-        true => Strictness::Development,
-        false => Strictness::Production,
+    let base = settings.base_url.as_deref().map(url::Url::parse);
+    let elsewhere = base.is_some_and(|url| !url.is_ok_and(|url| is_local(&url)));
+    let at_work = cfg!(debug_assertions)
+        && address.is_loopback()
+        && settings.trusted_proxies.is_empty()
+        && !elsewhere;
+    if at_work {
+        Strictness::Development
+    } else {
+        Strictness::Production
     }
+}
+
+fn is_local(url: &url::Url) -> bool {
+    matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"))
 }
 
 /// Known to everybody who can read this; good for a developer's own machine only.
@@ -580,7 +595,7 @@ fn base_url(
             "`security.base_url` is `{text}`, which is not a URL: {error}"
         ))
     })?;
-    let local = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    let local = is_local(&url);
     if url.scheme() == "http" && !local && strictness == Strictness::Production {
         return Err(ConfigError(format!(
             "`security.base_url` is `{text}`, over which cookies can be read on the way; write \"https://..\""
@@ -654,14 +669,13 @@ pub(crate) async fn migrate(store: &Store) -> Result<Vec<String>, ConfigError> {
 }
 
 /// Names of the migrations that the database lacks.
-pub(crate) async fn pending(store: &Store) -> Result<Vec<String>, ConfigError> {
+pub(crate) async fn pending(store: &Store) -> Result<Vec<String>, StoreError> {
     store
         .read(|conn| {
             conn.pending_migrations()
-                .map_err(|error| StoreError::Refused(error.to_string()))
+                .map_err(|error| StoreError::Broken(error.to_string()))
         })
         .await
-        .map_err(|error| ConfigError(format!("the migrations cannot be listed: {error}")))
 }
 
 /// Renders every template once, so that a broken override is found now and not by a visitor.

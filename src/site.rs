@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use rocket::{Request, http::uri::Origin};
+use rocket::{Request, http::uri::Origin, tokio::sync::Semaphore};
 
 use crate::{
     clock::{Clock, SharedClock},
@@ -30,6 +30,8 @@ pub(crate) struct Site {
     pub(crate) store: Store,
     pub(crate) keys: Keys,
     pub(crate) hasher: Hasher,
+    /// How many registrations may wait for a hash at once: a part of the queue, the rest is for sign-in.
+    pub(crate) registering: Semaphore,
     pub(crate) passwords: Arc<dyn PasswordPolicy>,
     pub(crate) emails: Arc<dyn EmailPolicy>,
     pub(crate) usernames: Arc<dyn UsernamePolicy>,

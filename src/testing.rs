@@ -195,13 +195,7 @@ async fn login(web: Web<'_>, said: &str, user: UserId, methods: i64) -> Result<S
         .find_user(&user)
         .await?
         .ok_or(Error::NotFound)?;
-    let Admission::In(admitted) = admit(
-        web.site,
-        user,
-        Methods::from_bits(methods),
-        &web.client.client,
-    )?
-    else {
+    let Admission::In(admitted) = admit(web.site, user, Methods::from_bits(methods))? else {
         return Err(Error::NotFound);
     };
     let opening = Opening {
@@ -209,6 +203,6 @@ async fn login(web: Web<'_>, said: &str, user: UserId, methods: i64) -> Result<S
         clears: None,
         authenticated_at: None,
     };
-    session::open(web.request, web.site, &web.client, admitted, opening).await?;
+    session::open(web.request, web.site, &web.client, &admitted, opening).await?;
     Ok(Status::NoContent)
 }

@@ -12,7 +12,6 @@ use serde_json::json;
 
 use super::{
     failure::Failure,
-    migrate,
     out::{Answer, count, list},
 };
 use crate::{
@@ -208,7 +207,7 @@ async fn database(site: &Site) -> Finding {
 }
 
 async fn migrations(site: &Site) -> Finding {
-    match migrate::pending(&site.store).await {
+    match fairing::pending(&site.store).await {
         Ok(pending) if pending.is_empty() => ok("none is pending"),
         Ok(pending) if site.settings.database.migrate => warn(format!(
             "pending, and applied by the next launch or by `migrate`: {}",

@@ -7,11 +7,7 @@ use super::{
     failure::Failure,
     out::{Answer, count},
 };
-use crate::{
-    fairing,
-    site::Site,
-    store::{Store, StoreError},
-};
+use crate::{fairing, site::Site};
 
 #[derive(Debug, Args)]
 pub(super) struct Migrate {
@@ -21,7 +17,7 @@ pub(super) struct Migrate {
 }
 
 pub(super) async fn perform(site: &Site, migrate: Migrate) -> Result<Answer, Failure> {
-    let pending = pending(&site.store).await?;
+    let pending = fairing::pending(&site.store).await?;
     if pending.is_empty() {
         let key = if migrate.check { "pending" } else { "applied" };
         return Ok(Answer::new(
@@ -47,19 +43,9 @@ pub(super) async fn perform(site: &Site, migrate: Migrate) -> Result<Answer, Fai
     ))
 }
 
-/// Names of migrations that the database lacks.
-pub(super) async fn pending(store: &Store) -> Result<Vec<String>, StoreError> {
-    store
-        .read(|conn| {
-            conn.pending_migrations()
-                .map_err(|error| StoreError::Broken(error.to_string()))
-        })
-        .await
-}
-
 /// Before a command that needs the tables: a launch would have made them, unless the settings say no.
 pub(super) async fn as_launch_would(site: &Site) -> Result<(), Failure> {
-    let pending = pending(&site.store).await?;
+    let pending = fairing::pending(&site.store).await?;
     if pending.is_empty() {
         return Ok(());
     }

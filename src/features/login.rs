@@ -161,16 +161,16 @@ async fn submit(
             let Admission::In(admitted) = admission else {
                 return Err(Error::Broken("a next step that nothing offers".into()));
             };
-            let payload = web
-                .user_payload(&admitted, include_auth_token.is_some())
-                .await?;
             let identity = admitted.user().email.clone();
             let opening = Opening {
                 remember: Remember::chosen(web.site, form.remember.map(|tick| tick.0)),
                 clears: Some(&buckets),
                 authenticated_at: None,
             };
-            session::open(web.request, web.site, &web.client, admitted, opening).await?;
+            session::open(web.request, web.site, &web.client, &admitted, opening).await?;
+            let payload = web
+                .user_payload(&admitted, include_auth_token.is_some())
+                .await?;
             Ok(Reply::done(target)
                 .json("user", payload)
                 .json("tf_required", false)

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::{Feature, Link, MenuFor, Submitted, Web, template};
 use crate::{
     error::{Denied, Error},
+    guards::identity,
     http::{
         input::Nothing,
         page,
@@ -67,7 +68,10 @@ async fn submit(web: Web<'_>, form: Submitted<Nothing>) -> Answer {
         }
         Err(error) => return Err(error),
     }
-    session::close(web.request, web.site, &web.client).await?;
+    // A request by token has no session of its own; whatever cookies came along are not its business.
+    if !identity::has_token_header(web.request) {
+        session::close(web.request, web.site, &web.client).await?;
+    }
     Ok(
         Reply::done(page::after(web.site, &web.site.settings.after.logout))
             .flash("success", "logout.done"),

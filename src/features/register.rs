@@ -22,6 +22,7 @@ use crate::{
     signin::{
         Method, Methods,
         admit::{Admission, admit},
+        limits::may_register,
         remember::Remember,
         session::{self, Opening},
     },
@@ -211,19 +212,18 @@ async fn submit(
                 user.email.clone(),
                 Methods::of(Method::Password).and(Method::Register),
             );
-            let Admission::In(admitted) = admit(web.site, user, methods, &web.client.client)?
-            else {
+            let Admission::In(admitted) = admit(web.site, user, methods)? else {
                 return Ok(Reply::done(target));
             };
-            let payload = web
-                .user_payload(&admitted, include_auth_token.is_some())
-                .await?;
             let opening = Opening {
                 remember: Remember::No,
                 clears: None,
                 authenticated_at: None,
             };
-            session::open(web.request, web.site, &web.client, admitted, opening).await?;
+            session::open(web.request, web.site, &web.client, &admitted, opening).await?;
+            let payload = web
+                .user_payload(&admitted, include_auth_token.is_some())
+                .await?;
             Ok(Reply::done(target)
                 .json("user", payload)
                 .csrf()
@@ -245,6 +245,16 @@ async fn submit(
 /// Makes the account; `None` if it was taken and answers are generic: then its owner is told instead.
 async fn register(web: &Web<'_>, form: &Register) -> Result<Option<User>, Error> {
     let checked = check(web, form).await?;
+    may_register(web.site, &web.client).await?;
+    // Registrations have a lane of their own before the hashing queue, so that they cannot fill it.
+    let _lane = web
+        .site
+        .registering
+        .try_acquire()
+        .map_err(|_| Error::Unavailable {
+            retry_after: 10,
+            why: "too many registrations at once".into(),
+        })?;
     // Hashed before it is known whether it is needed: the time must not tell.
     let hash = web.site.hasher.hash(&checked.password).await?;
     let mut new = NewUser::new(checked.email.clone()).password(hash);
@@ -279,6 +289,10 @@ async fn register(web: &Web<'_>, form: &Register) -> Result<Option<User>, Error>
                 mail(web, &user.email, user.display(), "welcome", None).await;
             }
             Ok(Some(user))
+        }
+        // Something of the application's own, which `on_register` writes: no account was made.
+        Err(StoreError::Taken(Unique::Other)) => {
+            Err(Invalid::form(Message::new("input.invalid")).into())
         }
         Err(StoreError::Taken(which)) if web.site.settings.generic_answers.0 => {
             collision(web, checked, which).await?;

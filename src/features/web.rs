@@ -12,6 +12,10 @@ use crate::{
     error::{Denied, Error},
     guards::identity::{self, Caller},
     http::{client::ClientInfo, input::Input, page, redirect::Target, refusal},
+    http::{
+        cookies::{self, Kind},
+        reply::wants_json,
+    },
     signin::{Admitted, limits, token},
     site::Site,
     store::User,
@@ -52,13 +56,15 @@ impl<'r> FromRequest<'r> for Web<'r> {
 }
 
 impl Web<'_> {
-    /// Refuses whoever is signed in already.
+    /// Refuses whoever is signed in already. With a token in its header a request is judged by that, and
+    /// must not replace the session of a browser on the way.
     pub(crate) fn visitors_only(&self) -> Result<(), Error> {
-        if self.caller.is_some() {
-            Err(Denied::SignedIn.into())
-        } else {
-            Ok(())
+        let two_at_once = identity::has_token_header(self.request)
+            && cookies::get(self.request, self.site, Kind::Session).is_some();
+        if self.caller.is_some() || two_at_once {
+            return Err(Denied::SignedIn.into());
         }
+        Ok(())
     }
 
     /// Where to go: `next` if it is a page of ours, else `otherwise`.
@@ -69,14 +75,16 @@ impl Web<'_> {
         asked.unwrap_or_else(|| page::after(self.site, otherwise))
     }
 
-    /// The account as programs see it, with a token if they asked for one and passed the gate.
+    /// The account as programs see it, with a token if a program asked for one and passed the gate.
     pub(crate) async fn user_payload(
         &self,
         admitted: &Admitted,
         with_token: bool,
     ) -> Result<Value, Error> {
         let mut payload = self.account(admitted.user());
-        if with_token && self.site.settings.tokens.enabled {
+        // A browser is shown no payload: a token made for it would be seen by nobody.
+        let shown = wants_json(self.request, self.site);
+        if with_token && shown && self.site.settings.tokens.enabled {
             let issued = token::issue(self.site, admitted, &self.client.client).await?;
             payload.insert(
                 "authentication_token".into(),

@@ -94,7 +94,7 @@ impl Auth<'_> {
             .find_user(&user.id)
             .await?
             .ok_or(Error::NotFound)?;
-        match admit(self.site, user, methods, &self.client.client)? {
+        match admit(self.site, user, methods)? {
             Admission::In(admitted) => {
                 let opening = Opening {
                     remember: Remember::chosen(self.site, Some(remember)),
@@ -102,7 +102,8 @@ impl Auth<'_> {
                     authenticated_at: None,
                 };
                 let caller =
-                    session::open(self.request, self.site, &self.client, admitted, opening).await?;
+                    session::open(self.request, self.site, &self.client, &admitted, opening)
+                        .await?;
                 Ok(SignIn::Done(SignedIn::of(Arc::new(caller))))
             }
             Admission::Next(step) => Ok(SignIn::Next(step)),

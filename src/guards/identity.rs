@@ -94,10 +94,10 @@ pub(crate) fn asks_by_basic(request: &Request<'_>) -> bool {
 /// The answer that is there already, without asking anybody: for pages.
 pub(crate) fn known<'r>(request: &'r Request<'_>) -> Option<&'r Arc<Caller>> {
     // The two sorts of callers are kept apart by type, since `local_cache` keeps one value a type.
-    request
-        .local_cache(|| Usual(Err(Denied::Anonymous.into())))
-        .0
-        .as_ref()
+    let nobody = || Err(Denied::Anonymous.into());
+    let usual = request.local_cache(|| Usual(nobody())).0.as_ref();
+    usual
+        .or_else(|_| request.local_cache(|| ByBasic(nobody())).0.as_ref())
         .ok()
 }
 

@@ -113,10 +113,13 @@ pub(crate) fn outgoing(request: &Request<'_>, site: &Site, kind: Kind) -> Option
         .map(|cookie| cookie.value().to_string())
 }
 
-/// Puts the waiting cookies into the response.
+/// Puts the waiting cookies into the response, which then no cache may keep.
 pub(crate) fn flush(request: &Request<'_>, response: &mut Response<'_>) {
     let outgoing = request.local_cache(Outgoing::default);
     let mut cookies = outgoing.0.lock().unwrap_or_else(PoisonError::into_inner);
+    if !cookies.is_empty() && !response.headers().contains("Cache-Control") {
+        response.set_header(Header::new("Cache-Control", "private, no-store"));
+    }
     for cookie in cookies.drain(..) {
         response.adjoin_header(Header::new("Set-Cookie", cookie.encoded().to_string()));
     }

@@ -1,12 +1,16 @@
 //! The one way a body comes in: decoded, bounded and known to come from our own page.
 
-use std::ops::{Deref, DerefMut};
+use std::{
+    ops::{Deref, DerefMut},
+    time::Duration,
+};
 
 use rocket::{
     Data, Request, Rocket, Sentinel,
     data::{FromData, Outcome, ToByteUnit},
     http::Status,
     outcome::Outcome::{Error as Failed, Success},
+    tokio::time::timeout,
 };
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::{Map, Value};
@@ -117,6 +121,9 @@ enum Encoding {
     Empty,
 }
 
+/// How long a body may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Rocket's limit for our bodies.
 const LIMIT: &str = "security";
 
@@ -137,19 +144,32 @@ async fn read<F: DeserializeOwned>(request: &Request<'_>, data: Data<'_>) -> Res
         .limits()
         .get(LIMIT)
         .unwrap_or_else(|| 64.kibibytes());
-    let body = match data.open(limit).into_bytes().await {
-        Ok(body) if body.is_complete() => body.into_inner(),
-        Ok(_) => {
+    // A body that comes drop by drop would hold a connection for ever.
+    let read = timeout(PATIENCE, data.open(limit).into_bytes()).await;
+    let body = match read {
+        Ok(Ok(body)) if body.is_complete() => body.into_inner(),
+        Ok(Ok(_)) => {
             return Err(Error::Unreadable(
                 Status::PayloadTooLarge,
                 Message::new("input.too_large"),
             ));
         }
-        Err(error) => {
+        Ok(Err(error)) => {
             log::debug!("a body broke off: {error}");
             return Err(unreadable("input.broken_off"));
         }
+        Err(_) => {
+            return Err(Error::Unreadable(
+                Status::RequestTimeout,
+                Message::new("input.broken_off"),
+            ));
+        }
     };
+    // Rocket takes a connection that ends early for the end of the body.
+    let announced = request.headers().get_one("Content-Length");
+    if announced.is_some_and(|length| length.trim().parse() != Ok(body.len())) {
+        return Err(unreadable("input.broken_off"));
+    }
     let encoding = match encoding {
         Encoding::Empty if !body.is_empty() => {
             return Err(Error::Unreadable(
@@ -212,10 +232,7 @@ impl Body {
                 }
                 let pairs: Vec<(String, String)> =
                     url::form_urlencoded::parse(bytes).into_owned().collect();
-                match pairs.iter().find(|(_, value)| value.contains('\0')) {
-                    Some((name, _)) => Err(Invalid::field(name, Message::new("input.nul")).into()),
-                    None => Ok(Self::Form(pairs)),
-                }
+                Ok(Self::Form(pairs))
             }
             Encoding::Json => {
                 let text = std::str::from_utf8(bytes).map_err(|_| unreadable("input.not_utf8"))?;
@@ -245,7 +262,24 @@ impl Body {
         }
     }
 
+    /// The first field with a NUL in it, which no database takes alike.
+    fn nul(&self) -> Option<&str> {
+        match self {
+            Self::Form(pairs) => pairs
+                .iter()
+                .find(|(_, value)| value.contains('\0'))
+                .map(|(name, _)| name.as_str()),
+            Self::Json(object) => object
+                .iter()
+                .find(|(_, value)| has_nul(value))
+                .map(|(name, _)| name.as_str()),
+        }
+    }
+
     fn decode<F: DeserializeOwned>(self) -> Result<F, Error> {
+        if let Some(field) = self.nul() {
+            return Err(Invalid::field(field, Message::new("input.nul")).into());
+        }
         match self {
             Self::Form(mut pairs) => {
                 pairs.retain(|(name, _)| name != csrf::FIELD);

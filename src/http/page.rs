@@ -190,8 +190,11 @@ impl<'r> FromRequest<'r> for Page<'r> {
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Error> {
         // So that the page knows who is signed in, whatever guards the handler has.
-        if let Err(error @ Error::Unavailable { .. }) = identity::resolve(request).await {
-            return Outcome::Error((refusal::remember(request, error), error.clone()));
+        match identity::resolve(request).await {
+            Ok(_) | Err(Error::Denied(_)) => {}
+            Err(error) => {
+                return Outcome::Error((refusal::remember(request, error), error.clone()));
+            }
         }
         match Site::of(request) {
             Ok(site) => Outcome::Success(Self { request, site }),

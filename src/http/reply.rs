@@ -383,14 +383,11 @@ fn refuse_browser(
     };
     let mut context = Map::new();
     let text = match error {
+        // Without the names of the fields: whoever sent them chose them, and this page speaks for us.
         Error::Invalid(invalid) => {
-            let texts: Vec<String> = invalid
-                .fields()
-                .flat_map(|(field, messages)| messages.iter().map(move |message| (field, message)))
-                .map(|(field, message)| match field {
-                    "" => catalogue.say(&language, message),
-                    field => format!("{field}: {}", catalogue.say(&language, message)),
-                })
+            let messages = invalid.fields().flat_map(|(_, messages)| messages);
+            let texts: Vec<String> = messages
+                .map(|message| catalogue.say(&language, message))
                 .collect();
             texts.join(" ")
         }

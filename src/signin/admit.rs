@@ -59,20 +59,8 @@ pub(crate) enum Admission {
 /// The account is judged as it was read together with the credential, and carries the uniquifiers of
 /// that moment: a password change or deactivation that commits meanwhile makes what is built on this
 /// admission void.
-pub(crate) fn admit(
-    site: &Site,
-    user: User,
-    methods: Methods,
-    client: &Client,
-) -> Result<Admission, Error> {
+pub(crate) fn admit(site: &Site, user: User, methods: Methods) -> Result<Admission, Error> {
     if !user.active {
-        site.event(
-            Some(client),
-            EventKind::AuthenticationFailed {
-                user: Some(user.id.clone()),
-                methods,
-            },
-        );
         return Err(Denied::Inactive.into());
     }
     Ok(Admission::In(Admitted {

@@ -79,9 +79,17 @@ async fn check(
             return Ok(Proof::Wrong);
         }
     };
-    // Of many guesses at once, a right one that was answered after the door was shut comes too late.
+    // Of many guesses at once, a right one that was answered after the door was shut comes too late; a
+    // wrong one got the same answer when it could not be counted.
     refuse_if_locked(locked(site, &buckets).await?, site.now())?;
-    let admission = admit(site, user.clone(), methods, &client.client)?;
+    let admission = match admit(site, user.clone(), methods) {
+        // To guess the password of a shut account is no cheaper.
+        Err(error @ Error::Denied(Denied::Inactive)) => {
+            count_failure(site, &buckets, Some(&user), methods, client).await?;
+            return Err(error);
+        }
+        admission => admission?,
+    };
     if let (Some(old), Some(new)) = (hash, upgrade) {
         let id = user.id;
         site.store

@@ -172,7 +172,7 @@ pub(crate) async fn restore(
             return Err(Denied::BadCredential.into());
         }
     }
-    let Admission::In(admitted) = admit(site, user, row.methods, &client.client)? else {
+    let Admission::In(admitted) = admit(site, user, row.methods)? else {
         return Ok(None);
     };
     let opening = Opening {
@@ -180,7 +180,7 @@ pub(crate) async fn restore(
         clears: None,
         authenticated_at: Some(row.authenticated_at),
     };
-    let caller = session::open(request, site, client, admitted, opening).await?;
+    let caller = session::open(request, site, client, &admitted, opening).await?;
     if rotated {
         send_cookie(request, site, &format!("{series}.{}", next.expose()));
     }

@@ -116,13 +116,13 @@ pub(crate) async fn open(
     request: &Request<'_>,
     site: &Site,
     client: &ClientInfo,
-    admitted: Admitted,
+    admitted: &Admitted,
     opening: Opening<'_>,
 ) -> Result<Caller, Error> {
     let (token, now) = (random_token()?, site.now());
     let user = admitted.user().clone();
     let series = match opening.remember {
-        Remember::Start => Some(remember::prepare(site, &admitted)?),
+        Remember::Start => Some(remember::prepare(site, admitted)?),
         Remember::Continue(_) | Remember::No => None,
     };
     let row = NewSession {
@@ -153,6 +153,16 @@ pub(crate) async fn open(
     };
     let counts_as_sign_in = !matches!(opening.remember, Remember::Continue(_));
     let planted = cookies::get(request, site, Kind::Session).map(digest);
+    // A device remembered in this browser before, whosever it was, makes way for the new sign-in.
+    let replaced = match &opening.remember {
+        Remember::Continue(_) => None,
+        _ => cookies::get(request, site, Kind::Remember).and_then(remember::series_of),
+    };
+    let continued = match &opening.remember {
+        Remember::Continue(series) => Some(series.clone()),
+        _ => None,
+    };
+    let forgets = replaced.is_some();
     let cleared = opening
         .clears
         .map(Buckets::cleared_by_success)
@@ -166,6 +176,14 @@ pub(crate) async fn open(
         .write(move |conn| {
             if let Some(planted) = &planted {
                 sessions::delete_by_hash(conn, planted)?;
+            }
+            if let Some(replaced) = &replaced {
+                crate::store::remember::delete_with_sessions(conn, replaced)?;
+            }
+            if let Some(continued) = &continued
+                && !crate::store::remember::hold(conn, continued)?
+            {
+                return Err(StoreError::Missing);
             }
             if let Some(series) = &series_row {
                 crate::store::remember::insert(conn, series)?;
@@ -182,18 +200,20 @@ pub(crate) async fn open(
         .await;
     match outcome {
         Ok(()) => {}
-        // The account was deleted between the proof and now.
+        // The account or the remembered device was deleted between the proof and now.
         Err(StoreError::Missing) => return Err(Denied::BadCredential.into()),
         Err(error) => return Err(error.into()),
     }
     send_cookie(request, site, token.expose());
-    if let Some(series) = series {
-        remember::send_cookie(request, site, series.cookie.expose());
+    match series {
+        Some(series) => remember::send_cookie(request, site, series.cookie.expose()),
+        None if forgets => cookies::send(request, cookies::expired(site, Kind::Remember)),
+        None => {}
     }
     if let Some(cookie) = client.device.knowing(site, &user.id) {
         cookies::send(request, cookie);
     }
-    announce(site, &admitted, Some(row.id), &client.client);
+    announce(site, admitted, Some(row.id), &client.client);
     Ok(caller)
 }
 
@@ -337,7 +357,7 @@ pub(crate) async fn close(
                     if let Some((row, owner)) = sessions::find(conn, hash)? {
                         user = Some(owner.id);
                         if let Some(series) = &row.series {
-                            crate::store::remember::delete(conn, series)?;
+                            crate::store::remember::delete_with_sessions(conn, series)?;
                         }
                     }
                     sessions::delete_by_hash(conn, hash)?;

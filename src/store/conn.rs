@@ -21,6 +21,24 @@ pub enum Conn {
     Sqlite(diesel::SqliteConnection),
 }
 
+/// Runs a query on the database's own connection instead of on the enum over them.
+///
+/// The enum writes the SQL of a query anew each time it is run, even if the statement is prepared. So
+/// this is for what every request asks; the query is the same for all databases.
+macro_rules! natively {
+    ($conn:expr, $native:ident => $query:expr) => {
+        match $conn {
+            #[cfg(feature = "postgres")]
+            $crate::store::Conn::Postgres($native) => $query,
+            #[cfg(feature = "mysql")]
+            $crate::store::Conn::Mysql($native) => $query,
+            #[cfg(feature = "sqlite")]
+            $crate::store::Conn::Sqlite($native) => $query,
+        }
+    };
+}
+pub(super) use natively;
+
 /// A pool of [`Conn`].
 pub type Pool = diesel::r2d2::Pool<ConnectionManager<Conn>>;
 
@@ -130,7 +148,7 @@ impl CustomizeConnection<Conn, diesel::r2d2::Error> for Setup {
             // mmap spares a system call and a copy for each page: reads of a large file cost what
             // reads of a small one do. 4 GiB of address space, not of memory.
             Dialect::Sqlite => {
-                "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; \
+                "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; \
                  PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 4294967296; \
                  PRAGMA cache_size = -4096;"
             }

@@ -94,12 +94,12 @@ impl From<DieselError> for StoreError {
         match error {
             DieselError::NotFound => Self::Missing,
             DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, info) => {
-                // MariaDB names the key last, after the value, which may be anything.
+                // MySQL says the value before the key: what somebody typed must not be taken for a name.
                 let message = info.message();
-                let key = message
+                let message = message
                     .rsplit_once("for key")
                     .map_or(message, |(_, key)| key);
-                let text = format!("{} {key}", info.constraint_name().unwrap_or_default());
+                let text = format!("{} {message}", info.constraint_name().unwrap_or_default());
                 Self::Taken(if text.contains("email_key") {
                     Unique::Email
                 } else if text.contains("username") {
@@ -173,6 +173,9 @@ struct Inner {
     patience: Duration,
     clock: SharedClock,
 }
+
+/// Time after which no further try begins: whoever waits for the answer has waited long enough.
+const PATIENCE: Duration = Duration::from_secs(4);
 
 /// Times one write is tried when the database asks to try again.
 const TRIES: u32 = 6;
@@ -349,6 +352,7 @@ pub(crate) fn write_on<T>(
     conn: &mut Conn,
     mut change: impl FnMut(&mut Conn) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
+    let began = std::time::Instant::now();
     let mut attempt = 1;
     loop {
         let error = match try_write(conn, &mut change) {
@@ -356,7 +360,7 @@ pub(crate) fn write_on<T>(
             Err(Failure::Final(error)) => return Err(error),
             Err(Failure::Passing(error)) => error,
         };
-        if attempt == TRIES {
+        if attempt == TRIES || began.elapsed() > PATIENCE {
             return Err(StoreError::Unavailable(error));
         }
         let mut jitter = [0u8; 1];

@@ -39,7 +39,7 @@ pub(crate) fn find(conn: &mut Conn, series: &str) -> Result<Option<(SeriesRow, U
         .inner_join(users::table)
         .filter(security_remember::series.eq(series))
         .select((SeriesRow::as_select(), User::as_select()))
-        .first(conn)
+        .get_result(conn)
         .optional()?)
 }
 
@@ -76,11 +76,22 @@ pub(crate) fn delete(conn: &mut Conn, series: &str) -> Result<bool, StoreError> 
     Ok(diesel::delete(security_remember::table.find(series)).execute(conn)? == 1)
 }
 
-/// Forgets a device and ends every session that came from it.
+/// Holds on to a device for the rest of the transaction; false if it is forgotten.
+///
+/// Whoever forgets it at the same moment waits, and then ends what this transaction opened as well.
+pub(crate) fn hold(conn: &mut Conn, series: &str) -> Result<bool, StoreError> {
+    let held = diesel::update(security_remember::table.find(series))
+        .set(security_remember::rotated_at.eq(security_remember::rotated_at))
+        .execute(conn)?;
+    Ok(held == 1)
+}
+
+/// Forgets a device and ends every session that came from it; in this order, see [`hold`].
 pub(crate) fn delete_with_sessions(conn: &mut Conn, series: &str) -> Result<bool, StoreError> {
+    let deleted = delete(conn, series)?;
     diesel::delete(security_sessions::table.filter(security_sessions::series.eq(series)))
         .execute(conn)?;
-    delete(conn, series)
+    Ok(deleted)
 }
 
 pub(crate) fn delete_expired(conn: &mut Conn, now: Timestamp) -> Result<(), StoreError> {

@@ -43,7 +43,7 @@ pub(crate) fn find(conn: &mut Conn, name: &str) -> Result<Option<Role>, StoreErr
     Ok(roles::table
         .filter(roles::name.eq(name))
         .select(Role::as_select())
-        .first(conn)
+        .get_result(conn)
         .optional()?)
 }
 

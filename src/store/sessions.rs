@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::{
     Conn, Store, StoreError, Timestamp, Uniquifier, User, UserId,
+    conn::natively,
     schema::{security_remember, security_sessions, users},
     types::SessionId,
 };
@@ -79,12 +80,12 @@ pub(crate) fn find(
     conn: &mut Conn,
     token_hash: &str,
 ) -> Result<Option<(SessionRow, User)>, StoreError> {
-    Ok(security_sessions::table
+    let found = natively!(conn, conn => security_sessions::table
         .inner_join(users::table)
         .filter(security_sessions::token_hash.eq(token_hash))
         .select((SessionRow::as_select(), User::as_select()))
-        .first(conn)
-        .optional()?)
+        .get_result(conn));
+    Ok(found.optional()?)
 }
 
 pub(crate) fn insert(conn: &mut Conn, new: &NewSession) -> Result<(), StoreError> {
@@ -177,7 +178,7 @@ fn delete_with_series(
     for (hash, series) in rows {
         ended += usize::from(delete_by_hash(conn, &hash)?);
         if let Some(series) = series {
-            diesel::delete(security_remember::table.find(series)).execute(conn)?;
+            super::remember::delete_with_sessions(conn, &series)?;
         }
     }
     Ok(ended)
@@ -244,7 +245,7 @@ impl Store {
                 .filter(security_sessions::id.eq(&keep))
                 .filter(security_sessions::user_id.eq(&owner))
                 .select(security_sessions::series)
-                .first(conn)
+                .get_result(conn)
                 .optional()?;
             let kept = kept.flatten().unwrap_or_default();
             super::users::end_tokens(conn, &owner)?;

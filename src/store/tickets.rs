@@ -45,7 +45,7 @@ pub(crate) fn find(
         .filter(security_tickets::secret_hash.eq(secret_hash))
         .filter(security_tickets::purpose.eq(purpose))
         .select(TicketRow::as_select())
-        .first(conn)
+        .get_result(conn)
         .optional()?)
 }
 

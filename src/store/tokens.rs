@@ -4,6 +4,7 @@ use diesel::prelude::*;
 
 use super::{
     Conn, StoreError, Timestamp, Uniquifier, User, UserId,
+    conn::natively,
     schema::{security_tokens, users},
 };
 use crate::signin::Methods;
@@ -35,12 +36,12 @@ pub(crate) fn find(
     conn: &mut Conn,
     token_hash: &str,
 ) -> Result<Option<(TokenRow, User)>, StoreError> {
-    Ok(security_tokens::table
+    let found = natively!(conn, conn => security_tokens::table
         .inner_join(users::table)
         .filter(security_tokens::token_hash.eq(token_hash))
         .select((TokenRow::as_select(), User::as_select()))
-        .first(conn)
-        .optional()?)
+        .get_result(conn));
+    Ok(found.optional()?)
 }
 
 pub(crate) fn insert(conn: &mut Conn, new: &NewToken) -> Result<(), StoreError> {

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::{
     Conn, Store, StoreError, Timestamp, Uniquifier, UserId,
+    conn::natively,
     schema::{
         role_permissions, roles, security_remember, security_sessions, security_tokens, user_roles,
         users,
@@ -157,7 +158,7 @@ pub(crate) fn by_id(conn: &mut Conn, id: &UserId) -> Result<Option<User>, StoreE
     Ok(users::table
         .find(id)
         .select(User::as_select())
-        .first(conn)
+        .get_result(conn)
         .optional()?)
 }
 
@@ -178,19 +179,19 @@ pub(crate) fn with_password(
         Identity::Email(email) => users::table
             .filter(users::email_key.eq(email.key()))
             .select(columns)
-            .first(conn)
+            .get_result(conn)
             .optional()?,
         Identity::Username(name) => users::table
             .filter(users::username_key.eq(name.key()))
             .select(columns)
-            .first(conn)
+            .get_result(conn)
             .optional()?,
         // No such account, but the same work: the query is one that finds nothing.
         Identity::Unknown(text) => users::table
             .filter(users::email_key.eq(text))
             .filter(users::id.eq(""))
             .select(columns)
-            .first(conn)
+            .get_result(conn)
             .optional()?,
     };
     Ok(found.map(|(user, hash)| (user, hash.map(PasswordHash::from_stored))))
@@ -203,7 +204,7 @@ pub(crate) fn password_of(
     let hash: Option<Option<String>> = users::table
         .find(id)
         .select(users::password_hash)
-        .first(conn)
+        .get_result(conn)
         .optional()?;
     Ok(hash.flatten().map(PasswordHash::from_stored))
 }
@@ -298,11 +299,11 @@ pub(crate) fn note_sign_in(
 }
 
 pub(crate) fn grants(conn: &mut Conn, id: &UserId) -> Result<Grants, StoreError> {
-    let rows: Vec<(String, Option<String>)> = user_roles::table
+    let rows: Vec<(String, Option<String>)> = natively!(conn, conn => user_roles::table
         .inner_join(roles::table.left_join(role_permissions::table))
         .filter(user_roles::user_id.eq(id))
         .select((roles::name, role_permissions::permission.nullable()))
-        .load(conn)?;
+        .load(conn))?;
     let mut grants = Grants::default();
     for (role, permission) in rows {
         grants.roles.insert(role);

@@ -117,14 +117,34 @@ async fn submit(browser: &Client) {
     button.click().await.unwrap();
 }
 
-async fn text(browser: &Client) -> String {
-    browser
-        .find(Locator::Css("body"))
-        .await
-        .unwrap()
-        .text()
-        .await
-        .unwrap()
+/// Waits until `found` says so: a page that a click leads to is there when it is there.
+async fn wait(what: &str, found: impl AsyncFn() -> bool) {
+    let began = Instant::now();
+    while !found().await {
+        assert!(
+            began.elapsed() < Duration::from_secs(20),
+            "waited in vain for {what}"
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn arrives(browser: &Client, path: &str) {
+    let at = async || {
+        browser
+            .current_url()
+            .await
+            .is_ok_and(|url| url.path() == path)
+    };
+    wait(path, at).await;
+}
+
+async fn shows(browser: &Client, text: &str) {
+    let there = async || match browser.find(Locator::Css("body")).await {
+        Ok(body) => body.text().await.is_ok_and(|shown| shown.contains(text)),
+        Err(_) => false,
+    };
+    wait(text, there).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -140,7 +160,7 @@ async fn a_person_registers_signs_in_is_let_in_by_role_and_signs_out() {
 
     // The guarded page sends to sign-in; from there to register.
     browser.goto(&at("/profile")).await.unwrap();
-    assert_eq!(browser.current_url().await.unwrap().path(), "/login");
+    arrives(&browser, "/login").await;
     browser.goto(&at("/register")).await.unwrap();
     fill(&browser, "register-email", "ada@example.com").await;
     fill(&browser, "register-password", "short").await;
@@ -154,7 +174,7 @@ async fn a_person_registers_signs_in_is_let_in_by_role_and_signs_out() {
         .await
         .unwrap();
     submit(&browser).await;
-    assert!(text(&browser).await.contains("at least 8 characters"));
+    shows(&browser, "at least 8 characters").await;
     let error = browser
         .find(Locator::Css(
             "#register-password[aria-invalid=true][aria-describedby]",
@@ -164,22 +184,22 @@ async fn a_person_registers_signs_in_is_let_in_by_role_and_signs_out() {
     fill(&browser, "register-password", PASSWORD).await;
     fill(&browser, "register-password_confirm", PASSWORD).await;
     submit(&browser).await;
-    assert_eq!(browser.current_url().await.unwrap().path(), "/login");
+    arrives(&browser, "/login").await;
 
     // A wrong password, then the right one.
     fill(&browser, "login-email", "Ada@Example.com").await;
     fill(&browser, "login-password", "not the password").await;
     submit(&browser).await;
-    assert_eq!(browser.current_url().await.unwrap().path(), "/login");
+    shows(&browser, "is not right").await;
     fill(&browser, "login-password", PASSWORD).await;
     submit(&browser).await;
-    assert_eq!(browser.current_url().await.unwrap().path(), "/");
+    arrives(&browser, "/").await;
     browser.goto(&at("/profile")).await.unwrap();
-    assert!(text(&browser).await.contains("ada@example.com"));
+    shows(&browser, "ada@example.com").await;
 
     // The page for administrators, before and after the role is given.
     browser.goto(&at("/admin")).await.unwrap();
-    assert!(text(&browser).await.contains("403"));
+    shows(&browser, "403").await;
     for arguments in [
         ["roles", "create", "admin", ""],
         ["roles", "add", "ada@example.com", "admin"],
@@ -189,7 +209,7 @@ async fn a_person_registers_signs_in_is_let_in_by_role_and_signs_out() {
         assert!(status.success());
     }
     browser.goto(&at("/admin")).await.unwrap();
-    assert!(text(&browser).await.contains("ada@example.com"));
+    shows(&browser, "ada@example.com").await;
 
     // Sign out by the button in the menu; the old cookie is dead.
     let cookie = browser.get_named_cookie("security_session").await.unwrap();
@@ -200,14 +220,15 @@ async fn a_person_registers_signs_in_is_let_in_by_role_and_signs_out() {
         .click()
         .await
         .unwrap();
+    shows(&browser, "You are signed out").await;
     browser.goto(&at("/profile")).await.unwrap();
-    assert_eq!(browser.current_url().await.unwrap().path(), "/login");
+    arrives(&browser, "/login").await;
     browser.add_cookie(cookie).await.unwrap();
     browser.goto(&at("/profile")).await.unwrap();
-    assert_eq!(browser.current_url().await.unwrap().path(), "/login");
+    arrives(&browser, "/login").await;
 
     // The welcome is in the mailbox.
     browser.goto(&at("/dev/mail")).await.unwrap();
-    assert!(text(&browser).await.contains("Welcome to Rocket"));
+    shows(&browser, "Welcome to Rocket").await;
     browser.close().await.unwrap();
 }

@@ -7,6 +7,7 @@
 )]
 
 mod app;
+#[cfg(all(feature = "cli", feature = "sqlite"))]
 mod browser;
 #[cfg(all(feature = "cli", feature = "sqlite"))]
 mod cli;

@@ -235,7 +235,13 @@ fn every_template_opens_with_what_it_is_given() {
             "{path} switches escaping off"
         );
         let body = source.split_once("#}").map_or("", |(_, body)| body);
-        let inline = ["<script", " onclick=", "javascript:", "<style", "\" style="];
+        let inline = [
+            "<script",
+            " onclick=",
+            "=\"javascript:",
+            "<style",
+            "\" style=",
+        ];
         // Mail programs load no stylesheet.
         let mail = path.ends_with("partials/mail.html");
         for what in inline.iter().take(if mail { 3 } else { 5 }) {
