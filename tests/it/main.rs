@@ -3,10 +3,12 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::print_stderr,
     reason = "a test wants to fail loudly"
 )]
 
 mod app;
+mod attacks;
 #[cfg(all(feature = "cli", feature = "sqlite"))]
 mod browser;
 #[cfg(all(feature = "cli", feature = "sqlite"))]
