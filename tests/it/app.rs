@@ -34,6 +34,7 @@ use serde_json::{Value, json};
 
 /// Good by every policy, and in no list.
 pub const PASSWORD: &str = "correct horse battery staple";
+pub const SECRET: &str = "b3Blbi1zZXNhbWUtb3Blbi1zZXNhbWUtMTIzNDU2Nzg5MA";
 pub const WRONG: &str = "incorrect horse battery staple";
 
 // Databases.
@@ -276,6 +277,7 @@ pub struct Plan {
     security: Security,
     mount: Vec<rocket::Route>,
     attach: Vec<Change>,
+    secretless: bool,
 }
 
 impl Plan {
@@ -300,6 +302,7 @@ impl Plan {
             security: Security::default(),
             mount: Vec::new(),
             attach: Vec::new(),
+            secretless: false,
         }
     }
 
@@ -309,6 +312,12 @@ impl Plan {
 
     pub fn set(mut self, key: &str, value: impl Serialize) -> Self {
         self.figment = self.figment.merge((format!("security.{key}"), value));
+        self
+    }
+
+    /// Without the secret that sites away from the developer's machine need.
+    pub fn without_secret(mut self) -> Self {
+        self.secretless = true;
         self
     }
 
@@ -369,8 +378,12 @@ impl Plan {
             security,
             mount,
             attach,
+            secretless,
         } = self;
         let database = Scratch::new(backend, dir.path());
+        if !secretless && !figment.contains("security.secret") {
+            figment = figment.merge(("security.secret", SECRET));
+        }
         if !figment.contains("security.database.url") {
             figment = figment.merge(("security.database.url", database.url.clone()));
         }

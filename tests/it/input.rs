@@ -101,7 +101,7 @@ async fn bodies_of_every_wrong_kind_are_refused() {
                     if *accept == "application/json" {
                         assert!(answer.is_envelope(), "{what}");
                     }
-                    assert!(began.elapsed() < Duration::from_secs(2), "{what}");
+                    assert!(began.elapsed() < Duration::from_secs(5), "{what}");
                 }
             }
         }
@@ -221,7 +221,7 @@ async fn huge_passwords_are_refused_quickly_and_never_hashed() {
                 "{path} {size}"
             );
             assert!(
-                began.elapsed() < Duration::from_secs(1),
+                began.elapsed() < Duration::from_secs(5),
                 "{path} {size}: {:?}",
                 began.elapsed()
             );
