@@ -194,7 +194,12 @@ fn render(
 ) -> Responded<'static> {
     let language = page::language(request, site);
     let context = page::context(request, site, &language, name, own);
-    let html = site.views.render(&language, name, &context).map_err(|error| {
+    let visiting = request.method() == rocket::http::Method::Get && identity::known(request).is_none();
+    let rendered = match visiting {
+        true => site.views.render_for_visitor(&language, name, context),
+        false => site.views.render(&language, name, &context),
+    };
+    let html = rendered.map_err(|error| {
         log::error!("the page {name} cannot be rendered: {error}");
         Status::InternalServerError
     })?;
