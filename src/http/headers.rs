@@ -36,13 +36,13 @@ pub(crate) fn mark(request: &Request<'_>) {
 
 /// Gives an answer of ours its headers: in the fairing, after Rocket's own Shield, which would complain
 /// of headers that are there before it.
-pub(crate) fn finish(request: &Request<'_>, response: &mut Response<'_>, settings: &HeaderSettings) {
+pub(crate) fn finish<'r>(request: &Request<'_>, response: &mut Response<'r>, settings: &'r HeaderSettings) {
     if request.local_cache(Ours::default).0.load(Ordering::Relaxed) {
         set(response, settings);
     }
 }
 
-fn set(response: &mut Response<'_>, settings: &HeaderSettings) {
+fn set<'r>(response: &mut Response<'r>, settings: &'r HeaderSettings) {
     for (name, value) in [
         ("Cache-Control", "private, no-store"),
         ("Content-Security-Policy", settings.content_security_policy.as_str()),
@@ -52,7 +52,7 @@ fn set(response: &mut Response<'_>, settings: &HeaderSettings) {
         ("X-Frame-Options", "DENY"),
         ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
     ] {
-        response.set_header(Header::new(name, value.to_string()));
+        response.set_header(Header::new(name, value));
     }
     response.adjoin_header(Header::new("Vary", "Cookie, Accept"));
 }

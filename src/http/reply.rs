@@ -354,7 +354,7 @@ fn with_next(request: &Request<'_>, site: &Site, way: &str, error: &'static str)
 }
 
 /// Adds what every answer needs, whoever made it: called by the fairing for each response.
-pub(crate) fn finish(request: &Request<'_>, response: &mut Response<'_>) {
+pub(crate) fn finish<'r>(request: &'r Request<'_>, response: &mut Response<'r>) {
     cookies::flush(request, response);
     if let Ok(site) = Site::of(request) {
         headers::finish(request, response, &site.settings.headers);
