@@ -682,10 +682,7 @@ pub(crate) async fn pending(store: &Store) -> Result<Vec<String>, StoreError> {
 fn try_pages(site: &Site) -> Result<(), ConfigError> {
     let shared = page::shared(site, "en", "/", None);
     for (name, own) in crate::http::views::samples(site.features()) {
-        let mut context = match &shared {
-            Value::Object(shared) => shared.clone(),
-            _ => Map::new(),
-        };
+        let mut context = shared.clone();
         for (key, value) in [
             ("csrf_token", "token".into()),
             (
