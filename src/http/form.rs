@@ -190,12 +190,14 @@ impl FormView {
             .fields()
             .filter(|(name, _)| name.is_empty() || !shown.contains(name));
         let errors: Vec<String> = unseen.flat_map(|(_, messages)| messages).map(say).collect();
-        json!({
-            "id": self.id,
-            "action": self.action,
-            "submit": catalogue.say(language, &Message::new(format!("{}.submit", self.id))),
-            "errors": errors,
-            "fields": fields,
-        })
+        let mut view = Map::new();
+        view.insert("id".into(), self.id.into());
+        view.insert("action".into(), self.action.as_str().into());
+        let submit = Message::new(format!("{}.submit", self.id));
+        view.insert("submit".into(), say(&submit).into());
+        view.insert("errors".into(), errors.into());
+        // Moved, where `json!` would copy every field.
+        view.insert("fields".into(), fields.into());
+        view.into()
     }
 }

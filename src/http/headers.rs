@@ -39,17 +39,17 @@ pub(crate) fn mark(request: &Request<'_>) {
 
 /// Gives an answer of ours its headers: in the fairing, after Rocket's own Shield, which would complain
 /// of headers that are there before it.
-pub(crate) fn finish(
+pub(crate) fn finish<'r>(
     request: &Request<'_>,
-    response: &mut Response<'_>,
-    settings: &HeaderSettings,
+    response: &mut Response<'r>,
+    settings: &'r HeaderSettings,
 ) {
     if request.local_cache(Ours::default).0.load(Ordering::Relaxed) {
         set(response, settings);
     }
 }
 
-fn set(response: &mut Response<'_>, settings: &HeaderSettings) {
+fn set<'r>(response: &mut Response<'r>, settings: &'r HeaderSettings) {
     for (name, value) in [
         ("Cache-Control", "private, no-store"),
         (
@@ -65,7 +65,7 @@ fn set(response: &mut Response<'_>, settings: &HeaderSettings) {
             "camera=(), geolocation=(), microphone=()",
         ),
     ] {
-        response.set_header(Header::new(name, value.to_string()));
+        response.set_header(Header::new(name, value));
     }
     response.adjoin_header(Header::new("Vary", "Cookie, Accept"));
 }

@@ -14,5 +14,6 @@ pub(crate) mod messages;
 pub(crate) mod page;
 pub(crate) mod redirect;
 pub(crate) mod refusal;
+pub(crate) mod rendered;
 pub(crate) mod reply;
 pub(crate) mod views;

@@ -76,10 +76,7 @@ pub(crate) fn context(
 ) -> Map<String, Value> {
     let caller = identity::known(request);
     let user = caller.map(|caller| &caller.user);
-    let mut context = match shared(site, language, request.uri().path().as_str(), user) {
-        Value::Object(context) => context,
-        _ => Map::new(),
-    };
+    let mut context = shared(site, language, request.uri().path().as_str(), user);
     context.insert("csrf_token".into(), csrf::token(request, site).into());
     context.insert(
         "messages".into(),
@@ -98,7 +95,12 @@ pub(crate) fn context(
 }
 
 /// What pages and their samples at launch have in common.
-pub(crate) fn shared(site: &Site, language: &str, path: &str, user: Option<&crate::User>) -> Value {
+pub(crate) fn shared(
+    site: &Site,
+    language: &str,
+    path: &str,
+    user: Option<&crate::User>,
+) -> Map<String, Value> {
     let catalogue = site.views.catalogue();
     let mut urls = Map::new();
     urls.insert("home".into(), "/".into());
@@ -126,13 +128,17 @@ pub(crate) fn shared(site: &Site, language: &str, path: &str, user: Option<&crat
     let user = user.map(|user| {
         json!({"id": user.id, "email": user.email, "username": user.username, "display": user.display()})
     });
-    json!({
-        "lang": language,
-        "site": {"name": site.settings.site_name.0, "home": "/"},
-        "user": user,
-        "urls": urls,
-        "menu": menu,
-    })
+    // Moved, where `json!` would copy all that is in it.
+    let mut shared = Map::new();
+    shared.insert("lang".into(), language.into());
+    shared.insert(
+        "site".into(),
+        json!({"name": site.settings.site_name.0, "home": "/"}),
+    );
+    shared.insert("user".into(), user.into());
+    shared.insert("urls".into(), urls.into());
+    shared.insert("menu".into(), menu.into());
+    shared
 }
 
 /// Renders the application's own templates with what ours have: `user`, `menu`, `messages`, `urls`,

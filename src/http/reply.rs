@@ -222,13 +222,16 @@ fn render(
 ) -> Responded<'static> {
     let language = page::language(request, site);
     let context = page::context(request, site, &language, name, own);
-    let html = site
-        .views
-        .render(&language, name, &context)
-        .map_err(|error| {
-            log::error!("the page {name} cannot be rendered: {error}");
-            Status::InternalServerError
-        })?;
+    let visiting =
+        request.method() == rocket::http::Method::Get && identity::known(request).is_none();
+    let rendered = match visiting {
+        true => site.views.render_for_visitor(&language, name, context),
+        false => site.views.render(&language, name, &context),
+    };
+    let html = rendered.map_err(|error| {
+        log::error!("the page {name} cannot be rendered: {error}");
+        Status::InternalServerError
+    })?;
     let mut response = Response::build()
         .status(status)
         .header(ContentType::HTML)
@@ -425,7 +428,7 @@ fn with_next(request: &Request<'_>, site: &Site, way: &str, error: &'static str)
 }
 
 /// Adds what every answer needs, whoever made it: called by the fairing for each response.
-pub(crate) fn finish(request: &Request<'_>, response: &mut Response<'_>) {
+pub(crate) fn finish<'r>(request: &'r Request<'_>, response: &mut Response<'r>) {
     cookies::flush(request, response);
     if let Ok(site) = Site::of(request) {
         headers::finish(request, response, &site.settings.headers);

@@ -12,7 +12,7 @@ use std::{
 use serde_json::{Map, Value};
 use tera::{Context, Tera};
 
-use super::catalogue::Catalogue;
+use super::{catalogue::Catalogue, rendered::Rendered};
 use crate::{config::ConfigError, features};
 
 /// Templates with these ends are escaped. The second is how applications name theirs for Rocket.
@@ -34,6 +34,9 @@ pub(crate) struct Views {
 struct Loaded {
     catalogue: Arc<Catalogue>,
     engines: HashMap<String, Tera>,
+    /// Only where the built-in templates are used as they are: those of others may tell the time, say,
+    /// and differ though their context does not.
+    rendered: Option<Arc<Rendered>>,
     print: Print,
 }
 
@@ -157,6 +160,28 @@ impl Views {
         }
     }
 
+    /// Renders a page that nobody has filled in, for somebody who is not signed in: the same but faster.
+    pub(crate) fn render_for_visitor(
+        &self,
+        language: &str,
+        name: &str,
+        context: Map<String, Value>,
+    ) -> Result<String, String> {
+        self.refresh();
+        let rendered = self
+            .loaded
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .rendered
+            .clone();
+        match rendered {
+            Some(rendered) => rendered.page(language, name, context, |context| {
+                self.render(language, name, context)
+            }),
+            None => self.render(language, name, &context),
+        }
+    }
+
     /// Renders without a fallback, for the check at launch.
     pub(crate) fn try_render(
         &self,
@@ -187,16 +212,27 @@ fn load(
 ) -> Result<Loaded, ConfigError> {
     let print = print(folder);
     let catalogue = Arc::new(Catalogue::load(&folder.join("security/messages"), own)?);
+    let files = files(folder, &print);
     let mut engines = HashMap::new();
     for language in catalogue.languages() {
         engines.insert(
             language.to_string(),
-            engine(&catalogue, language, extend, &files(folder, &print))?,
+            engine(&catalogue, language, extend, &files)?,
         );
     }
+    let overridden = files.iter().any(|(_, name)| {
+        name.as_ref()
+            .is_some_and(|name| name.starts_with("security/"))
+    });
+    let rendered = if extend.is_empty() && !overridden {
+        Rendered::new().map(Arc::new)
+    } else {
+        None
+    };
     Ok(Loaded {
         catalogue,
         engines,
+        rendered,
         print,
     })
 }
