@@ -62,7 +62,7 @@ async fn a_page_of_the_application_extends_our_base() {
 }
 
 #[rocket::async_test]
-async fn a_broken_override_stops_the_launch_and_is_named() {
+async fn a_broken_override_stops_the_launch() {
     for (text, what) in [
         (
             "{% extends \"security/base.html\" %}\n{% block content %}\n{{ oops",

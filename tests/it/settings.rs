@@ -222,3 +222,68 @@ fn profiles_and_the_environment_reach_every_table() {
     assert_eq!(idle("debug").to_string(), "1h");
     assert_eq!(idle("staging").to_string(), "2h");
 }
+
+/// Starts the site itself, which is expected to refuse; answers everything that it said.
+#[cfg(feature = "cli")]
+fn said_by_the_site(dir: &std::path::Path, environment: &[(&str, &str)]) -> String {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_rocket_security"));
+    command
+        .current_dir(dir)
+        .env("ROCKET_PORT", "0")
+        .env("ROCKET_SECURITY__DATABASE__URL", dir.join("site.db"))
+        .envs(environment.iter().copied());
+    let output = command.output().unwrap();
+    assert!(
+        !output.status.success(),
+        "it did not refuse: {environment:?}"
+    );
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[cfg(feature = "cli")]
+#[test]
+fn the_site_says_what_is_wrong_when_it_does_not_start() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, value, words) in [
+        (
+            "ROCKET_SECURITY__LIMITS__PER_ACCOUNT",
+            "0",
+            "`security.limits.per_account` is 0",
+        ),
+        (
+            "ROCKET_SECURITY__GENERIC_ANSWER",
+            "true",
+            "did you mean `generic_answers`",
+        ),
+        (
+            "ROCKET_SECURITY_BASE_URL",
+            "http://x.example",
+            "`ROCKET_SECURITY__BASE_URL`",
+        ),
+        ("ROCKET_ADDRESS", "0.0.0.0", "`security.secret` is missing"),
+    ] {
+        let said = said_by_the_site(dir.path(), &[(name, value)]);
+        assert!(said.contains(words), "{name}: {said}");
+    }
+}
+
+#[cfg(feature = "cli")]
+#[test]
+fn a_broken_override_is_named_with_its_file_and_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("templates/security/login/login.html");
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    for (text, words) in [
+        (
+            "{% extends \"security/base.html\" %}\n{% block content %}\n{{ 1 + }}",
+            "3:",
+        ),
+        ("{{ nothing_of_that_name }}", "nothing_of_that_name"),
+        ("{% extends \"nowhere\" %}", "nowhere"),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let said = said_by_the_site(dir.path(), &[]);
+        assert!(said.contains("security/login/login.html"), "{said}");
+        assert!(said.contains(words), "{said}");
+    }
+}
