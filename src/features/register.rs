@@ -282,6 +282,10 @@ async fn register(web: &Web<'_>, form: &Register) -> Result<Option<User>, Error>
             }
             Ok(Some(user))
         }
+        // Something of the application's own, which `on_register` writes: no account was made.
+        Err(StoreError::Taken(Unique::Other)) => {
+            Err(Invalid::form(Message::new("input.invalid")).into())
+        }
         Err(StoreError::Taken(which)) if web.site.settings.generic_answers.0 => {
             collision(web, checked, which).await?;
             Ok(None)

@@ -104,7 +104,8 @@ impl From<DieselError> for StoreError {
                     Unique::Email
                 } else if text.contains("username") {
                     Unique::Username
-                } else if text.contains("roles") && text.contains("name") {
+                } else if text.contains("roles") && text.contains("name") || text.trim() == "'name'"
+                {
                     Unique::RoleName
                 } else {
                     Unique::Other

@@ -34,6 +34,7 @@ use serde_json::{Value, json};
 
 /// Good by every policy, and in no list.
 pub const PASSWORD: &str = "correct horse battery staple";
+pub const SECRET: &str = "b3Blbi1zZXNhbWUtb3Blbi1zZXNhbWUtMTIzNDU2Nzg5MA";
 pub const WRONG: &str = "incorrect horse battery staple";
 
 // Databases.
@@ -266,6 +267,8 @@ async fn everywhere(auth: Auth<'_>, who: SignedIn, _body: Input<Nothing>) -> Res
     Ok(Status::NoContent)
 }
 
+type Change = Box<dyn FnOnce(Rocket<Build>) -> Rocket<Build> + Send>;
+
 /// What an application is to be started with.
 pub struct Plan {
     backend: Backend,
@@ -273,7 +276,8 @@ pub struct Plan {
     dir: tempfile::TempDir,
     security: Security,
     mount: Vec<rocket::Route>,
-    attach: Vec<Box<dyn FnOnce(Rocket<Build>) -> Rocket<Build> + Send>>,
+    attach: Vec<Change>,
+    secretless: bool,
 }
 
 impl Plan {
@@ -298,15 +302,22 @@ impl Plan {
             security: Security::default(),
             mount: Vec::new(),
             attach: Vec::new(),
+            secretless: false,
         }
     }
 
-    pub fn backend(&self) -> Backend {
-        self.backend
+    pub fn is_sqlite(&self) -> bool {
+        self.backend == Backend::Sqlite
     }
 
     pub fn set(mut self, key: &str, value: impl Serialize) -> Self {
         self.figment = self.figment.merge((format!("security.{key}"), value));
+        self
+    }
+
+    /// Without the secret that sites away from the developer's machine need.
+    pub fn without_secret(mut self) -> Self {
+        self.secretless = true;
         self
     }
 
@@ -367,8 +378,12 @@ impl Plan {
             security,
             mount,
             attach,
+            secretless,
         } = self;
         let database = Scratch::new(backend, dir.path());
+        if !secretless && !figment.contains("security.secret") {
+            figment = figment.merge(("security.secret", SECRET));
+        }
         if !figment.contains("security.database.url") {
             figment = figment.merge(("security.database.url", database.url.clone()));
         }

@@ -58,6 +58,17 @@ async fn accounts_are_made_found_and_deleted() {
             matches!(taken, Err(StoreError::Taken(Unique::Username))),
             "{taken:?}"
         );
+        // Whatever the taken value looks like.
+        let named = |email: &str| {
+            NewUser::new(address(email)).username(Username::normalise("my_email_key").unwrap())
+        };
+        let first = store.create_user(named("first@example.com")).await.unwrap();
+        let taken = store.create_user(named("second@example.com")).await;
+        assert!(
+            matches!(taken, Err(StoreError::Taken(Unique::Username))),
+            "{taken:?}"
+        );
+        store.delete_user(&first.id).await.unwrap();
         let more: Vec<UserId> = {
             let mut ids = Vec::new();
             for n in 0..5 {

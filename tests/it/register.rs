@@ -422,3 +422,29 @@ async fn nobody_gives_themselves_more_than_a_form_asks_for() {
     assert_eq!(browser.post_json("/register", body).await.status, 200);
     assert_eq!(browser.get("/g/admin").await.status, 403);
 }
+
+#[rocket::async_test]
+async fn what_the_application_finds_taken_is_said_in_either_mode() {
+    for generic in [true, false] {
+        let app = Plan::new()
+            .set("generic_answers", generic)
+            .security(|security| {
+                security
+                    .on_register(|_, _, _| Err(StoreError::Taken(rocket_security::Unique::Other)))
+            })
+            .start()
+            .await;
+        let answer = app
+            .program()
+            .post_json("/register", form("ada@example.com"))
+            .await;
+        assert_eq!(
+            (answer.status, answer.field_errors("").len()),
+            (400, 1),
+            "{}",
+            answer.text()
+        );
+        assert_eq!(app.store().count_users().await.unwrap(), 0);
+        assert!(app.mails_to("ada@example.com").is_empty());
+    }
+}
