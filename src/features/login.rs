@@ -19,7 +19,7 @@ use crate::{
         admit::Admission,
         password::{Proof, prove},
         remember::Remember,
-        session::{self, Opening},
+        session::Opening,
     },
 };
 
@@ -158,24 +158,19 @@ async fn submit(
     );
     match sign_in(&web, &form).await {
         Ok((admission, buckets)) => {
-            let Admission::In(admitted) = admission else {
-                return Err(Error::Broken("a next step that nothing offers".into()));
-            };
-            let identity = admitted.user().email.clone();
             let opening = Opening {
                 remember: Remember::chosen(web.site, form.remember.map(|tick| tick.0)),
                 clears: Some(&buckets),
                 authenticated_at: None,
             };
-            session::open(web.request, web.site, &web.client, &admitted, opening).await?;
-            let payload = web
-                .user_payload(&admitted, include_auth_token.is_some())
-                .await?;
-            Ok(Reply::done(target)
-                .json("user", payload)
-                .json("tf_required", false)
-                .csrf()
-                .spa("login", &identity))
+            web.enter(
+                admission,
+                opening,
+                target,
+                include_auth_token.is_some(),
+                "login",
+            )
+            .await
         }
         Err(Error::Invalid(invalid)) => {
             Ok(Reply::page(PAGE).form(form.view(&web)).invalid(invalid))

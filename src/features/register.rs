@@ -11,6 +11,7 @@ use super::{Feature, Link, MenuFor, Submitted, Web, sample_form, template};
 use crate::{
     Message,
     error::{Error, Invalid},
+    guards::judge_password,
     http::{
         form::{Field, FormView},
         page,
@@ -18,13 +19,9 @@ use crate::{
     },
     identity::{EmailAddress, Identity, Username},
     notify::events::EventKind,
-    secrets::{Password, PasswordCheck},
+    secrets::Password,
     signin::{
-        Method, Methods,
-        admit::{Admission, admit},
-        limits::may_register,
-        remember::Remember,
-        session::{self, Opening},
+        Method, Methods, admit::admit, limits::may_register, remember::Remember, session::Opening,
     },
     store::{NewUser, StoreError, Unique, User, users},
 };
@@ -208,26 +205,21 @@ async fn submit(
                 form.next.as_deref().or(next),
                 after.as_deref().unwrap_or("/"),
             );
-            let (email, methods) = (
-                user.email.clone(),
-                Methods::of(Method::Password).and(Method::Register),
-            );
-            let Admission::In(admitted) = admit(web.site, user, methods)? else {
-                return Ok(Reply::done(target));
-            };
+            let methods = Methods::of(Method::Password).and(Method::Register);
+            let admission = admit(web.site, user, methods)?;
             let opening = Opening {
                 remember: Remember::No,
                 clears: None,
                 authenticated_at: None,
             };
-            session::open(web.request, web.site, &web.client, &admitted, opening).await?;
-            let payload = web
-                .user_payload(&admitted, include_auth_token.is_some())
-                .await?;
-            Ok(Reply::done(target)
-                .json("user", payload)
-                .csrf()
-                .spa("register", &email))
+            web.enter(
+                admission,
+                opening,
+                target,
+                include_auth_token.is_some(),
+                "register",
+            )
+            .await
         }
         _ => {
             let login = web.site.path("/login");
@@ -315,21 +307,12 @@ async fn check(web: &Web<'_>, form: &Register) -> Result<Checked, Error> {
     };
     let password = invalid.take("password", Password::parse(&form.password));
     if let Some(password) = &password {
-        let about: Vec<&str> = email
-            .as_ref()
-            .map(EmailAddress::address)
-            .into_iter()
-            .chain(username.as_ref().map(Username::name))
-            .chain([site.settings.site_name.0.as_str()])
-            .collect();
-        for message in site
-            .passwords
-            .check(&PasswordCheck {
-                password,
-                about: &about,
-            })
-            .await?
-        {
+        let (email, username) = (email.as_ref(), username.as_ref());
+        let (email, username) = (
+            email.map(EmailAddress::address),
+            username.map(Username::name),
+        );
+        for message in judge_password(site, password, email, username).await? {
             invalid.add("password", message);
         }
         if settings.confirm_password && form.password != form.password_confirm {

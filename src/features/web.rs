@@ -11,12 +11,22 @@ use serde_json::{Map, Value, json};
 use crate::{
     error::{Denied, Error},
     guards::identity::{self, Caller},
-    http::{client::ClientInfo, input::Input, page, redirect::Target, refusal},
     http::{
+        client::ClientInfo,
         cookies::{self, Kind},
-        reply::wants_json,
+        input::Input,
+        page,
+        redirect::Target,
+        refusal,
+        reply::{Answer, Reply, wants_json},
     },
-    signin::{Admitted, limits, token},
+    signin::{
+        Admitted,
+        admit::Admission,
+        limits,
+        session::{self, Opening},
+        token,
+    },
     site::Site,
     store::User,
 };
@@ -73,6 +83,27 @@ impl Web<'_> {
             .filter(|next| !next.is_empty())
             .and_then(|next| self.site.redirects.judge(next));
         asked.unwrap_or_else(|| page::after(self.site, otherwise))
+    }
+
+    /// Opens the session of whoever passed the gate, and answers: the end of every door that has a form.
+    pub(crate) async fn enter(
+        &self,
+        admission: Admission,
+        opening: Opening<'_>,
+        target: Target,
+        with_token: bool,
+        done: &'static str,
+    ) -> Answer {
+        let Admission::In(admitted) = admission else {
+            return Err(Error::Broken("a next step that nothing offers".into()));
+        };
+        session::open(self.request, self.site, &self.client, &admitted, opening).await?;
+        let payload = self.user_payload(&admitted, with_token).await?;
+        Ok(Reply::done(target)
+            .json("user", payload)
+            .json("tf_required", false)
+            .csrf()
+            .spa(done, &admitted.user().email))
     }
 
     /// The account as programs see it, with a token if a program asked for one and passed the gate.

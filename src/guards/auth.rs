@@ -9,6 +9,7 @@ use rocket::{
 
 use super::{Policy, SignedIn, identity, judge};
 use crate::{
+    Message,
     error::{Error, Invalid},
     http::{client::ClientInfo, redirect::Target, refusal},
     identity::Identity,
@@ -300,23 +301,32 @@ pub(crate) async fn checked_hash(
     email: &str,
     username: Option<&str>,
 ) -> Result<PasswordHash, Error> {
-    let about: Vec<&str> = [email, site.settings.site_name.0.as_str()]
-        .into_iter()
-        .chain(username)
-        .collect();
     let mut invalid = Invalid::new();
-    for message in site
-        .passwords
-        .check(&PasswordCheck {
-            password,
-            about: &about,
-        })
-        .await?
-    {
+    for message in judge_password(site, password, Some(email), username).await? {
         invalid.add("password", message);
     }
     invalid.into_result()?;
     Ok(site.hasher.hash(password).await?)
+}
+
+/// What the policy has against a password for an account of these names.
+pub(crate) async fn judge_password(
+    site: &Site,
+    password: &Password,
+    email: Option<&str>,
+    username: Option<&str>,
+) -> Result<Vec<Message>, Error> {
+    let site_name = site.settings.site_name.0.as_str();
+    let about: Vec<&str> = email
+        .into_iter()
+        .chain(username)
+        .chain([site_name])
+        .collect();
+    let check = PasswordCheck {
+        password,
+        about: &about,
+    };
+    Ok(site.passwords.check(&check).await?)
 }
 
 #[rocket::async_trait]

@@ -24,6 +24,7 @@ use rocket::{
     request::{FromRequest, Outcome},
 };
 
+pub(crate) use self::auth::judge_password;
 #[cfg(feature = "cli")]
 pub(crate) use self::auth::{checked_hash, set_password};
 pub use self::{
