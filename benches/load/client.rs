@@ -56,19 +56,34 @@ impl Ask {
             let body = format!(r#"{{"email":"{}","password":"{PASSWORD}"}}"#, email(user));
             Full::new(Bytes::from(body))
         };
-        let post = |path: &str| Request::post(path).header(HOST, server.to_string()).header(CONTENT_TYPE, "application/json");
+        let post = |path: &str| {
+            Request::post(path)
+                .header(HOST, server.to_string())
+                .header(CONTENT_TYPE, "application/json")
+        };
         let built = match self {
             Self::Session => request
                 .uri("/guarded")
-                .header(COOKIE, format!("security_session={}", secret("session", user)))
+                .header(
+                    COOKIE,
+                    format!("security_session={}", secret("session", user)),
+                )
                 .body(Full::default()),
             Self::Token => request
                 .uri("/guarded")
                 .header(AUTHORIZATION, format!("Bearer {}", secret("token", user)))
                 .body(Full::default()),
-            Self::Select => request.uri(format!("/select/{}", email(user))).body(Full::default()),
-            Self::Form => request.uri("/login").header(ACCEPT, "text/html").body(Full::default()),
-            Self::Page => request.uri("/page").header(ACCEPT, "text/html").body(Full::default()),
+            Self::Select => request
+                .uri(format!("/select/{}", email(user)))
+                .body(Full::default()),
+            Self::Form => request
+                .uri("/login")
+                .header(ACCEPT, "text/html")
+                .body(Full::default()),
+            Self::Page => request
+                .uri("/page")
+                .header(ACCEPT, "text/html")
+                .body(Full::default()),
             Self::SignIn => post("/login").body(sign_in()),
             Self::Verify => post("/verify").body(sign_in()),
         };
@@ -90,7 +105,11 @@ impl Connection {
 
     /// Sends and reads to the end; anything but 200 ends the run, since it would measure something else.
     async fn ask(&mut self, ask: Ask, server: SocketAddr, user: u64) -> usize {
-        let response = self.0.send_request(ask.message(server, user)).await.expect("an answer");
+        let response = self
+            .0
+            .send_request(ask.message(server, user))
+            .await
+            .expect("an answer");
         let status = response.status();
         let mut body = response.into_body();
         let mut size = 0;
@@ -113,12 +132,18 @@ pub(crate) struct Pick {
 
 impl Pick {
     pub(crate) fn of(users: u64) -> Self {
-        Self { next: Arc::default(), users }
+        Self {
+            next: Arc::default(),
+            users,
+        }
     }
 
     fn user(&self) -> u64 {
         // A prime that divides no round number, so that all come up before any comes again.
-        self.next.fetch_add(1, Ordering::Relaxed).wrapping_mul(15_485_863) % self.users
+        self.next
+            .fetch_add(1, Ordering::Relaxed)
+            .wrapping_mul(15_485_863)
+            % self.users
     }
 }
 
@@ -159,12 +184,21 @@ pub(crate) async fn closed_loop(
     }
     let done: u64 = join(tasks).await.into_iter().sum();
     let (elapsed, cpu) = (start.elapsed(), server.cpu() - cpu);
-    Load { cpu: cpu.as_secs_f64() * 1e6 / done as f64, rate: done as f64 / elapsed.as_secs_f64() }
+    Load {
+        cpu: cpu.as_secs_f64() * 1e6 / done as f64,
+        rate: done as f64 / elapsed.as_secs_f64(),
+    }
 }
 
 /// Asks `rate` times a second whether or not answers come, and tells how long each took from the moment
 /// it was due: a server that stalls is not spared the requests that it kept from being sent.
-pub(crate) async fn open_loop(server: &Server, ask: Ask, pick: &Pick, rate: u32, length: Duration) -> Vec<Duration> {
+pub(crate) async fn open_loop(
+    server: &Server,
+    ask: Ask,
+    pick: &Pick,
+    rate: u32,
+    length: Duration,
+) -> Vec<Duration> {
     const WAITING: usize = 64;
     let address = server.address;
     let mut open = Vec::new();
@@ -179,7 +213,8 @@ pub(crate) async fn open_loop(server: &Server, ask: Ask, pick: &Pick, rate: u32,
         tasks.spawn(async move {
             let mut took = Vec::new();
             loop {
-                let offset = every * u32::try_from(due.fetch_add(1, Ordering::Relaxed)).expect("a short run");
+                let offset = every
+                    * u32::try_from(due.fetch_add(1, Ordering::Relaxed)).expect("a short run");
                 if offset >= length {
                     return took;
                 }
@@ -208,7 +243,12 @@ pub(crate) async fn at_once(server: &Server, ask: Ask, pick: &Pick, count: usize
 }
 
 /// `count` requests one after the other: how long each took, and how large the last answer was.
-pub(crate) async fn in_turn(server: &Server, ask: Ask, pick: &Pick, count: usize) -> (Vec<Duration>, usize) {
+pub(crate) async fn in_turn(
+    server: &Server,
+    ask: Ask,
+    pick: &Pick,
+    count: usize,
+) -> (Vec<Duration>, usize) {
     let mut connection = Connection::open(server.address).await;
     let (mut took, mut size) = (Vec::new(), 0);
     for _ in 0..count {

@@ -46,12 +46,16 @@ impl Plan {
     fn of(arguments: &[String]) -> Self {
         let has = |name: &str| arguments.iter().any(|argument| argument == name);
         let number = |name: &str, otherwise: u64| match std::env::var(name) {
-            Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name} is `{text}`; write a number")),
+            Ok(text) => text
+                .parse()
+                .unwrap_or_else(|_| panic!("{name} is `{text}`; write a number")),
             Err(_) => otherwise,
         };
         let (runs, seconds) = if has("--quick") { (3, 2) } else { (7, 10) };
         Self {
-            runs: usize::try_from(number("LOAD_RUNS", runs)).expect("a few runs").max(1),
+            runs: usize::try_from(number("LOAD_RUNS", runs))
+                .expect("a few runs")
+                .max(1),
             length: Duration::from_secs(number("LOAD_SECONDS", seconds).max(1)),
             users: number("LOAD_USERS", 10_000).max(1),
             million: has("--million"),
@@ -66,12 +70,20 @@ fn cores() -> usize {
 
 /// Connections in every pool: the library's default.
 fn connections() -> u32 {
-    u32::try_from(cores() * 2).expect("not that many cores").max(4)
+    u32::try_from(cores() * 2)
+        .expect("not that many cores")
+        .max(4)
 }
 
 fn connect(database: &Path) -> Store {
     let url = database.to_str().expect("a path in UTF-8");
-    Store::connect(url, connections(), Duration::from_secs(5), SharedClock::default()).expect("a database")
+    Store::connect(
+        url,
+        connections(),
+        Duration::from_secs(5),
+        SharedClock::default(),
+    )
+    .expect("a database")
 }
 
 /// One line of the table.
@@ -105,11 +117,14 @@ impl Pair<'_> {
             let (server, ask, pick) = sides[side];
             loads[side] = Some(closed_loop(server, *ask, pick, self.connections, length).await);
         }
-        self.runs.push(loads.map(|load| load.expect("both sides ran")));
+        self.runs
+            .push(loads.map(|load| load.expect("both sides ran")));
     }
 
     fn rows(&self) -> [Row; 2] {
-        let side = |side: usize, of: fn(&Load) -> f64| median(self.runs.iter().map(|run| of(&run[side])).collect());
+        let side = |side: usize, of: fn(&Load) -> f64| {
+            median(self.runs.iter().map(|run| of(&run[side])).collect())
+        };
         let ratio = |of: fn(&[Load; 2]) -> f64| median(self.runs.iter().map(of).collect());
         let row = |name, ratio: f64, shown: String| Row {
             name,
@@ -135,7 +150,10 @@ impl Pair<'_> {
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if arguments.first().is_some_and(|first| first == servers::HIDDEN) {
+    if arguments
+        .first()
+        .is_some_and(|first| first == servers::HIDDEN)
+    {
         servers::be_child(&arguments[1..]);
         return ExitCode::SUCCESS;
     }
@@ -145,7 +163,11 @@ fn main() -> ExitCode {
     }
     let plan = Plan::of(&arguments);
     let began = Instant::now();
-    let runtime = runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let runtime = runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
     let rows = runtime.block_on(measure(&plan));
     println!(
         "\n{} users, medians of {} runs of {} s, {} cores, {} s in all\n",
@@ -156,7 +178,11 @@ fn main() -> ExitCode {
         began.elapsed().as_secs()
     );
     print_table(&rows);
-    if plan.strict && rows.iter().any(|row| !row.ok) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    if plan.strict && rows.iter().any(|row| !row.ok) {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
 }
 
 async fn measure(plan: &Plan) -> Vec<Row> {
@@ -164,7 +190,9 @@ async fn measure(plan: &Plan) -> Vec<Row> {
     let hash = Hasher::new(&HashingSettings::default())
         .and_then(|hasher| {
             let password = Password::parse(seed::PASSWORD).expect("a password");
-            hasher.hash_blocking(&password).map_err(|error| error.to_string())
+            hasher
+                .hash_blocking(&password)
+                .map_err(|error| error.to_string())
         })
         .expect("a hash")
         .as_stored()
@@ -189,12 +217,36 @@ async fn measure(plan: &Plan) -> Vec<Row> {
         runs: Vec::new(),
     };
     let mut pairs = vec![
-        pair(["by session: CPU a request", "by session: requests"], (Ask::Session, Ask::Select), CHEAP, 1.25),
-        pair(["by token: CPU a request", "by token: requests"], (Ask::Token, Ask::Select), CHEAP, 1.25),
-        pair(["login form: CPU a request", "login form: requests"], (Ask::Form, Ask::Page), CHEAP, 3.0),
-        pair(["sign-in: CPU a request", "sign-in: requests"], (Ask::SignIn, Ask::Verify), HASHES, 1.1),
+        pair(
+            ["by session: CPU a request", "by session: requests"],
+            (Ask::Session, Ask::Select),
+            CHEAP,
+            1.25,
+        ),
+        pair(
+            ["by token: CPU a request", "by token: requests"],
+            (Ask::Token, Ask::Select),
+            CHEAP,
+            1.25,
+        ),
+        pair(
+            ["login form: CPU a request", "login form: requests"],
+            (Ask::Form, Ask::Page),
+            CHEAP,
+            3.0,
+        ),
+        pair(
+            ["sign-in: CPU a request", "sign-in: requests"],
+            (Ask::SignIn, Ask::Verify),
+            HASHES,
+            1.1,
+        ),
     ];
-    let many = if plan.million { Some(Million::start(folder.path(), &hash)) } else { None };
+    let many = if plan.million {
+        Some(Million::start(folder.path(), &hash))
+    } else {
+        None
+    };
     pairs.extend(many.as_ref().map(Million::pair));
 
     let mut latency = Latency::default();
@@ -210,7 +262,11 @@ async fn measure(plan: &Plan) -> Vec<Row> {
         }
         latency.run(&ours, &bare, &pick(), plan.length).await;
     }
-    pairs.iter().flat_map(Pair::rows).chain([latency.row(), memory]).collect()
+    pairs
+        .iter()
+        .flat_map(Pair::rows)
+        .chain([latency.row(), memory])
+        .collect()
 }
 
 /// A great database beside a small one.
@@ -231,12 +287,18 @@ impl Million {
             std::fs::create_dir_all(&folder).expect("a folder");
             Server::start(Kind::Guarded, &make_database(&folder, users, hash), "")
         };
-        Self { great: start(Self::GREAT), small: start(Self::SMALL) }
+        Self {
+            great: start(Self::GREAT),
+            small: start(Self::SMALL),
+        }
     }
 
     fn pair(&self) -> Pair<'_> {
         Pair {
-            name: ["1,000,000 users: CPU a request", "1,000,000 users: requests"],
+            name: [
+                "1,000,000 users: CPU a request",
+                "1,000,000 users: requests",
+            ],
             ours: (&self.great, Ask::Session, Pick::of(Self::GREAT)),
             limit: (&self.small, Ask::Session, Pick::of(Self::SMALL)),
             connections: CHEAP,
@@ -268,7 +330,11 @@ impl Latency {
         assert!(sign_ins.rate > 0.0, "nobody signed in");
         let loaded = p99(asked);
         self.over.push(loaded - idle - 2.0 * hash);
-        for (list, value) in [(&mut self.hash, hash), (&mut self.idle, idle), (&mut self.loaded, loaded)] {
+        for (list, value) in [
+            (&mut self.hash, hash),
+            (&mut self.idle, idle),
+            (&mut self.loaded, loaded),
+        ] {
             list.push(value);
         }
     }
@@ -277,7 +343,10 @@ impl Latency {
         let (idle, hash) = (median(self.idle.clone()), median(self.hash.clone()));
         Row {
             name: "guarded p99 while 32 sign in",
-            measured: format!("{:.1} ms (idle {idle:.1}, hash {hash:.1})", median(self.loaded.clone())),
+            measured: format!(
+                "{:.1} ms (idle {idle:.1}, hash {hash:.1})",
+                median(self.loaded.clone())
+            ),
             limit: format!("{:.1} ms", idle + 2.0 * hash),
             ok: median(self.over.clone()) <= 0.0,
         }
@@ -289,9 +358,14 @@ async fn memory(server: &Server, pick: &Pick) -> Row {
     let hashing = HashingSettings::default();
     let limit = cores() as f64 * f64::from(hashing.memory_kib) / 1024.0 + 100.0;
     let start = Instant::now();
-    let ((), (asked, _)) =
-        tokio::join!(at_once(server, Ask::SignIn, pick, 64), in_turn(server, Ask::Session, pick, 20));
-    let (peak, slowest) = (server.peak_memory(), asked.into_iter().map(millis).fold(0.0, f64::max));
+    let ((), (asked, _)) = tokio::join!(
+        at_once(server, Ask::SignIn, pick, 64),
+        in_turn(server, Ask::Session, pick, 20)
+    );
+    let (peak, slowest) = (
+        server.peak_memory(),
+        asked.into_iter().map(millis).fold(0.0, f64::max),
+    );
     Row {
         name: "64 sign-ins at once: memory",
         measured: format!(
@@ -310,7 +384,11 @@ fn millis(duration: Duration) -> f64 {
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
-    if values.len().is_multiple_of(2) { f64::midpoint(values[middle - 1], values[middle]) } else { values[middle] }
+    if values.len().is_multiple_of(2) {
+        f64::midpoint(values[middle - 1], values[middle])
+    } else {
+        values[middle]
+    }
 }
 
 fn p99(times: Vec<Duration>) -> f64 {
@@ -320,13 +398,33 @@ fn p99(times: Vec<Duration>) -> f64 {
 }
 
 fn print_table(rows: &[Row]) {
-    let width = |of: fn(&Row) -> &str, least: usize| rows.iter().map(|row| of(row).len()).max().unwrap_or(0).max(least);
-    let (name, measured, limit) =
-        (width(|row| row.name, 3), width(|row| &row.measured, 8), width(|row| &row.limit, 5));
-    println!("| {:name$} | {:measured$} | {:limit$} |      |", "row", "measured", "limit");
-    println!("|{}|{}|{}|------|", "-".repeat(name + 2), "-".repeat(measured + 2), "-".repeat(limit + 2));
+    let width = |of: fn(&Row) -> &str, least: usize| {
+        rows.iter()
+            .map(|row| of(row).len())
+            .max()
+            .unwrap_or(0)
+            .max(least)
+    };
+    let (name, measured, limit) = (
+        width(|row| row.name, 3),
+        width(|row| &row.measured, 8),
+        width(|row| &row.limit, 5),
+    );
+    println!(
+        "| {:name$} | {:measured$} | {:limit$} |      |",
+        "row", "measured", "limit"
+    );
+    println!(
+        "|{}|{}|{}|------|",
+        "-".repeat(name + 2),
+        "-".repeat(measured + 2),
+        "-".repeat(limit + 2)
+    );
     for row in rows {
         let verdict = if row.ok { "ok" } else { "OVER" };
-        println!("| {:name$} | {:measured$} | {:limit$} | {verdict:4} |", row.name, row.measured, row.limit);
+        println!(
+            "| {:name$} | {:measured$} | {:limit$} | {verdict:4} |",
+            row.name, row.measured, row.limit
+        );
     }
 }

@@ -40,7 +40,8 @@ pub(crate) fn fill(database: &Path, users: u64, hash: &str) {
     let later = now + 30 * 24 * 3_600_000;
     let mut conn = store.pool().get().expect("a connection");
     // Sessions are found by a hash, which comes in no order: what is being built should lie in memory.
-    conn.batch_execute("PRAGMA cache_size = -1048576").expect("a larger cache");
+    conn.batch_execute("PRAGMA cache_size = -1048576")
+        .expect("a larger cache");
     conn.transaction(|conn| {
         for first in (0..users).step_by(ROWS as usize) {
             let mut accounts = Vec::new();
@@ -79,5 +80,6 @@ pub(crate) fn fill(database: &Path, users: u64, hash: &str) {
         diesel::QueryResult::Ok(())
     })
     .expect("rows");
-    conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)").expect("a checkpoint");
+    conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        .expect("a checkpoint");
 }

@@ -12,16 +12,13 @@ use std::{
 
 use diesel::prelude::*;
 use rocket::{
-    Build, Config, Rocket, State,
-    figment::Figment,
-    get,
-    http::Status,
-    post,
-    response::content::RawHtml,
-    routes,
-    serde::json::Json,
+    Build, Config, Rocket, State, figment::Figment, get, http::Status, post,
+    response::content::RawHtml, routes, serde::json::Json,
 };
-use rocket_security::{Hasher, Password, PasswordHash, Security, SignedIn, Store, StoreError, Verdict, config::HashingSettings};
+use rocket_security::{
+    Hasher, Password, PasswordHash, Security, SignedIn, Store, StoreError, Verdict,
+    config::HashingSettings,
+};
 use serde::Deserialize;
 
 use crate::{connect, connections, seed};
@@ -41,10 +38,17 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    const ALL: [(Self, &str); 3] = [(Self::Seed, "seed"), (Self::Guarded, "guarded"), (Self::Bare, "bare")];
+    const ALL: [(Self, &str); 3] = [
+        (Self::Seed, "seed"),
+        (Self::Guarded, "guarded"),
+        (Self::Bare, "bare"),
+    ];
 
     fn name(self) -> &'static str {
-        Self::ALL.into_iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)
+        Self::ALL
+            .into_iter()
+            .find(|(kind, _)| *kind == self)
+            .map_or("", |(_, name)| name)
     }
 }
 
@@ -63,13 +67,23 @@ impl Server {
             .and_then(|listener| listener.local_addr())
             .expect("a free port")
             .port();
-        let mut server =
-            Self { child: spawn(kind, database, port, detail), address: (Ipv4Addr::LOCALHOST, port).into() };
+        let mut server = Self {
+            child: spawn(kind, database, port, detail),
+            address: (Ipv4Addr::LOCALHOST, port).into(),
+        };
         let patience = Instant::now() + Duration::from_secs(30);
         while TcpStream::connect(server.address).is_err() {
             let ended = server.child.try_wait().expect("the state of a child");
-            assert!(ended.is_none(), "the {} server ended: {ended:?}", kind.name());
-            assert!(Instant::now() < patience, "the {} server does not answer", kind.name());
+            assert!(
+                ended.is_none(),
+                "the {} server ended: {ended:?}",
+                kind.name()
+            );
+            assert!(
+                Instant::now() < patience,
+                "the {} server does not answer",
+                kind.name()
+            );
             thread::sleep(Duration::from_millis(20));
         }
         server
@@ -77,7 +91,8 @@ impl Server {
 
     /// User and system time that the server has used, all its threads together.
     pub(crate) fn cpu(&self) -> Duration {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("the server's stat");
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))
+            .expect("the server's stat");
         // The name may hold anything, so count from the parenthesis that closes it: utime, stime are 14, 15.
         let fields = stat.rsplit_once(')').expect("a name").1;
         let ticks: u64 = fields
@@ -92,9 +107,17 @@ impl Server {
 
     /// The most memory that was resident at once, in MiB.
     pub(crate) fn peak_memory(&self) -> f64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("the server's status");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
-        line.trim().trim_end_matches(" kB").parse::<f64>().expect("a number of KiB") / 1024.0
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))
+            .expect("the server's status");
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .expect("VmHWM");
+        line.trim()
+            .trim_end_matches(" kB")
+            .parse::<f64>()
+            .expect("a number of KiB")
+            / 1024.0
     }
 }
 
@@ -130,8 +153,14 @@ fn spawn(kind: Kind, database: &Path, port: u16, detail: &str) -> Child {
 
 /// Does what the arguments after the hidden one say, and never comes back to the parent's code.
 pub(crate) fn be_child(arguments: &[String]) {
-    let [kind, port, detail, database] = arguments else { panic!("a child wants four arguments") };
-    let kind = Kind::ALL.into_iter().find(|(_, name)| name == kind).expect("a kind").0;
+    let [kind, port, detail, database] = arguments else {
+        panic!("a child wants four arguments")
+    };
+    let kind = Kind::ALL
+        .into_iter()
+        .find(|(_, name)| name == kind)
+        .expect("a kind")
+        .0;
     let port: u16 = port.parse().expect("a port");
     let database = PathBuf::from(database);
     // A killed parent closes the pipe, so no server is left behind however it ended.
@@ -165,16 +194,24 @@ fn figment(port: u16) -> Figment {
 
 fn guarded(port: u16, database: &Path) -> Rocket<Build> {
     let figment = figment(port)
-        .merge(("security.secret", "of a server that lives for minutes: 0123456789"))
+        .merge((
+            "security.secret",
+            "of a server that lives for minutes: 0123456789",
+        ))
         .merge(("security.base_url", format!("http://localhost:{port}")))
-        .merge(("security.template_dir", database.with_extension("templates")))
+        .merge((
+            "security.template_dir",
+            database.with_extension("templates"),
+        ))
         .merge(("security.database.url", database))
         .merge(("security.database.connections", connections()))
         .merge(("security.limits.per_account", 1_000_000))
         .merge(("security.limits.per_address", 1_000_000))
         .merge(("security.limits.per_device", 1_000_000))
         .merge(("security.report.unguarded", "off"));
-    rocket::custom(figment).mount("/", routes![guarded_route]).attach(Security::default())
+    rocket::custom(figment)
+        .mount("/", routes![guarded_route])
+        .attach(Security::default())
 }
 
 #[get("/guarded")]
@@ -233,7 +270,9 @@ struct SignIn<'r> {
 
 #[post("/verify", data = "<form>")]
 async fn verify(form: Json<SignIn<'_>>, stored: &State<Stored>, hasher: &State<Hasher>) -> Status {
-    let Ok(password) = Password::parse(form.password) else { return Status::BadRequest };
+    let Ok(password) = Password::parse(form.password) else {
+        return Status::BadRequest;
+    };
     match hasher.verify(&password, Some(&stored.0)).await {
         Ok(Verdict::Match { .. }) => Status::Ok,
         _ => Status::Unauthorized,
