@@ -6,7 +6,7 @@ use super::catalogue::Catalogue;
 use crate::{Message, error::Invalid, site::Site};
 
 /// A form to be shown.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct FormView {
     id: &'static str,
     action: String,
@@ -15,7 +15,7 @@ pub(crate) struct FormView {
 }
 
 /// A field to be shown.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Field {
     name: &'static str,
     kind: &'static str,

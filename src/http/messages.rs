@@ -9,7 +9,7 @@ use std::borrow::Cow;
 /// let message = Message::new("password.too_short").with("min", 8);
 /// assert_eq!(message.key(), "password.too_short");
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Message {
     key: Cow<'static, str>,
     arguments: Vec<(&'static str, String)>,

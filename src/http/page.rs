@@ -66,6 +66,15 @@ fn take_messages(request: &Request<'_>, site: &Site, language: &str) -> Vec<Valu
     }
 }
 
+/// Whether a page is the same for everybody who asks for it as this request does, but for its token:
+/// nobody is signed in, no message waits, and no hook of the application adds anything.
+pub(crate) fn is_for_anybody(request: &Request<'_>, site: &Site) -> bool {
+    request.method() == rocket::http::Method::Get
+        && identity::known(request).is_none()
+        && cookies::get(request, site, Kind::Flash).is_none()
+        && site.hooks.contexts.is_empty()
+}
+
 /// The whole context of a page: what all have, what hooks add, what is its own.
 pub(crate) fn context(
     request: &Request<'_>,

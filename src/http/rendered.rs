@@ -1,8 +1,9 @@
 //! Pages for visitors, kept as they were rendered.
 //!
 //! A form that nobody has filled in is the same for all who see it but for its CSRF token. So a page is
-//! kept under everything that went into it, token excepted, in the pieces between which the token
-//! stands. Only pages that depend on nothing but their context come here: see [`Views`](super::views::Views).
+//! kept under all that went into it, token excepted, in the pieces between which the token stands; what
+//! would have to be put together for its template need not be. Only pages that depend on nothing else
+//! come here: see [`Views::rendered`](super::views::Views::rendered).
 
 use std::{
     collections::HashMap,
@@ -11,11 +12,11 @@ use std::{
 
 use serde_json::{Map, Value};
 
+use super::form::FormView;
 use crate::secrets::random_token;
 
 /// Pages kept at most; one more, and all are forgotten. A page is a few KiB.
 const MOST: usize = 128;
-const TOKEN: &str = "csrf_token";
 
 /// The pages that are kept.
 pub(crate) struct Rendered {
@@ -24,12 +25,14 @@ pub(crate) struct Rendered {
     pages: Mutex<HashMap<Key, Arc<[String]>>>,
 }
 
-/// All that a page depends on.
-#[derive(PartialEq, Eq, Hash)]
-struct Key {
-    language: String,
-    name: String,
-    context: Map<String, Value>,
+/// All that a page depends on, beside its token and what is fixed at launch.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    pub(crate) language: String,
+    pub(crate) name: &'static str,
+    pub(crate) path: String,
+    pub(crate) form: Option<FormView>,
+    pub(crate) own: Map<String, Value>,
 }
 
 impl Rendered {
@@ -42,31 +45,19 @@ impl Rendered {
         })
     }
 
-    /// The page with the token of `context`: one that is kept, or else the work of `render`.
-    pub(crate) fn page(
+    /// The page with `token` in it: one that is kept, or else what `render` makes with another token.
+    pub(crate) fn page<E>(
         &self,
-        language: &str,
-        name: &str,
-        mut context: Map<String, Value>,
-        render: impl FnOnce(&Map<String, Value>) -> Result<String, String>,
-    ) -> Result<String, String> {
-        let token = context.remove(TOKEN);
-        let token = token.as_ref().and_then(Value::as_str).unwrap_or_default();
-        let key = Key {
-            language: language.into(),
-            name: name.into(),
-            context,
-        };
+        key: Key,
+        token: &str,
+        render: impl FnOnce(&Key, &str) -> Result<String, E>,
+    ) -> Result<String, E> {
         let kept = self.lock().get(&key).cloned();
         if let Some(pieces) = kept {
             return Ok(pieces.join(token));
         }
-        let mut context = key.context.clone();
-        context.insert(TOKEN.into(), self.stand_in.as_str().into());
-        let pieces: Arc<[String]> = render(&context)?
-            .split(&self.stand_in)
-            .map(String::from)
-            .collect();
+        let html = render(&key, &self.stand_in)?;
+        let pieces: Arc<[String]> = html.split(&self.stand_in).map(String::from).collect();
         let page = pieces.join(token);
         let mut pages = self.lock();
         if pages.len() >= MOST {
@@ -86,29 +77,27 @@ impl Rendered {
 mod tests {
     use std::cell::Cell;
 
-    use serde_json::json;
-
     use super::*;
 
-    fn context(token: &str, next: &str) -> Map<String, Value> {
-        let Value::Object(context) = json!({"csrf_token": token, "next": next}) else {
-            unreachable!()
-        };
-        context
+    fn key(path: &str) -> Key {
+        Key {
+            language: "en".into(),
+            name: "page",
+            path: path.into(),
+            form: None,
+            own: Map::new(),
+        }
     }
 
     #[test]
     fn a_page_is_rendered_once_and_carries_each_visitors_token() {
         let (rendered, times) = (Rendered::new().unwrap(), Cell::new(0));
-        let page = |token: &str, next: &str| {
-            let render = |context: &Map<String, Value>| {
+        let page = |token: &str, path: &str| {
+            let render = |key: &Key, token: &str| {
                 times.set(times.get() + 1);
-                let text = |key: &str| context[key].as_str().unwrap().to_string();
-                Ok(format!("<{0}|{1}|{0}>", text("csrf_token"), text("next")))
+                Ok::<_, ()>(format!("<{token}|{}|{token}>", key.path))
             };
-            rendered
-                .page("en", "page", context(token, next), render)
-                .unwrap()
+            rendered.page(key(path), token, render).unwrap()
         };
         assert_eq!(page("one", "/a"), "<one|/a|one>");
         assert_eq!(page("two", "/a"), "<two|/a|two>");
@@ -121,10 +110,10 @@ mod tests {
     fn what_visitors_ask_for_does_not_pile_up() {
         let rendered = Rendered::new().unwrap();
         for number in 0..3 * MOST {
-            let page = rendered.page("en", "page", context("t", &number.to_string()), |_| {
-                Ok(String::new())
+            let page = rendered.page(key(&number.to_string()), "t", |_, _| {
+                Ok::<_, ()>("text".into())
             });
-            assert_eq!(page.unwrap(), "");
+            assert_eq!(page.unwrap(), "text");
         }
         assert!(rendered.lock().len() <= MOST);
     }
@@ -132,8 +121,10 @@ mod tests {
     #[test]
     fn a_failure_is_not_kept() {
         let rendered = Rendered::new().unwrap();
-        let failed = rendered.page("en", "page", context("t", "/"), |_| Err("broken".into()));
-        assert_eq!(failed, Err("broken".into()));
+        assert_eq!(
+            rendered.page(key("/"), "t", |_, _| Err("broken")),
+            Err("broken")
+        );
         assert!(rendered.lock().is_empty());
     }
 }

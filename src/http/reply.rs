@@ -17,6 +17,7 @@ use super::{
     headers, input, page,
     redirect::{Target, next_of},
     refusal,
+    rendered::Key,
 };
 use crate::{
     Message,
@@ -136,18 +137,41 @@ impl Reply {
             }
             return Ok(redirect(&target));
         }
-        let mut context = self.context;
-        if let Some(form) = self.form {
-            let catalogue = site.views.catalogue();
-            context.insert(
-                "form".into(),
-                form.view(site, &catalogue, &language, &self.invalid),
-            );
-        }
-        let name = self.page.unwrap_or("security/error.html");
         if self.csrf && site.settings.csrf.cookie.is_some() {
             token(request, site);
         }
+        let name = self.page.unwrap_or("security/error.html");
+        let with_form = |form: Option<&FormView>, mut context: Map<String, Value>| {
+            if let Some(form) = form {
+                let catalogue = site.views.catalogue();
+                context.insert(
+                    "form".into(),
+                    form.view(site, &catalogue, &language, &self.invalid),
+                );
+            }
+            context
+        };
+        if self.invalid.is_empty()
+            && page::is_for_anybody(request, site)
+            && let Some(rendered) = site.views.rendered()
+        {
+            let path = request.uri().path().to_string();
+            let key = Key {
+                language: language.clone(),
+                name,
+                path,
+                form: self.form,
+                own: self.context,
+            };
+            let html = rendered.page(key, &csrf::token(request, site), |key, token| {
+                let own = with_form(key.form.as_ref(), key.own.clone());
+                let mut context = page::context(request, site, &language, name, own);
+                context.insert("csrf_token".into(), token.into());
+                to_html(site, &language, name, &context)
+            });
+            return html.map(|html| html_response(Status::Ok, html, language));
+        }
+        let context = with_form(self.form.as_ref(), self.context);
         render(request, site, Status::Ok, name, context)
     }
 }
@@ -222,23 +246,30 @@ fn render(
 ) -> Responded<'static> {
     let language = page::language(request, site);
     let context = page::context(request, site, &language, name, own);
-    let visiting =
-        request.method() == rocket::http::Method::Get && identity::known(request).is_none();
-    let rendered = match visiting {
-        true => site.views.render_for_visitor(&language, name, context),
-        false => site.views.render(&language, name, &context),
-    };
-    let html = rendered.map_err(|error| {
+    let html = to_html(site, &language, name, &context)?;
+    Ok(html_response(status, html, language))
+}
+
+fn to_html(
+    site: &Site,
+    language: &str,
+    name: &str,
+    context: &Map<String, Value>,
+) -> Result<String, Status> {
+    site.views.render(language, name, context).map_err(|error| {
         log::error!("the page {name} cannot be rendered: {error}");
         Status::InternalServerError
-    })?;
+    })
+}
+
+fn html_response(status: Status, html: String, language: String) -> Response<'static> {
     let mut response = Response::build()
         .status(status)
         .header(ContentType::HTML)
         .sized_body(html.len(), Cursor::new(html))
         .finalize();
     response.set_header(Header::new("Content-Language", language));
-    Ok(response)
+    response
 }
 
 /// Errors as programs get them: a flat list, and by field.

@@ -160,26 +160,14 @@ impl Views {
         }
     }
 
-    /// Renders a page that nobody has filled in, for somebody who is not signed in: the same but faster.
-    pub(crate) fn render_for_visitor(
-        &self,
-        language: &str,
-        name: &str,
-        context: Map<String, Value>,
-    ) -> Result<String, String> {
+    /// The pages that are kept; none where templates or functions of the application are used.
+    pub(crate) fn rendered(&self) -> Option<Arc<Rendered>> {
         self.refresh();
-        let rendered = self
-            .loaded
+        self.loaded
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .rendered
-            .clone();
-        match rendered {
-            Some(rendered) => rendered.page(language, name, context, |context| {
-                self.render(language, name, context)
-            }),
-            None => self.render(language, name, &context),
-        }
+            .clone()
     }
 
     /// Renders without a fallback, for the check at launch.
