@@ -208,10 +208,7 @@ fn load(
             engine(&catalogue, language, extend, &files)?,
         );
     }
-    let overridden = files.iter().any(|(_, name)| {
-        name.as_ref()
-            .is_some_and(|name| name.starts_with("security/"))
-    });
+    let overridden = files.iter().any(is_override);
     let rendered = if extend.is_empty() && !overridden {
         Rendered::new().map(Arc::new)
     } else {
@@ -271,6 +268,15 @@ fn files(folder: &Path, print: &Print) -> Vec<(PathBuf, Option<String>)> {
             Some((path.clone(), Some(name)))
         })
         .collect()
+}
+
+/// Whether a file takes the place of a built-in template; a copy that was not changed does not.
+fn is_override((path, name): &(PathBuf, Option<String>)) -> bool {
+    let Some(name) = name.as_deref().filter(|name| name.starts_with("security/")) else {
+        return false;
+    };
+    let ours = built_in().find(|(known, _)| *known == name);
+    ours.is_none_or(|(_, text)| !std::fs::read_to_string(path).is_ok_and(|own| own == text))
 }
 
 fn print(folder: &Path) -> Print {
