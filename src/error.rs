@@ -46,7 +46,10 @@ impl Invalid {
 
     /// Adds something wrong with `field`.
     pub fn add(&mut self, field: &str, message: Message) {
-        self.fields.entry(field.to_string()).or_default().push(message);
+        self.fields
+            .entry(field.to_string())
+            .or_default()
+            .push(message);
     }
 
     /// Keeps the value of a check, or notes what is wrong with `field`.
@@ -61,7 +64,9 @@ impl Invalid {
 
     /// What is wrong, by field.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &[Message])> {
-        self.fields.iter().map(|(name, messages)| (name.as_str(), messages.as_slice()))
+        self.fields
+            .iter()
+            .map(|(name, messages)| (name.as_str(), messages.as_slice()))
     }
 
     /// What is wrong with one field.
@@ -75,7 +80,11 @@ impl Invalid {
     ///
     /// [`Error::Invalid`] with everything that is.
     pub fn into_result(self) -> Result<(), Error> {
-        if self.is_empty() { Ok(()) } else { Err(Error::Invalid(self)) }
+        if self.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::Invalid(self))
+        }
     }
 }
 
@@ -152,7 +161,9 @@ impl Denied {
     /// The text that says it to people. Why a credential is bad is nobody's business.
     pub fn message(&self) -> Message {
         Message::new(match self {
-            Self::Anonymous | Self::BadCredential | Self::Inactive | Self::Mechanism => "denied.unauthenticated",
+            Self::Anonymous | Self::BadCredential | Self::Inactive | Self::Mechanism => {
+                "denied.unauthenticated"
+            }
             Self::Forbidden => "denied.forbidden",
             Self::SecondFactor => "denied.second_factor",
             Self::Stale => "denied.stale",
@@ -218,10 +229,21 @@ impl From<Denied> for Error {
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Unavailable(why) => Self::Unavailable { retry_after: 5, why },
+            StoreError::Unavailable(why) => Self::Unavailable {
+                retry_after: 5,
+                why,
+            },
             StoreError::Missing => Self::NotFound,
-            StoreError::Taken(Unique::Email) => Invalid::field("email", Message::new("email.taken")).into(),
-            StoreError::Taken(Unique::Username) => Invalid::field("username", Message::new("username.taken")).into(),
+            // What a hook of the application says to whoever filled in the form.
+            StoreError::Refused(why) => {
+                Invalid::form(Message::new("input.application").with("text", why)).into()
+            }
+            StoreError::Taken(Unique::Email) => {
+                Invalid::field("email", Message::new("email.taken")).into()
+            }
+            StoreError::Taken(Unique::Username) => {
+                Invalid::field("username", Message::new("username.taken")).into()
+            }
             other => Self::Broken(other.to_string()),
         }
     }
@@ -230,7 +252,10 @@ impl From<StoreError> for Error {
 impl From<HashError> for Error {
     fn from(error: HashError) -> Self {
         match error {
-            HashError::Overloaded => Self::Unavailable { retry_after: 10, why: error.to_string() },
+            HashError::Overloaded => Self::Unavailable {
+                retry_after: 10,
+                why: error.to_string(),
+            },
             other => Self::Broken(other.to_string()),
         }
     }
@@ -238,12 +263,18 @@ impl From<HashError> for Error {
 
 impl From<PolicyError> for Error {
     fn from(error: PolicyError) -> Self {
-        Self::Unavailable { retry_after: 10, why: error.to_string() }
+        Self::Unavailable {
+            retry_after: 10,
+            why: error.to_string(),
+        }
     }
 }
 
 impl From<getrandom::Error> for Error {
     fn from(error: getrandom::Error) -> Self {
-        Self::Unavailable { retry_after: 10, why: format!("no randomness: {error}") }
+        Self::Unavailable {
+            retry_after: 10,
+            why: format!("no randomness: {error}"),
+        }
     }
 }

@@ -21,21 +21,102 @@
 //! }
 //! ```
 //!
-//! # Where to look
+//! # What it is made of
 //!
-//! * Who may call a route: [`guards`], [`policies!`], [`SignedIn`], [`Require`].
-//! * What comes in by a body: [`Input`].
-//! * What can be set: [`config::Settings`], `[default.security]` in Rocket.toml.
-//! * What can be given in code: [`Security`].
-//! * Accounts, roles, sessions from code: [`Store`], within a request [`Auth`].
-//! * Pages: [`Page`], [`engines`], `templates/security/` in the application's template folder.
-//! * What happened: [`Event`].
+//! A request meets a **guard** ([`SignedIn`], [`Require`]), which finds out who asks: by token, else by
+//! session, else by a remembered device, once however many guards want to know. A body comes in through
+//! [`Input`], which checks that one of our own pages sent it. A way in (password, token, remembered
+//! device, the application's own code) leads to one **admission gate**, which alone makes an
+//! [`Admitted`]; sessions and tokens are made from nothing else. What was found comes back as one answer
+//! that becomes a page, a redirect or the JSON envelope, as the client prefers.
+//!
+//! Everything rests in the application's database, through Diesel: users, roles, sessions, tokens,
+//! tickets, counters of failures. Of each secret only a hash is kept.
+//!
+//! # Who may call a route
+//!
+//! ```
+//! # #[macro_use] extern crate rocket;
+//! use rocket_security::prelude::*;
+//!
+//! policies! {
+//!     pub Editor  = role("editor");
+//!     pub Publish = permission("post:publish");
+//! }
+//!
+//! /// Anybody signed in.
+//! #[get("/profile")]
+//! fn profile(who: SignedIn) -> String { who.email.clone() }
+//!
+//! /// An editor who may publish and proved who it is within ten minutes.
+//! #[post("/posts/<id>/publish", data = "<_body>")]
+//! fn publish(id: u32, who: Require<(Editor, Publish, Fresh<600>)>, _body: Input<Nothing>) -> String {
+//!     format!("{} published {id}", who.email)
+//! }
+//!
+//! /// A program with a token, or a browser with a session.
+//! #[get("/api/me")]
+//! fn me(who: Require<Via<(Token, Session)>>) -> String { who.email.clone() }
+//! # fn main() {}
+//! ```
+//!
+//! All policies are in [`guards`]; one of the application's own is a type that implements [`Policy`]. A
+//! refusal is answered by catchers that come with the fairing, unless the application has its own for that
+//! status; that one can call [`caught`].
+//!
+//! # Accounts from code
+//!
+//! Within a request [`Auth`] signs in and out, looks up, verifies and sets passwords and builds URLs.
+//! [`Store`] has everything about accounts, roles and sessions; it is managed by Rocket and works outside
+//! of requests too.
+//!
+//! ```no_run
+//! # async fn example(store: rocket_security::Store) -> Result<(), Box<dyn std::error::Error>> {
+//! use rocket_security::{EmailAddress, NewUser, PasswordHash};
+//!
+//! // Brought from elsewhere with the hash it had; renewed at the next sign-in.
+//! let email = EmailAddress::parse("ada@example.com").map_err(|message| message.key().to_string())?;
+//! let hash = PasswordHash::from_stored("$2b$12$...".into());
+//! let ada = store.create_user(NewUser::new(email).password(hash).confirmed(true)).await?;
+//! store.find_or_create_role("editor").await?;
+//! store.add_permissions_to_role("editor", &["post:publish"]).await?;
+//! store.add_role_to_user(&ada.id, "editor").await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Settings and behaviour
+//!
+//! Settings are TOML and environment: [`config::Settings`]. Behaviour is code: the methods of [`Security`]
+//! take a mailer, subscribers to [`Event`]s, own fields and columns, policies for passwords, addresses and
+//! usernames, hooks for redirects and JSON, values for pages.
+//!
+//! # Pages
+//!
+//! Our pages are Tera templates below `security/`; a file of that name in the application's template folder
+//! takes the place of the built-in one, live in debug builds. The application's own pages get our context
+//! by [`Page`], and our partials by [`engines`].
+//!
+//! # Errors
+//!
+//! [`Error`] is what a service function answers, and answers a request by itself when a handler returns it:
+//! [`Invalid`] values are 400 with the fields, [`Denied`] is 401, 403 or 429, a database that is down is
+//! 503 with `Retry-After`.
+//!
+//! # Tests of an application
+//!
+//! The feature `testing` brings the module `testing`: sign in as anybody, look at mails, move the clock.
+//!
+//! # What it does not promise
+//!
+//! The limits of each mechanism stand in its module's documentation and together in `docs/limits.md`.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-
 #[cfg(not(any(feature = "sqlite", feature = "postgres", feature = "mysql")))]
-compile_error!("rocket_security needs a database: turn on the feature `sqlite`, `postgres` or `mysql`");
+compile_error!(
+    "rocket_security needs a database: turn on the feature `sqlite`, `postgres` or `mysql`"
+);
 
 #[cfg(feature = "cli")]
 pub mod cli;
@@ -55,11 +136,14 @@ mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+pub use self::signin::ticket;
 pub use self::{
     clock::{Clock, SharedClock, SystemClock},
     error::{Denied, Error, Invalid},
     fairing::Security,
-    guards::{Anonymous, Any, Auth, Fresh, Mechanism, Mfa, Policy, Public, Require, SignIn, SignedIn, Via},
+    guards::{
+        Anonymous, Any, Auth, Fresh, Mechanism, Mfa, Policy, Public, Require, SignIn, SignedIn, Via,
+    },
     http::{
         address::ClientAddress,
         catchers::{CaughtReply, caught},
@@ -70,23 +154,23 @@ pub use self::{
         views::engines,
     },
     identity::{
-        EmailAddress, EmailPolicy, StandardEmailPolicy, StandardUsernamePolicy, Username, UsernamePolicy,
+        EmailAddress, EmailPolicy, StandardEmailPolicy, StandardUsernamePolicy, Username,
+        UsernamePolicy,
     },
     notify::{
         events::{Client, Event, EventKind},
         mail::{Mail, MailError, Mailbox, Mailer},
     },
     secrets::{
-        HashError, Hasher, Password, PasswordCheck, PasswordHash, PasswordPolicy, PolicyError, Secret,
-        StandardPolicy, Verdict,
+        HashError, Hasher, Password, PasswordCheck, PasswordHash, PasswordPolicy, PolicyError,
+        Secret, StandardPolicy, Verdict,
     },
     signin::{Admitted, Method, Methods, NextStep, token::IssuedToken},
     store::{
-        Conn, Dialect, Grants, NewUser, Pool, Role, RoleId, SessionId, SessionInfo, Store, StoreError, Timestamp,
-        Uniquifier, Unique, User, UserId,
+        Conn, Dialect, Grants, NewUser, Pool, Role, RoleId, SessionId, SessionInfo, Store,
+        StoreError, Timestamp, Unique, Uniquifier, User, UserId,
     },
 };
-pub use self::signin::ticket;
 
 #[doc(hidden)]
 pub use self::guards::__Grant;
@@ -94,9 +178,14 @@ pub use self::guards::__Grant;
 /// What most applications name.
 pub mod prelude {
     pub use crate::{
-        Anonymous, Any, Auth, Error, Fresh, Input, Mfa, Nothing, Page, Public, Require, Security, SignIn, SignedIn,
-        Store, User, Via,
+        Anonymous, Any, Auth, Error, Fresh, Input, Mfa, Nothing, Page, Public, Require, Security,
+        SignIn, SignedIn, Store, User, Via,
         guards::{Basic, Session, Token},
         policies,
     };
 }
+
+/// The README's examples are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

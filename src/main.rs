@@ -19,7 +19,11 @@ fn home(page: Page<'_>, auth: Auth<'_>) -> Template {
 }
 
 #[get("/profile")]
-async fn profile(page: Page<'_>, who: SignedIn, store: &rocket::State<Store>) -> Result<Template, Error> {
+async fn profile(
+    page: Page<'_>,
+    who: SignedIn,
+    store: &rocket::State<Store>,
+) -> Result<Template, Error> {
     let grants = store.grants(&who.id).await?;
     Ok(page.render(
         "site/profile",
@@ -33,11 +37,17 @@ async fn profile(page: Page<'_>, who: SignedIn, store: &rocket::State<Store>) ->
 }
 
 #[get("/admin")]
-async fn admin(page: Page<'_>, _who: Require<Admin>, store: &rocket::State<Store>) -> Result<Template, Error> {
+async fn admin(
+    page: Page<'_>,
+    _who: Require<Admin>,
+    store: &rocket::State<Store>,
+) -> Result<Template, Error> {
     let mut users = Vec::new();
     for user in store.list_users(None, 100).await? {
         let roles = store.grants(&user.id).await?.roles;
-        users.push(context! { email: user.email, username: user.username, active: user.active, roles });
+        users.push(
+            context! { email: user.email, username: user.username, active: user.active, roles },
+        );
     }
     Ok(page.render("site/admin", context! { users }))
 }
@@ -48,7 +58,10 @@ fn fresh(page: Page<'_>, _who: Require<Fresh<300>>) -> Template {
 }
 
 #[get("/api/me")]
-async fn me(who: Require<Via<(Token, Session)>>, store: &rocket::State<Store>) -> Result<Value, Error> {
+async fn me(
+    who: Require<Via<(Token, Session)>>,
+    store: &rocket::State<Store>,
+) -> Result<Value, Error> {
     let grants = store.grants(&who.id).await?;
     Ok(rocket::serde::json::json!({
         "email": who.email,

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use rocket::{Request, http::uri::Origin};
+use rocket::{Request, http::uri::Origin, tokio::sync::Semaphore};
 
 use crate::{
     clock::{Clock, SharedClock},
@@ -30,6 +30,8 @@ pub(crate) struct Site {
     pub(crate) store: Store,
     pub(crate) keys: Keys,
     pub(crate) hasher: Hasher,
+    /// How many registrations may wait for a hash at once: a part of the queue, the rest is for sign-in.
+    pub(crate) registering: Semaphore,
     pub(crate) passwords: Arc<dyn PasswordPolicy>,
     pub(crate) emails: Arc<dyn EmailPolicy>,
     pub(crate) usernames: Arc<dyn UsernamePolicy>,
@@ -47,7 +49,9 @@ pub(crate) struct Site {
 
 impl fmt::Debug for Site {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Site").field("base_url", &self.base_url.as_str()).finish_non_exhaustive()
+        f.debug_struct("Site")
+            .field("base_url", &self.base_url.as_str())
+            .finish_non_exhaustive()
     }
 }
 
@@ -68,7 +72,10 @@ impl Site {
 
     /// The features that are on.
     pub(crate) fn features(&self) -> impl Iterator<Item = &'static Feature> {
-        features::ALL.iter().filter(|feature| (feature.is_on)(&self.settings, self.strictness)).copied()
+        features::ALL
+            .iter()
+            .filter(|feature| (feature.is_on)(&self.settings, self.strictness))
+            .copied()
     }
 
     /// One of our own paths, under the prefix: `path("/login")`.

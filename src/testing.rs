@@ -100,7 +100,11 @@ impl LoginAs for local::blocking::Client {
     #[allow(clippy::panic, reason = "a test wants to fail loudly")]
     fn login_as_by(&self, user: &User, methods: Methods) {
         let status = self.post(path(&user.id, methods)).dispatch().status();
-        assert!(status == Status::NoContent, "the gate refused {}: {status}", user.email);
+        assert!(
+            status == Status::NoContent,
+            "the gate refused {}: {status}",
+            user.email
+        );
     }
 
     #[allow(clippy::expect_used, reason = "a test wants to fail loudly")]
@@ -143,8 +147,18 @@ impl LoginAsAsync for local::asynchronous::Client {
     #[allow(clippy::panic, reason = "a test wants to fail loudly")]
     async fn login_as_by(&self, user: &User, methods: Methods) {
         let status = self.post(path(&user.id, methods)).dispatch().await.status();
-        assert!(status == Status::NoContent, "the gate refused {}: {status}", user.email);
+        assert!(
+            status == Status::NoContent,
+            "the gate refused {}: {status}",
+            user.email
+        );
     }
+}
+
+/// How many passwords the site has hashed or verified, pretended ones too: to compare work, not time.
+pub fn hashes_done(rocket: &rocket::Rocket<rocket::Orbit>) -> u64 {
+    let site = rocket.state::<Arc<crate::site::Site>>();
+    site.map_or(0, |site| site.hasher.hashes_done())
 }
 
 /// A word that only this process knows, so that the route is of no use to anybody else.
@@ -175,11 +189,20 @@ async fn login(web: Web<'_>, said: &str, user: UserId, methods: i64) -> Result<S
     if said != word() {
         return Err(Error::NotFound);
     }
-    let user = web.site.store.find_user(&user).await?.ok_or(Error::NotFound)?;
-    let Admission::In(admitted) = admit(web.site, user, Methods::from_bits(methods), &web.client.client)? else {
+    let user = web
+        .site
+        .store
+        .find_user(&user)
+        .await?
+        .ok_or(Error::NotFound)?;
+    let Admission::In(admitted) = admit(web.site, user, Methods::from_bits(methods))? else {
         return Err(Error::NotFound);
     };
-    let opening = Opening { remember: Remember::No, clears: None, authenticated_at: None };
-    session::open(web.request, web.site, &web.client, admitted, opening).await?;
+    let opening = Opening {
+        remember: Remember::No,
+        clears: None,
+        authenticated_at: None,
+    };
+    session::open(web.request, web.site, &web.client, &admitted, opening).await?;
     Ok(Status::NoContent)
 }

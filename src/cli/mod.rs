@@ -1,10 +1,65 @@
 //! The command line, for our own binary and for an application's.
+//!
+//! A command ignites the application, so it has the application's settings, store, policies and
+//! subscribers, but it listens nowhere. What it found out goes to standard output, everything else
+//! to standard error; `--json` makes both JSON, one document each. It ends with 0 if it did what was
+//! asked, 1 if not, 2 if it did not understand. A password is prompted for or read from standard
+//! input, and never taken from the command line, which every user of the machine can read.
 
-use std::process::ExitCode;
+mod console;
+mod doctor;
+mod failure;
+mod migrate;
+mod out;
+mod password;
+mod roles;
+mod templates;
+mod users;
 
-use rocket::{Build, Rocket};
+use std::{process::ExitCode, sync::Arc, time::Duration};
+
+use clap::{Parser, Subcommand};
+use rocket::{Build, Ignite, Rocket, tokio};
+
+use self::{
+    failure::Failure,
+    out::{Answer, Out},
+};
+use crate::{fairing::ForCommand, site::Site};
+
+/// Serves the site, or does one of the commands below with its settings and data.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Line {
+    /// Answer with one JSON document, for scripts; errors too, on standard error.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the site, as without a command.
+    Serve,
+    /// Accounts: create, list, show, activate, deactivate, reset-access, change-password, delete.
+    #[command(subcommand)]
+    Users(users::Users),
+    /// Roles: create, list, delete, add, remove, add-permissions, remove-permissions.
+    #[command(subcommand)]
+    Roles(roles::Roles),
+    /// Built-in pages, mails and texts: list, copy.
+    #[command(subcommand)]
+    Templates(templates::Templates),
+    /// Apply the migrations that the database lacks.
+    Migrate(migrate::Migrate),
+    /// Look whether everything is as it should be.
+    Doctor,
+}
 
 /// Serves the application, or does what the command line says with its settings and store.
+///
+/// Without arguments, or with `serve`, it serves. All else is told by `--help`.
 ///
 /// ```no_run
 /// use rocket_security::prelude::*;
@@ -14,11 +69,164 @@ use rocket::{Build, Rocket};
 /// }
 /// ```
 pub fn run(build: impl Fn() -> Rocket<Build>) -> ExitCode {
+    let line = match Line::try_parse() {
+        Ok(line) => line,
+        Err(error) => {
+            // Help that nobody reads to its end is no failure.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let out = Out::new(line.json);
+    match line.command {
+        None | Some(Command::Serve) => serve(build, out),
+        Some(command) => execute(build, command, out),
+    }
+}
+
+fn serve(build: impl Fn() -> Rocket<Build>, out: Out) -> ExitCode {
+    // Rocket's own start panics on settings that it cannot read.
+    if let Err(error) = rocket::Config::try_from(rocket::Config::figment()) {
+        return out.fail(&Failure::new(failure::figment(&error)));
+    }
     match rocket::execute(build().launch()) {
         Ok(_) => ExitCode::SUCCESS,
-        Err(error) => {
-            drop(error);
-            ExitCode::FAILURE
+        // Fairings have said why in the log.
+        Err(error) => out.fail(&failure::launch(&error, Vec::new())),
+    }
+}
+
+fn execute(build: impl Fn() -> Rocket<Build>, command: Command, out: Out) -> ExitCode {
+    // Rocket logs to standard output, which is the command's. The first logger stays.
+    console::install(out.is_json());
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return out.fail(&Failure::new(format!("no thread can be started: {error}"))),
+    };
+    let answer = runtime.block_on(perform(&build, command));
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    match answer {
+        Ok(answer) => out.say(&answer),
+        Err(failure) => out.fail(&failure),
+    }
+}
+
+async fn perform(build: &impl Fn() -> Rocket<Build>, command: Command) -> Result<Answer, Failure> {
+    match command {
+        // Without ignition: a broken template stops that, and the built-in one is what repairs it.
+        Command::Templates(templates) => return templates::perform(&build(), templates),
+        // What keeps the site from igniting is a finding like others.
+        Command::Doctor => return Ok(doctor::perform(ignite(build()).await).await),
+        _ => {}
+    }
+    let (_rocket, site) = ignite(build()).await?;
+    let answer = match command {
+        Command::Migrate(migrate) => migrate::perform(&site, migrate).await,
+        Command::Users(users) => match migrate::as_launch_would(&site).await {
+            Ok(()) => users::perform(&site, users).await,
+            Err(failure) => Err(failure),
+        },
+        Command::Roles(roles) => match migrate::as_launch_would(&site).await {
+            Ok(()) => roles::perform(&site, roles).await,
+            Err(failure) => Err(failure),
+        },
+        Command::Serve | Command::Templates(_) | Command::Doctor => {
+            Err(Failure::new("this is done elsewhere"))
         }
+    };
+    if !site.events.drain().await {
+        log::warn!("a subscriber was still at work on an event when the command ended");
+    }
+    answer
+}
+
+/// Everything but listening.
+async fn ignite(rocket: Rocket<Build>) -> Result<(Rocket<Ignite>, Arc<Site>), Failure> {
+    let ignited = rocket.manage(ForCommand).ignite().await;
+    let reasons = console::collected();
+    let rocket = ignited.map_err(|error| failure::launch(&error, reasons))?;
+    match rocket.state::<Arc<Site>>().cloned() {
+        Some(site) => Ok((rocket, site)),
+        None => Err(Failure::new(
+            "the application has no accounts: attach `Security::default()` to its Rocket",
+        )),
+    }
+}
+
+#[cfg(all(test, feature = "sqlite"))]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use std::sync::{Mutex, PoisonError};
+
+    use super::*;
+    use crate::Security;
+
+    #[rocket::async_test]
+    async fn subscribers_hear_of_every_change_before_the_command_ends() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let build = || {
+            let figment = rocket::Config::figment()
+                .merge((
+                    "security.database.url",
+                    folder.path().join("security.db").display().to_string(),
+                ))
+                .merge(("log_level", "off"));
+            let heard = heard.clone();
+            let security = Security::default().on(move |event| {
+                let heard = heard.clone();
+                async move {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    let event = serde_json::to_value(&event).unwrap_or_default();
+                    let name = event["event"].as_str().unwrap_or_default().to_string();
+                    heard
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push(name);
+                }
+            });
+            rocket::custom(figment).attach(security)
+        };
+        for (line, events) in [
+            (
+                "roles create admin --permission all",
+                &["permissions_changed"][..],
+            ),
+            (
+                "users create ada@example.com --no-password --role admin",
+                &["registered", "role_added"],
+            ),
+            ("users activate ada@example.com", &["activated"]),
+            ("users activate ada@example.com", &[]),
+            ("users deactivate ada@example.com", &["deactivated"]),
+            ("users reset-access ada@example.com", &["access_reset"]),
+            ("roles remove ada@example.com admin", &["role_removed"]),
+            ("roles add ada@example.com admin", &["role_added"]),
+            (
+                "roles add-permissions admin all more",
+                &["permissions_changed"],
+            ),
+            ("roles remove-permissions admin none", &[]),
+            (
+                "roles delete admin --yes",
+                &["role_removed", "permissions_changed"],
+            ),
+            ("users delete ada@example.com --yes", &["deleted"]),
+        ] {
+            let parsed = Line::try_parse_from(["app"].into_iter().chain(line.split(' '))).unwrap();
+            perform(&build, parsed.command.unwrap()).await.unwrap();
+            let now = std::mem::take(&mut *heard.lock().unwrap_or_else(PoisonError::into_inner));
+            assert_eq!(now, events, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_commands_fit_together() {
+        use clap::CommandFactory;
+        Line::command().debug_assert();
     }
 }

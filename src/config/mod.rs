@@ -117,7 +117,10 @@ pub struct Secrets(pub(crate) Vec<Secret<String>>);
 impl<'de> Deserialize<'de> for Secrets {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        #[serde(untagged)]
+        #[serde(
+            untagged,
+            expecting = "a secret is a text, or a list of texts, in quotes"
+        )]
         enum OneOrMany {
             One(String),
             Many(Vec<String>),
@@ -227,7 +230,7 @@ impl Serialize for FreshWithin {
 impl<'de> Deserialize<'de> for FreshWithin {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        #[serde(untagged)]
+        #[serde(untagged, expecting = "write a length of time such as \"24h\", or -1")]
         enum Written {
             Number(i64),
             Text(String),
@@ -447,11 +450,9 @@ impl Settings {
             }
         }
         let prefix = &self.url_prefix;
-        if !(prefix.is_empty()
-            || prefix.starts_with('/')
-                && !prefix.ends_with('/')
-                && !prefix.contains(['?', '#', '<']))
-        {
+        let well_formed =
+            prefix.starts_with('/') && !prefix.ends_with('/') && !prefix.contains(['?', '#', '<']);
+        if !prefix.is_empty() && !well_formed {
             return wrong(format!(
                 "`security.url_prefix` is `{prefix}`, but must start with a slash and not end with one, such as \"/account\""
             ));
@@ -514,6 +515,16 @@ impl Settings {
         {
             return wrong("`security.basic.realm` must be plain text without quotes, such as \"Login Required\"".into());
         }
+        let cookie = &self.session.cookie;
+        if cookie.is_empty()
+            || !cookie
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+        {
+            return wrong(format!(
+                "`security.session.cookie` is `{cookie}`, which is no name for a cookie; write for example \"security\""
+            ));
+        }
         self.csrf.check()?;
         let base = self
             .base_url
@@ -529,8 +540,12 @@ impl Settings {
             ("spa.login_view", &self.spa.login_view),
         ]
         .into_iter()
-        .chain(self.after.register.as_ref().map(|path| ("after.register", path)))
-        {
+        .chain(
+            self.after
+                .register
+                .as_ref()
+                .map(|path| ("after.register", path)),
+        ) {
             if RedirectRules::new(&self.redirects, base.as_ref())
                 .judge(path)
                 .is_none()
@@ -546,8 +561,12 @@ impl Settings {
                 self.usernames.min, self.usernames.max
             ));
         }
-        self.hashing.validate().map_err(ConfigError)?;
-        self.passwords.validate().map_err(ConfigError)?;
+        self.hashing
+            .validate()
+            .map_err(|why| ConfigError(format!("`security.hashing`: {why}")))?;
+        self.passwords
+            .validate()
+            .map_err(|why| ConfigError(format!("`security.passwords`: {why}")))?;
         Ok(())
     }
 }

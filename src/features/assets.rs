@@ -1,11 +1,6 @@
 //! The stylesheet, from the binary.
 
-use rocket::{
-    Route, get,
-    http::Header,
-    response::Responder,
-    routes,
-};
+use rocket::{Route, get, http::Header, response::Responder, routes};
 
 use super::Feature;
 

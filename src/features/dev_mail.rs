@@ -21,9 +21,14 @@ use crate::{
 
 pub(crate) const FEATURE: Feature = Feature {
     name: "dev_mail",
-    is_on: |settings, strictness| settings.dev_mail.enabled && strictness == Strictness::Development,
+    is_on: |settings, strictness| {
+        settings.dev_mail.enabled && strictness == Strictness::Development
+    },
     routes: || routes![list, message, html],
-    templates: &[template!("dev_mail/list.html"), template!("dev_mail/message.html")],
+    templates: &[
+        template!("dev_mail/list.html"),
+        template!("dev_mail/message.html"),
+    ],
     samples: || {
         let mail = json!({
             "id": 1, "to": "a@example.com", "from": "b@example.com", "subject": "Subject", "text": "Text",
@@ -31,10 +36,17 @@ pub(crate) const FEATURE: Feature = Feature {
         });
         vec![
             ("security/dev_mail/list.html", json!({"mails": [mail]})),
-            ("security/dev_mail/message.html", json!({"mail": mail, "links": ["https://example.com/"]})),
+            (
+                "security/dev_mail/message.html",
+                json!({"mail": mail, "links": ["https://example.com/"]}),
+            ),
         ]
     },
-    links: &[Link { name: "dev_mail", path: "/dev/mail", menu: MenuFor::Everybody }],
+    links: &[Link {
+        name: "dev_mail",
+        path: "/dev/mail",
+        menu: MenuFor::Everybody,
+    }],
 };
 
 // Settings.
@@ -58,14 +70,25 @@ impl Default for DevMailSettings {
 #[get("/dev/mail")]
 fn list(web: Web<'_>) -> Answer {
     let mailbox = web.site.mailbox.as_ref().ok_or(Error::NotFound)?;
-    let mails: Vec<_> = mailbox.all().into_iter().rev().map(|(id, mail)| view(id, &mail)).collect();
-    Ok(Reply::page("security/dev_mail/list.html").json("mails", &mails).with("mails", mails))
+    let mails: Vec<_> = mailbox
+        .all()
+        .into_iter()
+        .rev()
+        .map(|(id, mail)| view(id, &mail))
+        .collect();
+    Ok(Reply::page("security/dev_mail/list.html")
+        .json("mails", &mails)
+        .with("mails", mails))
 }
 
 #[get("/dev/mail/<id>")]
 fn message(web: Web<'_>, id: u64) -> Answer {
     let mail = find(&web, id)?;
-    let links: Vec<&str> = mail.text.split_whitespace().filter(|word| is_link(word)).collect();
+    let links: Vec<&str> = mail
+        .text
+        .split_whitespace()
+        .filter(|word| is_link(word))
+        .collect();
     let links = json!(links);
     Ok(Reply::page("security/dev_mail/message.html")
         .json("mail", view(id, &mail))
@@ -94,7 +117,11 @@ fn html(web: Web<'_>, id: u64) -> Result<Part, Error> {
 }
 
 fn find(web: &Web<'_>, id: u64) -> Result<Mail, Error> {
-    web.site.mailbox.as_ref().and_then(|mailbox| mailbox.get(id)).ok_or(Error::NotFound)
+    web.site
+        .mailbox
+        .as_ref()
+        .and_then(|mailbox| mailbox.get(id))
+        .ok_or(Error::NotFound)
 }
 
 fn is_link(word: &str) -> bool {

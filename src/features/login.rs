@@ -19,7 +19,7 @@ use crate::{
         admit::Admission,
         password::{Proof, prove},
         remember::Remember,
-        session::{self, Opening},
+        session::Opening,
     },
 };
 
@@ -29,7 +29,11 @@ pub(crate) const FEATURE: Feature = Feature {
     routes: || routes![show, submit],
     templates: &[template!("login/login.html")],
     samples: || vec![(PAGE, json!({"form": sample_form()}))],
-    links: &[Link { name: "login", path: "/login", menu: MenuFor::Visitors }],
+    links: &[Link {
+        name: "login",
+        path: "/login",
+        menu: MenuFor::Visitors,
+    }],
 };
 
 const PAGE: &str = "security/login/login.html";
@@ -69,14 +73,20 @@ struct Login {
 impl Login {
     /// What was typed as identity: the username where one is given, else the address field, which takes both.
     fn identity(&self) -> &str {
-        if self.username.is_empty() { &self.email } else { &self.username }
+        if self.username.is_empty() {
+            &self.email
+        } else {
+            &self.username
+        }
     }
 
     fn view(&self, web: &Web<'_>) -> FormView {
         let settings = &web.site.settings;
         let identity = match settings.identities.0.as_slice() {
             [IdentityKind::Email] => Field::email("email", "field.email").autocomplete("username"),
-            [IdentityKind::Username] => Field::text("email", "field.username").autocomplete("username"),
+            [IdentityKind::Username] => {
+                Field::text("email", "field.username").autocomplete("username")
+            }
             _ => Field::text("email", "field.email_or_username").autocomplete("username"),
         };
         let mut fields = vec![
@@ -84,7 +94,9 @@ impl Login {
             Field::password("password", "field.password").autocomplete("current-password"),
         ];
         if settings.remember.enabled {
-            let ticked = self.remember.map_or(settings.remember.by_default, |tick| tick.0);
+            let ticked = self
+                .remember
+                .map_or(settings.remember.by_default, |tick| tick.0);
             fields.push(Field::tick("remember", "field.remember", ticked));
         }
         if let Some(next) = &self.next {
@@ -98,16 +110,34 @@ impl Login {
 
 #[get("/login?<next>")]
 fn show(web: Web<'_>, next: Option<String>) -> Answer {
-    let attributes: Vec<_> = web.site.settings.identities.0.iter().map(IdentityKind::name).collect();
+    let attributes: Vec<_> = web
+        .site
+        .settings
+        .identities
+        .0
+        .iter()
+        .map(IdentityKind::name)
+        .collect();
     match &web.caller {
         // A single-page application asks here, after a reload, who is signed in.
-        Some(caller) if crate::http::reply::wants_json(web.request, web.site) => Ok(Reply::page(PAGE)
-            .json("user", web.account(&caller.user))
-            .json("identity_attributes", attributes)),
+        Some(caller) if crate::http::reply::wants_json(web.request, web.site) => {
+            Ok(Reply::page(PAGE)
+                .json("user", web.account(&caller.user))
+                .json("identity_attributes", attributes))
+        }
         Some(_) => Err(crate::Denied::SignedIn.into()),
         None => {
-            let form = Login { next: web.site.redirects.judge(next.as_deref().unwrap_or_default()).map(String::from), ..Login::default() };
-            Ok(Reply::page(PAGE).json("identity_attributes", attributes).form(form.view(&web)))
+            let form = Login {
+                next: web
+                    .site
+                    .redirects
+                    .judge(next.as_deref().unwrap_or_default())
+                    .map(String::from),
+                ..Login::default()
+            };
+            Ok(Reply::page(PAGE)
+                .json("identity_attributes", attributes)
+                .form(form.view(&web)))
         }
     }
 }
@@ -119,25 +149,32 @@ async fn submit(
     include_auth_token: Option<&str>,
     form: Submitted<Login>,
 ) -> Answer {
-    let form = form?;
+    // Before the CSRF check: whoever is in already changes nothing here, and is told so.
     web.visitors_only()?;
-    let target = web.next(form.next.as_deref().or(next), &web.site.settings.after.login);
+    let form = form?;
+    let target = web.next(
+        form.next.as_deref().or(next),
+        &web.site.settings.after.login,
+    );
     match sign_in(&web, &form).await {
         Ok((admission, buckets)) => {
-            let Admission::In(admitted) = admission else {
-                return Err(Error::Broken("a next step that nothing offers".into()));
-            };
-            let payload = web.user_payload(&admitted, include_auth_token.is_some()).await?;
-            let identity = admitted.user().email.clone();
             let opening = Opening {
                 remember: Remember::chosen(web.site, form.remember.map(|tick| tick.0)),
                 clears: Some(&buckets),
                 authenticated_at: None,
             };
-            session::open(web.request, web.site, &web.client, admitted, opening).await?;
-            Ok(Reply::done(target).json("user", payload).json("tf_required", false).csrf().spa("login", &identity))
+            web.enter(
+                admission,
+                opening,
+                target,
+                include_auth_token.is_some(),
+                "login",
+            )
+            .await
         }
-        Err(Error::Invalid(invalid)) => Ok(Reply::page(PAGE).form(form.view(&web)).invalid(invalid)),
+        Err(Error::Invalid(invalid)) => {
+            Ok(Reply::page(PAGE).form(form.view(&web)).invalid(invalid))
+        }
         Err(error) => Err(error),
     }
 }
@@ -154,8 +191,14 @@ async fn sign_in(
         invalid.add("email", Message::new("input.required"));
     }
     let password = invalid.take("password", Password::parse(&form.password));
-    let Some(password) = password.filter(|_| invalid.is_empty()) else { return Err(invalid.into()) };
-    let identity = Identity::recognise(form.identity(), &web.site.settings.identities.0, web.site.usernames.as_ref());
+    let Some(password) = password.filter(|_| invalid.is_empty()) else {
+        return Err(invalid.into());
+    };
+    let identity = Identity::recognise(
+        form.identity(),
+        &web.site.settings.identities.0,
+        web.site.usernames.as_ref(),
+    );
     let telling = !web.site.settings.generic_answers.0;
     match prove(web.site, identity, &password, &web.client).await {
         Ok(Proof::Right(admission, buckets)) => Ok((admission, buckets)),

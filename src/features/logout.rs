@@ -7,6 +7,7 @@ use serde_json::json;
 use super::{Feature, Link, MenuFor, Submitted, Web, template};
 use crate::{
     error::{Denied, Error},
+    guards::identity,
     http::{
         input::Nothing,
         page,
@@ -21,7 +22,11 @@ pub(crate) const FEATURE: Feature = Feature {
     routes: all,
     templates: &[template!("logout/logout.html")],
     samples: || vec![(PAGE, json!({}))],
-    links: &[Link { name: "logout", path: "/logout", menu: MenuFor::SignedIn { post: true } }],
+    links: &[Link {
+        name: "logout",
+        path: "/logout",
+        menu: MenuFor::SignedIn { post: true },
+    }],
 };
 
 const PAGE: &str = "security/logout/logout.html";
@@ -40,7 +45,10 @@ pub struct LogoutSettings {
 
 impl Default for LogoutSettings {
     fn default() -> Self {
-        Self { enabled: true, csrf: true }
+        Self {
+            enabled: true,
+            csrf: true,
+        }
     }
 }
 
@@ -55,9 +63,17 @@ async fn submit(web: Web<'_>, form: Submitted<Nothing>) -> Answer {
     match form {
         Ok(_) => {}
         Err(Error::Denied(Denied::Csrf)) if !web.site.settings.logout.csrf => {}
-        Err(Error::Denied(Denied::Csrf)) if !wants_json(web.request, web.site) => return Ok(Reply::page(PAGE)),
+        Err(Error::Denied(Denied::Csrf)) if !wants_json(web.request, web.site) => {
+            return Ok(Reply::page(PAGE));
+        }
         Err(error) => return Err(error),
     }
-    session::close(web.request, web.site, &web.client).await?;
-    Ok(Reply::done(page::after(web.site, &web.site.settings.after.logout)).flash("success", "logout.done"))
+    // A request by token has no session of its own; whatever cookies came along are not its business.
+    if !identity::has_token_header(web.request) {
+        session::close(web.request, web.site, &web.client).await?;
+    }
+    Ok(
+        Reply::done(page::after(web.site, &web.site.settings.after.logout))
+            .flash("success", "logout.done"),
+    )
 }

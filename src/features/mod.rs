@@ -71,7 +71,11 @@ macro_rules! template {
     ($path:literal) => {
         (
             concat!("security/", $path),
-            include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/templates/security/", $path)),
+            include_str!(concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/templates/security/",
+                $path
+            )),
         )
     };
 }

@@ -11,6 +11,7 @@ use super::{Feature, Link, MenuFor, Submitted, Web, sample_form, template};
 use crate::{
     Message,
     error::{Error, Invalid},
+    guards::judge_password,
     http::{
         form::{Field, FormView},
         page,
@@ -18,12 +19,9 @@ use crate::{
     },
     identity::{EmailAddress, Identity, Username},
     notify::events::EventKind,
-    secrets::{Password, PasswordCheck},
+    secrets::Password,
     signin::{
-        Method, Methods,
-        admit::{Admission, admit},
-        remember::Remember,
-        session::{self, Opening},
+        Method, Methods, admit::admit, limits::may_register, remember::Remember, session::Opening,
     },
     store::{NewUser, StoreError, Unique, User, users},
 };
@@ -57,7 +55,11 @@ pub(crate) const FEATURE: Feature = Feature {
             ("security/register/username_taken.mail.txt", mail),
         ]
     },
-    links: &[Link { name: "register", path: "/register", menu: MenuFor::Visitors }],
+    links: &[Link {
+        name: "register",
+        path: "/register",
+        menu: MenuFor::Visitors,
+    }],
 };
 
 const PAGE: &str = "security/register/register.html";
@@ -80,7 +82,12 @@ pub struct RegisterSettings {
 
 impl Default for RegisterSettings {
     fn default() -> Self {
-        Self { enabled: true, confirm_password: true, username: Usernames::Off, welcome_mail: true }
+        Self {
+            enabled: true,
+            confirm_password: true,
+            username: Usernames::Off,
+            welcome_mail: true,
+        }
     }
 }
 
@@ -121,10 +128,16 @@ impl Register {
         let settings = &web.site.settings;
         let (min, max) = (settings.passwords.min_length, settings.passwords.max_length);
         let new_password = |name, label| Field::password(name, label).autocomplete("new-password");
-        let mut fields =
-            vec![Field::email("email", "field.email").value(&self.email).autocomplete("email").autofocus()];
+        let mut fields = vec![
+            Field::email("email", "field.email")
+                .value(&self.email)
+                .autocomplete("email")
+                .autofocus(),
+        ];
         if settings.register.username != Usernames::Off {
-            let field = Field::text("username", "field.username").value(&self.username).autocomplete("username");
+            let field = Field::text("username", "field.username")
+                .value(&self.username)
+                .autocomplete("username");
             let required = settings.register.username == Usernames::Required;
             fields.push(if required { field } else { field.optional() });
         }
@@ -156,8 +169,16 @@ struct Checked {
 #[get("/register?<next>")]
 fn show(web: Web<'_>, next: Option<&str>) -> Answer {
     web.visitors_only()?;
-    let next = next.and_then(|next| web.site.redirects.judge(next)).map(String::from);
-    Ok(Reply::page(PAGE).form(Register { next, ..Register::default() }.view(&web)))
+    let next = next
+        .and_then(|next| web.site.redirects.judge(next))
+        .map(String::from);
+    Ok(Reply::page(PAGE).form(
+        Register {
+            next,
+            ..Register::default()
+        }
+        .view(&web),
+    ))
 }
 
 #[post("/register?<next>&<include_auth_token>", data = "<form>")]
@@ -167,26 +188,38 @@ async fn submit(
     include_auth_token: Option<&str>,
     form: Submitted<Register>,
 ) -> Answer {
-    let form = form?;
     web.visitors_only()?;
+    let form = form?;
     let generic = web.site.settings.generic_answers.0;
     let user = match register(&web, &form).await {
         Ok(user) => user,
-        Err(Error::Invalid(invalid)) => return Ok(Reply::page(PAGE).form(form.view(&web)).invalid(invalid)),
+        Err(Error::Invalid(invalid)) => {
+            return Ok(Reply::page(PAGE).form(form.view(&web)).invalid(invalid));
+        }
         Err(error) => return Err(error),
     };
     let after = &web.site.settings.after.register;
     match user {
         Some(user) if !generic => {
-            let target = web.next(form.next.as_deref().or(next), after.as_deref().unwrap_or("/"));
-            let (email, methods) = (user.email.clone(), Methods::of(Method::Password).and(Method::Register));
-            let Admission::In(admitted) = admit(web.site, user, methods, &web.client.client)? else {
-                return Ok(Reply::done(target));
+            let target = web.next(
+                form.next.as_deref().or(next),
+                after.as_deref().unwrap_or("/"),
+            );
+            let methods = Methods::of(Method::Password).and(Method::Register);
+            let admission = admit(web.site, user, methods)?;
+            let opening = Opening {
+                remember: Remember::No,
+                clears: None,
+                authenticated_at: None,
             };
-            let payload = web.user_payload(&admitted, include_auth_token.is_some()).await?;
-            let opening = Opening { remember: Remember::No, clears: None, authenticated_at: None };
-            session::open(web.request, web.site, &web.client, admitted, opening).await?;
-            Ok(Reply::done(target).json("user", payload).csrf().spa("register", &email))
+            web.enter(
+                admission,
+                opening,
+                target,
+                include_auth_token.is_some(),
+                "register",
+            )
+            .await
         }
         _ => {
             let login = web.site.path("/login");
@@ -204,13 +237,27 @@ async fn submit(
 /// Makes the account; `None` if it was taken and answers are generic: then its owner is told instead.
 async fn register(web: &Web<'_>, form: &Register) -> Result<Option<User>, Error> {
     let checked = check(web, form).await?;
+    may_register(web.site, &web.client).await?;
+    // Registrations have a lane of their own before the hashing queue, so that they cannot fill it.
+    let _lane = web
+        .site
+        .registering
+        .try_acquire()
+        .map_err(|_| Error::Unavailable {
+            retry_after: 10,
+            why: "too many registrations at once".into(),
+        })?;
     // Hashed before it is known whether it is needed: the time must not tell.
     let hash = web.site.hasher.hash(&checked.password).await?;
     let mut new = NewUser::new(checked.email.clone()).password(hash);
     if let Some(username) = checked.username.clone() {
         new = new.username(username);
     }
-    let (hook, extra, now) = (web.site.hooks.on_register.clone(), checked.extra.clone(), web.site.now());
+    let (hook, extra, now) = (
+        web.site.hooks.on_register.clone(),
+        checked.extra.clone(),
+        web.site.now(),
+    );
     let made = web
         .site
         .store
@@ -224,11 +271,20 @@ async fn register(web: &Web<'_>, form: &Register) -> Result<Option<User>, Error>
         .await;
     match made {
         Ok(user) => {
-            web.site.event(Some(&web.client.client), EventKind::Registered { user: user.id.clone() });
+            web.site.event(
+                Some(&web.client.client),
+                EventKind::Registered {
+                    user: user.id.clone(),
+                },
+            );
             if web.site.settings.register.welcome_mail {
-                mail(web, &user.email, user.display(), "welcome", None);
+                mail(web, &user.email, user.display(), "welcome", None).await;
             }
             Ok(Some(user))
+        }
+        // Something of the application's own, which `on_register` writes: no account was made.
+        Err(StoreError::Taken(Unique::Other)) => {
+            Err(Invalid::form(Message::new("input.invalid")).into())
         }
         Err(StoreError::Taken(which)) if web.site.settings.generic_answers.0 => {
             collision(web, checked, which).await?;
@@ -242,7 +298,8 @@ async fn register(web: &Web<'_>, form: &Register) -> Result<Option<User>, Error>
 async fn check(web: &Web<'_>, form: &Register) -> Result<Checked, Error> {
     let (site, settings) = (web.site, &web.site.settings.register);
     let mut invalid = Invalid::new();
-    let email = EmailAddress::parse(&form.email).and_then(|email| site.emails.check(&email).map(|()| email));
+    let email = EmailAddress::parse(&form.email)
+        .and_then(|email| site.emails.check(&email).map(|()| email));
     let email = invalid.take("email", email);
     let username = match (settings.username, form.username.trim().is_empty()) {
         (Usernames::Off, _) | (Usernames::Optional, true) => None,
@@ -250,14 +307,12 @@ async fn check(web: &Web<'_>, form: &Register) -> Result<Checked, Error> {
     };
     let password = invalid.take("password", Password::parse(&form.password));
     if let Some(password) = &password {
-        let about: Vec<&str> = email
-            .as_ref()
-            .map(EmailAddress::address)
-            .into_iter()
-            .chain(username.as_ref().map(Username::name))
-            .chain([site.settings.site_name.0.as_str()])
-            .collect();
-        for message in site.passwords.check(&PasswordCheck { password, about: &about }).await? {
+        let (email, username) = (email.as_ref(), username.as_ref());
+        let (email, username) = (
+            email.map(EmailAddress::address),
+            username.map(Username::name),
+        );
+        for message in judge_password(site, password, email, username).await? {
             invalid.add("password", message);
         }
         if settings.confirm_password && form.password != form.password_confirm {
@@ -269,7 +324,12 @@ async fn check(web: &Web<'_>, form: &Register) -> Result<Checked, Error> {
         extra = fields.check(&form.extra, &mut invalid);
     }
     match (email, password) {
-        (Some(email), Some(password)) if invalid.is_empty() => Ok(Checked { email, username, password, extra }),
+        (Some(email), Some(password)) if invalid.is_empty() => Ok(Checked {
+            email,
+            username,
+            password,
+            extra,
+        }),
         _ => Err(invalid.into()),
     }
 }
@@ -281,7 +341,11 @@ async fn collision(web: &Web<'_>, checked: Checked, which: Unique) -> Result<(),
         _ => Identity::Email(checked.email.clone()),
     };
     let existing_username = matches!(identity, Identity::Username(_));
-    let owner = web.site.store.read(move |conn| users::by_identity(conn, &identity)).await?;
+    let owner = web
+        .site
+        .store
+        .read(move |conn| users::by_identity(conn, &identity))
+        .await?;
     if let Some(owner) = owner {
         let kind = EventKind::RegistrationCollision {
             user: owner.id.clone(),
@@ -290,23 +354,24 @@ async fn collision(web: &Web<'_>, checked: Checked, which: Unique) -> Result<(),
         };
         web.site.event(Some(&web.client.client), kind);
         if !existing_username {
-            mail(web, &owner.email, owner.display(), "existing", None);
+            mail(web, &owner.email, owner.display(), "existing", None).await;
             return Ok(());
         }
     }
     // The username belongs to somebody: whoever holds the free address may know, nobody else.
     if let Some(username) = checked.username {
-        mail(web, checked.email.address(), checked.email.address(), "username_taken", Some(username.name()));
+        let to = checked.email.address();
+        mail(web, to, to, "username_taken", Some(username.name())).await;
     }
     Ok(())
 }
 
-fn mail(web: &Web<'_>, to: &str, display: &str, which: &'static str, username: Option<&str>) {
+async fn mail(web: &Web<'_>, to: &str, display: &str, which: &'static str, username: Option<&str>) {
     let mut context = web.mail_context(to, display);
     context.insert("url_login".into(), web.site.absolute("/login").into());
     context.insert("url_register".into(), web.site.absolute("/register").into());
     if let Some(username) = username {
         context.insert("username".into(), username.into());
     }
-    web.post(to, "register", which, context);
+    web.post(to, "register", which, context).await;
 }

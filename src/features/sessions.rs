@@ -31,7 +31,11 @@ pub(crate) const FEATURE: Feature = Feature {
         });
         vec![(PAGE, json!({"sessions": [one]}))]
     },
-    links: &[Link { name: "sessions", path: "/sessions", menu: MenuFor::SignedIn { post: false } }],
+    links: &[Link {
+        name: "sessions",
+        path: "/sessions",
+        menu: MenuFor::SignedIn { post: false },
+    }],
 };
 
 const PAGE: &str = "security/sessions/sessions.html";
@@ -55,7 +59,9 @@ impl Default for SessionsSettings {
 // Routes.
 
 fn owner<'a>(web: &'a Web<'_>) -> Result<&'a Caller, Error> {
-    web.caller.as_deref().ok_or_else(|| Denied::Anonymous.into())
+    web.caller
+        .as_deref()
+        .ok_or_else(|| Denied::Anonymous.into())
 }
 
 #[get("/sessions")]
@@ -63,7 +69,9 @@ async fn list(web: Web<'_>) -> Answer {
     let caller = owner(&web)?;
     let rows = web.site.store.sessions_of(&caller.user.id).await?;
     let sessions: Vec<Value> = rows.iter().map(|row| view(row, caller)).collect();
-    Ok(Reply::page(PAGE).json("sessions", &sessions).with("sessions", sessions))
+    Ok(Reply::page(PAGE)
+        .json("sessions", &sessions)
+        .with("sessions", sessions))
 }
 
 #[post("/sessions/<id>/revoke", data = "<form>")]
@@ -89,12 +97,18 @@ async fn revoke_others(web: Web<'_>, form: Submitted<Nothing>) -> Answer {
         // A token has no session to keep: all of them are others.
         return Err(Denied::Mechanism.into());
     };
-    web.site.store.revoke_other_sessions(&caller.user.id, keep).await?;
+    web.site
+        .store
+        .revoke_other_sessions(&caller.user.id, keep)
+        .await?;
     done(&web, caller, None)
 }
 
 fn done(web: &Web<'_>, caller: &Caller, session: Option<SessionId>) -> Answer {
-    let kind = EventKind::SessionRevoked { user: caller.user.id.clone(), session };
+    let kind = EventKind::SessionRevoked {
+        user: caller.user.id.clone(),
+        session,
+    };
     web.site.event(Some(&web.client.client), kind);
     Ok(Reply::done(Target::local(&web.site.path("/sessions"))).flash("success", "sessions.ended"))
 }

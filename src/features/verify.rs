@@ -27,7 +27,11 @@ pub(crate) const FEATURE: Feature = Feature {
     routes: || routes![show, submit],
     templates: &[template!("verify/verify.html")],
     samples: || vec![(PAGE, json!({"form": sample_form()}))],
-    links: &[Link { name: "verify", path: "/verify", menu: MenuFor::Nobody }],
+    links: &[Link {
+        name: "verify",
+        path: "/verify",
+        menu: MenuFor::Nobody,
+    }],
 };
 
 const PAGE: &str = "security/verify/verify.html";
@@ -60,8 +64,11 @@ struct Verify {
 
 impl Verify {
     fn view(&self, web: &Web<'_>) -> FormView {
-        let mut fields =
-            vec![Field::password("password", "field.password").autocomplete("current-password").autofocus()];
+        let mut fields = vec![
+            Field::password("password", "field.password")
+                .autocomplete("current-password")
+                .autofocus(),
+        ];
         if let Some(next) = &self.next {
             fields.push(Field::hidden("next", next));
         }
@@ -83,8 +90,13 @@ fn in_session<'a>(web: &'a Web<'_>) -> Result<&'a Caller, Error> {
 #[get("/verify?<next>")]
 fn show(web: Web<'_>, next: Option<&str>) -> Answer {
     in_session(&web)?;
-    let next = next.and_then(|next| web.site.redirects.judge(next)).map(String::from);
-    let form = Verify { next, ..Verify::default() };
+    let next = next
+        .and_then(|next| web.site.redirects.judge(next))
+        .map(String::from);
+    let form = Verify {
+        next,
+        ..Verify::default()
+    };
     Ok(Reply::page(PAGE)
         .json("has_webauthn_verify_credential", false)
         .json("oauth_enabled", false)
@@ -101,10 +113,18 @@ async fn submit(
 ) -> Answer {
     let form = form?;
     let caller = in_session(&web)?;
-    let target = web.next(form.next.as_deref().or(next), &web.site.settings.after.verify);
+    let target = web.next(
+        form.next.as_deref().or(next),
+        &web.site.settings.after.verify,
+    );
     match verify(&web, caller, &form, include_auth_token.is_some()).await {
-        Ok(payload) => Ok(Reply::done(target).json("user", payload).csrf().flash("success", "verify.done")),
-        Err(Error::Invalid(invalid)) => Ok(Reply::page(PAGE).form(form.view(&web)).invalid(invalid)),
+        Ok(payload) => Ok(Reply::done(target)
+            .json("user", payload)
+            .csrf()
+            .flash("success", "verify.done")),
+        Err(Error::Invalid(invalid)) => {
+            Ok(Reply::page(PAGE).form(form.view(&web)).invalid(invalid))
+        }
         Err(error) => Err(error),
     }
 }
@@ -117,10 +137,19 @@ async fn verify(
     form: &Verify,
     with_token: bool,
 ) -> Result<serde_json::Value, Error> {
-    let password = Password::parse(&form.password).map_err(|message| Invalid::field("password", message))?;
+    let password =
+        Password::parse(&form.password).map_err(|message| Invalid::field("password", message))?;
     match prove_again(web.site, &caller.user, &password, &web.client).await? {
         Proof::Right(Admission::In(admitted), buckets) => {
-            session::renew(web.request, web.site, &web.client, &admitted, caller.methods, &buckets).await?;
+            session::renew(
+                web.request,
+                web.site,
+                &web.client,
+                &admitted,
+                caller.methods,
+                &buckets,
+            )
+            .await?;
             web.user_payload(&admitted, with_token).await
         }
         Proof::Right(Admission::Next(_), _) => Err(Denied::SecondFactor.into()),

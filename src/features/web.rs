@@ -13,12 +13,20 @@ use crate::{
     guards::identity::{self, Caller},
     http::{
         client::ClientInfo,
+        cookies::{self, Kind},
         input::Input,
         page,
         redirect::Target,
         refusal,
+        reply::{Answer, Reply, wants_json},
     },
-    signin::{Admitted, token},
+    signin::{
+        Admitted,
+        admit::Admission,
+        limits,
+        session::{self, Opening},
+        token,
+    },
     site::Site,
     store::User,
 };
@@ -48,35 +56,84 @@ impl<'r> FromRequest<'r> for Web<'r> {
             Err(Error::Denied(_)) => None,
             Err(error) => return refuse(error.clone()),
         };
-        Outcome::Success(Self { request, site, client: ClientInfo::of(request, site), caller })
+        Outcome::Success(Self {
+            request,
+            site,
+            client: ClientInfo::of(request, site),
+            caller,
+        })
     }
 }
 
 impl Web<'_> {
-    /// Refuses whoever is signed in already.
+    /// Refuses whoever is signed in already. With a token in its header a request is judged by that, and
+    /// must not replace the session of a browser on the way.
     pub(crate) fn visitors_only(&self) -> Result<(), Error> {
-        if self.caller.is_some() { Err(Denied::SignedIn.into()) } else { Ok(()) }
+        let two_at_once = identity::has_token_header(self.request)
+            && cookies::get(self.request, self.site, Kind::Session).is_some();
+        if self.caller.is_some() || two_at_once {
+            return Err(Denied::SignedIn.into());
+        }
+        Ok(())
     }
 
     /// Where to go: `next` if it is a page of ours, else `otherwise`.
     pub(crate) fn next(&self, next: Option<&str>, otherwise: &str) -> Target {
-        let asked = next.filter(|next| !next.is_empty()).and_then(|next| self.site.redirects.judge(next));
+        let asked = next
+            .filter(|next| !next.is_empty())
+            .and_then(|next| self.site.redirects.judge(next));
         asked.unwrap_or_else(|| page::after(self.site, otherwise))
     }
 
-    /// The account as programs see it, with a token if they asked for one and passed the gate.
-    pub(crate) async fn user_payload(&self, admitted: &Admitted, with_token: bool) -> Result<Value, Error> {
+    /// Opens the session of whoever passed the gate, and answers: the end of every door that has a form.
+    pub(crate) async fn enter(
+        &self,
+        admission: Admission,
+        opening: Opening<'_>,
+        target: Target,
+        with_token: bool,
+        done: &'static str,
+    ) -> Answer {
+        let Admission::In(admitted) = admission else {
+            return Err(Error::Broken("a next step that nothing offers".into()));
+        };
+        session::open(self.request, self.site, &self.client, &admitted, opening).await?;
+        let payload = self.user_payload(&admitted, with_token).await?;
+        Ok(Reply::done(target)
+            .json("user", payload)
+            .json("tf_required", false)
+            .csrf()
+            .spa(done, &admitted.user().email))
+    }
+
+    /// The account as programs see it, with a token if a program asked for one and passed the gate.
+    pub(crate) async fn user_payload(
+        &self,
+        admitted: &Admitted,
+        with_token: bool,
+    ) -> Result<Value, Error> {
         let mut payload = self.account(admitted.user());
-        if with_token && self.site.settings.tokens.enabled {
+        // A browser is shown no payload: a token made for it would be seen by nobody.
+        let shown = wants_json(self.request, self.site);
+        if with_token && shown && self.site.settings.tokens.enabled {
             let issued = token::issue(self.site, admitted, &self.client.client).await?;
-            payload.insert("authentication_token".into(), issued.token.expose().as_str().into());
+            payload.insert(
+                "authentication_token".into(),
+                issued.token.expose().as_str().into(),
+            );
         }
         Ok(Value::Object(payload))
     }
 
     /// The account as programs see it: nothing, unless the application says what.
     pub(crate) fn account(&self, user: &User) -> Map<String, Value> {
-        match self.site.hooks.user_payload.as_ref().map(|payload| payload(user)) {
+        match self
+            .site
+            .hooks
+            .user_payload
+            .as_ref()
+            .map(|payload| payload(user))
+        {
             Some(Value::Object(payload)) => payload,
             Some(other) => {
                 log::error!("the hook user_payload must answer an object, not {other}");
@@ -102,8 +159,21 @@ impl Web<'_> {
         }
     }
 
-    /// Sends the mail `security/<feature>/<which>.mail.{txt,html}` with the subject `mail.<which>.subject`.
-    pub(crate) fn post(&self, to: &str, feature: &str, which: &str, context: Map<String, Value>) {
+    /// Sends the mail `security/<feature>/<which>.mail.{txt,html}` with the subject `mail.<which>.subject`,
+    /// unless the same went to the same address a moment ago. What fails here is logged: the answer to
+    /// the request does not hang on it.
+    pub(crate) async fn post(
+        &self,
+        to: &str,
+        feature: &str,
+        which: &str,
+        context: Map<String, Value>,
+    ) {
+        match limits::may_mail(self.site, which, to).await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => return log::error!("the mail {feature}/{which} was not sent: {error}"),
+        }
         let language = page::language(self.request, self.site);
         match crate::notify::mail::compose(self.site, &language, to, feature, which, context) {
             Ok(mail) => self.site.send(mail),

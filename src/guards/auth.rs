@@ -9,6 +9,7 @@ use rocket::{
 
 use super::{Policy, SignedIn, identity, judge};
 use crate::{
+    Message,
     error::{Error, Invalid},
     http::{client::ClientInfo, redirect::Target, refusal},
     identity::Identity,
@@ -72,7 +73,8 @@ impl Auth<'_> {
     ///
     /// [`Error::Denied`] if the account is shut out.
     pub async fn sign_in(&self, user: &User) -> Result<SignIn, Error> {
-        self.sign_in_by(user, Methods::of(Method::Application), false).await
+        self.sign_in_by(user, Methods::of(Method::Application), false)
+            .await
     }
 
     /// Signs `user` in through the gate, saying how it was proven, and remembers the device if asked.
@@ -80,17 +82,29 @@ impl Auth<'_> {
     /// # Errors
     ///
     /// [`Error::Denied`] if the account is shut out.
-    pub async fn sign_in_by(&self, user: &User, methods: Methods, remember: bool) -> Result<SignIn, Error> {
+    pub async fn sign_in_by(
+        &self,
+        user: &User,
+        methods: Methods,
+        remember: bool,
+    ) -> Result<SignIn, Error> {
         // As it is now, not as the application may have kept it.
-        let user = self.site.store.find_user(&user.id).await?.ok_or(Error::NotFound)?;
-        match admit(self.site, user, methods, &self.client.client)? {
+        let user = self
+            .site
+            .store
+            .find_user(&user.id)
+            .await?
+            .ok_or(Error::NotFound)?;
+        match admit(self.site, user, methods)? {
             Admission::In(admitted) => {
                 let opening = Opening {
                     remember: Remember::chosen(self.site, Some(remember)),
                     clears: None,
                     authenticated_at: None,
                 };
-                let caller = session::open(self.request, self.site, &self.client, admitted, opening).await?;
+                let caller =
+                    session::open(self.request, self.site, &self.client, &admitted, opening)
+                        .await?;
                 Ok(SignIn::Done(SignedIn::of(Arc::new(caller))))
             }
             Admission::Next(step) => Ok(SignIn::Next(step)),
@@ -113,7 +127,11 @@ impl Auth<'_> {
     /// [`Error::Unavailable`].
     pub async fn sign_out_everywhere(&self, user: &UserId) -> Result<(), Error> {
         let id = user.clone();
-        Ok(self.site.store.write(move |conn| users::end_sessions(conn, &id, true)).await?)
+        Ok(self
+            .site
+            .store
+            .write(move |conn| users::end_sessions(conn, &id, true))
+            .await?)
     }
 
     /// Gives a token for programs to the account that is signed in, on the strength of that sign-in.
@@ -123,7 +141,14 @@ impl Auth<'_> {
     /// [`Error::Unavailable`].
     pub async fn issue_token(&self, who: &SignedIn) -> Result<IssuedToken, Error> {
         let client = &self.client.client;
-        token::issue_for(self.site, who.user(), who.methods(), who.authenticated_at(), client).await
+        token::issue_for(
+            self.site,
+            who.user(),
+            who.methods(),
+            who.authenticated_at(),
+            client,
+        )
+        .await
     }
 
     /// Whether the caller of this request passes the policy `P`.
@@ -155,11 +180,19 @@ impl Auth<'_> {
     /// [`Error::Unavailable`].
     pub async fn look_up(&self, identity: &str) -> Result<Option<User>, Error> {
         let identity = self.recognise(identity);
-        Ok(self.site.store.read(move |conn| users::by_identity(conn, &identity)).await?)
+        Ok(self
+            .site
+            .store
+            .read(move |conn| users::by_identity(conn, &identity))
+            .await?)
     }
 
     fn recognise(&self, identity: &str) -> Identity {
-        Identity::recognise(identity, &self.site.settings.identities.0, self.site.usernames.as_ref())
+        Identity::recognise(
+            identity,
+            &self.site.settings.identities.0,
+            self.site.usernames.as_ref(),
+        )
     }
 
     /// Whether this is the account's password; counted by the limits like every attempt.
@@ -168,7 +201,9 @@ impl Auth<'_> {
     ///
     /// [`Error::Denied`] while the account is locked or if it is shut out.
     pub async fn verify_password(&self, identity: &str, password: &str) -> Result<bool, Error> {
-        let Ok(password) = Password::parse(password) else { return Ok(false) };
+        let Ok(password) = Password::parse(password) else {
+            return Ok(false);
+        };
         match prove(self.site, self.recognise(identity), &password, &self.client).await? {
             Proof::Right(..) => Ok(true),
             Proof::Wrong => Ok(false),
@@ -181,7 +216,8 @@ impl Auth<'_> {
     ///
     /// [`Error::Invalid`] if it is none, [`Error::Unavailable`] if too many wait.
     pub async fn hash_password(&self, password: &str) -> Result<PasswordHash, Error> {
-        let password = Password::parse(password).map_err(|message| Invalid::field("password", message))?;
+        let password =
+            Password::parse(password).map_err(|message| Invalid::field("password", message))?;
         Ok(self.site.hasher.hash(&password).await?)
     }
 
@@ -192,7 +228,10 @@ impl Auth<'_> {
     /// [`Error::Invalid`] with what the policy says, [`Error::NotFound`] if there is no such account.
     pub async fn set_password(&self, user: &UserId, password: &str) -> Result<(), Error> {
         set_password(self.site, user, password).await?;
-        self.site.event(Some(&self.client.client), EventKind::PasswordChanged { user: user.clone() });
+        self.site.event(
+            Some(&self.client.client),
+            EventKind::PasswordChanged { user: user.clone() },
+        );
         Ok(())
     }
 
@@ -202,8 +241,13 @@ impl Auth<'_> {
     ///
     /// [`Error::NotFound`] if no page has that name or its feature is off.
     pub fn url(&self, page: &str) -> Result<String, Error> {
-        let link = self.site.features().flat_map(|feature| feature.links).find(|link| link.name == page);
-        link.map(|link| self.site.path(link.path)).ok_or(Error::NotFound)
+        let link = self
+            .site
+            .features()
+            .flat_map(|feature| feature.links)
+            .find(|link| link.name == page);
+        link.map(|link| self.site.path(link.path))
+            .ok_or(Error::NotFound)
     }
 
     /// The same as others must type it, from `base_url` and never from the request.
@@ -212,8 +256,13 @@ impl Auth<'_> {
     ///
     /// [`Error::NotFound`] if no page has that name or its feature is off.
     pub fn absolute_url(&self, page: &str) -> Result<String, Error> {
-        let link = self.site.features().flat_map(|feature| feature.links).find(|link| link.name == page);
-        link.map(|link| self.site.absolute(link.path)).ok_or(Error::NotFound)
+        let link = self
+            .site
+            .features()
+            .flat_map(|feature| feature.links)
+            .find(|link| link.name == page);
+        link.map(|link| self.site.absolute(link.path))
+            .ok_or(Error::NotFound)
     }
 
     /// Where the site is reached, without a slash at the end.
@@ -235,10 +284,13 @@ impl Auth<'_> {
 
 /// Sets a password by the policy, for handlers and the command line alike.
 pub(crate) async fn set_password(site: &Site, user: &UserId, password: &str) -> Result<(), Error> {
-    let password = Password::parse(password).map_err(|message| Invalid::field("password", message))?;
+    let password =
+        Password::parse(password).map_err(|message| Invalid::field("password", message))?;
     let account = site.store.find_user(user).await?.ok_or(Error::NotFound)?;
     let hash = checked_hash(site, &password, &account.email, account.username.as_deref()).await?;
-    site.store.set_password(user, hash, site.settings.tokens.end_with_password).await?;
+    site.store
+        .set_password(user, hash, site.settings.tokens.end_with_password)
+        .await?;
     Ok(())
 }
 
@@ -249,13 +301,32 @@ pub(crate) async fn checked_hash(
     email: &str,
     username: Option<&str>,
 ) -> Result<PasswordHash, Error> {
-    let about: Vec<&str> = [email, site.settings.site_name.0.as_str()].into_iter().chain(username).collect();
     let mut invalid = Invalid::new();
-    for message in site.passwords.check(&PasswordCheck { password, about: &about }).await? {
+    for message in judge_password(site, password, Some(email), username).await? {
         invalid.add("password", message);
     }
     invalid.into_result()?;
     Ok(site.hasher.hash(password).await?)
+}
+
+/// What the policy has against a password for an account of these names.
+pub(crate) async fn judge_password(
+    site: &Site,
+    password: &Password,
+    email: Option<&str>,
+    username: Option<&str>,
+) -> Result<Vec<Message>, Error> {
+    let site_name = site.settings.site_name.0.as_str();
+    let about: Vec<&str> = email
+        .into_iter()
+        .chain(username)
+        .chain([site_name])
+        .collect();
+    let check = PasswordCheck {
+        password,
+        about: &about,
+    };
+    Ok(site.passwords.check(&check).await?)
 }
 
 #[rocket::async_trait]
@@ -264,7 +335,11 @@ impl<'r> FromRequest<'r> for Auth<'r> {
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Error> {
         match request.rocket().state::<Arc<Site>>() {
-            Some(site) => Outcome::Success(Self { request, site, client: ClientInfo::of(request, site) }),
+            Some(site) => Outcome::Success(Self {
+                request,
+                site,
+                client: ClientInfo::of(request, site),
+            }),
             None => {
                 let error = Error::Broken("`Security` is not attached".into());
                 Outcome::Error((refusal::remember(request, &error), error))
@@ -278,4 +353,3 @@ impl Sentinel for Auth<'_> {
         rocket.state::<Arc<Site>>().is_none()
     }
 }
-

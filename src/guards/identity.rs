@@ -74,10 +74,31 @@ pub(crate) fn has_basic(request: &Request<'_>) -> bool {
     authorization(request, "basic").is_some()
 }
 
+/// Marks a request that only Basic lets in.
+struct OnlyBasic(std::sync::atomic::AtomicBool);
+
+fn only_basic<'r>(request: &'r Request<'_>) -> &'r std::sync::atomic::AtomicBool {
+    &request.local_cache(|| OnlyBasic(false.into())).0
+}
+
+/// Notes that the route takes nothing but Basic.
+pub(crate) fn note_only_basic(request: &Request<'_>) {
+    only_basic(request).store(true, std::sync::atomic::Ordering::Relaxed);
+}
+
+/// Whether a browser that is refused is asked by Basic instead of sent to the sign-in page.
+pub(crate) fn asks_by_basic(request: &Request<'_>) -> bool {
+    has_basic(request) || only_basic(request).load(std::sync::atomic::Ordering::Relaxed)
+}
+
 /// The answer that is there already, without asking anybody: for pages.
 pub(crate) fn known<'r>(request: &'r Request<'_>) -> Option<&'r Arc<Caller>> {
     // The two sorts of callers are kept apart by type, since `local_cache` keeps one value a type.
-    request.local_cache(|| Usual(Err(Denied::Anonymous.into()))).0.as_ref().ok()
+    let nobody = || Err(Denied::Anonymous.into());
+    let usual = request.local_cache(|| Usual(nobody())).0.as_ref();
+    usual
+        .or_else(|_| request.local_cache(|| ByBasic(nobody())).0.as_ref())
+        .ok()
 }
 
 struct Usual(Resolved);
@@ -147,11 +168,17 @@ async fn find_basic(request: &Request<'_>) -> Result<Caller, Error> {
     if encoded.len() > 8_192 {
         return Err(bad());
     }
-    let decoded = data_encoding::BASE64.decode(encoded.as_bytes()).map_err(|_| bad())?;
+    let decoded = data_encoding::BASE64
+        .decode(encoded.as_bytes())
+        .map_err(|_| bad())?;
     let text = zeroize::Zeroizing::new(String::from_utf8(decoded).map_err(|_| bad())?);
     let (identity, password) = text.split_once(':').ok_or_else(bad)?;
     let password = Password::parse(password).map_err(|_| bad())?;
-    let identity = Identity::recognise(identity, &site.settings.identities.0, site.usernames.as_ref());
+    let identity = Identity::recognise(
+        identity,
+        &site.settings.identities.0,
+        site.usernames.as_ref(),
+    );
     match prove(site, identity, &password, &client).await? {
         Proof::Right(Admission::In(admitted), _) => {
             announce(site, &admitted, None, &client.client);
@@ -170,7 +197,10 @@ async fn find_basic(request: &Request<'_>) -> Result<Caller, Error> {
 }
 
 /// Roles and permissions of the caller, asked for once and only where a policy wants them.
-pub(crate) async fn grants<'r>(request: &'r Request<'_>, caller: &Caller) -> Result<&'r Grants, Error> {
+pub(crate) async fn grants<'r>(
+    request: &'r Request<'_>,
+    caller: &Caller,
+) -> Result<&'r Grants, Error> {
     let loaded: &Result<Grants, Error> = request
         .local_cache_async(async {
             let site = Site::of(request)?;

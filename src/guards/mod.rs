@@ -24,14 +24,19 @@ use rocket::{
     request::{FromRequest, Outcome},
 };
 
-use self::{
-    identity::{Caller, Resolved},
-    report::Probe,
-};
+pub(crate) use self::auth::judge_password;
+#[cfg(feature = "cli")]
+pub(crate) use self::auth::{checked_hash, set_password};
 pub use self::{
     auth::{Auth, SignIn},
     identity::Mechanism,
-    policy::{Grant as __Grant, Any, Basic, Fresh, Mechanisms, Mfa, Policy, Session, Token, Via, View},
+    policy::{
+        Any, Basic, Fresh, Grant as __Grant, Mechanisms, Mfa, Policy, Session, Token, Via, View,
+    },
+};
+use self::{
+    identity::{Caller, Resolved},
+    report::Probe,
 };
 use crate::{
     error::{Denied, Error},
@@ -127,11 +132,19 @@ async fn caller(request: &Request<'_>, basic: bool) -> Resolved {
         false => identity::resolve(request).await,
     };
     let caller = resolved.as_ref().map_err(Clone::clone)?;
-    let writes = !matches!(request.method(), Verb::Get | Verb::Head | Verb::Options | Verb::Trace);
+    let writes = !matches!(
+        request.method(),
+        Verb::Get | Verb::Head | Verb::Options | Verb::Trace
+    );
     let by_browser = matches!(caller.mechanism, Mechanism::Session | Mechanism::Basic);
     if writes && by_browser {
-        let left_to_input = request.route().is_some_and(|route| site.routes.takes_input(route));
-        if !left_to_input && !csrf::is_same_origin(request, site) && !csrf::header_is_valid(request, site) {
+        let left_to_input = request
+            .route()
+            .is_some_and(|route| site.routes.takes_input(route));
+        if !left_to_input
+            && !csrf::is_same_origin(request, site)
+            && !csrf::header_is_valid(request, site)
+        {
             return Err(Denied::Csrf.into());
         }
     }
@@ -220,9 +233,16 @@ impl<P> fmt::Debug for Require<P> {
 /// Whether the policy `P` lets the caller of this request in.
 pub(crate) async fn judge<P: Policy>(request: &Request<'_>) -> Result<SignedIn, Error> {
     let site = Site::of(request)?;
+    if P::ONLY_BASIC {
+        identity::note_only_basic(request);
+    }
     let caller = caller(request, P::WANTS_BASIC).await?;
     let empty = Grants::default();
-    let grants = if P::WANTS_GRANTS { identity::grants(request, &caller).await? } else { &empty };
+    let grants = if P::WANTS_GRANTS {
+        identity::grants(request, &caller).await?
+    } else {
+        &empty
+    };
     let view = View::new(site, &caller, grants);
     P::judge(&view)?;
     if let Some(within) = view.used_freshness() {
@@ -237,7 +257,10 @@ impl<'r, P: Policy> FromRequest<'r> for Require<P> {
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Error> {
         match judge::<P>(request).await {
-            Ok(who) => Outcome::Success(Self { who, policy: PhantomData }),
+            Ok(who) => Outcome::Success(Self {
+                who,
+                policy: PhantomData,
+            }),
             Err(error) => refuse(request, error),
         }
     }

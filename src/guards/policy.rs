@@ -35,6 +35,8 @@ pub trait Policy: Send + Sync + 'static {
     const WANTS_GRANTS: bool = false;
     /// Whether HTTP Basic is taken.
     const WANTS_BASIC: bool = false;
+    /// Whether HTTP Basic is the only way in, so that a browser is challenged instead of redirected.
+    const ONLY_BASIC: bool = false;
 
     /// Whether the caller is let in.
     ///
@@ -54,13 +56,20 @@ pub struct View<'a> {
 
 impl fmt::Debug for View<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("View").field("user", &self.caller.user.id).finish_non_exhaustive()
+        f.debug_struct("View")
+            .field("user", &self.caller.user.id)
+            .finish_non_exhaustive()
     }
 }
 
 impl<'a> View<'a> {
     pub(crate) fn new(site: &'a Site, caller: &'a Caller, grants: &'a Grants) -> Self {
-        Self { site, caller, grants, freshness: Cell::new(None) }
+        Self {
+            site,
+            caller,
+            grants,
+            freshness: Cell::new(None),
+        }
     }
 
     /// The account.
@@ -202,7 +211,11 @@ pub struct Fresh<const SECONDS: u64 = 0>;
 impl<const SECONDS: u64> Policy for Fresh<SECONDS> {
     fn judge(view: &View<'_>) -> Result<(), Denied> {
         let within = (SECONDS != 0).then_some(Life::seconds(SECONDS));
-        if view.is_fresh(within) { Ok(()) } else { Err(Denied::Stale) }
+        if view.is_fresh(within) {
+            Ok(())
+        } else {
+            Err(Denied::Stale)
+        }
     }
 }
 
@@ -213,7 +226,11 @@ pub struct Mfa;
 impl Policy for Mfa {
     fn judge(view: &View<'_>) -> Result<(), Denied> {
         let shown = view.via() != Mechanism::Basic && view.methods().is_multi_factor();
-        if shown { Ok(()) } else { Err(Denied::SecondFactor) }
+        if shown {
+            Ok(())
+        } else {
+            Err(Denied::SecondFactor)
+        }
     }
 }
 
@@ -270,9 +287,16 @@ const fn lists(list: &[Mechanism], wanted: Mechanism) -> bool {
 
 impl<M: Mechanisms> Policy for Via<M> {
     const WANTS_BASIC: bool = lists(M::LIST, Mechanism::Basic);
+    const ONLY_BASIC: bool = Self::WANTS_BASIC
+        && !lists(M::LIST, Mechanism::Session)
+        && !lists(M::LIST, Mechanism::Token);
 
     fn judge(view: &View<'_>) -> Result<(), Denied> {
-        if lists(M::LIST, view.via()) { Ok(()) } else { Err(Denied::Mechanism) }
+        if lists(M::LIST, view.via()) {
+            Ok(())
+        } else {
+            Err(Denied::Mechanism)
+        }
     }
 }
 
@@ -281,6 +305,7 @@ macro_rules! tuples {
         impl<$($name: Policy),+> Policy for ($($name,)+) {
             const WANTS_GRANTS: bool = $($name::WANTS_GRANTS)||+;
             const WANTS_BASIC: bool = $($name::WANTS_BASIC)||+;
+            const ONLY_BASIC: bool = $($name::ONLY_BASIC)||+;
 
             fn judge(view: &View<'_>) -> Result<(), Denied> {
                 let refusals = [$($name::judge(view)),+].into_iter().filter_map(Result::err);
@@ -291,6 +316,7 @@ macro_rules! tuples {
         impl<$($name: Policy),+> Policy for Any<($($name,)+)> {
             const WANTS_GRANTS: bool = $($name::WANTS_GRANTS)||+;
             const WANTS_BASIC: bool = $($name::WANTS_BASIC)||+;
+            const ONLY_BASIC: bool = $($name::ONLY_BASIC)&&+;
 
             fn judge(view: &View<'_>) -> Result<(), Denied> {
                 let answers = [$($name::judge(view)),+];

@@ -5,11 +5,7 @@
 
 use std::{any::type_name, collections::HashSet};
 
-use rocket::{
-    Config, Ignite, Rocket, Route,
-    error::ErrorKind,
-    http::Method,
-};
+use rocket::{Config, Ignite, Rocket, Route, error::ErrorKind, http::Method};
 
 use super::{Anonymous, Public, SignedIn};
 
@@ -52,13 +48,16 @@ impl Routes {
 }
 
 /// Looks at all routes mounted so far. `public` lists those that are open on purpose.
-pub(crate) async fn inspect<'a>(routes: impl Iterator<Item = &'a Route>, public: &[String]) -> Routes {
+pub(crate) async fn inspect<'a>(
+    routes: impl Iterator<Item = &'a Route>,
+    public: &[String],
+) -> Routes {
     let mut found = Routes::default();
     // Igniting sets the log level of the process; it must be put back.
     let level = log::max_level();
     for route in routes {
         let types = guards_of(route).await;
-        let has = |name: &str| types.iter().any(|found| *found == name);
+        let has = |name: &str| types.contains(&name);
         let starts = |name: &str| types.iter().any(|found| found.starts_with(name));
         let input = starts(prefix_of(type_name::<crate::Input<()>>()));
         if input {
@@ -68,11 +67,15 @@ pub(crate) async fn inspect<'a>(routes: impl Iterator<Item = &'a Route>, public:
             || starts(prefix_of(type_name::<super::Require<()>>()))
             || has(type_name::<Anonymous>());
         let name = format!("{} {}", route.method, route.uri);
-        let marked = has(type_name::<Public>()) || public.iter().any(|uri| route.uri.to_string() == *uri);
+        let marked =
+            has(type_name::<Public>()) || public.iter().any(|uri| route.uri.to_string() == *uri);
         if !guarded && !marked {
             found.unguarded.push(name.clone());
         }
-        let writes = !matches!(route.method, Method::Get | Method::Head | Method::Options | Method::Trace);
+        let writes = !matches!(
+            route.method,
+            Method::Get | Method::Head | Method::Options | Method::Trace
+        );
         if writes && !guarded && !input && !marked {
             found.unchecked.push(name);
         }
@@ -87,12 +90,19 @@ fn prefix_of(name: &str) -> &str {
 
 /// Names of our types in the signature of a route's handler.
 async fn guards_of(route: &Route) -> Vec<&'static str> {
-    let config = Config { log_level: rocket::config::LogLevel::Off, ..Config::default() };
-    let alone = rocket::custom(config).manage(Probe).mount("/", [route.clone()]);
+    let config = Config {
+        log_level: rocket::config::LogLevel::Off,
+        ..Config::default()
+    };
+    let alone = rocket::custom(config)
+        .manage(Probe)
+        .mount("/", [route.clone()]);
     match alone.ignite().await {
         Ok(_) => Vec::new(),
         Err(error) => match error.kind() {
-            ErrorKind::SentinelAborts(sentries) => sentries.iter().map(|sentry| sentry.type_name).collect(),
+            ErrorKind::SentinelAborts(sentries) => {
+                sentries.iter().map(|sentry| sentry.type_name).collect()
+            }
             _ => Vec::new(),
         },
     }

@@ -8,7 +8,7 @@ use std::{
 use super::messages::Message;
 use crate::config::ConfigError;
 
-const ENGLISH: &str = include_str!("../../templates/security/messages/en.toml");
+pub(crate) const ENGLISH: &str = include_str!("../../templates/security/messages/en.toml");
 /// The language that every key has.
 pub(crate) const FALLBACK: &str = "en";
 
@@ -20,8 +20,13 @@ pub(crate) struct Catalogue {
 
 impl Catalogue {
     /// The built-in texts, those of `<folder>/<language>.toml` over them, and `own` over all.
-    pub(crate) fn load(folder: &Path, own: &[(String, String, String)]) -> Result<Self, ConfigError> {
-        let mut catalogue = Self { languages: BTreeMap::new() };
+    pub(crate) fn load(
+        folder: &Path,
+        own: &[(String, String, String)],
+    ) -> Result<Self, ConfigError> {
+        let mut catalogue = Self {
+            languages: BTreeMap::new(),
+        };
         catalogue.add(FALLBACK, ENGLISH, "the built-in messages")?;
         if let Ok(entries) = std::fs::read_dir(folder) {
             for entry in entries.flatten() {
@@ -29,23 +34,30 @@ impl Catalogue {
                 if path.extension().is_none_or(|extension| extension != "toml") {
                     continue;
                 }
-                let Some(language) = path.file_stem().and_then(|stem| stem.to_str()) else { continue };
+                let Some(language) = path.file_stem().and_then(|stem| stem.to_str()) else {
+                    continue;
+                };
                 let shown = path.display().to_string();
-                let text = std::fs::read_to_string(&path)
-                    .map_err(|error| ConfigError(format!("the messages {shown} cannot be read: {error}")))?;
+                let text = std::fs::read_to_string(&path).map_err(|error| {
+                    ConfigError(format!("the messages {shown} cannot be read: {error}"))
+                })?;
                 catalogue.add(language, &text, &shown)?;
             }
         }
         for (language, key, text) in own {
-            catalogue.languages.entry(language.clone()).or_default().insert(key.clone(), text.clone());
+            catalogue
+                .languages
+                .entry(language.clone())
+                .or_default()
+                .insert(key.clone(), text.clone());
         }
         Ok(catalogue)
     }
 
     fn add(&mut self, language: &str, text: &str, place: &str) -> Result<(), ConfigError> {
-        let table: toml::Table = text
-            .parse()
-            .map_err(|error: toml::de::Error| ConfigError(format!("{place} is not valid TOML: {error}")))?;
+        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+            ConfigError(format!("{place} is not valid TOML: {error}"))
+        })?;
         let english = self.languages.get(FALLBACK).cloned();
         let texts = self.languages.entry(language.to_string()).or_default();
         let mut flat = Vec::new();
@@ -55,7 +67,9 @@ impl Catalogue {
                 && !english.contains_key(&key)
             {
                 let hint = crate::config::nearest(&key, english.keys().map(String::as_str));
-                let hint = hint.map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
+                let hint = hint
+                    .map(|meant| format!("; did you mean `{meant}`?"))
+                    .unwrap_or_default();
                 // An application may add messages of its own; a slip of the pen is likelier.
                 log::warn!("{place} has a message `{key}` that nothing asks for{hint}");
             }
@@ -71,22 +85,38 @@ impl Catalogue {
 
     /// Whether `key` has words.
     pub(crate) fn has(&self, key: &str) -> bool {
-        self.languages.get(FALLBACK).is_some_and(|texts| texts.contains_key(key))
+        self.languages
+            .get(FALLBACK)
+            .is_some_and(|texts| texts.contains_key(key))
     }
 
     /// The text of `key`, placeholders filled by `fill`; the key itself where nobody wrote one.
-    pub(crate) fn text(&self, language: &str, key: &str, fill: &mut dyn FnMut(&str) -> Option<String>) -> String {
+    pub(crate) fn text(
+        &self,
+        language: &str,
+        key: &str,
+        fill: &mut dyn FnMut(&str) -> Option<String>,
+    ) -> String {
         let found = self
             .languages
             .get(language)
             .and_then(|texts| texts.get(key))
-            .or_else(|| self.languages.get(FALLBACK).and_then(|texts| texts.get(key)));
-        let Some(mut rest) = found.map(String::as_str) else { return key.to_string() };
+            .or_else(|| {
+                self.languages
+                    .get(FALLBACK)
+                    .and_then(|texts| texts.get(key))
+            });
+        let Some(mut rest) = found.map(String::as_str) else {
+            return key.to_string();
+        };
         let mut text = String::with_capacity(rest.len());
         // One pass, so that a value with braces in it is never filled in turn.
         while let Some((before, after)) = rest.split_once('{') {
             text.push_str(before);
-            match after.split_once('}').and_then(|(name, after)| Some((fill(name)?, after))) {
+            match after
+                .split_once('}')
+                .and_then(|(name, after)| Some((fill(name)?, after)))
+            {
                 Some((value, after)) => {
                     text.push_str(&value);
                     rest = after;
@@ -104,7 +134,11 @@ impl Catalogue {
     /// A message in words.
     pub(crate) fn say(&self, language: &str, message: &Message) -> String {
         self.text(language, message.key(), &mut |name| {
-            message.arguments().iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone())
+            message
+                .arguments()
+                .iter()
+                .find(|(known, _)| *known == name)
+                .map(|(_, value)| value.clone())
         })
     }
 
@@ -124,7 +158,9 @@ impl Catalogue {
             .into_iter()
             .find_map(|(tag, _)| {
                 let primary = tag.split('-').next().unwrap_or(tag);
-                self.languages().find(|known| known.eq_ignore_ascii_case(tag) || known.eq_ignore_ascii_case(primary))
+                self.languages().find(|known| {
+                    known.eq_ignore_ascii_case(tag) || known.eq_ignore_ascii_case(primary)
+                })
             })
             .unwrap_or(FALLBACK)
     }
@@ -132,7 +168,11 @@ impl Catalogue {
 
 fn flatten(prefix: String, table: &toml::Table, into: &mut Vec<(String, String)>) {
     for (name, value) in table {
-        let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+        let key = if prefix.is_empty() {
+            name.clone()
+        } else {
+            format!("{prefix}.{name}")
+        };
         match value {
             toml::Value::Table(table) => flatten(key, table, into),
             toml::Value::String(text) => into.push((key, text.clone())),

@@ -1,10 +1,6 @@
 //! Answers to refusals that no handler saw.
 
-use rocket::{
-    Catcher, Request, Response,
-    http::Status,
-    response::Responder,
-};
+use rocket::{Catcher, Request, Response, http::Status, response::Responder};
 
 use super::{refusal, reply};
 use crate::{
@@ -39,7 +35,10 @@ pub async fn caught(status: Status, request: &Request<'_>) -> CaughtReply {
         401 => Denied::Anonymous.into(),
         403 => Denied::Forbidden.into(),
         404 => Error::NotFound,
-        503 => Error::Unavailable { retry_after: 5, why: "said by the application".into() },
+        503 => Error::Unavailable {
+            retry_after: 5,
+            why: "said by the application".into(),
+        },
         500 => Error::Broken("said by the application".into()),
         _ => Error::Unreadable(status, Message::new("error.unreadable")),
     }))
@@ -69,8 +68,10 @@ fn handle<'r>(status: Status, request: &'r Request<'_>) -> rocket::catcher::BoxF
 
 /// Our catchers at `/`, but for statuses for which the application has its own there.
 pub(crate) fn missing<'a>(existing: impl Iterator<Item = &'a Catcher>) -> Vec<Catcher> {
-    let taken: Vec<Option<u16>> =
-        existing.filter(|catcher| catcher.base.path() == "/").map(|catcher| catcher.code).collect();
+    let taken: Vec<Option<u16>> = existing
+        .filter(|catcher| catcher.base.path() == "/")
+        .map(|catcher| catcher.code)
+        .collect();
     // A default catcher of the application answers for everything that is not about who it is.
     let has_default = taken.contains(&None);
     STATUSES

@@ -7,7 +7,10 @@ use rocket::{
     http::{Cookie, SameSite},
 };
 
-use super::{address::{ClientAddress, client_address}, cookies::{self, Kind}};
+use super::{
+    address::{ClientAddress, client_address},
+    cookies::{self, Kind},
+};
 use crate::{
     notify::events::Client,
     secrets::Purpose,
@@ -42,7 +45,8 @@ impl ClientInfo {
 
     /// What attempts from here are counted under.
     pub(crate) fn address_bucket(&self) -> String {
-        self.address.map_or_else(|| "unknown".to_string(), |address| address.bucket())
+        self.address
+            .map_or_else(|| "unknown".to_string(), |address| address.bucket())
     }
 }
 
@@ -66,7 +70,10 @@ impl DeviceCookie {
         if id.len() != 43 || value.is_some_and(|value| value.len() > 400) {
             return Self::default();
         }
-        Self { id: id.into(), seals: parts.take(SEALS).map(String::from).collect() }
+        Self {
+            id: id.into(),
+            seals: parts.take(SEALS).map(String::from).collect(),
+        }
     }
 
     fn parts<'a>(id: &'a str, user: &'a UserId) -> [&'a [u8]; 2] {
@@ -78,7 +85,10 @@ impl DeviceCookie {
         let known = self.seals.iter().any(|seal| {
             data_encoding::BASE64URL_NOPAD
                 .decode(seal.as_bytes())
-                .is_ok_and(|tag| site.keys.verify_mac(Purpose::Device, &Self::parts(&self.id, user), &tag))
+                .is_ok_and(|tag| {
+                    site.keys
+                        .verify_mac(Purpose::Device, &Self::parts(&self.id, user), &tag)
+                })
         });
         known.then(|| self.id.clone())
     }

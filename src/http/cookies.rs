@@ -36,7 +36,16 @@ impl Names {
     pub(crate) fn new(secure: bool, base: &str) -> Self {
         let prefix = if secure { "__Host-" } else { "" };
         let name = |suffix: &str| format!("{prefix}{base}_{suffix}");
-        Self { secure, names: [name("session"), name("remember"), name("device"), name("visitor"), name("flash")] }
+        Self {
+            secure,
+            names: [
+                name("session"),
+                name("remember"),
+                name("device"),
+                name("visitor"),
+                name("flash"),
+            ],
+        }
     }
 
     pub(crate) fn of(&self, kind: Kind) -> &str {
@@ -54,7 +63,10 @@ impl Names {
 }
 
 pub(crate) fn get<'r>(request: &'r Request<'_>, site: &Site, kind: Kind) -> Option<&'r str> {
-    request.cookies().get(site.cookies.of(kind)).map(|cookie| cookie.value())
+    request
+        .cookies()
+        .get(site.cookies.of(kind))
+        .map(|cookie| cookie.value())
 }
 
 /// A cookie of ours with the flags that all have: HttpOnly, SameSite=Lax, Path=/, Secure where https.
@@ -95,13 +107,19 @@ pub(crate) fn send(request: &Request<'_>, cookie: Cookie<'static>) {
 pub(crate) fn outgoing(request: &Request<'_>, site: &Site, kind: Kind) -> Option<String> {
     let outgoing = request.local_cache(Outgoing::default);
     let cookies = outgoing.0.lock().unwrap_or_else(PoisonError::into_inner);
-    cookies.iter().find(|cookie| cookie.name() == site.cookies.of(kind)).map(|cookie| cookie.value().to_string())
+    cookies
+        .iter()
+        .find(|cookie| cookie.name() == site.cookies.of(kind))
+        .map(|cookie| cookie.value().to_string())
 }
 
-/// Puts the waiting cookies into the response.
+/// Puts the waiting cookies into the response, which then no cache may keep.
 pub(crate) fn flush(request: &Request<'_>, response: &mut Response<'_>) {
     let outgoing = request.local_cache(Outgoing::default);
     let mut cookies = outgoing.0.lock().unwrap_or_else(PoisonError::into_inner);
+    if !cookies.is_empty() && !response.headers().contains("Cache-Control") {
+        response.set_header(Header::new("Cache-Control", "private, no-store"));
+    }
     for cookie in cookies.drain(..) {
         response.adjoin_header(Header::new("Set-Cookie", cookie.encoded().to_string()));
     }

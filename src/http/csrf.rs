@@ -12,7 +12,11 @@ use rocket::{
 use serde::{Deserialize, Serialize};
 
 use super::cookies::{self, Kind};
-use crate::{config::ConfigError, secrets::{Purpose, random_token}, site::Site};
+use crate::{
+    config::ConfigError,
+    secrets::{Purpose, random_token},
+    site::Site,
+};
 
 /// `[security.csrf]`: for applications whose pages are drawn in the browser.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -26,7 +30,12 @@ pub struct CsrfSettings {
 impl CsrfSettings {
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         match &self.cookie {
-            Some(name) if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) => {
+            Some(name)
+                if name.is_empty()
+                    || !name
+                        .bytes()
+                        .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) =>
+            {
                 Err(ConfigError(format!(
                     "`security.csrf.cookie` is `{name}`, which is no name for a cookie; write for example \"XSRF-TOKEN\""
                 )))
@@ -55,7 +64,11 @@ fn binding(request: &Request<'_>, site: &Site) -> Option<(Kind, String)> {
 }
 
 fn parts<'a>(nonce: &'a [u8], binding: &'a (Kind, String)) -> [&'a [u8]; 3] {
-    let kind: &[u8] = if binding.0 == Kind::Session { b"session" } else { b"visitor" };
+    let kind: &[u8] = if binding.0 == Kind::Session {
+        b"session"
+    } else {
+        b"visitor"
+    };
     [nonce, kind, binding.1.as_bytes()]
 }
 
@@ -65,7 +78,9 @@ pub(crate) fn token(request: &Request<'_>, site: &Site) -> String {
         Some(binding) => binding,
         None => {
             // Without randomness there is no token, and every check fails: closed.
-            let Ok(value) = random_token() else { return String::new() };
+            let Ok(value) = random_token() else {
+                return String::new();
+            };
             let value = value.expose().clone();
             cookies::send(request, cookies::make(site, Kind::Visitor, value.clone()));
             (Kind::Visitor, value)
@@ -82,13 +97,24 @@ pub(crate) fn token(request: &Request<'_>, site: &Site) -> String {
 
 /// Whether `token` was made for this browser as it is now.
 pub(crate) fn is_valid(request: &Request<'_>, site: &Site, token: &str) -> bool {
-    let Some(binding) = binding(request, site) else { return false };
-    let Ok(bytes) = BASE64URL_NOPAD.decode(token.as_bytes()) else { return false };
+    // By the cookie that came: the page was made for it, even if the session behind it has just run
+    // out and a remembered device opened another.
+    let came = |kind| {
+        let value = cookies::get(request, site, kind).filter(|value| !value.is_empty())?;
+        Some((kind, value.to_string()))
+    };
+    let Some(binding) = came(Kind::Session).or_else(|| came(Kind::Visitor)) else {
+        return false;
+    };
+    let Ok(bytes) = BASE64URL_NOPAD.decode(token.as_bytes()) else {
+        return false;
+    };
     if bytes.len() != NONCE + 32 {
         return false;
     }
     let (nonce, tag) = bytes.split_at(NONCE);
-    site.keys.verify_mac(Purpose::Csrf, &parts(nonce, &binding), tag)
+    site.keys
+        .verify_mac(Purpose::Csrf, &parts(nonce, &binding), tag)
 }
 
 /// Whether a header carries a valid token.
@@ -106,14 +132,18 @@ pub(crate) fn is_same_origin(request: &Request<'_>, site: &Site) -> bool {
         return fetched == "same-origin";
     }
     match headers.get_one("origin") {
-        Some(origin) => url::Url::parse(origin).is_ok_and(|origin| origin.origin() == site.base_url.origin()),
+        Some(origin) => {
+            url::Url::parse(origin).is_ok_and(|origin| origin.origin() == site.base_url.origin())
+        }
         None => false,
     }
 }
 
 /// Whether the request carries any cookie of ours.
 pub(crate) fn has_our_cookies(request: &Request<'_>, site: &Site) -> bool {
-    site.cookies.all().any(|name| request.cookies().get(name).is_some())
+    site.cookies
+        .all()
+        .any(|name| request.cookies().get(name).is_some())
 }
 
 /// The readable cookie for scripts, if the settings want one.

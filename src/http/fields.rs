@@ -23,11 +23,13 @@ impl Form {
     }
 }
 
+type Check = fn(Map<String, Value>) -> Result<Map<String, Value>, Invalid>;
+
 /// What is known of the application's type once it is forgotten.
 pub(crate) struct ExtraFields {
     /// The fields and their defaults, which say of what kind they are.
     defaults: Map<String, Value>,
-    check: fn(Map<String, Value>) -> Result<Map<String, Value>, Invalid>,
+    check: Check,
 }
 
 impl ExtraFields {
@@ -39,21 +41,34 @@ impl ExtraFields {
             Ok(Value::Object(defaults)) => defaults,
             _ => Map::new(),
         };
-        Self { defaults, check: check::<F> }
+        Self {
+            defaults,
+            check: check::<F>,
+        }
     }
 
     /// The fields that were sent, if they are good.
-    pub(crate) fn check(&self, sent: &Map<String, Value>, invalid: &mut Invalid) -> Map<String, Value> {
+    pub(crate) fn check(
+        &self,
+        sent: &Map<String, Value>,
+        invalid: &mut Invalid,
+    ) -> Map<String, Value> {
         let mut own = Map::new();
         for (name, default) in &self.defaults {
             match (sent.get(name), default) {
                 // A form sends text only, and nothing at all for a box that is not ticked.
                 (Some(Value::String(text)), Value::Bool(_)) => {
-                    own.insert(name.clone(), matches!(text.as_str(), "true" | "on" | "1" | "y" | "yes").into());
+                    own.insert(
+                        name.clone(),
+                        matches!(text.as_str(), "true" | "on" | "1" | "y" | "yes").into(),
+                    );
                 }
                 (Some(Value::String(text)), Value::Number(_)) => {
                     let number = text.trim().parse::<serde_json::Number>();
-                    own.insert(name.clone(), number.map_or_else(|_| text.clone().into(), Value::Number));
+                    own.insert(
+                        name.clone(),
+                        number.map_or_else(|_| text.clone().into(), Value::Number),
+                    );
                 }
                 (Some(value), _) => {
                     own.insert(name.clone(), value.clone());
@@ -126,7 +141,10 @@ where
 {
     let form: F = serde_path_to_error::deserialize(Value::Object(own)).map_err(|error| {
         let path = error.path().to_string();
-        Invalid::field(path.split(['.', '[']).next().unwrap_or_default(), Message::new("input.wrong_type"))
+        Invalid::field(
+            path.split(['.', '[']).next().unwrap_or_default(),
+            Message::new("input.wrong_type"),
+        )
     })?;
     form.validate()?;
     match serde_json::to_value(form) {
@@ -139,5 +157,7 @@ where
 fn in_words(name: &str) -> String {
     let words = name.replace('_', " ");
     let mut letters = words.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    letters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(letters).collect()
+    })
 }

@@ -62,12 +62,19 @@ impl Field {
 
     /// A box to tick.
     pub(crate) fn tick(name: &'static str, label: &'static str, checked: bool) -> Self {
-        Self { checked, value: "true".into(), ..Self::new(name, "checkbox", label) }
+        Self {
+            checked,
+            value: "true".into(),
+            ..Self::new(name, "checkbox", label)
+        }
     }
 
     /// A value that the page carries along.
     pub(crate) fn hidden(name: &'static str, value: &str) -> Self {
-        Self { value: value.into(), ..Self::new(name, "hidden", "") }
+        Self {
+            value: value.into(),
+            ..Self::new(name, "hidden", "")
+        }
     }
 
     pub(crate) fn value(mut self, value: &str) -> Self {
@@ -102,8 +109,17 @@ impl Field {
 }
 
 impl FormView {
-    pub(crate) fn new(id: &'static str, action: String, fields: impl IntoIterator<Item = Field>) -> Self {
-        Self { id, action, fields: fields.into_iter().collect(), extra: Map::new() }
+    pub(crate) fn new(
+        id: &'static str,
+        action: String,
+        fields: impl IntoIterator<Item = Field>,
+    ) -> Self {
+        Self {
+            id,
+            action,
+            fields: fields.into_iter().collect(),
+            extra: Map::new(),
+        }
     }
 
     /// What the application's own fields were filled with.
@@ -113,11 +129,21 @@ impl FormView {
     }
 
     /// The names of the fields, as programs are told.
-    pub(crate) fn view(&self, site: &Site, catalogue: &Catalogue, language: &str, invalid: &Invalid) -> Value {
+    pub(crate) fn view(
+        &self,
+        site: &Site,
+        catalogue: &Catalogue,
+        language: &str,
+        invalid: &Invalid,
+    ) -> Value {
         let say = |message: &Message| catalogue.say(language, message);
         let errors = |field: &str| -> Vec<String> { invalid.of(field).iter().map(say).collect() };
         // The first field that is wrong is where the reader wants to be.
-        let wrong = self.fields.iter().map(|field| field.name).find(|name| !invalid.of(name).is_empty());
+        let wrong = self
+            .fields
+            .iter()
+            .map(|field| field.name)
+            .find(|name| !invalid.of(name).is_empty());
         let mut fields: Vec<Value> = self
             .fields
             .iter()
@@ -146,12 +172,23 @@ impl FormView {
             })
             .collect();
         if let Some(extra) = site.hooks.fields.get(self.id) {
-            let at = fields.iter().position(|field| field["kind"] == "checkbox").unwrap_or(fields.len());
-            fields.splice(at..at, extra.view(self.id, catalogue, language, &self.extra, &errors));
+            let at = fields
+                .iter()
+                .position(|field| field["kind"] == "checkbox")
+                .unwrap_or(fields.len());
+            fields.splice(
+                at..at,
+                extra.view(self.id, catalogue, language, &self.extra, &errors),
+            );
         }
         // What is wrong with a field that the page does not show belongs to the form.
-        let shown: Vec<&str> = fields.iter().filter_map(|field| field["name"].as_str()).collect();
-        let unseen = invalid.fields().filter(|(name, _)| name.is_empty() || !shown.contains(name));
+        let shown: Vec<&str> = fields
+            .iter()
+            .filter_map(|field| field["name"].as_str())
+            .collect();
+        let unseen = invalid
+            .fields()
+            .filter(|(name, _)| name.is_empty() || !shown.contains(name));
         let errors: Vec<String> = unseen.flat_map(|(_, messages)| messages).map(say).collect();
         let mut view = Map::new();
         view.insert("id".into(), self.id.into());

@@ -31,12 +31,19 @@ struct Ours(AtomicBool);
 
 /// Says that the answer to `request` is ours, so that [`finish`] gives it our headers.
 pub(crate) fn mark(request: &Request<'_>) {
-    request.local_cache(Ours::default).0.store(true, Ordering::Relaxed);
+    request
+        .local_cache(Ours::default)
+        .0
+        .store(true, Ordering::Relaxed);
 }
 
 /// Gives an answer of ours its headers: in the fairing, after Rocket's own Shield, which would complain
 /// of headers that are there before it.
-pub(crate) fn finish<'r>(request: &Request<'_>, response: &mut Response<'r>, settings: &'r HeaderSettings) {
+pub(crate) fn finish<'r>(
+    request: &Request<'_>,
+    response: &mut Response<'r>,
+    settings: &'r HeaderSettings,
+) {
     if request.local_cache(Ours::default).0.load(Ordering::Relaxed) {
         set(response, settings);
     }
@@ -45,12 +52,18 @@ pub(crate) fn finish<'r>(request: &Request<'_>, response: &mut Response<'r>, set
 fn set<'r>(response: &mut Response<'r>, settings: &'r HeaderSettings) {
     for (name, value) in [
         ("Cache-Control", "private, no-store"),
-        ("Content-Security-Policy", settings.content_security_policy.as_str()),
+        (
+            "Content-Security-Policy",
+            settings.content_security_policy.as_str(),
+        ),
         ("Cross-Origin-Opener-Policy", "same-origin"),
         ("Referrer-Policy", "same-origin"),
         ("X-Content-Type-Options", "nosniff"),
         ("X-Frame-Options", "DENY"),
-        ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
+        (
+            "Permissions-Policy",
+            "camera=(), geolocation=(), microphone=()",
+        ),
     ] {
         response.set_header(Header::new(name, value));
     }

@@ -1,12 +1,16 @@
 //! The one way a body comes in: decoded, bounded and known to come from our own page.
 
-use std::ops::{Deref, DerefMut};
+use std::{
+    ops::{Deref, DerefMut},
+    time::Duration,
+};
 
 use rocket::{
     Data, Request, Rocket, Sentinel,
     data::{FromData, Outcome, ToByteUnit},
     http::Status,
     outcome::Outcome::{Error as Failed, Success},
+    tokio::time::timeout,
 };
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::{Map, Value};
@@ -15,7 +19,7 @@ use super::{csrf, refusal};
 use crate::{
     Message,
     error::{Denied, Error, Invalid},
-    guards::{identity, report::Probe},
+    guards::{Mechanism, identity, report::Probe},
     site::Site,
 };
 
@@ -117,6 +121,9 @@ enum Encoding {
     Empty,
 }
 
+/// How long a body may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Rocket's limit for our bodies.
 const LIMIT: &str = "security";
 
@@ -126,44 +133,83 @@ async fn read<F: DeserializeOwned>(request: &Request<'_>, data: Data<'_>) -> Res
         Some(kind) if kind.is_form() => Encoding::Form,
         Some(kind) if is_json(kind) => Encoding::Json,
         Some(_) => {
-            return Err(Error::Unreadable(Status::UnsupportedMediaType, Message::new("input.content_type")));
+            return Err(Error::Unreadable(
+                Status::UnsupportedMediaType,
+                Message::new("input.content_type"),
+            ));
         }
         None => Encoding::Empty,
     };
-    let limit = request.limits().get(LIMIT).unwrap_or_else(|| 64.kibibytes());
-    let body = match data.open(limit).into_bytes().await {
-        Ok(body) if body.is_complete() => body.into_inner(),
-        Ok(_) => return Err(Error::Unreadable(Status::PayloadTooLarge, Message::new("input.too_large"))),
-        Err(error) => {
+    let limit = request
+        .limits()
+        .get(LIMIT)
+        .unwrap_or_else(|| 64.kibibytes());
+    // A body that comes drop by drop would hold a connection for ever.
+    let read = timeout(PATIENCE, data.open(limit).into_bytes()).await;
+    let body = match read {
+        Ok(Ok(body)) if body.is_complete() => body.into_inner(),
+        Ok(Ok(_)) => {
+            return Err(Error::Unreadable(
+                Status::PayloadTooLarge,
+                Message::new("input.too_large"),
+            ));
+        }
+        Ok(Err(error)) => {
             log::debug!("a body broke off: {error}");
             return Err(unreadable("input.broken_off"));
         }
+        Err(_) => {
+            return Err(Error::Unreadable(
+                Status::RequestTimeout,
+                Message::new("input.broken_off"),
+            ));
+        }
     };
+    // Rocket takes a connection that ends early for the end of the body.
+    let announced = request.headers().get_one("Content-Length");
+    if announced.is_some_and(|length| length.trim().parse() != Ok(body.len())) {
+        return Err(unreadable("input.broken_off"));
+    }
     let encoding = match encoding {
         Encoding::Empty if !body.is_empty() => {
-            return Err(Error::Unreadable(Status::UnsupportedMediaType, Message::new("input.content_type")));
+            return Err(Error::Unreadable(
+                Status::UnsupportedMediaType,
+                Message::new("input.content_type"),
+            ));
         }
         Encoding::Form if body.is_empty() => Encoding::Empty,
         Encoding::Json if body.is_empty() => return Err(unreadable("input.not_an_object")),
         other => other,
     };
     let body = Body::parse(encoding, &body)?;
-    if !is_ours(request, site, encoding, body.csrf_token()) {
+    if !is_ours(request, site, encoding, body.csrf_token()).await {
         return Err(Denied::Csrf.into());
     }
     body.decode()
 }
 
 /// The CSRF judgement on a request with a body.
-fn is_ours(request: &Request<'_>, site: &Site, encoding: Encoding, field: Option<&str>) -> bool {
+async fn is_ours(
+    request: &Request<'_>,
+    site: &Site,
+    encoding: Encoding,
+    field: Option<&str>,
+) -> bool {
     // A page of another site cannot set these headers without a preflight, which is never granted.
-    if identity::has_token_header(request) {
+    // Nor does one of junk help: then the cookies are what somebody else's page would be after.
+    if identity::has_token_header(request)
+        && matches!(identity::resolve(request).await, Ok(caller) if caller.mechanism == Mechanism::Token)
+    {
         return true;
     }
-    if encoding == Encoding::Json && !csrf::has_our_cookies(request, site) && !identity::has_basic(request) {
+    if encoding == Encoding::Json
+        && !csrf::has_our_cookies(request, site)
+        && !identity::has_basic(request)
+    {
         return true;
     }
-    field.is_some_and(|token| csrf::is_valid(request, site, token)) || csrf::header_is_valid(request, site)
+    field.is_some_and(|token| csrf::is_valid(request, site, token))
+        || csrf::header_is_valid(request, site)
 }
 
 /// A body before it becomes a form.
@@ -178,22 +224,27 @@ impl Body {
             Encoding::Empty => Ok(Self::Form(Vec::new())),
             Encoding::Form => {
                 // The parser below would put U+FFFD in place of what is not UTF-8.
-                if percent_encoding::percent_decode(bytes).decode_utf8().is_err() {
+                if percent_encoding::percent_decode(bytes)
+                    .decode_utf8()
+                    .is_err()
+                {
                     return Err(unreadable("input.not_utf8"));
                 }
-                let pairs: Vec<(String, String)> = url::form_urlencoded::parse(bytes).into_owned().collect();
-                match pairs.iter().find(|(_, value)| value.contains('\0')) {
-                    Some((name, _)) => Err(Invalid::field(name, Message::new("input.nul")).into()),
-                    None => Ok(Self::Form(pairs)),
-                }
+                let pairs: Vec<(String, String)> =
+                    url::form_urlencoded::parse(bytes).into_owned().collect();
+                Ok(Self::Form(pairs))
             }
             Encoding::Json => {
                 let text = std::str::from_utf8(bytes).map_err(|_| unreadable("input.not_utf8"))?;
                 match serde_json::from_str(text) {
-                    Ok(Value::Object(object)) => match object.iter().find(|(_, value)| has_nul(value)) {
-                        Some((name, _)) => Err(Invalid::field(name, Message::new("input.nul")).into()),
-                        None => Ok(Self::Json(object)),
-                    },
+                    Ok(Value::Object(object)) => {
+                        match object.iter().find(|(_, value)| has_nul(value)) {
+                            Some((name, _)) => {
+                                Err(Invalid::field(name, Message::new("input.nul")).into())
+                            }
+                            None => Ok(Self::Json(object)),
+                        }
+                    }
                     Ok(_) => Err(unreadable("input.not_an_object")),
                     Err(_) => Err(unreadable("input.not_json")),
                 }
@@ -203,14 +254,32 @@ impl Body {
 
     fn csrf_token(&self) -> Option<&str> {
         match self {
-            Self::Form(pairs) => {
-                pairs.iter().find(|(name, _)| name == csrf::FIELD).map(|(_, value)| value.as_str())
-            }
+            Self::Form(pairs) => pairs
+                .iter()
+                .find(|(name, _)| name == csrf::FIELD)
+                .map(|(_, value)| value.as_str()),
             Self::Json(object) => object.get(csrf::FIELD).and_then(Value::as_str),
         }
     }
 
+    /// The first field with a NUL in it, which no database takes alike.
+    fn nul(&self) -> Option<&str> {
+        match self {
+            Self::Form(pairs) => pairs
+                .iter()
+                .find(|(_, value)| value.contains('\0'))
+                .map(|(name, _)| name.as_str()),
+            Self::Json(object) => object
+                .iter()
+                .find(|(_, value)| has_nul(value))
+                .map(|(name, _)| name.as_str()),
+        }
+    }
+
     fn decode<F: DeserializeOwned>(self) -> Result<F, Error> {
+        if let Some(field) = self.nul() {
+            return Err(Invalid::field(field, Message::new("input.nul")).into());
+        }
         match self {
             Self::Form(mut pairs) => {
                 pairs.retain(|(name, _)| name != csrf::FIELD);
@@ -250,10 +319,16 @@ fn unreadable(key: &'static str) -> Error {
 /// A field that does not fit its type, by the name the client used.
 fn wrong_type(path: &str, detail: &str) -> Error {
     // serde says "missing field `x`" and "duplicate field `x`" of the whole, not of the field.
-    let (field, key) = match detail.split_once('`').and_then(|(_, rest)| rest.split_once('`')) {
+    let (field, key) = match detail
+        .split_once('`')
+        .and_then(|(_, rest)| rest.split_once('`'))
+    {
         Some((field, _)) if detail.starts_with("missing field") => (field, "input.required"),
         Some((field, _)) if detail.starts_with("duplicate field") => (field, "input.repeated"),
-        _ => (path.split(['.', '[']).next().unwrap_or_default(), "input.wrong_type"),
+        _ => (
+            path.split(['.', '[']).next().unwrap_or_default(),
+            "input.wrong_type",
+        ),
     };
     Invalid::field(field, Message::new(key)).into()
 }

@@ -26,12 +26,17 @@ use crate::{
 
 /// The language of the answer: what the browser prefers among those that there are texts for.
 pub(crate) fn language(request: &Request<'_>, site: &Site) -> String {
-    site.views.catalogue().choose(request.headers().get_one("accept-language")).to_string()
+    site.views
+        .catalogue()
+        .choose(request.headers().get_one("accept-language"))
+        .to_string()
 }
 
 /// Where to go after a form, by a setting that the launch has judged.
 pub(crate) fn after(site: &Site, path: &str) -> Target {
-    site.redirects.judge(path).unwrap_or_else(|| Target::local("/"))
+    site.redirects
+        .judge(path)
+        .unwrap_or_else(|| Target::local("/"))
 }
 
 /// Leaves a message for the next page: a kind and a key, so that nobody can put words into our mouth.
@@ -43,7 +48,9 @@ pub(crate) fn leave_message(request: &Request<'_>, site: &Site, kind: &str, key:
 
 /// The messages that the page before left; showing them is forgetting them.
 fn take_messages(request: &Request<'_>, site: &Site, language: &str) -> Vec<Value> {
-    let Some(cookie) = cookies::get(request, site, Kind::Flash) else { return Vec::new() };
+    let Some(cookie) = cookies::get(request, site, Kind::Flash) else {
+        return Vec::new();
+    };
     if cookies::outgoing(request, site, Kind::Flash).is_none() {
         cookies::send(request, cookies::expired(site, Kind::Flash));
     }
@@ -51,7 +58,9 @@ fn take_messages(request: &Request<'_>, site: &Site, language: &str) -> Vec<Valu
     let kinds = ["info", "success", "warning", "error"];
     match cookie.split_once(':') {
         Some((kind, key)) if kinds.contains(&kind) && catalogue.has(key) => {
-            vec![json!({"kind": kind, "text": catalogue.say(language, &Message::new(key.to_string()))})]
+            vec![
+                json!({"kind": kind, "text": catalogue.say(language, &Message::new(key.to_string()))}),
+            ]
         }
         _ => Vec::new(),
     }
@@ -78,7 +87,10 @@ pub(crate) fn context(
     let user = caller.map(|caller| &caller.user);
     let mut context = shared(site, language, request.uri().path().as_str(), user);
     context.insert("csrf_token".into(), csrf::token(request, site).into());
-    context.insert("messages".into(), take_messages(request, site, language).into());
+    context.insert(
+        "messages".into(),
+        take_messages(request, site, language).into(),
+    );
     context.insert("page".into(), json!({"name": name}));
     for (page, add) in &site.hooks.contexts {
         if page.as_deref().is_none_or(|page| page == name)
@@ -92,7 +104,12 @@ pub(crate) fn context(
 }
 
 /// What pages and their samples at launch have in common.
-pub(crate) fn shared(site: &Site, language: &str, path: &str, user: Option<&crate::User>) -> Map<String, Value> {
+pub(crate) fn shared(
+    site: &Site,
+    language: &str,
+    path: &str,
+    user: Option<&crate::User>,
+) -> Map<String, Value> {
     let catalogue = site.views.catalogue();
     let mut urls = Map::new();
     urls.insert("home".into(), "/".into());
@@ -123,7 +140,10 @@ pub(crate) fn shared(site: &Site, language: &str, path: &str, user: Option<&crat
     // Moved, where `json!` would copy all that is in it.
     let mut shared = Map::new();
     shared.insert("lang".into(), language.into());
-    shared.insert("site".into(), json!({"name": site.settings.site_name.0, "home": "/"}));
+    shared.insert(
+        "site".into(),
+        json!({"name": site.settings.site_name.0, "home": "/"}),
+    );
     shared.insert("user".into(), user.into());
     shared.insert("urls".into(), urls.into());
     shared.insert("menu".into(), menu.into());
@@ -185,8 +205,11 @@ impl<'r> FromRequest<'r> for Page<'r> {
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Error> {
         // So that the page knows who is signed in, whatever guards the handler has.
-        if let Err(error @ Error::Unavailable { .. }) = identity::resolve(request).await {
-            return Outcome::Error((refusal::remember(request, error), error.clone()));
+        match identity::resolve(request).await {
+            Ok(_) | Err(Error::Denied(_)) => {}
+            Err(error) => {
+                return Outcome::Error((refusal::remember(request, error), error.clone()));
+            }
         }
         match Site::of(request) {
             Ok(site) => Outcome::Success(Self { request, site }),

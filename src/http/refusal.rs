@@ -23,7 +23,10 @@ pub(crate) fn remember(request: &Request<'_>, error: &Error) -> Status {
 /// What was left, if anything.
 pub(crate) fn recall(request: &Request<'_>) -> Option<Error> {
     let slot = request.local_cache(Slot::default);
-    slot.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    slot.0
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone()
 }
 
 /// The status of each error in HTTP.
@@ -41,9 +44,8 @@ pub(crate) fn status_of(error: &Error) -> Status {
 /// Seconds for `Retry-After`, where waiting helps.
 pub(crate) fn retry_after(error: &Error) -> Option<u64> {
     match error {
-        Error::Unavailable { retry_after, .. } | Error::Denied(Denied::Locked { retry_after, .. }) => {
-            Some((*retry_after).max(1))
-        }
+        Error::Unavailable { retry_after, .. }
+        | Error::Denied(Denied::Locked { retry_after, .. }) => Some((*retry_after).max(1)),
         _ => None,
     }
 }

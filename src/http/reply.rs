@@ -46,23 +46,32 @@ pub(crate) struct Reply {
 impl Reply {
     /// A page; for programs, a payload.
     pub(crate) fn page(name: &'static str) -> Self {
-        Self { page: Some(name), csrf: true, ..Self::default() }
+        Self {
+            page: Some(name),
+            csrf: true,
+            ..Self::default()
+        }
     }
 
     /// Done: a browser goes on to `target`, a program gets a payload.
     pub(crate) fn done(target: Target) -> Self {
-        Self { redirect: Some(target), ..Self::default() }
+        Self {
+            redirect: Some(target),
+            ..Self::default()
+        }
     }
 
     /// Adds to the payload for programs.
     pub(crate) fn json(mut self, key: &str, value: impl Serialize) -> Self {
-        self.json.insert(key.into(), serde_json::to_value(value).unwrap_or_default());
+        self.json
+            .insert(key.into(), serde_json::to_value(value).unwrap_or_default());
         self
     }
 
     /// Adds to the page's context.
     pub(crate) fn with(mut self, key: &str, value: impl Serialize) -> Self {
-        self.context.insert(key.into(), serde_json::to_value(value).unwrap_or_default());
+        self.context
+            .insert(key.into(), serde_json::to_value(value).unwrap_or_default());
         self
     }
 
@@ -101,7 +110,11 @@ impl Reply {
         let language = page::language(request, site);
         if wants_json(request, site) {
             if !self.invalid.is_empty() {
-                return Ok(envelope(site, Status::BadRequest, invalid_payload(site, &language, &self.invalid)));
+                return Ok(envelope(
+                    site,
+                    Status::BadRequest,
+                    invalid_payload(site, &language, &self.invalid),
+                ));
             }
             let mut payload = self.json;
             if self.csrf {
@@ -116,7 +129,11 @@ impl Reply {
             if site.settings.spa.enabled
                 && let Some((key, identity)) = &self.spa
             {
-                target = target.with_query(&[("success", key), ("email", identity), ("identity", identity)]);
+                target = target.with_query(&[
+                    ("success", key),
+                    ("email", identity),
+                    ("identity", identity),
+                ]);
             }
             return Ok(redirect(&target));
         }
@@ -127,7 +144,10 @@ impl Reply {
         let with_form = |form: Option<&FormView>, mut context: Map<String, Value>| {
             if let Some(form) = form {
                 let catalogue = site.views.catalogue();
-                context.insert("form".into(), form.view(site, &catalogue, &language, &self.invalid));
+                context.insert(
+                    "form".into(),
+                    form.view(site, &catalogue, &language, &self.invalid),
+                );
             }
             context
         };
@@ -136,7 +156,13 @@ impl Reply {
             && let Some(rendered) = site.views.rendered()
         {
             let path = request.uri().path().to_string();
-            let key = Key { language: language.clone(), name, path, form: self.form, own: self.context };
+            let key = Key {
+                language: language.clone(),
+                name,
+                path,
+                form: self.form,
+                own: self.context,
+            };
             let html = rendered.page(key, &csrf::token(request, site), |key, token| {
                 let own = with_form(key.form.as_ref(), key.own.clone());
                 let mut context = page::context(request, site, &language, name, own);
@@ -185,7 +211,8 @@ pub(crate) fn wants_json(request: &Request<'_>, site: &Site) -> bool {
     }
     request.accept().is_some_and(|accept| {
         let best = accept.preferred().media_type();
-        *best == MediaType::JSON || best.top() == "application" && best.sub().as_str().ends_with("+json")
+        *best == MediaType::JSON
+            || best.top() == "application" && best.sub().as_str().ends_with("+json")
     })
 }
 
@@ -196,11 +223,18 @@ fn envelope(site: &Site, status: Status, payload: Value) -> Response<'static> {
         None => json!({"meta": {"code": status.code}, "response": payload}),
     };
     let text = body.to_string();
-    Response::build().status(status).header(ContentType::JSON).sized_body(text.len(), Cursor::new(text)).finalize()
+    Response::build()
+        .status(status)
+        .header(ContentType::JSON)
+        .sized_body(text.len(), Cursor::new(text))
+        .finalize()
 }
 
 fn redirect(target: &Target) -> Response<'static> {
-    Response::build().status(Status::Found).header(Header::new("Location", target.to_string())).finalize()
+    Response::build()
+        .status(Status::Found)
+        .header(Header::new("Location", target.to_string()))
+        .finalize()
 }
 
 fn render(
@@ -216,7 +250,12 @@ fn render(
     Ok(html_response(status, html, language))
 }
 
-fn to_html(site: &Site, language: &str, name: &str, context: &Map<String, Value>) -> Result<String, Status> {
+fn to_html(
+    site: &Site,
+    language: &str,
+    name: &str,
+    context: &Map<String, Value>,
+) -> Result<String, Status> {
     site.views.render(language, name, context).map_err(|error| {
         log::error!("the page {name} cannot be rendered: {error}");
         Status::InternalServerError
@@ -239,10 +278,23 @@ fn invalid_payload(site: &Site, language: &str, invalid: &Invalid) -> Value {
     let say = |message: &Message| Value::from(catalogue.say(language, message));
     let fields: Map<String, Value> = invalid
         .fields()
-        .map(|(field, messages)| (field.to_string(), messages.iter().map(say).collect::<Vec<_>>().into()))
+        .map(|(field, messages)| {
+            (
+                field.to_string(),
+                messages.iter().map(say).collect::<Vec<_>>().into(),
+            )
+        })
         .collect();
-    let flat: Vec<Value> = invalid.fields().flat_map(|(_, messages)| messages).map(say).collect();
-    let codes: Vec<&str> = invalid.fields().flat_map(|(_, messages)| messages).map(Message::key).collect();
+    let flat: Vec<Value> = invalid
+        .fields()
+        .flat_map(|(_, messages)| messages)
+        .map(say)
+        .collect();
+    let codes: Vec<&str> = invalid
+        .fields()
+        .flat_map(|(_, messages)| messages)
+        .map(Message::key)
+        .collect();
     json!({"errors": flat, "field_errors": fields, "error_codes": codes})
 }
 
@@ -269,14 +321,25 @@ pub(crate) fn refuse(request: &Request<'_>, site: &Site, error: &Error) -> Respo
     if let Some(seconds) = refusal::retry_after(error) {
         response.set_header(Header::new("Retry-After", seconds.to_string()));
     }
-    if status == Status::Unauthorized && identity::has_basic(request) {
-        let challenge = format!("Basic realm=\"{}\", charset=\"UTF-8\"", site.settings.basic.realm);
+    // A program that did not show Basic is not challenged: browsers would ask over a script's head.
+    let challenged = identity::has_basic(request)
+        || identity::asks_by_basic(request) && !wants_json(request, site);
+    if status == Status::Unauthorized && challenged {
+        let challenge = format!(
+            "Basic realm=\"{}\", charset=\"UTF-8\"",
+            site.settings.basic.realm
+        );
         response.set_header(Header::new("WWW-Authenticate", challenge));
     }
     response
 }
 
-fn refuse_program(request: &Request<'_>, site: &Site, error: &Error, status: Status) -> Response<'static> {
+fn refuse_program(
+    request: &Request<'_>,
+    site: &Site,
+    error: &Error,
+    status: Status,
+) -> Response<'static> {
     let language = page::language(request, site);
     let catalogue = site.views.catalogue();
     if let Error::Invalid(invalid) = error {
@@ -299,22 +362,33 @@ fn refuse_program(request: &Request<'_>, site: &Site, error: &Error, status: Sta
     envelope(site, status, payload)
 }
 
-fn refuse_browser(request: &Request<'_>, site: &Site, error: &Error, status: Status) -> Response<'static> {
+fn refuse_browser(
+    request: &Request<'_>,
+    site: &Site,
+    error: &Error,
+    status: Status,
+) -> Response<'static> {
     let hook = match error {
         Error::Denied(Denied::Forbidden) => site.hooks.forbidden.as_ref(),
         Error::Denied(Denied::Stale | Denied::SecondFactor) => site.hooks.reauthenticate.as_ref(),
         Error::Denied(_) if status == Status::Unauthorized => site.hooks.unauthenticated.as_ref(),
         _ => None,
     };
-    if let Some(target) = hook.and_then(|decide| decide(request)).and_then(|next| site.redirects.judge(&next)) {
+    if let Some(target) = hook
+        .and_then(|decide| decide(request))
+        .and_then(|next| site.redirects.judge(&next))
+    {
         return redirect(&target);
     }
     // Where Basic is the way in, the browser asks by itself.
-    let asks_by_basic = identity::has_basic(request);
+    let asks_by_basic = identity::asks_by_basic(request);
     match error {
-        Error::Denied(Denied::SignedIn) => return redirect(&page::after(site, &site.settings.after.login)),
+        Error::Denied(Denied::SignedIn) => {
+            return redirect(&page::after(site, &site.settings.after.login));
+        }
         Error::Denied(Denied::Stale | Denied::SecondFactor) => {
-            let way = if site.settings.verify.enabled && site.settings.freshness.within.0.is_some() {
+            let way = if site.settings.verify.enabled && site.settings.freshness.within.0.is_some()
+            {
                 site.path("/verify")
             } else {
                 site.path("/login")
@@ -324,24 +398,30 @@ fn refuse_browser(request: &Request<'_>, site: &Site, error: &Error, status: Sta
         Error::Denied(denied) if status == Status::Unauthorized && !asks_by_basic => {
             page::leave_message(request, site, "info", "denied.unauthenticated");
             let _ = denied;
-            return redirect(&with_next(request, site, &site.path("/login"), "denied.unauthenticated"));
+            return redirect(&with_next(
+                request,
+                site,
+                &site.path("/login"),
+                "denied.unauthenticated",
+            ));
         }
         _ => {}
     }
     let language = page::language(request, site);
     let catalogue = site.views.catalogue();
     let title = Message::new(format!("status.{}.title", status.code));
-    let title = if catalogue.has(title.key()) { title } else { Message::new("error.title") };
+    let title = if catalogue.has(title.key()) {
+        title
+    } else {
+        Message::new("error.title")
+    };
     let mut context = Map::new();
     let text = match error {
+        // Without the names of the fields: whoever sent them chose them, and this page speaks for us.
         Error::Invalid(invalid) => {
-            let texts: Vec<String> = invalid
-                .fields()
-                .flat_map(|(field, messages)| messages.iter().map(move |message| (field, message)))
-                .map(|(field, message)| match field {
-                    "" => catalogue.say(&language, message),
-                    field => format!("{field}: {}", catalogue.say(&language, message)),
-                })
+            let messages = invalid.fields().flat_map(|(_, messages)| messages);
+            let texts: Vec<String> = messages
+                .map(|message| catalogue.say(&language, message))
                 .collect();
             texts.join(" ")
         }
@@ -362,7 +442,11 @@ fn refuse_browser(request: &Request<'_>, site: &Site, error: &Error, status: Sta
 
 /// The way to a page of ours with the way back, which only a GET has.
 fn with_next(request: &Request<'_>, site: &Site, way: &str, error: &'static str) -> Target {
-    let way = if site.settings.spa.enabled { site.settings.spa.login_view.as_str() } else { way };
+    let way = if site.settings.spa.enabled {
+        site.settings.spa.login_view.as_str()
+    } else {
+        way
+    };
     let mut target = Target::local(way);
     let asked = path_and_query(request.uri());
     if request.method() == rocket::http::Method::Get && next_of(&asked).is_some() {

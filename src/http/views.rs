@@ -13,10 +13,7 @@ use serde_json::{Map, Value};
 use tera::{Context, Tera};
 
 use super::{catalogue::Catalogue, rendered::Rendered};
-use crate::{
-    config::ConfigError,
-    features::{self, Feature},
-};
+use crate::{config::ConfigError, features};
 
 /// Templates with these ends are escaped. The second is how applications name theirs for Rocket.
 const ESCAPED: [&str; 4] = [".html", ".html.tera", ".htm", ".htm.tera"];
@@ -48,7 +45,9 @@ type Print = BTreeMap<PathBuf, (Option<SystemTime>, u64)>;
 
 impl fmt::Debug for Views {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Views").field("folder", &self.folder).finish_non_exhaustive()
+        f.debug_struct("Views")
+            .field("folder", &self.folder)
+            .finish_non_exhaustive()
     }
 }
 
@@ -64,7 +63,10 @@ pub(crate) fn built_in() -> impl Iterator<Item = (&'static str, &'static str)> {
         features::template!("notices/password_changed.mail.html"),
         features::template!("notices/password_changed.mail.txt"),
     ];
-    SHARED.iter().chain(features::ALL.iter().flat_map(|feature| feature.templates)).copied()
+    SHARED
+        .iter()
+        .chain(features::ALL.iter().flat_map(|feature| feature.templates))
+        .copied()
 }
 
 impl Views {
@@ -77,13 +79,26 @@ impl Views {
         let loaded = load(&folder, &extend, &own_messages)?;
         let mut fallback = HashMap::new();
         for language in loaded.catalogue.languages() {
-            fallback.insert(language.to_string(), engine(&loaded.catalogue, language, &extend, &[])?);
+            fallback.insert(
+                language.to_string(),
+                engine(&loaded.catalogue, language, &extend, &[])?,
+            );
         }
-        Ok(Self { folder, extend, own_messages, loaded: RwLock::new(loaded), fallback })
+        Ok(Self {
+            folder,
+            extend,
+            own_messages,
+            loaded: RwLock::new(loaded),
+            fallback,
+        })
     }
 
     pub(crate) fn catalogue(&self) -> Arc<Catalogue> {
-        self.loaded.read().unwrap_or_else(PoisonError::into_inner).catalogue.clone()
+        self.loaded
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .catalogue
+            .clone()
     }
 
     /// Takes up edits; in debug builds before every render, so that a page shows them at once.
@@ -92,25 +107,43 @@ impl Views {
             return;
         }
         let print = print(&self.folder);
-        if self.loaded.read().unwrap_or_else(PoisonError::into_inner).print == print {
+        if self
+            .loaded
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .print
+            == print
+        {
             return;
         }
         match load(&self.folder, &self.extend, &self.own_messages) {
             Ok(loaded) => *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = loaded,
             Err(error) => {
                 log::error!("{error}; the templates stay as they were");
-                self.loaded.write().unwrap_or_else(PoisonError::into_inner).print = print;
+                self.loaded
+                    .write()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .print = print;
             }
         }
     }
 
     /// Renders a page. An override that fails is logged and the built-in page served in its place.
-    pub(crate) fn render(&self, language: &str, name: &str, context: &Map<String, Value>) -> Result<String, String> {
+    pub(crate) fn render(
+        &self,
+        language: &str,
+        name: &str,
+        context: &Map<String, Value>,
+    ) -> Result<String, String> {
         self.refresh();
-        let context = Context::from_value(Value::Object(context.clone())).map_err(|error| chain(&error))?;
+        let context =
+            Context::from_value(Value::Object(context.clone())).map_err(|error| chain(&error))?;
         let first = {
             let loaded = self.loaded.read().unwrap_or_else(PoisonError::into_inner);
-            let engine = loaded.engines.get(language).or_else(|| loaded.engines.get(super::catalogue::FALLBACK));
+            let engine = loaded
+                .engines
+                .get(language)
+                .or_else(|| loaded.engines.get(super::catalogue::FALLBACK));
             engine.map(|engine| engine.render(name, &context))
         };
         match first {
@@ -130,15 +163,26 @@ impl Views {
     /// The pages that are kept; none where templates or functions of the application are used.
     pub(crate) fn rendered(&self) -> Option<Arc<Rendered>> {
         self.refresh();
-        self.loaded.read().unwrap_or_else(PoisonError::into_inner).rendered.clone()
+        self.loaded
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .rendered
+            .clone()
     }
 
     /// Renders without a fallback, for the check at launch.
-    pub(crate) fn try_render(&self, name: &str, context: &Map<String, Value>) -> Result<(), String> {
-        let context = Context::from_value(Value::Object(context.clone())).map_err(|error| chain(&error))?;
+    pub(crate) fn try_render(
+        &self,
+        name: &str,
+        context: &Map<String, Value>,
+    ) -> Result<(), String> {
+        let context =
+            Context::from_value(Value::Object(context.clone())).map_err(|error| chain(&error))?;
         let loaded = self.loaded.read().unwrap_or_else(PoisonError::into_inner);
         for engine in loaded.engines.values() {
-            engine.render(name, &context).map_err(|error| chain(&error))?;
+            engine
+                .render(name, &context)
+                .map_err(|error| chain(&error))?;
         }
         Ok(())
     }
@@ -149,17 +193,36 @@ impl Views {
     }
 }
 
-fn load(folder: &Path, extend: &[Extend], own: &[(String, String, String)]) -> Result<Loaded, ConfigError> {
+fn load(
+    folder: &Path,
+    extend: &[Extend],
+    own: &[(String, String, String)],
+) -> Result<Loaded, ConfigError> {
     let print = print(folder);
     let catalogue = Arc::new(Catalogue::load(&folder.join("security/messages"), own)?);
     let files = files(folder, &print);
     let mut engines = HashMap::new();
     for language in catalogue.languages() {
-        engines.insert(language.to_string(), engine(&catalogue, language, extend, &files)?);
+        engines.insert(
+            language.to_string(),
+            engine(&catalogue, language, extend, &files)?,
+        );
     }
-    let overridden = files.iter().any(|(_, name)| name.as_ref().is_some_and(|name| name.starts_with("security/")));
-    let rendered = if extend.is_empty() && !overridden { Rendered::new().map(Arc::new) } else { None };
-    Ok(Loaded { catalogue, engines, rendered, print })
+    let overridden = files.iter().any(|(_, name)| {
+        name.as_ref()
+            .is_some_and(|name| name.starts_with("security/"))
+    });
+    let rendered = if extend.is_empty() && !overridden {
+        Rendered::new().map(Arc::new)
+    } else {
+        None
+    };
+    Ok(Loaded {
+        catalogue,
+        engines,
+        rendered,
+        print,
+    })
 }
 
 fn engine(
@@ -170,11 +233,18 @@ fn engine(
 ) -> Result<Tera, ConfigError> {
     let mut tera = Tera::default();
     tera.autoescape_on(ESCAPED.to_vec());
-    tera.register_function("t", Translate { catalogue: catalogue.clone(), language: language.to_string() });
+    tera.register_function(
+        "t",
+        Translate {
+            catalogue: catalogue.clone(),
+            language: language.to_string(),
+        },
+    );
     for extend in extend {
         extend(&mut tera);
     }
-    tera.add_raw_templates(built_in()).map_err(|error| ConfigError(chain(&error)))?;
+    tera.add_raw_templates(built_in())
+        .map_err(|error| ConfigError(chain(&error)))?;
     tera.add_template_files(files.iter().cloned())
         .map_err(|error| ConfigError(format!("a template is broken: {}", chain(&error))))?;
     Ok(tera)
@@ -193,7 +263,9 @@ fn files(folder: &Path, print: &Print) -> Vec<(PathBuf, Option<String>)> {
                     .find_map(|end| name.strip_suffix(end))
                     .unwrap_or(name)
                     .to_string(),
-                None if relative.starts_with("security/") && !relative.ends_with(".toml") => relative.clone(),
+                None if relative.starts_with("security/") && !relative.ends_with(".toml") => {
+                    relative.clone()
+                }
                 None => return None,
             };
             Some((path.clone(), Some(name)))
@@ -203,7 +275,9 @@ fn files(folder: &Path, print: &Print) -> Vec<(PathBuf, Option<String>)> {
 
 fn print(folder: &Path) -> Print {
     fn walk(folder: &Path, depth: u8, print: &mut Print) {
-        let Ok(entries) = std::fs::read_dir(folder) else { return };
+        let Ok(entries) = std::fs::read_dir(folder) else {
+            return;
+        };
         for entry in entries.flatten() {
             let Ok(data) = entry.metadata() else { continue };
             if data.is_dir() && depth > 0 {
@@ -256,19 +330,27 @@ impl tera::Function for Translate {
     }
 }
 
-/// Each template of `features` and each shared one that stands alone, with a context like those it will get.
-pub(crate) fn samples(features: impl Iterator<Item = &'static Feature>) -> Vec<(&'static str, Value)> {
-    let status = serde_json::json!({"code": 403, "title": "Title", "text": "Text", "retry_after": 5});
+/// Each built-in template that stands alone, with a context like those it will get.
+///
+/// Of features that are on: a page may name the links that its own feature brings.
+pub(crate) fn samples(
+    on: impl Iterator<Item = &'static features::Feature>,
+) -> Vec<(&'static str, Value)> {
+    let status =
+        serde_json::json!({"code": 403, "title": "Title", "text": "Text", "retry_after": 5});
     let notice = serde_json::json!({
         "lang": "en", "user": {"email": "ada@example.com", "display": "Ada"}, "site": {"name": "Site", "home": "/"}, "at": "now",
         "url_login": "https://example.com/", "address": "::1", "agent": "Browser",
     });
     let mut samples = vec![
         ("security/error.html", serde_json::json!({"status": status})),
-        ("security/notices/password_changed.mail.html", notice.clone()),
+        (
+            "security/notices/password_changed.mail.html",
+            notice.clone(),
+        ),
         ("security/notices/password_changed.mail.txt", notice),
     ];
-    samples.extend(features.flat_map(|feature| (feature.samples)()));
+    samples.extend(on.flat_map(|feature| (feature.samples)()));
     samples
 }
 
@@ -280,12 +362,21 @@ pub fn engines(engines: &mut rocket_dyn_templates::Engines) {
     match Catalogue::load(Path::new("templates/security/messages"), &[]) {
         Ok(catalogue) => {
             let language = super::catalogue::FALLBACK.to_string();
-            engines.tera.register_function("t", Translate { catalogue: Arc::new(catalogue), language });
+            engines.tera.register_function(
+                "t",
+                Translate {
+                    catalogue: Arc::new(catalogue),
+                    language,
+                },
+            );
         }
         Err(error) => log::error!("{error}"),
     }
     let partials = built_in().filter(|(name, _)| name.contains("/partials/"));
     if let Err(error) = engines.tera.add_raw_templates(partials) {
-        log::error!("the partials of rocket_security cannot be added: {}", chain(&error));
+        log::error!(
+            "the partials of rocket_security cannot be added: {}",
+            chain(&error)
+        );
     }
 }

@@ -176,7 +176,7 @@ impl Default for UsernameSettings {
 /// are refused in every look-alike form.
 ///
 /// ```
-/// use rocket_security::{StandardUsernamePolicy, UsernamePolicy, UsernameSettings};
+/// use rocket_security::{StandardUsernamePolicy, UsernamePolicy, config::UsernameSettings};
 /// let policy = StandardUsernamePolicy::new(&UsernameSettings::default());
 /// assert_eq!(policy.parse(" Zoë.W ").unwrap().key(), "zoë.w");
 /// assert_eq!(policy.parse("bob").unwrap_err().key(), "username.too_short");

@@ -30,7 +30,11 @@ pub struct MailSettings {
 
 impl Default for MailSettings {
     fn default() -> Self {
-        Self { transport: Transport::Console, folder: "data/mail".into(), from: "no-reply@localhost".into() }
+        Self {
+            transport: Transport::Console,
+            folder: "data/mail".into(),
+            from: "no-reply@localhost".into(),
+        }
     }
 }
 
@@ -134,17 +138,30 @@ impl Mailbox {
 
     /// All that is kept, with its number, the oldest first.
     pub fn all(&self) -> Vec<(u64, Mail)> {
-        self.mails.lock().unwrap_or_else(PoisonError::into_inner).mails.iter().cloned().collect()
+        self.mails
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .mails
+            .iter()
+            .cloned()
+            .collect()
     }
 
     /// The mails to one address, the oldest first.
     pub fn to(&self, address: &str) -> Vec<Mail> {
-        self.all().into_iter().map(|(_, mail)| mail).filter(|mail| mail.to == address).collect()
+        self.all()
+            .into_iter()
+            .map(|(_, mail)| mail)
+            .filter(|mail| mail.to == address)
+            .collect()
     }
 
     /// The mail with this number.
     pub fn get(&self, number: u64) -> Option<Mail> {
-        self.all().into_iter().find(|(kept, _)| *kept == number).map(|(_, mail)| mail)
+        self.all()
+            .into_iter()
+            .find(|(kept, _)| *kept == number)
+            .map(|(_, mail)| mail)
     }
 }
 
@@ -165,7 +182,8 @@ impl Mailer for BuiltIn {
             Transport::File => {
                 let folder = self.settings.folder.clone();
                 let name = format!("{}-{}.json", mail.at.as_millis(), uuid::Uuid::new_v4());
-                let text = serde_json::to_string_pretty(mail).map_err(|error| MailError(error.to_string()))?;
+                let text = serde_json::to_string_pretty(mail)
+                    .map_err(|error| MailError(error.to_string()))?;
                 let written = rocket::tokio::task::spawn_blocking(move || {
                     std::fs::create_dir_all(&folder)?;
                     std::fs::write(folder.join(name), text)
@@ -185,8 +203,14 @@ impl Mailer for BuiltIn {
             Transport::Console => Ok("mails are printed to the log".into()),
             Transport::None => Ok("mails are dropped".into()),
             Transport::File => match std::fs::create_dir_all(&self.settings.folder) {
-                Ok(()) => Ok(format!("mails are written to {}", self.settings.folder.display())),
-                Err(error) => Err(MailError(format!("{}: {error}", self.settings.folder.display()))),
+                Ok(()) => Ok(format!(
+                    "mails are written to {}",
+                    self.settings.folder.display()
+                )),
+                Err(error) => Err(MailError(format!(
+                    "{}: {error}",
+                    self.settings.folder.display()
+                ))),
             },
         }
     }
@@ -207,10 +231,17 @@ pub(crate) fn compose(
             context.extend(values);
         }
     }
-    let subject = Message::new(format!("mail.{which}.subject")).with("site", &site.settings.site_name.0);
+    let subject =
+        Message::new(format!("mail.{which}.subject")).with("site", &site.settings.site_name.0);
     // A subject is one line, whatever the name of the site.
     let subject = crate::store::cut(&site.views.catalogue().say(language, &subject), 200);
-    let part = |end: &str| site.views.render(language, &format!("security/{feature}/{which}.mail.{end}"), &context);
+    let part = |end: &str| {
+        site.views.render(
+            language,
+            &format!("security/{feature}/{which}.mail.{end}"),
+            &context,
+        )
+    };
     Ok(Mail {
         to: to.into(),
         from: site.settings.mail.from.clone(),

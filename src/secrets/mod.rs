@@ -5,12 +5,14 @@ pub(crate) mod keys;
 pub(crate) mod password;
 pub(crate) mod policy;
 
+pub(crate) use self::keys::{Keys, Purpose};
 pub use self::{
     hashing::{HashError, Hasher, HashingSettings, Verdict},
     password::{Password, PasswordHash},
-    policy::{BreachCheck, PasswordCheck, PasswordPolicy, PolicyError, PolicySettings, StandardPolicy},
+    policy::{
+        BreachCheck, PasswordCheck, PasswordPolicy, PolicyError, PolicySettings, StandardPolicy,
+    },
 };
-pub(crate) use self::keys::{Keys, Purpose};
 
 use std::fmt;
 

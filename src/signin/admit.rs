@@ -14,7 +14,7 @@ use crate::{
 /// Somebody who passed the gate. Nothing else makes one, and each is used once.
 #[derive(Debug)]
 pub struct Admitted {
-    user: User,
+    user: Box<User>,
     methods: Methods,
     at: Timestamp,
 }
@@ -59,21 +59,30 @@ pub(crate) enum Admission {
 /// The account is judged as it was read together with the credential, and carries the uniquifiers of
 /// that moment: a password change or deactivation that commits meanwhile makes what is built on this
 /// admission void.
-pub(crate) fn admit(site: &Site, user: User, methods: Methods, client: &Client) -> Result<Admission, Error> {
+pub(crate) fn admit(site: &Site, user: User, methods: Methods) -> Result<Admission, Error> {
     if !user.active {
-        site.event(
-            Some(client),
-            EventKind::AuthenticationFailed { user: Some(user.id.clone()), methods },
-        );
         return Err(Denied::Inactive.into());
     }
-    Ok(Admission::In(Admitted { user, methods, at: site.now() }))
+    Ok(Admission::In(Admitted {
+        user: Box::new(user),
+        methods,
+        at: site.now(),
+    }))
 }
 
 /// Tells the world that somebody came in. Called where the admission takes effect.
-pub(crate) fn announce(site: &Site, admitted: &Admitted, session: Option<SessionId>, client: &Client) {
+pub(crate) fn announce(
+    site: &Site,
+    admitted: &Admitted,
+    session: Option<SessionId>,
+    client: &Client,
+) {
     site.event(
         Some(client),
-        EventKind::Authenticated { user: admitted.user.id.clone(), methods: admitted.methods, session },
+        EventKind::Authenticated {
+            user: admitted.user.id.clone(),
+            methods: admitted.methods,
+            session,
+        },
     );
 }

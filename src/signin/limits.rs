@@ -4,8 +4,9 @@
 //! so nobody can lock an owner out by guessing. Buckets are keyed hashes: the table tells nothing about
 //! who was tried, and hostile text has a fixed size.
 //!
-//! What it does not promise: guesses that are being checked when the last allowed failure is counted
-//! are still answered, at most one for each hashing thread.
+//! Of many guesses at once no more are answered than the limit allows, however many were under way: an
+//! answer is given only if its failure could still be counted, and a right guess only while the door is
+//! open. Afterwards right and wrong get the same refusal.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,12 +14,15 @@ use crate::{
     config::Life,
     error::{Denied, Error},
     http::client::ClientInfo,
-    identity::Identity,
+    identity::{EmailAddress, Identity},
     notify::events::EventKind,
     secrets::Purpose,
     signin::Methods,
     site::Site,
-    store::{Timestamp, User, UserId, failures::{self, Allowance}},
+    store::{
+        Timestamp, User, UserId,
+        failures::{self, Allowance, Counted},
+    },
 };
 
 /// `[security.limits]`: how many failures shut a door.
@@ -31,6 +35,8 @@ pub struct LimitSettings {
     pub per_address: u32,
     /// Failures for one account from one browser its owner used before. _Default:_ 10.
     pub per_device: u32,
+    /// Accounts that may be registered from one address within `window`. _Default:_ 300.
+    pub registrations_per_address: u32,
     /// The time in which failures are added up. _Default:_ 15 min.
     pub window: Life,
     /// How long the door stays shut. _Default:_ 15 min.
@@ -43,6 +49,7 @@ impl Default for LimitSettings {
             per_account: 10,
             per_address: 100,
             per_device: 10,
+            registrations_per_address: 300,
             window: Life::minutes(15),
             lock: Life::minutes(15),
         }
@@ -52,82 +59,118 @@ impl Default for LimitSettings {
 /// The counters that one attempt concerns.
 #[derive(Clone, Debug)]
 pub(crate) struct Buckets {
-    counters: Vec<(String, Allowance)>,
+    /// Of the name, the account or the device.
+    own: Vec<(String, Allowance)>,
+    /// Of the client's address.
+    address: Option<(String, Allowance)>,
 }
 
 impl Buckets {
     /// The counters of an attempt on `identity`, behind which `user` was found.
-    pub(crate) fn of(site: &Site, identity: &Identity, user: Option<&UserId>, client: &ClientInfo) -> Self {
-        match user {
-            Some(user) => Self::of_user(site, user, client),
-            None => Self::unknown(site, identity, client),
+    ///
+    /// What was typed is counted whether or not there is such an account, so that a lock does not tell;
+    /// the account is counted too, whatever of its names was typed.
+    pub(crate) fn of(
+        site: &Site,
+        identity: &Identity,
+        user: Option<&UserId>,
+        client: &ClientInfo,
+    ) -> Self {
+        let limits = &site.settings.limits;
+        if let Some(known) = user.and_then(|user| Self::of_known_device(site, user, client)) {
+            return known;
         }
+        let typed = identity.bucket();
+        let mut counters = vec![(["identity", typed.as_str(), ""], limits.per_account)];
+        if let Some(user) = user {
+            counters.push((["account", user.as_str(), ""], limits.per_account));
+        }
+        Self::new(site, counters, client)
     }
 
     /// The counters of an attempt on a known account.
     pub(crate) fn of_user(site: &Site, user: &UserId, client: &ClientInfo) -> Self {
-        let limits = &site.settings.limits;
-        match client.device.known_device(site, user) {
-            // A known device stands apart: neither the account's lock nor its address's reaches it.
-            Some(device) => Self::new(site, [(["device", &device, user.as_str()], limits.per_device)]),
-            None => {
-                let address = client.address_bucket();
-                Self::new(
-                    site,
-                    [
-                        (["account", user.as_str(), ""], limits.per_account),
-                        (["address", &address, ""], limits.per_address),
-                    ],
-                )
-            }
+        Self::of_known_device(site, user, client).unwrap_or_else(|| {
+            let limit = site.settings.limits.per_account;
+            Self::new(site, vec![(["account", user.as_str(), ""], limit)], client)
+        })
+    }
+
+    /// A known device stands apart: neither the account's lock nor its address's reaches it.
+    fn of_known_device(site: &Site, user: &UserId, client: &ClientInfo) -> Option<Self> {
+        let device = client.device.known_device(site, user)?;
+        let parts = ["device", &device, user.as_str()];
+        let counter = counter(site, parts, site.settings.limits.per_device);
+        Some(Self {
+            own: vec![counter],
+            address: None,
+        })
+    }
+
+    fn new(site: &Site, own: Vec<([&str; 3], u32)>, client: &ClientInfo) -> Self {
+        let address = client.address_bucket();
+        Self {
+            own: own
+                .into_iter()
+                .map(|(parts, limit)| counter(site, parts, limit))
+                .collect(),
+            address: Some(counter(
+                site,
+                ["address", &address, ""],
+                site.settings.limits.per_address,
+            )),
         }
     }
 
-    fn unknown(site: &Site, identity: &Identity, client: &ClientInfo) -> Self {
-        let limits = &site.settings.limits;
-        let (identity, address) = (identity.bucket(), client.address_bucket());
-        Self::new(
-            site,
-            [
-                (["identity", &identity, ""], limits.per_account),
-                (["address", &address, ""], limits.per_address),
-            ],
-        )
-    }
-
-    fn new<'a>(site: &Site, counters: impl IntoIterator<Item = ([&'a str; 3], u32)>) -> Self {
-        let limits = &site.settings.limits;
-        let counters = counters
-            .into_iter()
-            .map(|(parts, failures)| {
-                let tag = site.keys.mac(Purpose::Limits, &parts.map(str::as_bytes));
-                let allowance = Allowance { failures, window: limits.window, lock: limits.lock };
-                (data_encoding::BASE64URL_NOPAD.encode(&tag), allowance)
-            })
-            .collect();
-        Self { counters }
+    fn counters(&self) -> impl Iterator<Item = &(String, Allowance)> {
+        self.own.iter().chain(&self.address)
     }
 
     pub(crate) fn names(&self) -> Vec<String> {
-        self.counters.iter().map(|(name, _)| name.clone()).collect()
+        self.counters().map(|(name, _)| name.clone()).collect()
     }
 
     /// Those that a success clears: not the address's, which a guesser could else wash clean by
     /// signing in to an account of his own now and then.
     pub(crate) fn cleared_by_success(&self) -> Vec<String> {
-        self.counters.iter().take(1).map(|(name, _)| name.clone()).collect()
+        self.own.iter().map(|(name, _)| name.clone()).collect()
     }
+}
+
+fn counter(site: &Site, parts: [&str; 3], failures: u32) -> (String, Allowance) {
+    let limits = &site.settings.limits;
+    let allowance = Allowance {
+        failures,
+        window: limits.window,
+        lock: limits.lock,
+    };
+    (bucket(site, parts), allowance)
+}
+
+/// The name of a counter: a keyed hash, which tells nothing and has a fixed size.
+fn bucket(site: &Site, parts: [&str; 3]) -> String {
+    let tag = site.keys.mac(Purpose::Limits, &parts.map(str::as_bytes));
+    data_encoding::BASE64URL_NOPAD.encode(&tag)
 }
 
 /// Refuses if a door is shut.
 pub(crate) fn refuse_if_locked(locked: Option<Timestamp>, now: Timestamp) -> Result<(), Error> {
     match locked {
-        Some(until) => Err(Denied::Locked { until, retry_after: now.seconds_until(until) }.into()),
+        Some(until) => Err(Denied::Locked {
+            until,
+            retry_after: now.seconds_until(until),
+        }
+        .into()),
         None => Ok(()),
     }
 }
 
 /// Counts a failure in every bucket of an attempt, and tells of it.
+///
+/// # Errors
+///
+/// [`Denied::Locked`] if a door was shut before this failure could be counted: then the answer must not
+/// say whether the guess was right.
 pub(crate) async fn count_failure(
     site: &Site,
     buckets: &Buckets,
@@ -135,24 +178,81 @@ pub(crate) async fn count_failure(
     methods: Methods,
     client: &ClientInfo,
 ) -> Result<(), Error> {
-    let (now, counters) = (site.now(), buckets.counters.clone());
-    let shut = site
+    let now = site.now();
+    let counters: Vec<(String, Allowance)> = buckets.counters().cloned().collect();
+    let counted = site
         .store
         .write(move |conn| {
-            let mut shut = None;
+            let mut counted = Vec::with_capacity(counters.len());
             for (bucket, allowance) in &counters {
-                shut = shut.max(failures::count(conn, bucket, *allowance, now)?);
+                counted.push(failures::count(conn, bucket, *allowance, now)?);
             }
-            Ok(shut)
+            Ok(counted)
         })
         .await?;
     let user = user.map(|user| user.id.clone());
     site.event(
         Some(&client.client),
-        EventKind::AuthenticationFailed { user: user.clone(), methods },
+        EventKind::AuthenticationFailed {
+            user: user.clone(),
+            methods,
+        },
     );
+    let (mut shut, mut was_shut) = (None, None);
+    for counted in counted {
+        match counted {
+            Counted::Open => {}
+            Counted::Shut(until) => shut = shut.max(Some(until)),
+            Counted::WasShut(until) => was_shut = was_shut.max(Some(until)),
+        }
+    }
     if let Some(until) = shut {
         site.event(Some(&client.client), EventKind::Locked { user, until });
     }
-    Ok(())
+    refuse_if_locked(was_shut, now)
+}
+
+/// Counts an account made from an address, and refuses beyond the limit.
+///
+/// # Errors
+///
+/// [`Denied::Locked`].
+pub(crate) async fn may_register(site: &Site, client: &ClientInfo) -> Result<(), Error> {
+    let address = client.address_bucket();
+    let limit = site
+        .settings
+        .limits
+        .registrations_per_address
+        .saturating_add(1);
+    let (bucket, allowance) = counter(site, ["register", &address, ""], limit);
+    let now = site.now();
+    let counted = site
+        .store
+        .write(move |conn| failures::count(conn, &bucket, allowance, now))
+        .await?;
+    match counted {
+        Counted::Open => Ok(()),
+        Counted::Shut(until) | Counted::WasShut(until) => refuse_if_locked(Some(until), now),
+    }
+}
+
+/// Whether the mail `which` may go to `address` now: at most one a minute, whoever asks for it and
+/// however the address is written.
+///
+/// The same counters as for failures: the first shuts the door for the next.
+pub(crate) async fn may_mail(site: &Site, which: &str, address: &str) -> Result<bool, Error> {
+    let minute = Life::minutes(1);
+    let allowance = Allowance {
+        failures: 1,
+        window: minute,
+        lock: minute,
+    };
+    let key = EmailAddress::parse(address)
+        .map_or_else(|_| address.into(), |email| email.key().to_string());
+    let (bucket, now) = (bucket(site, ["mail", which, &key]), site.now());
+    let first = site
+        .store
+        .write(move |conn| failures::count(conn, &bucket, allowance, now))
+        .await?;
+    Ok(matches!(first, Counted::Shut(_)))
 }

@@ -82,13 +82,17 @@ impl Methods {
             || self.contains(Method::Authenticator)
             || self.contains(Method::Passkey)
             || self.contains(Method::RecoveryCode);
-        let first = self.contains(Method::Password) || self.contains(Method::Email) || self.contains(Method::Oauth);
+        let first = self.contains(Method::Password)
+            || self.contains(Method::Email)
+            || self.contains(Method::Oauth);
         first && second
     }
 
     /// The methods in it.
     pub fn iter(self) -> impl Iterator<Item = Method> {
-        ALL.into_iter().map(|(method, _)| method).filter(move |method| self.contains(*method))
+        ALL.into_iter()
+            .map(|(method, _)| method)
+            .filter(move |method| self.contains(*method))
     }
 
     #[cfg(feature = "testing")]
@@ -102,7 +106,10 @@ impl Methods {
     }
 
     fn names(self) -> Vec<&'static str> {
-        ALL.into_iter().filter(|(method, _)| self.contains(*method)).map(|(_, name)| name).collect()
+        ALL.into_iter()
+            .filter(|(method, _)| self.contains(*method))
+            .map(|(_, name)| name)
+            .collect()
     }
 }
 

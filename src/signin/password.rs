@@ -33,7 +33,9 @@ pub(crate) async fn prove(
 ) -> Result<Proof, Error> {
     let found = {
         let identity = identity.clone();
-        site.store.read(move |conn| users::with_password(conn, &identity)).await?
+        site.store
+            .read(move |conn| users::with_password(conn, &identity))
+            .await?
     };
     let (user, hash) = found.map_or((None, None), |(user, hash)| (Some(user), hash));
     let buckets = Buckets::of(site, &identity, user.as_ref().map(|user| &user.id), client);
@@ -52,7 +54,9 @@ pub(crate) async fn prove_again(
         .store
         .read(move |conn| Ok((users::by_id(conn, &id)?, users::password_of(conn, &id)?)))
         .await?;
-    let Some(user) = user else { return Err(Denied::BadCredential.into()) };
+    let Some(user) = user else {
+        return Err(Denied::BadCredential.into());
+    };
     let buckets = Buckets::of_user(site, &user.id, client);
     check(site, Some(user), hash, buckets, password, client).await
 }
@@ -75,17 +79,30 @@ async fn check(
             return Ok(Proof::Wrong);
         }
     };
-    // Of many guesses at once, a right one that was answered after the door was shut comes too late.
+    // Of many guesses at once, a right one that was answered after the door was shut comes too late; a
+    // wrong one got the same answer when it could not be counted.
     refuse_if_locked(locked(site, &buckets).await?, site.now())?;
-    let admission = admit(site, user.clone(), methods, &client.client)?;
+    let admission = match admit(site, user.clone(), methods) {
+        // To guess the password of a shut account is no cheaper.
+        Err(error @ Error::Denied(Denied::Inactive)) => {
+            count_failure(site, &buckets, Some(&user), methods, client).await?;
+            return Err(error);
+        }
+        admission => admission?,
+    };
     if let (Some(old), Some(new)) = (hash, upgrade) {
         let id = user.id;
-        site.store.write(move |conn| users::upgrade_password(conn, &id, &old, &new)).await?;
+        site.store
+            .write(move |conn| users::upgrade_password(conn, &id, &old, &new))
+            .await?;
     }
     Ok(Proof::Right(admission, buckets))
 }
 
 async fn locked(site: &Site, buckets: &Buckets) -> Result<Option<crate::Timestamp>, Error> {
     let (names, now) = (buckets.names(), site.now());
-    Ok(site.store.read(move |conn| failures::locked_until(conn, &names, now)).await?)
+    Ok(site
+        .store
+        .read(move |conn| failures::locked_until(conn, &names, now))
+        .await?)
 }

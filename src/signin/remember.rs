@@ -43,7 +43,12 @@ pub struct RememberSettings {
 
 impl Default for RememberSettings {
     fn default() -> Self {
-        Self { enabled: true, by_default: false, life: Life::days(30), grace: Life::seconds(10) }
+        Self {
+            enabled: true,
+            by_default: false,
+            life: Life::days(30),
+            grace: Life::seconds(10),
+        }
     }
 }
 
@@ -61,7 +66,11 @@ impl Remember {
     /// What a form's choice comes to under the settings.
     pub(crate) fn chosen(site: &Site, choice: Option<bool>) -> Self {
         let settings = &site.settings.remember;
-        if settings.enabled && choice.unwrap_or(settings.by_default) { Self::Start } else { Self::No }
+        if settings.enabled && choice.unwrap_or(settings.by_default) {
+            Self::Start
+        } else {
+            Self::No
+        }
     }
 }
 
@@ -84,7 +93,10 @@ pub(crate) fn prepare(site: &Site, admitted: &Admitted) -> Result<Prepared, Erro
         authenticated_at: now,
         methods: admitted.methods(),
     };
-    Ok(Prepared { row, cookie: Secret::new(format!("{}.{}", series.expose(), token.expose())) })
+    Ok(Prepared {
+        row,
+        cookie: Secret::new(format!("{}.{}", series.expose(), token.expose())),
+    })
 }
 
 pub(crate) fn send_cookie(request: &Request<'_>, site: &Site, value: &str) {
@@ -95,7 +107,9 @@ pub(crate) fn send_cookie(request: &Request<'_>, site: &Site, value: &str) {
 }
 
 fn split(cookie: &str) -> Option<(&str, &str)> {
-    cookie.split_once('.').filter(|(series, token)| series.len() == 43 && token.len() == 43)
+    cookie
+        .split_once('.')
+        .filter(|(series, token)| series.len() == 43 && token.len() == 43)
 }
 
 /// The stored name of a cookie's series.
@@ -112,17 +126,24 @@ pub(crate) async fn restore(
     client: &ClientInfo,
     cookie: &str,
 ) -> Result<Option<Caller>, Error> {
-    let Some((series, token)) = split(cookie) else { return Ok(None) };
+    let Some((series, token)) = split(cookie) else {
+        return Ok(None);
+    };
     let (name, presented, now) = (digest(series), digest(token), site.now());
     let found = {
         let name = name.clone();
-        site.store.read(move |conn| remember::find(conn, &name)).await?
+        site.store
+            .read(move |conn| remember::find(conn, &name))
+            .await?
     };
     let Some((row, user)) = found else {
         cookies::send(request, cookies::expired(site, Kind::Remember));
         return Ok(None);
     };
-    if row.expires_at <= now || row.user_uniquifier != user.uniquifier || !site.settings.remember.enabled {
+    if row.expires_at <= now
+        || row.user_uniquifier != user.uniquifier
+        || !site.settings.remember.enabled
+    {
         cookies::send(request, cookies::expired(site, Kind::Remember));
         return Ok(None);
     }
@@ -140,16 +161,26 @@ pub(crate) async fn restore(
     if !rotated {
         let in_grace = row.rotated_at.after(site.settings.remember.grace) > now;
         if !(in_grace && row.previous_hash.as_deref() == Some(presented.as_str())) {
-            site.store.write(move |conn| remember::delete_with_sessions(conn, &name)).await?;
-            site.event(Some(&client.client), EventKind::RememberTheft { user: user.id });
+            site.store
+                .write(move |conn| remember::delete_with_sessions(conn, &name))
+                .await?;
+            site.event(
+                Some(&client.client),
+                EventKind::RememberTheft { user: user.id },
+            );
             cookies::send(request, cookies::expired(site, Kind::Remember));
             return Err(Denied::BadCredential.into());
         }
     }
-    let Admission::In(admitted) = admit(site, user, row.methods, &client.client)? else { return Ok(None) };
-    let opening =
-        Opening { remember: Remember::Continue(name), clears: None, authenticated_at: Some(row.authenticated_at) };
-    let caller = session::open(request, site, client, admitted, opening).await?;
+    let Admission::In(admitted) = admit(site, user, row.methods)? else {
+        return Ok(None);
+    };
+    let opening = Opening {
+        remember: Remember::Continue(name),
+        clears: None,
+        authenticated_at: Some(row.authenticated_at),
+    };
+    let caller = session::open(request, site, client, &admitted, opening).await?;
     if rotated {
         send_cookie(request, site, &format!("{series}.{}", next.expose()));
     }

@@ -48,7 +48,11 @@ pub struct SessionSettings {
 
 impl Default for SessionSettings {
     fn default() -> Self {
-        Self { cookie: "security".into(), idle: Life::hours(12), absolute: Life::days(30) }
+        Self {
+            cookie: "security".into(),
+            idle: Life::hours(12),
+            absolute: Life::days(30),
+        }
     }
 }
 
@@ -63,12 +67,18 @@ pub(crate) struct Touches(Mutex<HashMap<SessionId, Touch>>);
 
 impl Touches {
     fn waiting(&self, id: &SessionId) -> Option<Touch> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(id).copied()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(id)
+            .copied()
     }
 
     fn note(&self, id: &SessionId, seen: Timestamp, grace_until: Option<Timestamp>) {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let touch = waiting.entry(id.clone()).or_insert(Touch { seen, grace_until });
+        let touch = waiting
+            .entry(id.clone())
+            .or_insert(Touch { seen, grace_until });
         touch.seen = touch.seen.max(seen);
         touch.grace_until = touch.grace_until.max(grace_until);
     }
@@ -76,10 +86,14 @@ impl Touches {
     /// Writes down what waits.
     pub(crate) async fn flush(&self, site: &Site) -> Result<(), StoreError> {
         let waiting: Vec<(SessionId, Touch)> =
-            std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_iter().collect();
+            std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+                .into_iter()
+                .collect();
         for chunk in waiting.chunks(2_000) {
             let chunk = chunk.to_vec();
-            site.store.write(move |conn| sessions::touch_all(conn, &chunk)).await?;
+            site.store
+                .write(move |conn| sessions::touch_all(conn, &chunk))
+                .await?;
         }
         Ok(())
     }
@@ -102,13 +116,13 @@ pub(crate) async fn open(
     request: &Request<'_>,
     site: &Site,
     client: &ClientInfo,
-    admitted: Admitted,
+    admitted: &Admitted,
     opening: Opening<'_>,
 ) -> Result<Caller, Error> {
     let (token, now) = (random_token()?, site.now());
     let user = admitted.user().clone();
     let series = match opening.remember {
-        Remember::Start => Some(remember::prepare(site, &admitted)?),
+        Remember::Start => Some(remember::prepare(site, admitted)?),
         Remember::Continue(_) | Remember::No => None,
     };
     let row = NewSession {
@@ -139,13 +153,37 @@ pub(crate) async fn open(
     };
     let counts_as_sign_in = !matches!(opening.remember, Remember::Continue(_));
     let planted = cookies::get(request, site, Kind::Session).map(digest);
-    let cleared = opening.clears.map(Buckets::cleared_by_success).unwrap_or_default();
-    let (series_row, written) = (series.as_ref().map(|series| series.row.clone()), row.clone());
+    // A device remembered in this browser before, whosever it was, makes way for the new sign-in.
+    let replaced = match &opening.remember {
+        Remember::Continue(_) => None,
+        _ => cookies::get(request, site, Kind::Remember).and_then(remember::series_of),
+    };
+    let continued = match &opening.remember {
+        Remember::Continue(series) => Some(series.clone()),
+        _ => None,
+    };
+    let forgets = replaced.is_some();
+    let cleared = opening
+        .clears
+        .map(Buckets::cleared_by_success)
+        .unwrap_or_default();
+    let (series_row, written) = (
+        series.as_ref().map(|series| series.row.clone()),
+        row.clone(),
+    );
     let outcome = site
         .store
         .write(move |conn| {
             if let Some(planted) = &planted {
                 sessions::delete_by_hash(conn, planted)?;
+            }
+            if let Some(replaced) = &replaced {
+                crate::store::remember::delete_with_sessions(conn, replaced)?;
+            }
+            if let Some(continued) = &continued
+                && !crate::store::remember::hold(conn, continued)?
+            {
+                return Err(StoreError::Missing);
             }
             if let Some(series) = &series_row {
                 crate::store::remember::insert(conn, series)?;
@@ -162,23 +200,28 @@ pub(crate) async fn open(
         .await;
     match outcome {
         Ok(()) => {}
-        // The account was deleted between the proof and now.
+        // The account or the remembered device was deleted between the proof and now.
         Err(StoreError::Missing) => return Err(Denied::BadCredential.into()),
         Err(error) => return Err(error.into()),
     }
     send_cookie(request, site, token.expose());
-    if let Some(series) = series {
-        remember::send_cookie(request, site, series.cookie.expose());
+    match series {
+        Some(series) => remember::send_cookie(request, site, series.cookie.expose()),
+        None if forgets => cookies::send(request, cookies::expired(site, Kind::Remember)),
+        None => {}
     }
     if let Some(cookie) = client.device.knowing(site, &user.id) {
         cookies::send(request, cookie);
     }
-    announce(site, &admitted, Some(row.id), &client.client);
+    announce(site, admitted, Some(row.id), &client.client);
     Ok(caller)
 }
 
 fn send_cookie(request: &Request<'_>, site: &Site, token: &str) {
-    cookies::send(request, cookies::make(site, Kind::Session, token.to_string()));
+    cookies::send(
+        request,
+        cookies::make(site, Kind::Session, token.to_string()),
+    );
     if cookies::get(request, site, Kind::Visitor).is_some() {
         cookies::send(request, cookies::expired(site, Kind::Visitor));
     }
@@ -194,7 +237,11 @@ pub(crate) async fn resolve(site: &Site, cookie: &str) -> Result<Option<Caller>,
         return Ok(None);
     }
     let hash = digest(cookie);
-    let Some((row, user)) = site.store.read(move |conn| sessions::find(conn, &hash)).await? else {
+    let Some((row, user)) = site
+        .store
+        .read(move |conn| sessions::find(conn, &hash))
+        .await?
+    else {
         return Ok(None);
     };
     judge(site, row, user)
@@ -216,7 +263,9 @@ fn judge(site: &Site, row: SessionRow, user: User) -> Result<Option<Caller>, Err
     if seen.after(TOUCH_EVERY) <= now {
         site.touches.note(&row.id, now, None);
     }
-    let grace = waiting.and_then(|touch| touch.grace_until).unwrap_or(row.grace_until);
+    let grace = waiting
+        .and_then(|touch| touch.grace_until)
+        .unwrap_or(row.grace_until);
     Ok(Some(Caller {
         user,
         mechanism: Mechanism::Session,
@@ -235,7 +284,11 @@ pub(crate) fn extend_grace(site: &Site, caller: &Caller, within: Life) {
     if let Some(id) = &caller.session
         && grace.as_secs() > 0
     {
-        let cap = caller.authenticated_at.after(within).after(grace).after(grace);
+        let cap = caller
+            .authenticated_at
+            .after(within)
+            .after(grace)
+            .after(grace);
         let until = now.after(grace).min(cap);
         // To the minute is near enough, and spares a write at each request.
         if until > caller.grace_until.after(TOUCH_EVERY) {
@@ -253,7 +306,12 @@ pub(crate) async fn renew(
     before: Methods,
     clears: &Buckets,
 ) -> Result<(), Error> {
-    let Some(old) = cookies::get(request, site, Kind::Session).map(digest) else {
+    // A remembered device may have opened the session in this very request.
+    let current = cookies::outgoing(request, site, Kind::Session);
+    let current = current
+        .as_deref()
+        .or_else(|| cookies::get(request, site, Kind::Session));
+    let Some(old) = current.map(digest) else {
         return Err(Denied::Anonymous.into());
     };
     let (token, now) = (random_token()?, site.now());
@@ -275,12 +333,19 @@ pub(crate) async fn renew(
         cookies::send(request, cookie);
     }
     let (user, methods) = (admitted.user().id.clone(), admitted.methods());
-    site.event(Some(&client.client), EventKind::Reauthenticated { user, methods });
+    site.event(
+        Some(&client.client),
+        EventKind::Reauthenticated { user, methods },
+    );
     Ok(())
 }
 
 /// Signs out: the session and its remembered device are gone, and the browser is told to forget.
-pub(crate) async fn close(request: &Request<'_>, site: &Site, client: &ClientInfo) -> Result<(), Error> {
+pub(crate) async fn close(
+    request: &Request<'_>,
+    site: &Site,
+    client: &ClientInfo,
+) -> Result<(), Error> {
     let session = cookies::get(request, site, Kind::Session).map(digest);
     let series = cookies::get(request, site, Kind::Remember).and_then(remember::series_of);
     if session.is_some() || series.is_some() {
@@ -292,7 +357,7 @@ pub(crate) async fn close(request: &Request<'_>, site: &Site, client: &ClientInf
                     if let Some((row, owner)) = sessions::find(conn, hash)? {
                         user = Some(owner.id);
                         if let Some(series) = &row.series {
-                            crate::store::remember::delete(conn, series)?;
+                            crate::store::remember::delete_with_sessions(conn, series)?;
                         }
                     }
                     sessions::delete_by_hash(conn, hash)?;
@@ -317,7 +382,9 @@ pub(crate) fn forget_cookies(request: &Request<'_>, site: &Site) {
         cookies::send(request, cookies::expired(site, kind));
     }
     if let Some(name) = &site.settings.csrf.cookie {
-        let mut cookie = rocket::http::Cookie::build((name.clone(), "")).path("/").build();
+        let mut cookie = rocket::http::Cookie::build((name.clone(), ""))
+            .path("/")
+            .build();
         cookie.set_secure(site.cookies.is_secure());
         cookie.set_same_site(rocket::http::SameSite::Strict);
         cookie.set_max_age(time::Duration::ZERO);

@@ -67,7 +67,11 @@ pub struct Terms {
 /// # Errors
 ///
 /// [`Error::Unavailable`] if the database or the randomness is.
-pub async fn issue<P: Purpose>(store: &Store, terms: Terms, payload: &P::Payload) -> Result<Issued<P>, Error> {
+pub async fn issue<P: Purpose>(
+    store: &Store,
+    terms: Terms,
+    payload: &P::Payload,
+) -> Result<Issued<P>, Error> {
     let (secret, now) = (random_token()?, store.now());
     let row = NewTicket {
         id: uuid::Uuid::now_v7().to_string(),
@@ -75,13 +79,17 @@ pub async fn issue<P: Purpose>(store: &Store, terms: Terms, payload: &P::Payload
         secret_hash: digest(secret.expose()),
         user_id: terms.user,
         bound_to: terms.bound_to.as_deref().map(digest),
-        payload: serde_json::to_string(payload).map_err(|error| Error::Broken(error.to_string()))?,
+        payload: serde_json::to_string(payload)
+            .map_err(|error| Error::Broken(error.to_string()))?,
         attempts_left: 1,
         created_at: now,
         expires_at: now.after(terms.life),
     };
     store.write(move |conn| tickets::insert(conn, &row)).await?;
-    Ok(Issued { secret, purpose: PhantomData })
+    Ok(Issued {
+        secret,
+        purpose: PhantomData,
+    })
 }
 
 /// Spends a ticket; `None` if there is none, it is of another purpose, elsewhere bound, expired or spent.
@@ -100,7 +108,9 @@ pub async fn spend<P: Purpose>(
     let (hash, bound_to, now) = (digest(presented), bound_to.map(digest), store.now());
     let spent = store
         .write(move |conn| {
-            let Some(row) = tickets::find(conn, P::NAME, &hash)? else { return Ok(None) };
+            let Some(row) = tickets::find(conn, P::NAME, &hash)? else {
+                return Ok(None);
+            };
             if row.bound_to.is_some() && row.bound_to != bound_to {
                 return Ok(None);
             }
@@ -109,8 +119,12 @@ pub async fn spend<P: Purpose>(
         .await?;
     match spent {
         Some(row) => {
-            let payload = serde_json::from_str(&row.payload).map_err(|error| Error::Broken(error.to_string()))?;
-            Ok(Some(Spent { user: row.user_id, payload }))
+            let payload = serde_json::from_str(&row.payload)
+                .map_err(|error| Error::Broken(error.to_string()))?;
+            Ok(Some(Spent {
+                user: row.user_id,
+                payload,
+            }))
         }
         None => Ok(None),
     }
@@ -123,5 +137,7 @@ pub async fn spend<P: Purpose>(
 /// [`Error::Unavailable`] if the database is.
 pub async fn end<P: Purpose>(store: &Store, user: &UserId) -> Result<(), Error> {
     let user = user.clone();
-    Ok(store.write(move |conn| tickets::end_of_purpose(conn, &user, P::NAME)).await?)
+    Ok(store
+        .write(move |conn| tickets::end_of_purpose(conn, &user, P::NAME))
+        .await?)
 }

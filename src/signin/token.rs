@@ -19,8 +19,19 @@ pub struct IssuedToken {
 }
 
 /// Makes a token for somebody who passed the gate.
-pub(crate) async fn issue(site: &Site, admitted: &Admitted, client: &Client) -> Result<IssuedToken, Error> {
-    issue_for(site, admitted.user(), admitted.methods(), admitted.at(), client).await
+pub(crate) async fn issue(
+    site: &Site,
+    admitted: &Admitted,
+    client: &Client,
+) -> Result<IssuedToken, Error> {
+    issue_for(
+        site,
+        admitted.user(),
+        admitted.methods(),
+        admitted.at(),
+        client,
+    )
+    .await
 }
 
 /// Makes a token on the strength of a session whose proof is as old as `authenticated_at`.
@@ -46,19 +57,33 @@ pub(crate) async fn issue_for(
         authenticated_at,
         methods,
     };
-    site.store.write(move |conn| tokens::insert(conn, &row)).await?;
-    site.event(Some(client), EventKind::TokenIssued { user: user.id.clone() });
+    site.store
+        .write(move |conn| tokens::insert(conn, &row))
+        .await?;
+    site.event(
+        Some(client),
+        EventKind::TokenIssued {
+            user: user.id.clone(),
+        },
+    );
     Ok(IssuedToken { token, expires_at })
 }
 
 /// Whose token this is, if it is alive.
-pub(crate) async fn resolve(site: &Site, presented: &str) -> Result<(tokens::TokenRow, User), Error> {
+pub(crate) async fn resolve(
+    site: &Site,
+    presented: &str,
+) -> Result<(tokens::TokenRow, User), Error> {
     // Ours have 43 characters; anything else is not worth a query.
     if presented.len() != 43 {
         return Err(Denied::BadCredential.into());
     }
     let hash = digest(presented);
-    let Some((row, user)) = site.store.read(move |conn| tokens::find(conn, &hash)).await? else {
+    let Some((row, user)) = site
+        .store
+        .read(move |conn| tokens::find(conn, &hash))
+        .await?
+    else {
         return Err(Denied::BadCredential.into());
     };
     if row.expires_at <= site.now() || row.user_uniquifier != user.token_uniquifier {

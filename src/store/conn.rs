@@ -2,7 +2,7 @@
 
 use diesel::{
     Connection, ConnectionResult, QueryResult,
-    connection::SimpleConnection,
+    connection::{AnsiTransactionManager, SimpleConnection},
     r2d2::{ConnectionManager, CustomizeConnection},
 };
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
@@ -106,30 +106,33 @@ impl Conn {
         match self {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(conn) => {
-                diesel::connection::AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN IMMEDIATE")
+                AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN IMMEDIATE")
             }
             #[cfg(feature = "mysql")]
             Self::Mysql(conn) => {
                 conn.batch_execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")?;
-                diesel::connection::AnsiTransactionManager::begin_transaction(conn)
+                AnsiTransactionManager::begin_transaction_sql(conn, "START TRANSACTION")
             }
             #[cfg(feature = "postgres")]
-            Self::Postgres(conn) => diesel::connection::AnsiTransactionManager::begin_transaction(conn),
+            Self::Postgres(conn) => AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN"),
         }
     }
 
     /// Names of migrations not yet applied.
-    pub(crate) fn pending_migrations(&mut self) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
-        Ok(self.pending_migrations_impl()?.into_iter().collect())
-    }
-
-    fn pending_migrations_impl(&mut self) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
-        let names = MigrationHarness::pending_migrations(self, MIGRATIONS)?;
-        Ok(names.iter().map(|migration| migration.name().to_string()).collect())
+    pub(crate) fn pending_migrations(
+        &mut self,
+    ) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
+        let pending = MigrationHarness::pending_migrations(self, MIGRATIONS)?;
+        Ok(pending
+            .iter()
+            .map(|migration| migration.name().to_string())
+            .collect())
     }
 
     /// Applies what is pending and names it.
-    pub(crate) fn migrate(&mut self) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
+    pub(crate) fn migrate(
+        &mut self,
+    ) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
         let applied = self.run_pending_migrations(MIGRATIONS)?;
         Ok(applied.iter().map(ToString::to_string).collect())
     }
@@ -145,14 +148,15 @@ impl CustomizeConnection<Conn, diesel::r2d2::Error> for Setup {
             // mmap spares a system call and a copy for each page: reads of a large file cost what
             // reads of a small one do. 4 GiB of address space, not of memory.
             Dialect::Sqlite => {
-                "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; \
+                "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; \
                  PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 4294967296; \
                  PRAGMA cache_size = -4096;"
             }
             Dialect::Postgres => "SET client_min_messages TO WARNING",
             Dialect::Mysql => "SET NAMES utf8mb4",
         };
-        conn.batch_execute(statements).map_err(diesel::r2d2::Error::QueryError)
+        conn.batch_execute(statements)
+            .map_err(diesel::r2d2::Error::QueryError)
     }
 }
 

@@ -29,7 +29,18 @@ pub(crate) fn locked_until(
     Ok(until)
 }
 
-/// Counts one failure; answers the lock if this failure has set it.
+/// What became of a failure that was to be counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Counted {
+    /// It was counted, and the door is open still.
+    Open,
+    /// It was counted, and has shut the door until then.
+    Shut(Timestamp),
+    /// The door was shut before, until then; nothing was counted.
+    WasShut(Timestamp),
+}
+
+/// Counts one failure.
 ///
 /// While a lock holds nothing is counted, so whoever keeps failing cannot extend it for ever.
 pub(crate) fn count(
@@ -37,63 +48,75 @@ pub(crate) fn count(
     bucket: &str,
     allowance: Allowance,
     now: Timestamp,
-) -> Result<Option<Timestamp>, StoreError> {
+) -> Result<Counted, StoreError> {
     use security_failures::dsl;
     let row = || security_failures::table.find(bucket);
     let window_began = now.before(allowance.window);
     let open = dsl::locked_until.le(now);
-    let counted = diesel::update(row().filter(open).filter(dsl::started_at.gt(window_began)))
-        .set(dsl::failures.eq(dsl::failures + 1))
+    let one_more = dsl::failures.eq(dsl::failures + 1);
+    let mut counted = diesel::update(row().filter(open).filter(dsl::started_at.gt(window_began)))
+        .set(one_more)
         .execute(conn)?;
     if counted == 0 {
-        let restarted = diesel::update(row().filter(open).filter(dsl::started_at.le(window_began)))
+        counted = diesel::update(row().filter(open).filter(dsl::started_at.le(window_began)))
             .set((dsl::failures.eq(1), dsl::started_at.eq(now)))
             .execute(conn)?;
-        if restarted == 0 {
-            let inserted = conn.transaction(|conn| {
-                diesel::insert_into(security_failures::table)
-                    .values((
-                        dsl::bucket.eq(bucket),
-                        dsl::started_at.eq(now),
-                        dsl::failures.eq(1),
-                        dsl::locked_until.eq(0),
-                    ))
-                    .execute(conn)
-            });
-            match inserted.map_err(StoreError::from) {
-                Ok(_) => {}
-                // Another request was faster, or the row is locked: the first UPDATE tells which.
-                Err(StoreError::Taken(_)) => {
-                    diesel::update(row().filter(open)).set(dsl::failures.eq(dsl::failures + 1)).execute(conn)?;
-                }
-                Err(error) => return Err(error),
-            }
-        }
+    }
+    if counted == 0 {
+        let inserted = conn.transaction(|conn| {
+            diesel::insert_into(security_failures::table)
+                .values((
+                    dsl::bucket.eq(bucket),
+                    dsl::started_at.eq(now),
+                    dsl::failures.eq(1),
+                    dsl::locked_until.eq(0),
+                ))
+                .execute(conn)
+        });
+        counted = match inserted.map_err(StoreError::from) {
+            Ok(inserted) => inserted,
+            // Another request was faster, or the door is shut: the UPDATE tells which.
+            Err(StoreError::Taken(_)) => diesel::update(row().filter(open))
+                .set(one_more)
+                .execute(conn)?,
+            Err(error) => return Err(error),
+        };
+    }
+    if counted == 0 {
+        let until: Timestamp = row().select(dsl::locked_until).get_result(conn)?;
+        return Ok(Counted::WasShut(until));
     }
     let until = now.after(allowance.lock);
-    let shut = diesel::update(row().filter(open).filter(dsl::failures.ge(i64::from(allowance.failures))))
-        .set((dsl::locked_until.eq(until), dsl::started_at.eq(0), dsl::failures.eq(0)))
-        .execute(conn)?;
-    Ok((shut == 1).then_some(until))
+    let shut = diesel::update(
+        row()
+            .filter(open)
+            .filter(dsl::failures.ge(i64::from(allowance.failures))),
+    )
+    .set((
+        dsl::locked_until.eq(until),
+        dsl::started_at.eq(0),
+        dsl::failures.eq(0),
+    ))
+    .execute(conn)?;
+    Ok(if shut == 1 {
+        Counted::Shut(until)
+    } else {
+        Counted::Open
+    })
 }
 
 /// Forgets the failures of `buckets` after a success, locks included.
 pub(crate) fn clear(conn: &mut Conn, buckets: &[String]) -> Result<(), StoreError> {
-    diesel::delete(security_failures::table.filter(security_failures::bucket.eq_any(buckets))).execute(conn)?;
+    diesel::delete(security_failures::table.filter(security_failures::bucket.eq_any(buckets)))
+        .execute(conn)?;
     Ok(())
 }
 
-/// How many failures are counted in a bucket now.
-pub(crate) fn failures_in(conn: &mut Conn, bucket: &str) -> Result<i64, StoreError> {
-    Ok(security_failures::table
-        .find(bucket)
-        .select(security_failures::failures)
-        .get_result(conn)
-        .optional()?
-        .unwrap_or(0))
-}
-
-pub(crate) fn delete_expired(conn: &mut Conn, before: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+pub(crate) fn delete_expired(
+    conn: &mut Conn,
+    before: Timestamp,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     diesel::delete(
         security_failures::table
             .filter(security_failures::started_at.le(before))

@@ -75,7 +75,9 @@ impl fmt::Display for StoreError {
         match self {
             Self::Unavailable(why) => write!(f, "the database is unavailable: {why}"),
             Self::Taken(Unique::Email) => f.write_str("the e-mail address is taken"),
-            Self::Taken(Unique::Username) => f.write_str("the username is taken or looks like another"),
+            Self::Taken(Unique::Username) => {
+                f.write_str("the username is taken or looks like another")
+            }
             Self::Taken(Unique::RoleName) => f.write_str("the role exists already"),
             Self::Taken(Unique::Other) => f.write_str("a value that must be unique is taken"),
             Self::Missing => f.write_str("not found"),
@@ -92,12 +94,18 @@ impl From<DieselError> for StoreError {
         match error {
             DieselError::NotFound => Self::Missing,
             DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, info) => {
-                let text = format!("{} {}", info.constraint_name().unwrap_or_default(), info.message());
+                // MySQL says the value before the key: what somebody typed must not be taken for a name.
+                let message = info.message();
+                let message = message
+                    .rsplit_once("for key")
+                    .map_or(message, |(_, key)| key);
+                let text = format!("{} {message}", info.constraint_name().unwrap_or_default());
                 Self::Taken(if text.contains("email_key") {
                     Unique::Email
                 } else if text.contains("username") {
                     Unique::Username
-                } else if text.contains("roles") && text.contains("name") {
+                } else if text.contains("roles") && text.contains("name") || text.trim() == "'name'"
+                {
                     Unique::RoleName
                 } else {
                     Unique::Other
@@ -166,12 +174,17 @@ struct Inner {
     clock: SharedClock,
 }
 
+/// Time after which no further try begins: whoever waits for the answer has waited long enough.
+const PATIENCE: Duration = Duration::from_secs(4);
+
 /// Times one write is tried when the database asks to try again.
 const TRIES: u32 = 6;
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Store").field("dialect", &self.inner.dialect).finish_non_exhaustive()
+        f.debug_struct("Store")
+            .field("dialect", &self.inner.dialect)
+            .finish_non_exhaustive()
     }
 }
 
@@ -182,7 +195,12 @@ impl Store {
     ///
     /// [`StoreError::Refused`] if the database is not compiled in, [`StoreError::Unavailable`] if it
     /// does not answer.
-    pub fn connect(url: &str, size: u32, patience: Duration, clock: SharedClock) -> Result<Self, StoreError> {
+    pub fn connect(
+        url: &str,
+        size: u32,
+        patience: Duration,
+        clock: SharedClock,
+    ) -> Result<Self, StoreError> {
         let dialect = Dialect::of(url);
         if !dialect.is_compiled_in() {
             return Err(StoreError::Refused(format!(
@@ -211,10 +229,26 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError::Unavailable`] if no connection can be had.
-    pub fn from_pool(pool: Pool, patience: Duration, clock: SharedClock) -> Result<Self, StoreError> {
-        let dialect = pool.get().map_err(|error| StoreError::Unavailable(error.to_string()))?.dialect();
+    pub fn from_pool(
+        pool: Pool,
+        patience: Duration,
+        clock: SharedClock,
+    ) -> Result<Self, StoreError> {
+        let dialect = pool
+            .get()
+            .map_err(|error| StoreError::Unavailable(error.to_string()))?
+            .dialect();
         let permits = Semaphore::new(pool.max_size() as usize);
-        Ok(Self { inner: Arc::new(Inner { pool, dialect, permits, writer: Semaphore::new(1), patience, clock }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                pool,
+                dialect,
+                permits,
+                writer: Semaphore::new(1),
+                patience,
+                clock,
+            }),
+        })
     }
 
     /// The pool, for the application's own queries.
@@ -245,7 +279,11 @@ impl Store {
         let store = self.clone();
         let _permit = self.wait(&self.inner.permits).await?;
         blocking(move || {
-            let mut conn = store.inner.pool.get().map_err(|error| StoreError::Unavailable(error.to_string()))?;
+            let mut conn = store
+                .inner
+                .pool
+                .get()
+                .map_err(|error| StoreError::Unavailable(error.to_string()))?;
             query(&mut conn)
         })
         .await
@@ -270,7 +308,11 @@ impl Store {
         };
         let _permit = self.wait(&self.inner.permits).await?;
         blocking(move || {
-            let mut conn = store.inner.pool.get().map_err(|error| StoreError::Unavailable(error.to_string()))?;
+            let mut conn = store
+                .inner
+                .pool
+                .get()
+                .map_err(|error| StoreError::Unavailable(error.to_string()))?;
             write_on(&mut conn, change)
         })
         .await
@@ -287,7 +329,9 @@ impl Store {
         match timeout(self.inner.patience, semaphore.acquire()).await {
             Ok(Ok(permit)) => Ok(permit),
             Ok(Err(AcquireError { .. })) => Err(StoreError::Unavailable("shutting down".into())),
-            Err(_) => Err(StoreError::Unavailable("too many wait for a connection".into())),
+            Err(_) => Err(StoreError::Unavailable(
+                "too many wait for a connection".into(),
+            )),
         }
     }
 }
@@ -308,6 +352,7 @@ pub(crate) fn write_on<T>(
     conn: &mut Conn,
     mut change: impl FnMut(&mut Conn) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
+    let began = std::time::Instant::now();
     let mut attempt = 1;
     loop {
         let error = match try_write(conn, &mut change) {
@@ -315,12 +360,14 @@ pub(crate) fn write_on<T>(
             Err(Failure::Final(error)) => return Err(error),
             Err(Failure::Passing(error)) => error,
         };
-        if attempt == TRIES {
+        if attempt == TRIES || began.elapsed() > PATIENCE {
             return Err(StoreError::Unavailable(error));
         }
         let mut jitter = [0u8; 1];
         let _ = getrandom::fill(&mut jitter);
-        std::thread::sleep(Duration::from_millis(u64::from(attempt * attempt * 5) + u64::from(jitter[0]) / 16));
+        std::thread::sleep(Duration::from_millis(
+            u64::from(attempt * attempt * 5) + u64::from(jitter[0]) / 16,
+        ));
         attempt += 1;
     }
 }
@@ -332,7 +379,11 @@ enum Failure {
 
 impl From<DieselError> for Failure {
     fn from(error: DieselError) -> Self {
-        if worth_a_retry(&error) { Self::Passing(error.to_string()) } else { Self::Final(error.into()) }
+        if worth_a_retry(&error) {
+            Self::Passing(error.to_string())
+        } else {
+            Self::Final(error.into())
+        }
     }
 }
 
@@ -362,5 +413,8 @@ fn try_write<T>(
 
 /// `VARCHAR(n)` counts characters, and only SQLite takes more: cut a value that merely informs.
 pub(crate) fn cut(text: &str, most: usize) -> String {
-    text.chars().filter(|c| !c.is_control()).take(most).collect()
+    text.chars()
+        .filter(|c| !c.is_control())
+        .take(most)
+        .collect()
 }

@@ -44,7 +44,9 @@ pub(crate) fn find(conn: &mut Conn, series: &str) -> Result<Option<(SeriesRow, U
 }
 
 pub(crate) fn insert(conn: &mut Conn, new: &NewSeries) -> Result<(), StoreError> {
-    diesel::insert_into(security_remember::table).values(new).execute(conn)?;
+    diesel::insert_into(security_remember::table)
+        .values(new)
+        .execute(conn)?;
     Ok(())
 }
 
@@ -56,7 +58,9 @@ pub(crate) fn rotate(
     new: &str,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let current = security_remember::table.find(series).filter(security_remember::token_hash.eq(presented));
+    let current = security_remember::table
+        .find(series)
+        .filter(security_remember::token_hash.eq(presented));
     let changed = diesel::update(current)
         .set((
             security_remember::previous_hash.eq(presented),
@@ -72,13 +76,26 @@ pub(crate) fn delete(conn: &mut Conn, series: &str) -> Result<bool, StoreError> 
     Ok(diesel::delete(security_remember::table.find(series)).execute(conn)? == 1)
 }
 
-/// Forgets a device and ends every session that came from it.
+/// Holds on to a device for the rest of the transaction; false if it is forgotten.
+///
+/// Whoever forgets it at the same moment waits, and then ends what this transaction opened as well.
+pub(crate) fn hold(conn: &mut Conn, series: &str) -> Result<bool, StoreError> {
+    let held = diesel::update(security_remember::table.find(series))
+        .set(security_remember::rotated_at.eq(security_remember::rotated_at))
+        .execute(conn)?;
+    Ok(held == 1)
+}
+
+/// Forgets a device and ends every session that came from it; in this order, see [`hold`].
 pub(crate) fn delete_with_sessions(conn: &mut Conn, series: &str) -> Result<bool, StoreError> {
-    diesel::delete(security_sessions::table.filter(security_sessions::series.eq(series))).execute(conn)?;
-    delete(conn, series)
+    let deleted = delete(conn, series)?;
+    diesel::delete(security_sessions::table.filter(security_sessions::series.eq(series)))
+        .execute(conn)?;
+    Ok(deleted)
 }
 
 pub(crate) fn delete_expired(conn: &mut Conn, now: Timestamp) -> Result<(), StoreError> {
-    diesel::delete(security_remember::table.filter(security_remember::expires_at.le(now))).execute(conn)?;
+    diesel::delete(security_remember::table.filter(security_remember::expires_at.le(now)))
+        .execute(conn)?;
     Ok(())
 }

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use serde::Serialize;
 
 use super::{
-    Conn, RoleId, Store, StoreError, Timestamp, Unique, UserId,
+    Conn, RoleId, Store, StoreError, Timestamp, Unique, User, UserId,
     schema::{role_permissions, roles, user_roles, users},
 };
 
@@ -27,19 +27,33 @@ const LONGEST: usize = 191;
 /// Names are matched exactly, so none may hide a difference that nobody sees.
 fn checked(name: &str) -> Result<&str, StoreError> {
     if name.is_empty() || name.chars().count() > LONGEST {
-        return Err(StoreError::Refused(format!("a name has 1 to {LONGEST} characters")));
+        return Err(StoreError::Refused(format!(
+            "a name has 1 to {LONGEST} characters"
+        )));
     }
     if name != name.trim() || name.chars().any(char::is_control) {
-        return Err(StoreError::Refused("a name has no control characters and no space at its ends".into()));
+        return Err(StoreError::Refused(
+            "a name has no control characters and no space at its ends".into(),
+        ));
     }
     Ok(name)
 }
 
 pub(crate) fn find(conn: &mut Conn, name: &str) -> Result<Option<Role>, StoreError> {
-    Ok(roles::table.filter(roles::name.eq(name)).select(Role::as_select()).get_result(conn).optional()?)
+    Ok(roles::table
+        .filter(roles::name.eq(name))
+        .select(Role::as_select())
+        .get_result(conn)
+        .optional()?)
 }
 
-fn create(conn: &mut Conn, name: &str, description: Option<&str>, now: Timestamp) -> Result<Role, StoreError> {
+/// Makes a role.
+pub(crate) fn create(
+    conn: &mut Conn,
+    name: &str,
+    description: Option<&str>,
+    now: Timestamp,
+) -> Result<Role, StoreError> {
     let id = RoleId::new();
     diesel::insert_into(roles::table)
         .values((
@@ -58,11 +72,59 @@ fn insert_once(
     conn: &mut Conn,
     insert: impl FnOnce(&mut Conn) -> Result<(), diesel::result::Error>,
 ) -> Result<bool, StoreError> {
-    match conn.transaction(|conn| insert(conn)).map_err(StoreError::from) {
+    match conn
+        .transaction(|conn| insert(conn))
+        .map_err(StoreError::from)
+    {
         Ok(()) => Ok(true),
         Err(StoreError::Taken(_)) => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// Gives a role to an account; false if it had it.
+pub(crate) fn give(conn: &mut Conn, id: &UserId, role: &Role) -> Result<bool, StoreError> {
+    insert_once(conn, |conn| {
+        diesel::insert_into(user_roles::table)
+            .values((user_roles::user_id.eq(id), user_roles::role_id.eq(&role.id)))
+            .execute(conn)
+            .map(drop)
+    })
+}
+
+/// Adds permissions to a role; answers how many were new.
+pub(crate) fn permit(
+    conn: &mut Conn,
+    role: &Role,
+    permissions: &[String],
+) -> Result<usize, StoreError> {
+    let mut added = 0;
+    for permission in permissions {
+        let permission = checked(permission)?;
+        added += usize::from(insert_once(conn, |conn| {
+            diesel::insert_into(role_permissions::table)
+                .values((
+                    role_permissions::role_id.eq(&role.id),
+                    role_permissions::permission.eq(permission),
+                ))
+                .execute(conn)
+                .map(drop)
+        })?);
+    }
+    Ok(added)
+}
+
+/// Deletes a role with its permissions and grants; answers who had it, or `None` if there was none.
+pub(crate) fn delete(conn: &mut Conn, name: &str) -> Result<Option<Vec<UserId>>, StoreError> {
+    let Some(role) = find(conn, name)? else {
+        return Ok(None);
+    };
+    let holders = user_roles::table
+        .filter(user_roles::role_id.eq(&role.id))
+        .select(user_roles::user_id)
+        .load(conn)?;
+    let deleted = diesel::delete(roles::table.find(&role.id)).execute(conn)?;
+    Ok((deleted == 1).then_some(holders))
 }
 
 /// The public operations on roles; each is one statement or one transaction.
@@ -82,9 +144,15 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError::Taken`] if there is one of that name, [`StoreError::Refused`] if the name is unfit.
-    pub async fn create_role(&self, name: &str, description: Option<&str>) -> Result<Role, StoreError> {
-        let (name, description, now) = (name.to_string(), description.map(String::from), self.now());
-        self.write(move |conn| create(conn, &name, description.as_deref(), now)).await
+    pub async fn create_role(
+        &self,
+        name: &str,
+        description: Option<&str>,
+    ) -> Result<Role, StoreError> {
+        let (name, description, now) =
+            (name.to_string(), description.map(String::from), self.now());
+        self.write(move |conn| create(conn, &name, description.as_deref(), now))
+            .await
     }
 
     /// The role called `name`, made if need be.
@@ -116,10 +184,8 @@ impl Store {
     /// [`StoreError::Unavailable`].
     pub async fn delete_role(&self, name: &str) -> Result<bool, StoreError> {
         let name = name.to_string();
-        self.write(move |conn| {
-            Ok(diesel::delete(roles::table.filter(roles::name.eq(&name))).execute(conn)? == 1)
-        })
-        .await
+        self.write(move |conn| Ok(delete(conn, &name)?.is_some()))
+            .await
     }
 
     /// All roles by name, each with its permissions.
@@ -129,7 +195,10 @@ impl Store {
     /// [`StoreError::Unavailable`].
     pub async fn list_roles(&self) -> Result<Vec<(Role, Vec<String>)>, StoreError> {
         self.read(|conn| {
-            let all: Vec<Role> = roles::table.order(roles::name).select(Role::as_select()).load(conn)?;
+            let all: Vec<Role> = roles::table
+                .order(roles::name)
+                .select(Role::as_select())
+                .load(conn)?;
             let permissions: Vec<(RoleId, String)> = role_permissions::table
                 .order(role_permissions::permission)
                 .select((role_permissions::role_id, role_permissions::permission))
@@ -137,7 +206,10 @@ impl Store {
             Ok(all
                 .into_iter()
                 .map(|role| {
-                    let own = permissions.iter().filter(|(id, _)| *id == role.id).map(|(_, name)| name.clone());
+                    let own = permissions
+                        .iter()
+                        .filter(|(id, _)| *id == role.id)
+                        .map(|(_, name)| name.clone());
                     let own = own.collect();
                     (role, own)
                 })
@@ -155,12 +227,7 @@ impl Store {
         let (id, role) = (id.clone(), role.to_string());
         self.write(move |conn| {
             let role = find(conn, &role)?.ok_or(StoreError::Missing)?;
-            insert_once(conn, |conn| {
-                diesel::insert_into(user_roles::table)
-                    .values((user_roles::user_id.eq(&id), user_roles::role_id.eq(&role.id)))
-                    .execute(conn)
-                    .map(drop)
-            })
+            give(conn, &id, &role)
         })
         .await
     }
@@ -184,24 +251,15 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError::Missing`] if there is no such role, [`StoreError::Refused`] if a name is unfit.
-    pub async fn add_permissions_to_role(&self, role: &str, permissions: &[&str]) -> Result<usize, StoreError> {
+    pub async fn add_permissions_to_role(
+        &self,
+        role: &str,
+        permissions: &[&str],
+    ) -> Result<usize, StoreError> {
         let (role, permissions) = (role.to_string(), owned(permissions));
         self.write(move |conn| {
             let role = find(conn, &role)?.ok_or(StoreError::Missing)?;
-            let mut added = 0;
-            for permission in &permissions {
-                let permission = checked(permission)?;
-                added += usize::from(insert_once(conn, |conn| {
-                    diesel::insert_into(role_permissions::table)
-                        .values((
-                            role_permissions::role_id.eq(&role.id),
-                            role_permissions::permission.eq(permission),
-                        ))
-                        .execute(conn)
-                        .map(drop)
-                })?);
-            }
-            Ok(added)
+            permit(conn, &role, &permissions)
         })
         .await
     }
@@ -211,7 +269,11 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError::Missing`] if there is no such role.
-    pub async fn remove_permissions_from_role(&self, role: &str, permissions: &[&str]) -> Result<usize, StoreError> {
+    pub async fn remove_permissions_from_role(
+        &self,
+        role: &str,
+        permissions: &[&str],
+    ) -> Result<usize, StoreError> {
         let (role, permissions) = (role.to_string(), owned(permissions));
         self.write(move |conn| {
             let role = find(conn, &role)?.ok_or(StoreError::Missing)?;
@@ -223,20 +285,20 @@ impl Store {
         .await
     }
 
-    /// E-mail addresses of the accounts that have a role.
+    /// The accounts that have a role, in order of creation.
     ///
     /// # Errors
     ///
     /// [`StoreError::Unavailable`].
-    pub async fn users_with_role(&self, role: &str) -> Result<Vec<String>, StoreError> {
+    pub async fn users_with_role(&self, role: &str) -> Result<Vec<User>, StoreError> {
         let role = role.to_string();
         self.read(move |conn| {
             Ok(user_roles::table
                 .inner_join(users::table)
                 .inner_join(roles::table)
                 .filter(roles::name.eq(role))
-                .order(users::email)
-                .select(users::email)
+                .order(users::id)
+                .select(User::as_select())
                 .load(conn)?)
         })
         .await

@@ -78,7 +78,10 @@ impl SessionInfo {
 }
 
 /// The session with this hash and its account: the one query of a guarded request.
-pub(crate) fn find(conn: &mut Conn, token_hash: &str) -> Result<Option<(SessionRow, User)>, StoreError> {
+pub(crate) fn find(
+    conn: &mut Conn,
+    token_hash: &str,
+) -> Result<Option<(SessionRow, User)>, StoreError> {
     let found = natively!(conn, conn => security_sessions::table
         .inner_join(users::table)
         .filter(security_sessions::token_hash.eq(token_hash))
@@ -88,7 +91,9 @@ pub(crate) fn find(conn: &mut Conn, token_hash: &str) -> Result<Option<(SessionR
 }
 
 pub(crate) fn insert(conn: &mut Conn, new: &NewSession) -> Result<(), StoreError> {
-    diesel::insert_into(security_sessions::table).values(new).execute(conn)?;
+    diesel::insert_into(security_sessions::table)
+        .values(new)
+        .execute(conn)?;
     Ok(())
 }
 
@@ -133,11 +138,16 @@ pub(crate) fn touch_all(conn: &mut Conn, touches: &[(SessionId, Touch)]) -> Resu
     for (id, touch) in touches {
         if let Some(until) = touch.grace_until {
             diesel::update(security_sessions::table.filter(security_sessions::id.eq(id)))
-                .set((security_sessions::last_seen_at.eq(touch.seen), security_sessions::grace_until.eq(until)))
+                .set((
+                    security_sessions::last_seen_at.eq(touch.seen),
+                    security_sessions::grace_until.eq(until),
+                ))
                 .execute(conn)?;
             continue;
         }
-        let second = by_second.entry(touch.seen.as_millis().div_euclid(1_000)).or_insert((touch.seen, Vec::new()));
+        let second = by_second
+            .entry(touch.seen.as_millis().div_euclid(1_000))
+            .or_insert((touch.seen, Vec::new()));
         second.0 = second.0.max(touch.seen);
         second.1.push(id);
     }
@@ -145,21 +155,36 @@ pub(crate) fn touch_all(conn: &mut Conn, touches: &[(SessionId, Touch)]) -> Resu
         // In the order in which the index has them.
         ids.sort_unstable();
         for ids in ids.chunks(500) {
-            diesel::update(security_sessions::table.filter(security_sessions::id.eq_any(ids.iter().copied())))
-                .set(security_sessions::last_seen_at.eq(seen))
-                .execute(conn)?;
+            diesel::update(
+                security_sessions::table.filter(security_sessions::id.eq_any(ids.iter().copied())),
+            )
+            .set(security_sessions::last_seen_at.eq(seen))
+            .execute(conn)?;
         }
     }
     Ok(())
 }
 
 /// Deletes what has run out, a bounded number at a time.
-pub(crate) fn delete_expired(conn: &mut Conn, now: Timestamp, idle_before: Timestamp) -> Result<(), StoreError> {
-    let gone = security_sessions::table
-        .filter(security_sessions::expires_at.le(now).or(security_sessions::last_seen_at.le(idle_before)));
-    let hashes: Vec<String> = gone.select(security_sessions::token_hash).limit(5_000).load(conn)?;
+pub(crate) fn delete_expired(
+    conn: &mut Conn,
+    now: Timestamp,
+    idle_before: Timestamp,
+) -> Result<(), StoreError> {
+    let gone = security_sessions::table.filter(
+        security_sessions::expires_at
+            .le(now)
+            .or(security_sessions::last_seen_at.le(idle_before)),
+    );
+    let hashes: Vec<String> = gone
+        .select(security_sessions::token_hash)
+        .limit(5_000)
+        .load(conn)?;
     for chunk in hashes.chunks(500) {
-        diesel::delete(security_sessions::table.filter(security_sessions::token_hash.eq_any(chunk))).execute(conn)?;
+        diesel::delete(
+            security_sessions::table.filter(security_sessions::token_hash.eq_any(chunk)),
+        )
+        .execute(conn)?;
     }
     Ok(())
 }
@@ -172,7 +197,7 @@ fn delete_with_series(
     for (hash, series) in rows {
         ended += usize::from(delete_by_hash(conn, &hash)?);
         if let Some(series) = series {
-            diesel::delete(security_remember::table.find(series)).execute(conn)?;
+            super::remember::delete_with_sessions(conn, &series)?;
         }
     }
     Ok(ended)
@@ -205,7 +230,11 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError::Unavailable`].
-    pub async fn revoke_session(&self, owner: &UserId, session: &SessionId) -> Result<bool, StoreError> {
+    pub async fn revoke_session(
+        &self,
+        owner: &UserId,
+        session: &SessionId,
+    ) -> Result<bool, StoreError> {
         let (owner, session) = (owner.clone(), session.clone());
         self.write(move |conn| {
             let rows = security_sessions::table
@@ -218,13 +247,17 @@ impl Store {
         .await
     }
 
-    /// Ends every session of an account but `keep`, and every remembered device but the one of `keep`;
-    /// answers how many sessions.
+    /// Ends every session of an account but `keep`, every remembered device but the one of `keep`, and
+    /// every token; answers how many sessions.
     ///
     /// # Errors
     ///
     /// [`StoreError::Unavailable`].
-    pub async fn revoke_other_sessions(&self, owner: &UserId, keep: &SessionId) -> Result<usize, StoreError> {
+    pub async fn revoke_other_sessions(
+        &self,
+        owner: &UserId,
+        keep: &SessionId,
+    ) -> Result<usize, StoreError> {
         let (owner, keep) = (owner.clone(), keep.clone());
         self.write(move |conn| {
             let kept: Option<Option<String>> = security_sessions::table
@@ -234,6 +267,7 @@ impl Store {
                 .get_result(conn)
                 .optional()?;
             let kept = kept.flatten().unwrap_or_default();
+            super::users::end_tokens(conn, &owner)?;
             diesel::delete(
                 security_remember::table
                     .filter(security_remember::user_id.eq(&owner))

@@ -30,11 +30,17 @@ pub(crate) struct TicketRow {
 }
 
 pub(crate) fn insert(conn: &mut Conn, new: &NewTicket) -> Result<(), StoreError> {
-    diesel::insert_into(security_tickets::table).values(new).execute(conn)?;
+    diesel::insert_into(security_tickets::table)
+        .values(new)
+        .execute(conn)?;
     Ok(())
 }
 
-pub(crate) fn find(conn: &mut Conn, purpose: &str, secret_hash: &str) -> Result<Option<TicketRow>, StoreError> {
+pub(crate) fn find(
+    conn: &mut Conn,
+    purpose: &str,
+    secret_hash: &str,
+) -> Result<Option<TicketRow>, StoreError> {
     Ok(security_tickets::table
         .filter(security_tickets::secret_hash.eq(secret_hash))
         .filter(security_tickets::purpose.eq(purpose))
@@ -49,17 +55,25 @@ pub(crate) fn consume(conn: &mut Conn, id: &str, now: Timestamp) -> Result<bool,
         .find(id)
         .filter(security_tickets::used_at.is_null())
         .filter(security_tickets::expires_at.gt(now));
-    Ok(diesel::update(open).set(security_tickets::used_at.eq(now)).execute(conn)? == 1)
+    Ok(diesel::update(open)
+        .set(security_tickets::used_at.eq(now))
+        .execute(conn)?
+        == 1)
 }
 
 /// Ends every open ticket of an account, whatever it was for.
 pub(crate) fn end_all_of(conn: &mut Conn, user: &UserId) -> Result<(), StoreError> {
-    diesel::delete(security_tickets::table.filter(security_tickets::user_id.eq(user))).execute(conn)?;
+    diesel::delete(security_tickets::table.filter(security_tickets::user_id.eq(user)))
+        .execute(conn)?;
     Ok(())
 }
 
 /// Ends the account's tickets of one purpose.
-pub(crate) fn end_of_purpose(conn: &mut Conn, user: &UserId, purpose: &str) -> Result<(), StoreError> {
+pub(crate) fn end_of_purpose(
+    conn: &mut Conn,
+    user: &UserId,
+    purpose: &str,
+) -> Result<(), StoreError> {
     diesel::delete(
         security_tickets::table
             .filter(security_tickets::user_id.eq(user))
@@ -70,6 +84,7 @@ pub(crate) fn end_of_purpose(conn: &mut Conn, user: &UserId, purpose: &str) -> R
 }
 
 pub(crate) fn delete_expired(conn: &mut Conn, now: Timestamp) -> Result<(), StoreError> {
-    diesel::delete(security_tickets::table.filter(security_tickets::expires_at.le(now))).execute(conn)?;
+    diesel::delete(security_tickets::table.filter(security_tickets::expires_at.le(now)))
+        .execute(conn)?;
     Ok(())
 }

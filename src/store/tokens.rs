@@ -32,7 +32,10 @@ pub(crate) struct TokenRow {
 }
 
 /// The token with this hash and its account: the one query of a request by token.
-pub(crate) fn find(conn: &mut Conn, token_hash: &str) -> Result<Option<(TokenRow, User)>, StoreError> {
+pub(crate) fn find(
+    conn: &mut Conn,
+    token_hash: &str,
+) -> Result<Option<(TokenRow, User)>, StoreError> {
     let found = natively!(conn, conn => security_tokens::table
         .inner_join(users::table)
         .filter(security_tokens::token_hash.eq(token_hash))
@@ -42,11 +45,14 @@ pub(crate) fn find(conn: &mut Conn, token_hash: &str) -> Result<Option<(TokenRow
 }
 
 pub(crate) fn insert(conn: &mut Conn, new: &NewToken) -> Result<(), StoreError> {
-    diesel::insert_into(security_tokens::table).values(new).execute(conn)?;
+    diesel::insert_into(security_tokens::table)
+        .values(new)
+        .execute(conn)?;
     Ok(())
 }
 
 pub(crate) fn delete_expired(conn: &mut Conn, now: Timestamp) -> Result<(), StoreError> {
-    diesel::delete(security_tokens::table.filter(security_tokens::expires_at.le(now))).execute(conn)?;
+    diesel::delete(security_tokens::table.filter(security_tokens::expires_at.le(now)))
+        .execute(conn)?;
     Ok(())
 }

@@ -14,7 +14,18 @@ use uuid::Uuid;
 
 /// A moment: milliseconds since 1970-01-01T00:00:00Z, without leap seconds.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, AsExpression, FromSqlRow,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    AsExpression,
+    FromSqlRow,
 )]
 #[diesel(sql_type = BigInt)]
 #[serde(transparent)]
@@ -44,20 +55,29 @@ impl Timestamp {
     /// Whole seconds from this moment to `later`, rounded up, and 0 if that is past.
     pub const fn seconds_until(self, later: Timestamp) -> u64 {
         let millis = later.0 - self.0;
-        if millis <= 0 { 0 } else { (millis as u64).div_ceil(1_000) }
+        if millis <= 0 {
+            0
+        } else {
+            (millis as u64).div_ceil(1_000)
+        }
     }
 
     /// The moment as RFC 3339 has it, in UTC, to the second.
     pub fn rfc3339(self) -> String {
         time::OffsetDateTime::from_unix_timestamp(self.0.div_euclid(1_000))
             .ok()
-            .and_then(|at| at.format(&time::format_description::well_known::Rfc3339).ok())
+            .and_then(|at| {
+                at.format(&time::format_description::well_known::Rfc3339)
+                    .ok()
+            })
             .unwrap_or_default()
     }
 
     /// The moment for people: `23 November 2026, 13:04 UTC`.
     pub fn to_text(self) -> String {
-        let format = time::macros::format_description!("[day padding:none] [month repr:long] [year], [hour]:[minute] UTC");
+        let format = time::macros::format_description!(
+            "[day padding:none] [month repr:long] [year], [hour]:[minute] UTC"
+        );
         time::OffsetDateTime::from_unix_timestamp(self.0.div_euclid(1_000))
             .ok()
             .and_then(|at| at.format(&format).ok())

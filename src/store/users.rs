@@ -8,7 +8,10 @@ use serde::Serialize;
 use super::{
     Conn, Store, StoreError, Timestamp, Uniquifier, UserId,
     conn::natively,
-    schema::{role_permissions, roles, security_remember, security_sessions, security_tokens, user_roles, users},
+    schema::{
+        role_permissions, roles, security_remember, security_sessions, security_tokens, user_roles,
+        users,
+    },
 };
 use crate::{
     identity::{EmailAddress, Identity, Username},
@@ -91,7 +94,13 @@ pub struct NewUser {
 impl NewUser {
     /// An active, unconfirmed account without password and username.
     pub fn new(email: EmailAddress) -> Self {
-        Self { email, username: None, password: None, active: true, confirmed: false }
+        Self {
+            email,
+            username: None,
+            password: None,
+            active: true,
+            confirmed: false,
+        }
     }
 
     /// Sets the username.
@@ -146,10 +155,17 @@ pub(crate) fn insert(conn: &mut Conn, new: &NewUser, now: Timestamp) -> Result<U
 }
 
 pub(crate) fn by_id(conn: &mut Conn, id: &UserId) -> Result<Option<User>, StoreError> {
-    Ok(users::table.find(id).select(User::as_select()).get_result(conn).optional()?)
+    Ok(users::table
+        .find(id)
+        .select(User::as_select())
+        .get_result(conn)
+        .optional()?)
 }
 
-pub(crate) fn by_identity(conn: &mut Conn, identity: &Identity) -> Result<Option<User>, StoreError> {
+pub(crate) fn by_identity(
+    conn: &mut Conn,
+    identity: &Identity,
+) -> Result<Option<User>, StoreError> {
     Ok(with_password(conn, identity)?.map(|(user, _)| user))
 }
 
@@ -160,22 +176,36 @@ pub(crate) fn with_password(
 ) -> Result<Option<(User, Option<PasswordHash>)>, StoreError> {
     let columns = (User::as_select(), users::password_hash);
     let found: Option<(User, Option<String>)> = match identity {
-        Identity::Email(email) => {
-            users::table.filter(users::email_key.eq(email.key())).select(columns).get_result(conn).optional()?
-        }
-        Identity::Username(name) => {
-            users::table.filter(users::username_key.eq(name.key())).select(columns).get_result(conn).optional()?
-        }
+        Identity::Email(email) => users::table
+            .filter(users::email_key.eq(email.key()))
+            .select(columns)
+            .get_result(conn)
+            .optional()?,
+        Identity::Username(name) => users::table
+            .filter(users::username_key.eq(name.key()))
+            .select(columns)
+            .get_result(conn)
+            .optional()?,
         // No such account, but the same work: the query is one that finds nothing.
-        Identity::Unknown(text) => {
-            users::table.filter(users::email_key.eq(text)).filter(users::id.eq("")).select(columns).get_result(conn).optional()?
-        }
+        Identity::Unknown(text) => users::table
+            .filter(users::email_key.eq(text))
+            .filter(users::id.eq(""))
+            .select(columns)
+            .get_result(conn)
+            .optional()?,
     };
     Ok(found.map(|(user, hash)| (user, hash.map(PasswordHash::from_stored))))
 }
 
-pub(crate) fn password_of(conn: &mut Conn, id: &UserId) -> Result<Option<PasswordHash>, StoreError> {
-    let hash: Option<Option<String>> = users::table.find(id).select(users::password_hash).get_result(conn).optional()?;
+pub(crate) fn password_of(
+    conn: &mut Conn,
+    id: &UserId,
+) -> Result<Option<PasswordHash>, StoreError> {
+    let hash: Option<Option<String>> = users::table
+        .find(id)
+        .select(users::password_hash)
+        .get_result(conn)
+        .optional()?;
     Ok(hash.flatten().map(PasswordHash::from_stored))
 }
 
@@ -186,9 +216,13 @@ pub(crate) fn upgrade_password(
     old: &PasswordHash,
     new: &PasswordHash,
 ) -> Result<bool, StoreError> {
-    let changed = diesel::update(users::table.find(id).filter(users::password_hash.eq(old.as_stored())))
-        .set(users::password_hash.eq(new.as_stored()))
-        .execute(conn)?;
+    let changed = diesel::update(
+        users::table
+            .find(id)
+            .filter(users::password_hash.eq(old.as_stored())),
+    )
+    .set(users::password_hash.eq(new.as_stored()))
+    .execute(conn)?;
     Ok(changed == 1)
 }
 
@@ -218,10 +252,18 @@ pub(crate) fn set_password(
 /// Ends every session and remembered device of an account, and its tokens if `tokens_too`.
 ///
 /// New uniquifiers kill at once also what a request in flight is about to insert.
-pub(crate) fn end_sessions(conn: &mut Conn, id: &UserId, tokens_too: bool) -> Result<(), StoreError> {
-    diesel::update(users::table.find(id)).set(users::uniquifier.eq(Uniquifier::new())).execute(conn)?;
-    diesel::delete(security_sessions::table.filter(security_sessions::user_id.eq(id))).execute(conn)?;
-    diesel::delete(security_remember::table.filter(security_remember::user_id.eq(id))).execute(conn)?;
+pub(crate) fn end_sessions(
+    conn: &mut Conn,
+    id: &UserId,
+    tokens_too: bool,
+) -> Result<(), StoreError> {
+    diesel::update(users::table.find(id))
+        .set(users::uniquifier.eq(Uniquifier::new()))
+        .execute(conn)?;
+    diesel::delete(security_sessions::table.filter(security_sessions::user_id.eq(id)))
+        .execute(conn)?;
+    diesel::delete(security_remember::table.filter(security_remember::user_id.eq(id)))
+        .execute(conn)?;
     if tokens_too {
         end_tokens(conn, id)?;
     }
@@ -229,13 +271,20 @@ pub(crate) fn end_sessions(conn: &mut Conn, id: &UserId, tokens_too: bool) -> Re
 }
 
 pub(crate) fn end_tokens(conn: &mut Conn, id: &UserId) -> Result<(), StoreError> {
-    diesel::update(users::table.find(id)).set(users::token_uniquifier.eq(Uniquifier::new())).execute(conn)?;
+    diesel::update(users::table.find(id))
+        .set(users::token_uniquifier.eq(Uniquifier::new()))
+        .execute(conn)?;
     diesel::delete(security_tokens::table.filter(security_tokens::user_id.eq(id))).execute(conn)?;
     Ok(())
 }
 
 /// Notes a sign-in: the last one becomes the last but one, in the same statement.
-pub(crate) fn note_sign_in(conn: &mut Conn, id: &UserId, from: &str, now: Timestamp) -> Result<(), StoreError> {
+pub(crate) fn note_sign_in(
+    conn: &mut Conn,
+    id: &UserId,
+    from: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     // MySQL assigns from left to right, so what is read must stand before what overwrites it.
     diesel::update(users::table.find(id))
         .set((
@@ -263,7 +312,12 @@ pub(crate) fn grants(conn: &mut Conn, id: &UserId) -> Result<Grants, StoreError>
     Ok(grants)
 }
 
-fn set_active(conn: &mut Conn, id: &UserId, active: bool, now: Timestamp) -> Result<bool, StoreError> {
+fn set_active(
+    conn: &mut Conn,
+    id: &UserId,
+    active: bool,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
     let changed = diesel::update(users::table.find(id).filter(users::active.ne(active)))
         .set((users::active.eq(active), users::updated_at.eq(now)))
         .execute(conn)?;
@@ -296,15 +350,17 @@ impl Store {
     /// [`StoreError::Refused`] if a table of the application still refers to it.
     pub async fn delete_user(&self, id: &UserId) -> Result<bool, StoreError> {
         let id = id.clone();
-        self.write(move |conn| match diesel::delete(users::table.find(&id)).execute(conn) {
-            Ok(deleted) => Ok(deleted == 1),
-            Err(error) => Err(match StoreError::from(error) {
-                StoreError::Missing => {
-                    StoreError::Refused("another table refers to the account without ON DELETE".into())
-                }
-                error => error,
-            }),
-        })
+        self.write(
+            move |conn| match diesel::delete(users::table.find(&id)).execute(conn) {
+                Ok(deleted) => Ok(deleted == 1),
+                Err(error) => Err(match StoreError::from(error) {
+                    StoreError::Missing => StoreError::Refused(
+                        "another table refers to the account without ON DELETE".into(),
+                    ),
+                    error => error,
+                }),
+            },
+        )
         .await
     }
 
@@ -323,7 +379,10 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError::Unavailable`].
-    pub async fn find_user_by_email(&self, email: &EmailAddress) -> Result<Option<User>, StoreError> {
+    pub async fn find_user_by_email(
+        &self,
+        email: &EmailAddress,
+    ) -> Result<Option<User>, StoreError> {
         let identity = Identity::Email(email.clone());
         self.read(move |conn| by_identity(conn, &identity)).await
     }
@@ -333,7 +392,10 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError::Unavailable`].
-    pub async fn find_user_by_username(&self, username: &Username) -> Result<Option<User>, StoreError> {
+    pub async fn find_user_by_username(
+        &self,
+        username: &Username,
+    ) -> Result<Option<User>, StoreError> {
         let identity = Identity::Username(username.clone());
         self.read(move |conn| by_identity(conn, &identity)).await
     }
@@ -343,7 +405,11 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError::Unavailable`].
-    pub async fn list_users(&self, after: Option<&UserId>, limit: u16) -> Result<Vec<User>, StoreError> {
+    pub async fn list_users(
+        &self,
+        after: Option<&UserId>,
+        limit: u16,
+    ) -> Result<Vec<User>, StoreError> {
         let after = after.map_or_else(String::new, ToString::to_string);
         let limit = i64::from(limit.clamp(1, 1_000));
         self.read(move |conn| {
@@ -363,7 +429,8 @@ impl Store {
     ///
     /// [`StoreError::Unavailable`].
     pub async fn count_users(&self) -> Result<i64, StoreError> {
-        self.read(|conn| Ok(users::table.count().get_result(conn)?)).await
+        self.read(|conn| Ok(users::table.count().get_result(conn)?))
+            .await
     }
 
     /// Lets an account in again; false if it was active already.
@@ -373,7 +440,8 @@ impl Store {
     /// [`StoreError::Missing`] if there is no such account.
     pub async fn activate_user(&self, id: &UserId) -> Result<bool, StoreError> {
         let (id, now) = (id.clone(), self.now());
-        self.write(move |conn| set_active(conn, &id, true, now)).await
+        self.write(move |conn| set_active(conn, &id, true, now))
+            .await
     }
 
     /// Shuts an account out at once, sessions and tokens included; false if it was shut out already.
@@ -383,7 +451,8 @@ impl Store {
     /// [`StoreError::Missing`] if there is no such account.
     pub async fn deactivate_user(&self, id: &UserId) -> Result<bool, StoreError> {
         let (id, now) = (id.clone(), self.now());
-        self.write(move |conn| set_active(conn, &id, false, now)).await
+        self.write(move |conn| set_active(conn, &id, false, now))
+            .await
     }
 
     /// Activates or deactivates, whichever changes something; answers whether it is active now.
@@ -395,7 +464,9 @@ impl Store {
         let (id, now) = (id.clone(), self.now());
         self.write(move |conn| {
             // An UPDATE first, so that two toggles at once wait for each other and both count.
-            diesel::update(users::table.find(&id)).set(users::updated_at.eq(now)).execute(conn)?;
+            diesel::update(users::table.find(&id))
+                .set(users::updated_at.eq(now))
+                .execute(conn)?;
             let user = by_id(conn, &id)?.ok_or(StoreError::Missing)?;
             set_active(conn, &id, !user.active, now)?;
             Ok(!user.active)
@@ -443,9 +514,15 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError::Missing`] if there is no such account.
-    pub async fn set_password(&self, id: &UserId, hash: PasswordHash, tokens_too: bool) -> Result<User, StoreError> {
+    pub async fn set_password(
+        &self,
+        id: &UserId,
+        hash: PasswordHash,
+        tokens_too: bool,
+    ) -> Result<User, StoreError> {
         let (id, now) = (id.clone(), self.now());
-        self.write(move |conn| set_password(conn, &id, &hash, tokens_too, now)).await
+        self.write(move |conn| set_password(conn, &id, &hash, tokens_too, now))
+            .await
     }
 
     /// Marks the e-mail address as proven; false if it was.
@@ -456,9 +533,10 @@ impl Store {
     pub async fn confirm_user(&self, id: &UserId) -> Result<bool, StoreError> {
         let (id, now) = (id.clone(), self.now());
         self.write(move |conn| {
-            let changed = diesel::update(users::table.find(&id).filter(users::confirmed_at.is_null()))
-                .set(users::confirmed_at.eq(now))
-                .execute(conn)?;
+            let changed =
+                diesel::update(users::table.find(&id).filter(users::confirmed_at.is_null()))
+                    .set(users::confirmed_at.eq(now))
+                    .execute(conn)?;
             Ok(changed == 1)
         })
         .await

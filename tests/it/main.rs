@@ -1,1 +1,33 @@
+//! The behaviour of the whole, by HTTP, on every database that is there.
+#![allow(missing_docs, unreachable_pub, reason = "nobody links against tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test wants to fail loudly"
+)]
+
 mod app;
+mod attacks;
+#[cfg(all(feature = "cli", feature = "sqlite"))]
+mod browser;
+#[cfg(all(feature = "cli", feature = "sqlite"))]
+mod cli;
+mod csrf;
+mod datastore;
+mod guards;
+mod hashes;
+mod input;
+mod limits;
+mod login;
+mod logout;
+mod negotiation;
+mod overrides;
+mod redirects;
+mod register;
+mod remember;
+mod sessions;
+mod settings;
+mod shape;
+mod tokens;
+mod verify;

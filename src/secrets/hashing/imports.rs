@@ -270,10 +270,9 @@ fn named<T: std::str::FromStr>(params: &str, name: &str) -> Option<T> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
-    use super::*;
     use crate::{
-        Hasher, HashingSettings, Password, PasswordHash, Secret, Verdict,
-        secrets::hashing::is_supported,
+        Hasher, Password, PasswordHash, Secret, Verdict,
+        secrets::{HashingSettings, hashing::is_supported},
     };
 
     const PASSWORD: &str = "Gr\u{fc}\u{df}e, Hase 17";

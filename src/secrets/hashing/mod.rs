@@ -72,7 +72,7 @@ pub enum Verdict {
 ///
 /// ```
 /// # rocket::async_test(async {
-/// use rocket_security::{Hasher, HashingSettings, Password, Verdict};
+/// use rocket_security::{Hasher, Password, Verdict, config::HashingSettings};
 ///
 /// let hasher = Hasher::new(&HashingSettings::default()).unwrap();
 /// let password = Password::parse("a long and winding road").unwrap();

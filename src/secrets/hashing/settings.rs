@@ -11,7 +11,7 @@ use crate::{config::Life, secrets::Secret};
 /// them at will: each stored hash is renewed when its owner next signs in.
 ///
 /// ```
-/// use rocket_security::HashingSettings;
+/// use rocket_security::config::HashingSettings;
 /// let settings = HashingSettings { iterations: 3, ..HashingSettings::default() };
 /// assert_eq!(settings.memory_kib, 19_456);
 /// assert!(settings.validate().is_ok());

@@ -84,7 +84,7 @@ pub trait PasswordPolicy: Send + Sync + 'static {
 ///
 /// ```
 /// # rocket::async_test(async {
-/// use rocket_security::{Password, PasswordCheck, PasswordPolicy, PolicySettings, StandardPolicy};
+/// use rocket_security::{Password, PasswordCheck, PasswordPolicy, StandardPolicy, config::PolicySettings};
 ///
 /// let policy = StandardPolicy::new(PolicySettings::default()).unwrap();
 /// let password = Password::parse("iloveyou").unwrap();

@@ -19,7 +19,7 @@ pub enum BreachCheck {
 /// What a new password must be. Passwords that exist already are not judged.
 ///
 /// ```
-/// use rocket_security::PolicySettings;
+/// use rocket_security::config::PolicySettings;
 /// let settings = PolicySettings { min_length: 12, ..PolicySettings::default() };
 /// assert!(settings.validate().is_ok());
 /// ```

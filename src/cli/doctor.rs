@@ -1,0 +1,471 @@
+//! `doctor`: whether everything is as it should be, one sentence each.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use diesel::{Column, QueryDsl, RunQueryDsl, Table, connection::SimpleConnection, dsl::max};
+use rocket::{Ignite, Rocket, tokio::time::timeout};
+use serde::Serialize;
+use serde_json::json;
+
+use super::{
+    failure::Failure,
+    out::{Answer, count, list},
+};
+use crate::{
+    config::{Settings, Strictness, Transport},
+    fairing,
+    http::views,
+    secrets::Password,
+    site::Site,
+    store::{Conn, Dialect, StoreError, Timestamp, schema},
+};
+
+/// What came of a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Status {
+    Ok,
+    Warn,
+    Fail,
+}
+
+#[derive(Debug, Serialize)]
+struct Check {
+    name: &'static str,
+    status: Status,
+    detail: String,
+}
+
+/// A good, a doubtful or a bad outcome, before it has the name of its check.
+type Finding = (Status, String);
+
+fn ok(detail: impl Into<String>) -> Finding {
+    (Status::Ok, detail.into())
+}
+
+fn warn(detail: impl Into<String>) -> Finding {
+    (Status::Warn, detail.into())
+}
+
+fn fail(detail: impl ToString) -> Finding {
+    (Status::Fail, detail.to_string())
+}
+
+/// Looks at everything; a site that does not ignite is the first and last finding.
+pub(super) async fn perform(ignited: Result<(Rocket<Ignite>, Arc<Site>), Failure>) -> Answer {
+    let mut checks = Vec::new();
+    let mut add = |name, (status, detail): Finding| {
+        checks.push(Check {
+            name,
+            status,
+            detail,
+        })
+    };
+    match &ignited {
+        Err(failure) => add("launch", fail(&failure.text)),
+        Ok((rocket, site)) => {
+            add("launch", launch(rocket, site));
+            add("secret", secret(rocket, site));
+            add("base_url", base_url(site));
+            let database = database(site).await;
+            let answers = database.0 != Status::Fail;
+            add("database", database);
+            if answers {
+                let migrations = migrations(site).await;
+                let current = migrations.0 == Status::Ok;
+                add("migrations", migrations);
+                if current {
+                    add("schema", schema(site).await);
+                    add("accounts", accounts(site).await);
+                    add("clock", clock(site).await);
+                }
+            }
+            add("templates", templates(site));
+            add("mail", mail(site).await);
+            add("hashing", hashing(site).await);
+        }
+    }
+    let well = checks.iter().all(|check| check.status != Status::Fail);
+    let mut text = String::new();
+    for Check {
+        name,
+        status,
+        detail,
+    } in &checks
+    {
+        let status = match status {
+            Status::Ok => "ok",
+            Status::Warn => "warn",
+            Status::Fail => "fail",
+        };
+        text.push_str(&format!("{status:4}  {name:10}  {detail}\n"));
+    }
+    Answer::new(text, json!({ "ok": well, "checks": checks })).well(well)
+}
+
+fn launch(rocket: &Rocket<Ignite>, site: &Site) -> Finding {
+    let rules = match site.strictness {
+        Strictness::Development => "by the rules for development",
+        Strictness::Production => "by the rules for production",
+    };
+    let number = count(rocket.routes().count(), "route", "routes");
+    ok(format!(
+        "the settings of the profile `{}` are good, {rules}; {number}",
+        rocket.figment().profile()
+    ))
+}
+
+fn secret(rocket: &Rocket<Ignite>, site: &Site) -> Finding {
+    let own = site
+        .settings
+        .secret
+        .as_ref()
+        .map(|secrets| secrets.0.as_slice())
+        .unwrap_or_default();
+    let texts: Vec<&str> = own.iter().map(|secret| secret.expose().as_str()).collect();
+    if texts.contains(&fairing::DEVELOPMENT_SECRET) {
+        return warn(
+            "`security.secret` is the public one for development; write your own before others can reach the site",
+        );
+    }
+    let bits = texts.iter().map(|text| entropy(text.as_bytes())).min();
+    match (texts.len(), bits) {
+        (number @ 1.., Some(bits)) => {
+            let which = if number == 1 {
+                "one secret".into()
+            } else {
+                format!("{number} secrets, of which the first signs")
+            };
+            judge(bits, &format!("`security.secret`: {which}"))
+        }
+        _ => match fairing::rocket_key(rocket.figment()) {
+            Some(key) => judge(entropy(key.expose()), "Rocket's `secret_key`"),
+            None => warn(
+                "no secret is set, so the public one for development serves; set ROCKET_SECURITY__SECRET before others can reach the site",
+            ),
+        },
+    }
+}
+
+fn judge(bits: u32, from: &str) -> Finding {
+    match bits {
+        // A random text of 32 hexadecimal digits has about 115 by this count.
+        100.. => ok(format!("{from}, varied enough to be random")),
+        _ => warn(format!(
+            "{from}, but it looks like no random text; make one by `openssl rand -base64 32`"
+        )),
+    }
+}
+
+/// Bits of a text if its characters were drawn at random as often as they occur (Shannon): at most what it
+/// really has, for a text that is random.
+fn entropy(bytes: &[u8]) -> u32 {
+    let length = bytes.len() as f64;
+    let mut counts = [0u32; 256];
+    bytes
+        .iter()
+        .for_each(|byte| counts[usize::from(*byte)] += 1);
+    let bits: f64 = counts
+        .iter()
+        .filter(|count| **count > 0)
+        .map(|count| -f64::from(*count) * (f64::from(*count) / length).log2())
+        .sum();
+    bits as u32
+}
+
+fn base_url(site: &Site) -> Finding {
+    let url = site.base_url.as_str();
+    match (site.cookies.is_secure(), site.strictness) {
+        (true, _) => ok(format!("{url}, and cookies are Secure")),
+        (false, Strictness::Development) => ok(format!(
+            "{url}, so cookies are not Secure, as on a developer's machine"
+        )),
+        (false, Strictness::Production) => {
+            warn(format!("{url} is not https, so cookies are not Secure"))
+        }
+    }
+}
+
+async fn database(site: &Site) -> Finding {
+    let name = match site.store.dialect() {
+        Dialect::Sqlite => "SQLite",
+        Dialect::Postgres => "PostgreSQL",
+        Dialect::Mysql => "MySQL or MariaDB",
+    };
+    let since = Instant::now();
+    match site
+        .store
+        .read(|conn| Ok(conn.batch_execute("SELECT 1")?))
+        .await
+    {
+        Ok(()) => ok(format!("{name} answers in {}", millis(since.elapsed()))),
+        Err(error) => fail(error),
+    }
+}
+
+async fn migrations(site: &Site) -> Finding {
+    match fairing::pending(&site.store).await {
+        Ok(pending) if pending.is_empty() => ok("none is pending"),
+        Ok(pending) if site.settings.database.migrate => warn(format!(
+            "pending, and applied by the next launch or by `migrate`: {}",
+            list(pending)
+        )),
+        Ok(pending) => fail(format!(
+            "pending, to be applied by `migrate`: {}",
+            list(pending)
+        )),
+        Err(error) => fail(error),
+    }
+}
+
+/// The names in a tuple of columns, so that the schema is written down once.
+trait Names {
+    fn names() -> Vec<&'static str>;
+}
+
+macro_rules! names {
+    ($head:ident $($tail:ident)*) => {
+        impl<$head: Column, $($tail: Column),*> Names for ($head, $($tail,)*) {
+            fn names() -> Vec<&'static str> {
+                vec![$head::NAME, $($tail::NAME),*]
+            }
+        }
+        names!($($tail)*);
+    };
+    () => {};
+}
+names!(A B C D E F G H I J K L M N O P Q R S T U V W X Y Z AA AB AC AD AE AF);
+
+fn columns<T: Table>(_: T) -> Vec<&'static str>
+where
+    T::AllColumns: Names,
+{
+    T::AllColumns::names()
+}
+
+async fn schema(site: &Site) -> Finding {
+    macro_rules! tables {
+        ($($table:ident)*) => { [$((stringify!($table), columns(schema::$table::table))),*] };
+    }
+    let tables = tables!(
+        users roles role_permissions user_roles security_sessions security_remember security_tokens
+        security_tickets security_failures
+    );
+    let number = tables.len();
+    let missing = site
+        .store
+        .read(move |conn| {
+            let mut missing = Vec::new();
+            for (table, columns) in tables {
+                if selects(conn, table, &columns.join(", "))? {
+                    continue;
+                }
+                if !selects(conn, table, "1")? {
+                    missing.push(format!("the table {table}"));
+                    continue;
+                }
+                for column in columns {
+                    if !selects(conn, table, column)? {
+                        missing.push(format!("{table}.{column}"));
+                    }
+                }
+            }
+            Ok(missing)
+        })
+        .await;
+    match missing {
+        Ok(missing) if missing.is_empty() => {
+            ok(format!("all columns of our {number} tables are there"))
+        }
+        Ok(missing) => fail(format!(
+            "the database lacks {}; undo what removed it",
+            list(missing)
+        )),
+        Err(error) => fail(error),
+    }
+}
+
+/// Whether these columns can be asked for. All names are ours: no value of anybody's gets into the text.
+fn selects(conn: &mut Conn, table: &str, columns: &str) -> Result<bool, StoreError> {
+    match conn
+        .batch_execute(&format!("SELECT {columns} FROM {table} WHERE 1 = 0"))
+        .map_err(StoreError::from)
+    {
+        Ok(()) => Ok(true),
+        Err(error @ StoreError::Unavailable(_)) => Err(error),
+        Err(_) => Ok(false),
+    }
+}
+
+async fn accounts(site: &Site) -> Finding {
+    let looked = async {
+        let users = site.store.count_users().await?;
+        let roles = site.store.list_roles().await?;
+        let mut idle = Vec::new();
+        for (role, _) in &roles {
+            if site.store.users_with_role(&role.name).await?.is_empty() {
+                idle.push(role.name.clone());
+            }
+        }
+        Ok::<_, StoreError>((users, roles.len(), idle))
+    };
+    match looked.await {
+        Ok((users, roles, idle)) => {
+            let users = count(
+                usize::try_from(users).unwrap_or_default(),
+                "account",
+                "accounts",
+            );
+            let roles = count(roles, "role", "roles");
+            match idle.is_empty() {
+                true => ok(format!("{users}, {roles}")),
+                false => ok(format!("{users}, {roles}; nobody has {}", list(idle))),
+            }
+        }
+        Err(error) => fail(error),
+    }
+}
+
+/// 2026-01-01: no machine that runs this is older than this code.
+const EPOCH: i64 = 1_767_225_600_000;
+/// Machines that share a database may differ by so much.
+const SKEW: i64 = 5 * 60 * 1_000;
+
+async fn clock(site: &Site) -> Finding {
+    let system = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let now = site.now();
+    let newest = site
+        .store
+        .read(|conn| {
+            let users: Option<i64> = schema::users::table
+                .select(max(schema::users::created_at))
+                .first(conn)?;
+            let sessions: Option<i64> = schema::security_sessions::table
+                .select(max(schema::security_sessions::last_seen_at))
+                .first(conn)?;
+            Ok(users.max(sessions))
+        })
+        .await;
+    let shown = now.rfc3339();
+    match newest {
+        Err(error) => fail(error),
+        _ if now.as_millis() < EPOCH => fail(format!(
+            "it says {shown}, which is long past; set the clock"
+        )),
+        Ok(Some(newest)) if newest > now.as_millis() + SKEW => fail(format!(
+            "it says {shown}, but something in the database happened at {}; set the clock",
+            Timestamp::from_millis(newest).rfc3339()
+        )),
+        _ if i64::try_from(system.as_millis())
+            .unwrap_or(i64::MAX)
+            .abs_diff(now.as_millis())
+            > SKEW.unsigned_abs() =>
+        {
+            warn(format!(
+                "the application's own clock says {shown}, other than the system's"
+            ))
+        }
+        Ok(_) => ok(shown),
+    }
+}
+
+/// Ignition has rendered each of them.
+fn templates(site: &Site) -> Finding {
+    let own = views::built_in().filter(|(name, _)| {
+        site.views.path_of(name).is_file() || site.views.path_of(&format!("{name}.tera")).is_file()
+    });
+    ok(format!(
+        "all render; {} of {} are files of the application",
+        own.count(),
+        views::built_in().count()
+    ))
+}
+
+async fn mail(site: &Site) -> Finding {
+    const PATIENCE: Duration = Duration::from_secs(15);
+    let Settings { mail, .. } = &site.settings;
+    match timeout(PATIENCE, site.mailer.check()).await {
+        Err(_) => fail(format!(
+            "the mailer did not answer within {} s",
+            PATIENCE.as_secs()
+        )),
+        Ok(Err(error)) => fail(error),
+        Ok(Ok(detail)) if site.strictness == Strictness::Development => ok(detail),
+        // What is built in reaches nobody; an application's own mailer says something else.
+        Ok(Ok(detail))
+            if detail.ends_with("to the log") && mail.transport == Transport::Console =>
+        {
+            warn(format!("{detail}, and reach nobody"))
+        }
+        Ok(Ok(detail)) if detail.ends_with("are dropped") && mail.transport == Transport::None => {
+            warn(detail)
+        }
+        Ok(Ok(detail)) => ok(detail),
+    }
+}
+
+async fn hashing(site: &Site) -> Finding {
+    let hash = async {
+        let password = Password::parse("the doctor takes the time of this")
+            .map_err(|message| message.key().to_string())?;
+        // The first takes memory from the system, which later ones find there.
+        site.hasher
+            .hash(&password)
+            .await
+            .map_err(|error| error.to_string())?;
+        let since = Instant::now();
+        site.hasher
+            .hash(&password)
+            .await
+            .map_err(|error| error.to_string())?;
+        Ok::<_, String>(since.elapsed())
+    };
+    match hash.await {
+        Err(error) => fail(error),
+        Ok(time) if time > Duration::from_secs(1) => warn(format!(
+            "a password takes {}; sign-ins will be slow",
+            millis(time)
+        )),
+        Ok(time) if time < Duration::from_millis(5) => warn(format!(
+            "a password takes {} only; raise `security.hashing`",
+            millis(time)
+        )),
+        Ok(time) => ok(format!("a password takes {}", millis(time))),
+    }
+}
+
+fn millis(time: Duration) -> String {
+    format!("{:.1} ms", time.as_secs_f64() * 1_000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_named_by_the_schema() {
+        assert_eq!(columns(schema::user_roles::table), ["user_id", "role_id"]);
+        assert_eq!(columns(schema::users::table).len(), 20);
+    }
+
+    #[test]
+    fn a_text_that_repeats_is_no_secret() {
+        assert_eq!(
+            judge(entropy(b"abcdefghabcdefghabcdefghabcdefgh"), "it").0,
+            Status::Warn
+        );
+        assert_eq!(
+            judge(entropy(b"x3v8Zk1pQw7Lr5Tn9Bc2Hd6Fj4Gm0YsA="), "it").0,
+            Status::Ok
+        );
+        assert_eq!(
+            judge(entropy(b"5f2b9c03e7d1486aa0c97be3512d4f86"), "it").0,
+            Status::Ok
+        );
+    }
+}

@@ -1,0 +1,447 @@
+//! `users`: accounts, by the same validators and the same store as over HTTP.
+
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value, json};
+
+use super::{
+    failure::Failure,
+    out::{Answer, list, table},
+    password::Source,
+    roles,
+};
+use crate::{
+    error::Invalid,
+    guards::{checked_hash, set_password},
+    identity::{EmailAddress, Identity, IdentityKind},
+    notify::events::EventKind,
+    secrets::Password,
+    site::Site,
+    store::{
+        Grants, NewUser, SessionInfo, StoreError, Timestamp, Unique, User, UserId,
+        roles as role_rows, users,
+    },
+};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Users {
+    /// Make an account; inactive unless --active.
+    Create(Create),
+    /// Let an account in.
+    Activate(Who),
+    /// Shut an account out at once, its sessions and tokens included.
+    Deactivate(Who),
+    /// End every way in but the password: sessions, remembered devices, tokens, mailed links.
+    ResetAccess(Who),
+    /// Set a new password, and end the account's sessions.
+    ChangePassword(ChangePassword),
+    /// Delete an account with all that belongs to it.
+    Delete(Delete),
+    /// List accounts in order of creation.
+    List(List),
+    /// Show an account with its roles, permissions and sessions.
+    Show(Who),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Who {
+    /// The account's e-mail address, username or id.
+    identity: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Create {
+    /// The e-mail address.
+    email: String,
+    /// The username.
+    #[arg(long)]
+    username: Option<String>,
+    /// The account may be used at once.
+    #[arg(long, conflicts_with = "inactive")]
+    active: bool,
+    /// The account may not be used before `users activate`; so it is without either.
+    #[arg(long)]
+    inactive: bool,
+    /// The address counts as proven.
+    #[arg(long)]
+    confirmed: bool,
+    /// A role to give; may be repeated.
+    #[arg(long = "role", value_name = "ROLE")]
+    roles: Vec<String>,
+    #[command(flatten)]
+    password: Source,
+    /// Make the account without a password.
+    #[arg(long, conflicts_with = "password_stdin")]
+    no_password: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ChangePassword {
+    /// The account's e-mail address, username or id.
+    identity: String,
+    #[command(flatten)]
+    password: Source,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Delete {
+    /// The account's e-mail address, username or id.
+    identity: String,
+    /// Said on purpose: there is no way back.
+    #[arg(long, required = true)]
+    yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct List {
+    /// How many at most, up to 1,000.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    limit: u16,
+    /// Those made after this account: its e-mail address, username or id.
+    #[arg(long, value_name = "IDENTITY")]
+    after: Option<String>,
+}
+
+pub(super) async fn perform(site: &Site, command: Users) -> Result<Answer, Failure> {
+    match command {
+        Users::Create(create) => self::create(site, create).await,
+        Users::Activate(who) => set_active(site, &who.identity, true).await,
+        Users::Deactivate(who) => set_active(site, &who.identity, false).await,
+        Users::ResetAccess(who) => reset_access(site, &who.identity).await,
+        Users::ChangePassword(change) => change_password(site, change).await,
+        Users::Delete(delete) => self::delete(site, &delete.identity).await,
+        Users::List(list) => self::list_all(site, list).await,
+        Users::Show(who) => show(site, &who.identity).await,
+    }
+}
+
+/// The account behind an id, an e-mail address or a username, whatever the settings let sign in.
+pub(super) async fn find(site: &Site, identity: &str) -> Result<User, Failure> {
+    const KINDS: [IdentityKind; 2] = [IdentityKind::Email, IdentityKind::Username];
+    if let Ok(id) = identity.trim().parse::<UserId>()
+        && let Some(user) = site.store.find_user(&id).await?
+    {
+        return Ok(user);
+    }
+    let recognised = Identity::recognise(identity, &KINDS, site.usernames.as_ref());
+    let found = site
+        .store
+        .read(move |conn| users::by_identity(conn, &recognised))
+        .await?;
+    found.ok_or_else(|| Failure::unknown("account", identity, []))
+}
+
+async fn create(site: &Site, create: Create) -> Result<Answer, Failure> {
+    // All that can be refused is, before anybody types a password.
+    let mut invalid = Invalid::new();
+    let email = EmailAddress::parse(&create.email)
+        .and_then(|email| site.emails.check(&email).map(|()| email));
+    let email = invalid.take("email", email);
+    let username = create.username.as_deref();
+    let username =
+        username.and_then(|username| invalid.take("username", site.usernames.parse(username)));
+    let email = match email {
+        Some(email) if invalid.is_empty() => email,
+        _ => return Err(Failure::invalid(site, &invalid)),
+    };
+    let mut roles = Vec::new();
+    for name in &create.roles {
+        roles.push(self::roles::find(site, name).await?);
+    }
+    if site.store.find_user_by_email(&email).await?.is_some() {
+        return Err(StoreError::Taken(Unique::Email).into());
+    }
+    let mut new = NewUser::new(email)
+        .active(create.active)
+        .confirmed(create.confirmed);
+    if !create.no_password {
+        let typed = create.password.read()?;
+        let password = Password::parse(&typed)
+            .map_err(|message| Failure::invalid(site, &Invalid::field("password", message)))?;
+        let name = username.as_ref().map(|username| username.name());
+        let hash = checked_hash(site, &password, new.email.address(), name).await;
+        new = new.password(hash.map_err(|error| Failure::of(site, error))?);
+    }
+    if let Some(username) = username {
+        new = new.username(username);
+    }
+    let (hook, now) = (site.hooks.on_register.clone(), site.now());
+    let (user, grants) = site
+        .store
+        .write(move |conn| {
+            let user = users::insert(conn, &new, now)?;
+            if let Some(hook) = &hook {
+                hook(conn, &user, &Map::new())?;
+            }
+            for role in &roles {
+                role_rows::give(conn, &user.id, role)?;
+            }
+            let grants = users::grants(conn, &user.id)?;
+            Ok((user, grants))
+        })
+        .await?;
+    site.event(
+        None,
+        EventKind::Registered {
+            user: user.id.clone(),
+        },
+    );
+    for role in &grants.roles {
+        site.event(
+            None,
+            EventKind::RoleAdded {
+                user: user.id.clone(),
+                role: role.clone(),
+            },
+        );
+    }
+    let state = if user.active {
+        "active"
+    } else {
+        "inactive: `users activate` lets it in"
+    };
+    let text = format!("{} is made ({state}); its id is {}", user.email, user.id);
+    Ok(Answer::new(
+        text,
+        json!({ "user": as_json(&user, &grants) }),
+    ))
+}
+
+async fn set_active(site: &Site, identity: &str, active: bool) -> Result<Answer, Failure> {
+    let user = find(site, identity).await?;
+    let changed = match active {
+        true => site.store.activate_user(&user.id).await?,
+        false => site.store.deactivate_user(&user.id).await?,
+    };
+    if changed {
+        site.event(
+            None,
+            match active {
+                true => EventKind::Activated {
+                    user: user.id.clone(),
+                },
+                false => EventKind::Deactivated {
+                    user: user.id.clone(),
+                },
+            },
+        );
+    }
+    let (is, was) = if changed {
+        ("is", "now")
+    } else {
+        ("was", "already")
+    };
+    let state = if active { "active" } else { "inactive" };
+    let json = json!({ "id": user.id, "active": active, "changed": changed });
+    Ok(Answer::new(
+        format!("{} {is} {state} {was}", user.email),
+        json,
+    ))
+}
+
+async fn reset_access(site: &Site, identity: &str) -> Result<Answer, Failure> {
+    let user = find(site, identity).await?;
+    site.store.reset_user_access(&user.id).await?;
+    site.event(
+        None,
+        EventKind::AccessReset {
+            user: user.id.clone(),
+        },
+    );
+    let text = format!("every way in but the password is ended for {}", user.email);
+    Ok(Answer::new(text, json!({ "id": user.id, "changed": true })))
+}
+
+async fn change_password(site: &Site, change: ChangePassword) -> Result<Answer, Failure> {
+    let user = find(site, &change.identity).await?;
+    let typed = change.password.read()?;
+    set_password(site, &user.id, &typed)
+        .await
+        .map_err(|error| Failure::of(site, error))?;
+    site.event(
+        None,
+        EventKind::PasswordChanged {
+            user: user.id.clone(),
+        },
+    );
+    let text = format!(
+        "{} has a new password, and its sessions are ended",
+        user.email
+    );
+    Ok(Answer::new(text, json!({ "id": user.id, "changed": true })))
+}
+
+async fn delete(site: &Site, identity: &str) -> Result<Answer, Failure> {
+    let user = find(site, identity).await?;
+    if !site.store.delete_user(&user.id).await? {
+        return Err(Failure::unknown("account", identity, []));
+    }
+    site.event(
+        None,
+        EventKind::Deleted {
+            user: user.id.clone(),
+        },
+    );
+    Ok(Answer::new(
+        format!("{} is deleted", user.email),
+        json!({ "id": user.id, "deleted": true }),
+    ))
+}
+
+async fn list_all(site: &Site, list: List) -> Result<Answer, Failure> {
+    let after = match &list.after {
+        // The id as it stands: the account may be gone since the last page.
+        Some(after) => match after.parse::<UserId>() {
+            Ok(id) => Some(id),
+            Err(_) => Some(find(site, after).await?.id),
+        },
+        None => None,
+    };
+    let accounts = site.store.list_users(after.as_ref(), list.limit).await?;
+    let accounts = site
+        .store
+        .read(move |conn| {
+            accounts
+                .into_iter()
+                .map(|user| users::grants(conn, &user.id).map(|grants| (user, grants)))
+                .collect()
+        })
+        .await?;
+    let accounts: Vec<(User, Grants)> = accounts;
+    let rows: Vec<_> = accounts
+        .iter()
+        .map(|(user, grants)| {
+            [
+                user.email.clone(),
+                user.username.clone().unwrap_or_else(|| "-".into()),
+                yes(user.active),
+                yes(user.confirmed_at.is_some()),
+                self::list(&grants.roles),
+                user.current_sign_in_at
+                    .map_or_else(|| "-".into(), Timestamp::rfc3339),
+                user.id.to_string(),
+            ]
+        })
+        .collect();
+    let next = (accounts.len() == usize::from(list.limit))
+        .then(|| accounts.last().map(|(user, _)| &user.id))
+        .flatten();
+    let mut text = match accounts.is_empty() {
+        true => "no accounts".to_string(),
+        false => table(
+            [
+                "EMAIL",
+                "USERNAME",
+                "ACTIVE",
+                "CONFIRMED",
+                "ROLES",
+                "LAST SIGN-IN",
+                "ID",
+            ],
+            &rows,
+        ),
+    };
+    if let Some(next) = next {
+        text.push_str(&format!("more by --after {next}\n"));
+    }
+    let users: Vec<Value> = accounts
+        .iter()
+        .map(|(user, grants)| as_json(user, grants))
+        .collect();
+    Ok(Answer::new(text, json!({ "users": users, "next": next })))
+}
+
+async fn show(site: &Site, identity: &str) -> Result<Answer, Failure> {
+    let user = find(site, identity).await?;
+    let id = user.id.clone();
+    let (grants, password) = site
+        .store
+        .read(move |conn| Ok((users::grants(conn, &id)?, users::password_of(conn, &id)?)))
+        .await?;
+    let sessions = site.store.sessions_of(&user.id).await?;
+    let time = |at: Option<Timestamp>| at.map_or_else(|| "-".into(), Timestamp::rfc3339);
+    let lines = [
+        ("id", user.id.to_string()),
+        ("e-mail", user.email.clone()),
+        (
+            "username",
+            user.username.clone().unwrap_or_else(|| "-".into()),
+        ),
+        ("active", yes(user.active)),
+        ("confirmed", time(user.confirmed_at)),
+        (
+            "password",
+            password
+                .as_ref()
+                .map_or_else(|| "none".into(), |_| time(user.password_changed_at)),
+        ),
+        ("made", time(Some(user.created_at))),
+        ("sign-ins", user.sign_in_count.to_string()),
+        ("last sign-in", time(user.current_sign_in_at)),
+        ("roles", list(&grants.roles)),
+        ("permissions", list(&grants.permissions)),
+        ("sessions", sessions.len().to_string()),
+    ];
+    let mut text: String = lines
+        .iter()
+        .map(|(name, value)| format!("{name:12}  {value}\n"))
+        .collect();
+    if !sessions.is_empty() {
+        let row = |session: &SessionInfo| {
+            [
+                session.created_at.rfc3339(),
+                session.last_seen_at.rfc3339(),
+                session.methods.to_string(),
+                session.address.clone(),
+                session.agent.clone(),
+            ]
+        };
+        let rows: Vec<_> = sessions.iter().map(row).collect();
+        text.push('\n');
+        text.push_str(&table(
+            ["SIGNED IN", "LAST SEEN", "METHODS", "ADDRESS", "AGENT"],
+            &rows,
+        ));
+    }
+    let mut json = as_json(&user, &grants);
+    json["permissions"] = json!(grants.permissions);
+    json["has_password"] = password.is_some().into();
+    json["sessions"] = sessions
+        .iter()
+        .map(|session| {
+            json!({
+                "id": session.id,
+                "created_at": session.created_at.rfc3339(),
+                "last_seen_at": session.last_seen_at.rfc3339(),
+                "expires_at": session.expires_at.rfc3339(),
+                "methods": session.methods,
+                "address": session.address,
+                "agent": session.agent,
+                "remembered": session.is_remembered(),
+            })
+        })
+        .collect();
+    Ok(Answer::new(text, json!({ "user": json })))
+}
+
+fn yes(value: bool) -> String {
+    if value { "yes" } else { "no" }.into()
+}
+
+/// An account as scripts see it; the keys are stable.
+fn as_json(user: &User, grants: &Grants) -> Value {
+    let time = |at: Option<Timestamp>| at.map(Timestamp::rfc3339);
+    json!({
+        "id": user.id,
+        "email": user.email,
+        "username": user.username,
+        "active": user.active,
+        "confirmed_at": time(user.confirmed_at),
+        "created_at": user.created_at.rfc3339(),
+        "password_changed_at": time(user.password_changed_at),
+        "must_change_password": user.must_change_password,
+        "sign_in_count": user.sign_in_count,
+        "current_sign_in_at": time(user.current_sign_in_at),
+        "last_sign_in_at": time(user.last_sign_in_at),
+        "roles": grants.roles,
+    })
+}

@@ -1,0 +1,51 @@
+//! What goes on beside requests: writing down uses of sessions, deleting what has run out.
+
+use std::time::Duration;
+
+use rocket::tokio;
+
+use crate::{
+    site::Site,
+    store::{StoreError, failures, remember, sessions, tickets, tokens},
+};
+
+/// Seconds between writing down uses of sessions.
+const FLUSH: Duration = Duration::from_secs(5);
+/// Rounds of flushing between two rounds of deleting what has run out: ten minutes.
+const SWEEP: u32 = 120;
+
+/// Writes down uses of sessions, and deletes what has run out, as long as the site lives.
+pub(super) async fn housekeeping(site: std::sync::Weak<Site>) {
+    let mut round: u32 = 0;
+    loop {
+        tokio::time::sleep(FLUSH).await;
+        let Some(site) = site.upgrade() else { return };
+        if let Err(error) = site.touches.flush(&site).await {
+            log::warn!("uses of sessions were not written: {error}");
+        }
+        if round.is_multiple_of(SWEEP)
+            && let Err(error) = sweep(&site).await
+        {
+            log::warn!("what has run out was not deleted: {error}");
+        }
+        round = round.wrapping_add(1);
+    }
+}
+
+/// Deletes sessions, devices, tokens, tickets and counters that have run out.
+pub(crate) async fn sweep(site: &Site) -> Result<(), StoreError> {
+    let (now, settings) = (site.now(), &site.settings);
+    let (idle, window) = (
+        now.before(settings.session.idle),
+        now.before(settings.limits.window),
+    );
+    site.store
+        .write(move |conn| {
+            sessions::delete_expired(conn, now, idle)?;
+            remember::delete_expired(conn, now)?;
+            tokens::delete_expired(conn, now)?;
+            tickets::delete_expired(conn, now)?;
+            failures::delete_expired(conn, window, now)
+        })
+        .await
+}

@@ -1,0 +1,243 @@
+//! From settings and the application's parts to the running state, or to the sentence that says why not.
+
+use std::sync::Arc;
+
+use rocket::{Build, Rocket, tokio::sync::Semaphore};
+use serde_json::Value;
+
+use super::{
+    ForCommand, Parts,
+    database::{connect, migrate, pending},
+    environment::{base_url, secrets, strictness, template_dir},
+};
+use crate::{
+    config::{ConfigError, ReportLevel, Settings, Strictness},
+    guards::report,
+    http::{catchers, cookies::Names, page, redirect::RedirectRules, views::Views},
+    identity::{StandardEmailPolicy, StandardUsernamePolicy},
+    notify::{
+        events::Events,
+        mail::{BuiltIn, Mailbox},
+    },
+    secrets::{Hasher, Keys, StandardPolicy},
+    signin::session::Touches,
+    site::Site,
+    store::Dialect,
+};
+
+/// Tells a developer where things are.
+pub(super) fn introduce(site: &Site) {
+    let features: Vec<&str> = site.features().map(|feature| feature.name).collect();
+    log::info!("security is on: {}", features.join(", "));
+    log::info!("the site is at {}", site.base_url);
+    if site.store.dialect() == Dialect::Sqlite {
+        log::info!("the data is in {}", site.settings.database.url.expose());
+    }
+    if site.mailbox.is_some() {
+        log::info!("mails are shown at {}", site.absolute("/dev/mail"));
+    }
+    log::info!(
+        "an administrator is made by the commands `roles create admin` and `roles add <email> admin`"
+    );
+}
+/// Makes the state, or says in one sentence why not.
+pub(super) async fn ignite(parts: Parts, rocket: &Rocket<Build>) -> Result<Site, ConfigError> {
+    let figment = rocket.figment();
+    let settings = Settings::from_figment(figment)?;
+    let strictness = strictness(&settings, figment);
+    let secrets = secrets(&settings, figment, strictness)?;
+    let base_url = base_url(&settings, figment, strictness)?;
+    let clock = parts.clock.unwrap_or_default();
+    let store = match parts.store {
+        Some(store) => store,
+        None => connect(&settings, clock.clone()).await?,
+    };
+    let for_command = rocket.state::<ForCommand>().is_some();
+    match (settings.database.migrate, for_command) {
+        (_, true) => {}
+        (true, false) => {
+            for name in migrate(&store).await? {
+                log::info!("migration applied: {name}");
+            }
+        }
+        (false, false) => {
+            let pending = pending(&store).await.map_err(|error| {
+                ConfigError(format!("the migrations cannot be listed: {error}"))
+            })?;
+            if !pending.is_empty() {
+                return Err(ConfigError(format!(
+                    "the database lacks {}; run the command `migrate`, or set `security.database.migrate` to true",
+                    pending.join(", ")
+                )));
+            }
+        }
+    }
+    let folder = settings
+        .template_dir
+        .clone()
+        .unwrap_or_else(|| template_dir(figment));
+    let views = Views::load(folder, parts.engines, parts.messages)?;
+    let hasher = Hasher::new(&settings.hashing).map_err(ConfigError)?;
+    let passwords = match parts.passwords {
+        Some(policy) => policy,
+        None => Arc::new(StandardPolicy::new(settings.passwords.clone()).map_err(ConfigError)?),
+    };
+    let emails = parts.emails.unwrap_or_else(|| {
+        let (allow_domains, deny_domains) = (
+            settings.emails.allow_domains.clone(),
+            settings.emails.deny_domains.clone(),
+        );
+        Arc::new(StandardEmailPolicy {
+            allow_domains,
+            deny_domains,
+        })
+    });
+    let usernames = parts
+        .usernames
+        .unwrap_or_else(|| Arc::new(StandardUsernamePolicy::new(&settings.usernames)));
+    let mailer = parts.mailer.unwrap_or_else(|| {
+        Arc::new(BuiltIn {
+            settings: settings.mail.clone(),
+        })
+    });
+    let development = strictness == Strictness::Development && settings.dev_mail.enabled;
+    let mailbox = parts.mailbox.or_else(|| development.then(Mailbox::default));
+    let site = Site {
+        redirects: RedirectRules::new(&settings.redirects, Some(&base_url)),
+        cookies: Names::new(base_url.scheme() == "https", &settings.session.cookie),
+        keys: Keys::new(&secrets),
+        events: Events::start(parts.subscribers),
+        touches: Touches::default(),
+        registering: Semaphore::new((settings.hashing.queue / 2).max(1)),
+        hooks: parts.hooks,
+        routes: report::Routes::default(),
+        strictness,
+        base_url,
+        store,
+        hasher,
+        passwords,
+        emails,
+        usernames,
+        clock,
+        mailer,
+        mailbox,
+        views,
+        settings,
+    };
+    try_pages(&site)?;
+    if !for_command {
+        return report_routes(site, rocket).await;
+    }
+    Ok(site)
+}
+/// Renders every template once, so that a broken override is found now and not by a visitor.
+fn try_pages(site: &Site) -> Result<(), ConfigError> {
+    let shared = page::shared(site, "en", "/", None);
+    for (name, own) in crate::http::views::samples(site.features()) {
+        let mut context = shared.clone();
+        for (key, value) in [
+            ("csrf_token", "token".into()),
+            (
+                "messages",
+                serde_json::json!([{"kind": "info", "text": "A message"}]),
+            ),
+            ("page", serde_json::json!({"name": name})),
+            (
+                "user",
+                serde_json::json!({"id": "1", "email": "a@example.com", "username": null, "display": "a"}),
+            ),
+        ] {
+            context.insert(key.into(), value);
+        }
+        for (page, add) in &site.hooks.contexts {
+            if page.as_deref().is_none_or(|page| page == name)
+                && let Value::Object(values) = add(name)
+            {
+                context.extend(values);
+            }
+        }
+        if let Value::Object(own) = own {
+            context.extend(own);
+        }
+        site.views.try_render(name, &context).map_err(|error| {
+            let path = site.views.path_of(name);
+            let place = if path.exists() {
+                path.display().to_string()
+            } else {
+                name.to_string()
+            };
+            ConfigError(format!("the template {place} cannot be rendered: {error}"))
+        })?;
+    }
+    Ok(())
+}
+
+async fn report_routes(mut site: Site, rocket: &Rocket<Build>) -> Result<Site, ConfigError> {
+    let ours = ours(&site);
+    let own = report::inspect(rocket.routes(), &site.settings.report.public).await;
+    let theirs = report::inspect(ours.iter(), &[]).await;
+    let level = site.settings.report.unguarded;
+    let mut sentences = Vec::new();
+    if !own.unguarded.is_empty() {
+        sentences.push(format!(
+            "these routes carry no guard: {}; add `SignedIn`, `Require<..>` or `Public`, or list them in `security.report.public`",
+            own.unguarded.join(", ")
+        ));
+    }
+    if !own.unchecked.is_empty() {
+        sentences.push(format!(
+            "these routes write without a CSRF check: {}; take the body as `Input<..>`",
+            own.unchecked.join(", ")
+        ));
+    }
+    match level {
+        ReportLevel::Off => {}
+        ReportLevel::Warn => sentences
+            .iter()
+            .for_each(|sentence| log::warn!("{sentence}")),
+        ReportLevel::Error if sentences.is_empty() => {}
+        ReportLevel::Error => {
+            return Err(ConfigError(format!(
+                "`security.report.unguarded` is \"error\": {}",
+                sentences.join("; ")
+            )));
+        }
+    }
+    site.routes = own.joined(theirs);
+    Ok(site)
+}
+
+/// Our routes as they will be mounted.
+fn ours(site: &Site) -> Vec<rocket::Route> {
+    let base = if site.settings.url_prefix.is_empty() {
+        "/"
+    } else {
+        site.settings.url_prefix.as_str()
+    };
+    let rocket = rocket::custom(rocket::Config {
+        log_level: rocket::config::LogLevel::Off,
+        ..Default::default()
+    });
+    let level = log::max_level();
+    let rocket = site.features().fold(rocket, |rocket, feature| {
+        rocket.mount(base.to_string(), (feature.routes)())
+    });
+    log::set_max_level(level);
+    rocket.routes().cloned().collect()
+}
+
+pub(super) fn mount(mut rocket: Rocket<Build>, site: Arc<Site>) -> Rocket<Build> {
+    let base = if site.settings.url_prefix.is_empty() {
+        "/"
+    } else {
+        site.settings.url_prefix.as_str()
+    };
+    for feature in site.features() {
+        rocket = rocket.mount(base.to_string(), (feature.routes)());
+    }
+    let missing = catchers::missing(rocket.catchers());
+    rocket
+        .register("/", missing)
+        .manage(site.store.clone())
+        .manage(site)
+}

@@ -1,0 +1,382 @@
+//! The fairing: settings checked, tables migrated, routes mounted, refusals caught; all by one attach.
+
+mod database;
+mod environment;
+mod housekeeping;
+mod launch;
+
+use std::{
+    collections::HashMap,
+    fmt,
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use rocket::{
+    Build, Orbit, Request, Response, Rocket,
+    fairing::{self, Fairing, Info, Kind},
+    tokio,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+use tera::Tera;
+use validator::Validate;
+
+#[cfg(feature = "cli")]
+pub(crate) use self::{
+    database::{migrate, pending},
+    environment::{DEVELOPMENT_SECRET, rocket_key, template_dir},
+};
+use self::{
+    housekeeping::housekeeping,
+    launch::{ignite, introduce, mount},
+};
+use crate::{
+    clock::{Clock, SharedClock},
+    config::Strictness,
+    http::{
+        fields::{ExtraFields, Form},
+        reply,
+        views::Extend,
+    },
+    identity::{EmailPolicy, UsernamePolicy},
+    notify::{
+        events::{Event, Subscriber},
+        mail::{Mailbox, Mailer},
+    },
+    secrets::PasswordPolicy,
+    site::Site,
+    store::{Conn, Store, StoreError, Timestamp, User},
+};
+
+type OnRegister =
+    Arc<dyn Fn(&mut Conn, &User, &Map<String, Value>) -> Result<(), StoreError> + Send + Sync>;
+type Decide = Arc<dyn Fn(&Request<'_>) -> Option<String> + Send + Sync>;
+type TokenExpiry = Arc<dyn Fn(&User) -> Option<Timestamp> + Send + Sync>;
+type UserPayload = Arc<dyn Fn(&User) -> Value + Send + Sync>;
+type Judge = Arc<dyn Fn(&Request<'_>) -> bool + Send + Sync>;
+type Envelope = Arc<dyn Fn(u16, Value) -> Value + Send + Sync>;
+type AddContext = Arc<dyn Fn(&str) -> Value + Send + Sync>;
+
+/// The application's own behaviour, where it has any.
+#[derive(Default)]
+pub(crate) struct Hooks {
+    pub(crate) on_register: Option<OnRegister>,
+    pub(crate) fields: HashMap<&'static str, ExtraFields>,
+    pub(crate) token_expiry: Option<TokenExpiry>,
+    pub(crate) user_payload: Option<UserPayload>,
+    pub(crate) wants_json: Option<Judge>,
+    pub(crate) envelope: Option<Envelope>,
+    pub(crate) unauthenticated: Option<Decide>,
+    pub(crate) forbidden: Option<Decide>,
+    pub(crate) reauthenticate: Option<Decide>,
+    /// Values for one page, or for all.
+    pub(crate) contexts: Vec<(Option<String>, AddContext)>,
+    pub(crate) mail_contexts: Vec<AddContext>,
+}
+
+/// Authentication and authorisation for a Rocket application, by one attach.
+///
+/// Settings come from `[default.security]` in Rocket.toml (see [`config::Settings`](crate::config::Settings));
+/// behaviour is given here.
+///
+/// ```
+/// # #[macro_use] extern crate rocket;
+/// use rocket_security::prelude::*;
+///
+/// #[launch]
+/// fn rocket() -> _ {
+///     rocket::build().attach(Security::default())
+/// }
+/// ```
+#[must_use = "a fairing does nothing until it is attached"]
+pub struct Security {
+    /// Taken at ignition: Rocket hands a fairing out by reference only.
+    parts: Mutex<Option<Parts>>,
+}
+
+impl Default for Security {
+    fn default() -> Self {
+        Self {
+            parts: Mutex::new(Some(Parts::default())),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Parts {
+    hooks: Hooks,
+    subscribers: Vec<Subscriber>,
+    mailer: Option<Arc<dyn Mailer>>,
+    mailbox: Option<Mailbox>,
+    clock: Option<SharedClock>,
+    store: Option<Store>,
+    passwords: Option<Arc<dyn PasswordPolicy>>,
+    emails: Option<Arc<dyn EmailPolicy>>,
+    usernames: Option<Arc<dyn UsernamePolicy>>,
+    engines: Vec<Extend>,
+    messages: Vec<(String, String, String)>,
+}
+
+impl fmt::Debug for Security {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Security")
+    }
+}
+
+impl Security {
+    fn with(self, change: impl FnOnce(&mut Parts)) -> Self {
+        if let Some(parts) = self
+            .parts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_mut()
+        {
+            change(parts);
+        }
+        self
+    }
+
+    /// Sends mails by the application's own means.
+    pub fn mailer(self, mailer: impl Mailer) -> Self {
+        self.with(|parts| parts.mailer = Some(Arc::new(mailer)))
+    }
+
+    /// Hears of everything that happens. A subscriber runs on its own, delays nothing and harms nothing.
+    ///
+    /// ```
+    /// use rocket_security::{EventKind, Security};
+    /// let security = Security::default().on(|event| async move {
+    ///     if let EventKind::Locked { user, .. } = &event.kind {
+    ///         println!("locked: {user:?}");
+    ///     }
+    /// });
+    /// ```
+    pub fn on<F, T>(self, subscriber: F) -> Self
+    where
+        F: Fn(Event) -> T + Send + Sync + 'static,
+        T: Future<Output = ()> + Send + 'static,
+    {
+        let subscriber: Subscriber = Arc::new(move |event| Box::pin(subscriber(event)));
+        self.with(|parts| parts.subscribers.push(subscriber))
+    }
+
+    /// Runs inside the transaction that makes an account: fills the application's own columns, or refuses
+    /// the whole registration by an error. `extra` holds what [`fields`](Self::fields) let in.
+    ///
+    /// ```
+    /// use diesel::prelude::*;
+    /// use rocket_security::Security;
+    /// diesel::table! { users (id) { id -> Text, nickname -> Nullable<Text>, } }
+    /// let security = Security::default().on_register(|conn, user, extra| {
+    ///     let nickname = extra.get("nickname").and_then(|value| value.as_str());
+    ///     diesel::update(users::table.find(user.id.as_str()))
+    ///         .set(users::nickname.eq(nickname))
+    ///         .execute(conn)?;
+    ///     Ok(())
+    /// });
+    /// ```
+    pub fn on_register<F>(self, hook: F) -> Self
+    where
+        F: Fn(&mut Conn, &User, &Map<String, Value>) -> Result<(), StoreError>
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.with(|parts| parts.hooks.on_register = Some(Arc::new(hook)))
+    }
+
+    /// Adds the fields of `F` to a form: shown, decoded from urlencoded and JSON, validated.
+    ///
+    /// The default of each field says how it is shown: text, number or box.
+    ///
+    /// ```
+    /// use rocket_security::{Form, Security};
+    /// use serde::{Deserialize, Serialize};
+    /// use validator::Validate;
+    ///
+    /// #[derive(Default, Serialize, Deserialize, Validate)]
+    /// struct Extra {
+    ///     #[validate(length(max = 50))]
+    ///     nickname: String,
+    ///     newsletter: bool,
+    /// }
+    /// let security = Security::default().fields::<Extra>(Form::Register);
+    /// ```
+    pub fn fields<F>(self, form: Form) -> Self
+    where
+        F: Default + Serialize + DeserializeOwned + Validate + 'static,
+    {
+        self.with(|parts| {
+            parts.hooks.fields.insert(form.id(), ExtraFields::of::<F>());
+        })
+    }
+
+    /// When the token of an account ends at the latest; only ever sooner than the setting says.
+    pub fn token_expiry(
+        self,
+        hook: impl Fn(&User) -> Option<Timestamp> + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|parts| parts.hooks.token_expiry = Some(Arc::new(hook)))
+    }
+
+    /// What programs are told of an account, as a JSON object. _Default:_ nothing.
+    pub fn user_payload(self, hook: impl Fn(&User) -> Value + Send + Sync + 'static) -> Self {
+        self.with(|parts| parts.hooks.user_payload = Some(Arc::new(hook)))
+    }
+
+    /// Decides whether a request is answered in JSON. _Default:_ its body is JSON, or it prefers JSON.
+    pub fn wants_json(self, hook: impl Fn(&Request<'_>) -> bool + Send + Sync + 'static) -> Self {
+        self.with(|parts| parts.hooks.wants_json = Some(Arc::new(hook)))
+    }
+
+    /// Wraps each JSON answer. _Default:_ `{"meta": {"code": N}, "response": {..}}`.
+    pub fn envelope(self, hook: impl Fn(u16, Value) -> Value + Send + Sync + 'static) -> Self {
+        self.with(|parts| parts.hooks.envelope = Some(Arc::new(hook)))
+    }
+
+    /// Sends a browser that must sign in elsewhere; `None` is our login page.
+    pub fn unauthenticated(
+        self,
+        hook: impl Fn(&Request<'_>) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|parts| parts.hooks.unauthenticated = Some(Arc::new(hook)))
+    }
+
+    /// Sends a browser that lacks a role or permission elsewhere; `None` is our page for 403.
+    pub fn forbidden(
+        self,
+        hook: impl Fn(&Request<'_>) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|parts| parts.hooks.forbidden = Some(Arc::new(hook)))
+    }
+
+    /// Sends a browser that must prove itself again elsewhere; `None` is our page for that.
+    pub fn reauthenticate(
+        self,
+        hook: impl Fn(&Request<'_>) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|parts| parts.hooks.reauthenticate = Some(Arc::new(hook)))
+    }
+
+    /// Adds values to the context of one page, such as `"security/login/login.html"`, or with `None` of all.
+    pub fn context(
+        self,
+        page: Option<&str>,
+        values: impl Fn(&str) -> Value + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|parts| {
+            parts
+                .hooks
+                .contexts
+                .push((page.map(String::from), Arc::new(values)))
+        })
+    }
+
+    /// Adds values to the context of every mail; the closure is given the mail's name, such as `"welcome"`.
+    pub fn mail_context(self, values: impl Fn(&str) -> Value + Send + Sync + 'static) -> Self {
+        self.with(|parts| parts.hooks.mail_contexts.push(Arc::new(values)))
+    }
+
+    /// Registers the application's own filters and functions for our pages.
+    pub fn engines(self, extend: impl Fn(&mut Tera) + Send + Sync + 'static) -> Self {
+        self.with(|parts| parts.engines.push(Arc::new(extend)))
+    }
+
+    /// Words a message otherwise, in one language.
+    ///
+    /// ```
+    /// let security = rocket_security::Security::default().message("en", "login.title", "Come in");
+    /// ```
+    pub fn message(self, language: &str, key: &str, text: &str) -> Self {
+        self.with(|parts| {
+            parts
+                .messages
+                .push((language.into(), key.into(), text.into()))
+        })
+    }
+
+    /// Tells the time otherwise: for tests.
+    pub fn clock(self, clock: impl Clock) -> Self {
+        self.with(|parts| parts.clock = Some(SharedClock::new(clock)))
+    }
+
+    /// Keeps everything in a store that the application made, on a pool of its own.
+    pub fn store(self, store: Store) -> Self {
+        self.with(|parts| parts.store = Some(store))
+    }
+
+    /// Judges new passwords by the application's own rules instead of `[security.passwords]`.
+    pub fn password_policy(self, policy: impl PasswordPolicy) -> Self {
+        self.with(|parts| parts.passwords = Some(Arc::new(policy)))
+    }
+
+    /// Judges e-mail addresses by the application's own rules instead of `[security.emails]`.
+    pub fn email_policy(self, policy: impl EmailPolicy) -> Self {
+        self.with(|parts| parts.emails = Some(Arc::new(policy)))
+    }
+
+    /// Judges usernames by the application's own rules instead of `[security.usernames]`.
+    pub fn username_policy(self, policy: impl UsernamePolicy) -> Self {
+        self.with(|parts| parts.usernames = Some(Arc::new(policy)))
+    }
+
+    /// Keeps a copy of every mail where the application's tests can look.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn mailbox(self, mailbox: Mailbox) -> Self {
+        self.with(|parts| parts.mailbox = Some(mailbox))
+    }
+}
+
+/// Marks a Rocket that is ignited for a command, not for serving: no migration and no report by itself.
+pub(crate) struct ForCommand;
+
+#[rocket::async_trait]
+impl Fairing for Security {
+    fn info(&self) -> Info {
+        Info {
+            name: "Security",
+            kind: Kind::Ignite | Kind::Liftoff | Kind::Response | Kind::Shutdown | Kind::Singleton,
+        }
+    }
+
+    async fn on_ignite(&self, rocket: Rocket<Build>) -> fairing::Result {
+        let parts = self
+            .parts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(parts) = parts else {
+            log::error!("`Security` was ignited twice; attach a new one to each Rocket");
+            return Err(rocket);
+        };
+        match ignite(parts, &rocket).await {
+            Ok(site) => Ok(mount(rocket, Arc::new(site))),
+            Err(error) => {
+                log::error!("{error}");
+                Err(rocket)
+            }
+        }
+    }
+
+    async fn on_liftoff(&self, rocket: &Rocket<Orbit>) {
+        if let Some(site) = rocket.state::<Arc<Site>>() {
+            tokio::spawn(housekeeping(Arc::downgrade(site)));
+            if site.strictness == Strictness::Development {
+                introduce(site);
+            }
+        }
+    }
+
+    async fn on_response<'r>(&self, request: &'r Request<'_>, response: &mut Response<'r>) {
+        reply::finish(request, response);
+    }
+
+    async fn on_shutdown(&self, rocket: &Rocket<Orbit>) {
+        if let Some(site) = rocket.state::<Arc<Site>>()
+            && let Err(error) = site.touches.flush(site).await
+        {
+            log::warn!("the last uses of sessions were not written: {error}");
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Remembered devices: a token that changes at each use, and a theft that shows.
+
+use rocket::futures::future::join_all;
+use rocket_security::{EventKind, config::Life};
+
+use crate::app::{App, PASSWORD, Plan, for_each_database};
+
+const SESSION: &str = "security_session";
+const REMEMBER: &str = "security_remember";
+
+fn theft(kind: &EventKind) -> bool {
+    matches!(kind, EventKind::RememberTheft { .. })
+}
+
+#[rocket::async_test]
+async fn a_remembered_device_is_signed_in_again_but_not_freshly() {
+    for_each_database(|plan| async move {
+        let app = plan.start().await;
+        app.user("ada@example.com").await;
+        let browser = app.browser();
+        let answer = browser.login_remembered("ada@example.com", PASSWORD).await;
+        let cookie = answer.cookie(REMEMBER).unwrap();
+        assert_eq!(cookie.max_age(), Some(time::Duration::days(30)));
+        for _ in 0..4 {
+            // The session rests too long each time.
+            app.later(Life::hours(13));
+            let before = browser.cookie(REMEMBER).unwrap();
+            assert!(browser.is_signed_in().await);
+            assert_ne!(browser.cookie(REMEMBER).unwrap(), before, "rotated");
+        }
+        let stale = browser.get("/g/fresh").await;
+        assert_eq!(stale.location(), Some("/verify?next=%2Fg%2Ffresh"));
+        assert_eq!(browser.get("/g/fresh-600").await.status, 302);
+        // The life counts from the beginning, however often it is used.
+        for _ in 0..28 {
+            app.later(Life::days(1));
+            browser.is_signed_in().await;
+        }
+        assert!(!browser.is_signed_in().await);
+        assert_eq!(app.count(theft).await, 0);
+    })
+    .await;
+}
+
+#[rocket::async_test]
+async fn without_asking_nobody_is_remembered() {
+    let app = App::new().await;
+    app.user("ada@example.com").await;
+    let browser = app.browser();
+    browser.login("ada@example.com", PASSWORD).await;
+    assert_eq!(browser.cookie(REMEMBER), None);
+    let app = Plan::new().set("remember.enabled", false).start().await;
+    app.user("ada@example.com").await;
+    let browser = app.browser();
+    browser.login_remembered("ada@example.com", PASSWORD).await;
+    assert_eq!(browser.cookie(REMEMBER), None);
+    let app = Plan::new().set("remember.by_default", true).start().await;
+    app.user("ada@example.com").await;
+    let browser = app.browser();
+    browser.login("ada@example.com", PASSWORD).await;
+    assert!(browser.cookie(REMEMBER).is_some());
+}
+
+#[rocket::async_test]
+async fn an_old_copy_of_the_cookie_ends_the_device_and_its_sessions() {
+    for_each_database(|plan| async move {
+        let app = plan.start().await;
+        app.user("ada@example.com").await;
+        let elsewhere = app.browser();
+        elsewhere.login("ada@example.com", PASSWORD).await;
+        let victim = app.browser();
+        victim.login_remembered("ada@example.com", PASSWORD).await;
+        let thief = victim.copy();
+        thief.forget_cookie(SESSION);
+        // The thief comes first, and gets in: nothing shows yet.
+        assert!(thief.is_signed_in().await);
+        victim.forget_cookie(SESSION);
+        app.later(Life::seconds(10));
+        // The victim's copy is the old one now.
+        assert!(!victim.is_signed_in().await);
+        assert_eq!(victim.cookie(REMEMBER), None, "told to forget it");
+        assert_eq!(app.count(theft).await, 1);
+        assert!(!thief.is_signed_in().await, "the thief's session is ended");
+        thief.forget_cookie(SESSION);
+        assert!(!thief.is_signed_in().await, "and its newer cookie is dead");
+        assert!(elsewhere.is_signed_in().await, "other devices stay");
+    })
+    .await;
+}
+
+#[rocket::async_test]
+async fn requests_at_the_same_moment_are_no_theft() {
+    for_each_database(|plan| async move {
+        let app = plan.start().await;
+        app.user("ada@example.com").await;
+        let browser = app.browser();
+        browser.login_remembered("ada@example.com", PASSWORD).await;
+        browser.forget_cookie(SESSION);
+        let tabs: Vec<_> = (0..6).map(|_| browser.copy()).collect();
+        let answers = join_all(tabs.iter().map(|tab| tab.is_signed_in())).await;
+        assert_eq!(answers, [true; 6]);
+        assert_eq!(app.count(theft).await, 0);
+        let renewed: Vec<_> = tabs
+            .iter()
+            .filter(|tab| tab.cookie(REMEMBER) != browser.cookie(REMEMBER))
+            .collect();
+        assert_eq!(renewed.len(), 1, "one token follows one");
+        renewed[0].forget_cookie(SESSION);
+        app.later(Life::minutes(1));
+        assert!(renewed[0].is_signed_in().await);
+        assert_eq!(app.count(theft).await, 0);
+    })
+    .await;
+}
+
+#[rocket::async_test]
+async fn a_cookie_of_junk_or_of_a_deleted_account_opens_nothing() {
+    for_each_database(|plan| async move {
+        let app = plan.start().await;
+        let ada = app.user("ada@example.com").await;
+        let browser = app.browser();
+        browser.login_remembered("ada@example.com", PASSWORD).await;
+        let cookie = browser.cookie(REMEMBER).unwrap();
+        let (series, _) = cookie.split_once('.').unwrap();
+        for junk in [
+            "",
+            ".",
+            "a.b",
+            &"A".repeat(87),
+            &format!("{}.{}", "A".repeat(43), "B".repeat(43)),
+            series,
+            &"\u{301}".repeat(40),
+        ] {
+            let forger = app.browser();
+            forger.set_cookie(REMEMBER, junk);
+            assert!(!forger.is_signed_in().await, "{junk}");
+        }
+        assert!(browser.is_signed_in().await);
+        app.store().delete_user(&ada.id).await.unwrap();
+        assert!(!browser.is_signed_in().await);
+        assert_eq!(app.count(theft).await, 0);
+    })
+    .await;
+}
+
+#[rocket::async_test]
+async fn a_form_sent_after_the_session_ran_out_is_taken_where_the_device_is_remembered() {
+    let app = App::new().await;
+    app.user("ada@example.com").await;
+    let browser = app.browser();
+    browser.login_remembered("ada@example.com", PASSWORD).await;
+    let token = browser.csrf().await;
+    app.later(Life::hours(13));
+    let answer = browser
+        .post_raw_form("/p/input", &[("csrf_token", &token)])
+        .await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    // Likewise the page that asks for the password again.
+    let token = browser.csrf().await;
+    app.later(Life::hours(13));
+    let fields = [("password", PASSWORD), ("csrf_token", token.as_str())];
+    let answer = browser
+        .post_raw_form("/verify?next=/g/fresh-600", &fields)
+        .await;
+    assert_eq!(answer.location(), Some("/g/fresh-600"), "{}", answer.text());
+    assert_eq!(browser.get("/g/fresh-600").await.status, 200);
+}

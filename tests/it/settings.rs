@@ -1,0 +1,289 @@
+//! A wrong setting stops the launch with one sentence that names it.
+
+use rocket::figment::Figment;
+use rocket_security::config::Settings;
+
+use crate::app::Plan;
+
+fn refusal(toml: &str) -> String {
+    use rocket::figment::providers::{Format, Toml};
+    let figment = Figment::from(rocket::Config::debug_default()).merge(Toml::string(toml).nested());
+    match Settings::from_figment(&figment) {
+        Ok(_) => panic!("taken: {toml}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn every_kind_of_wrong_setting_is_named_in_one_sentence() {
+    for (toml, words) in [
+        (
+            "[default.security]\ngeneric_answer = true",
+            &[
+                "`security.generic_answer`",
+                "did you mean `generic_answers`",
+            ][..],
+        ),
+        (
+            "[default.security.sesion]\nidle = 1",
+            &["`security.sesion`", "did you mean `session`"],
+        ),
+        (
+            "[default.security.session]\nidel = 1",
+            &["`security.session.idel`", "did you mean `idle`"],
+        ),
+        (
+            "[default.security.session]\nidle = \"soon\"",
+            &["security.session.idle", "soon"],
+        ),
+        (
+            "[default.security.session]\nidle = -5",
+            &["security.session.idle"],
+        ),
+        (
+            "[default.security.session]\nidle = \"40 d\"",
+            &["`security.session.idle`", "`security.session.absolute`"],
+        ),
+        (
+            "[default.security.freshness]\nwithin = 0",
+            &["security.freshness.within"],
+        ),
+        (
+            "[default.security.limits]\nper_account = 0",
+            &["`security.limits.per_account`"],
+        ),
+        (
+            "[default.security.limits]\nper_account = \"ten\"",
+            &["security.limits.per_account"],
+        ),
+        (
+            "[default.security.limits]\nlock = 0",
+            &["`security.limits.lock`"],
+        ),
+        (
+            "[default.security]\nbase_url = \"example.com\"",
+            &["`security.base_url`", "example.com"],
+        ),
+        (
+            "[default.security]\nbase_url = \"https://example.com/app\"",
+            &["`security.base_url`", "url_prefix"],
+        ),
+        (
+            "[default.security]\nurl_prefix = \"account/\"",
+            &["`security.url_prefix`"],
+        ),
+        (
+            "[default.security]\nidentities = []",
+            &["`security.identities`"],
+        ),
+        (
+            "[default.security]\nidentities = [\"phone\"]",
+            &["security.identities", "phone"],
+        ),
+        (
+            "[default.security.register]\nusername = \"required\"",
+            &["`security.register.username`", "`security.identities`"],
+        ),
+        (
+            "[default.security.after]\nlogin = \"https://evil.example\"",
+            &["`security.after.login`"],
+        ),
+        (
+            "[default.security.redirects]\nallow_subdomains = true\nbase_domain = \"com\"",
+            &["security.redirects", "base_domain"],
+        ),
+        (
+            "[default.security]\ntrusted_proxies = [\"10.0.0.0/40\"]",
+            &["security.trusted_proxies"],
+        ),
+        (
+            "[default.security]\nforwarded_header = \"x-client\"",
+            &["security.forwarded_header", "x-client"],
+        ),
+        (
+            "[default.security.basic]\nrealm = \"a\\\"b\"",
+            &["`security.basic.realm`"],
+        ),
+        (
+            "[default.security.csrf]\ncookie = \"a b\"",
+            &["`security.csrf.cookie`"],
+        ),
+        (
+            "[default.security.hashing]\nmemory_kib = 64",
+            &["`security.hashing`", "`memory_kib`"],
+        ),
+        (
+            "[default.security.hashing]\npeppers = [\"short\"]",
+            &["`security.hashing`", "`peppers`"],
+        ),
+        (
+            "[default.security.passwords]\nmin_length = 200",
+            &["`security.passwords`", "`max_length`"],
+        ),
+        (
+            "[default.security.usernames]\nmin = 9\nmax = 3",
+            &["`security.usernames.min`"],
+        ),
+        (
+            "[default.security.database]\nconnections = 0",
+            &["`security.database.connections`"],
+        ),
+        (
+            "[default.security.session]\ncookie = \"a;b\"",
+            &["security.session.cookie"],
+        ),
+    ] {
+        let said = refusal(toml);
+        for word in words {
+            assert!(said.contains(word), "{toml}\n{said}");
+        }
+        assert!(
+            !said.contains('\n') && said.len() < 600,
+            "one sentence: {said}"
+        );
+    }
+}
+
+#[rocket::async_test]
+async fn a_real_launch_stops_too() {
+    for (key, value) in [
+        ("limits.per_account", "0"),
+        ("generic_answer", "true"),
+        ("base_url", "nonsense"),
+        ("secret", "short"),
+        ("secret", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
+    ] {
+        assert!(
+            Plan::new().set(key, value).try_start().await.is_err(),
+            "{key}"
+        );
+    }
+    let nowhere = Plan::new().set("database.url", "/proc/nothing/security.db");
+    assert!(nowhere.try_start().await.is_err());
+    let unknown = Plan::new().set("database.url", "postgres://127.0.0.1:1/none");
+    assert!(unknown.try_start().await.is_err());
+}
+
+#[rocket::async_test]
+async fn away_from_this_machine_a_secret_and_a_base_url_are_needed() {
+    let secret = "b3Blbi1zZXNhbWUtb3Blbi1zZXNhbWUtMTIzNDU2Nzg5MA";
+    let outside = || Plan::new().without_secret().rocket("address", "0.0.0.0");
+    assert!(outside().try_start().await.is_err());
+    assert!(outside().set("secret", secret).try_start().await.is_err());
+    assert!(
+        outside()
+            .set("base_url", "https://example.com")
+            .try_start()
+            .await
+            .is_err()
+    );
+    let plain = outside()
+        .set("secret", secret)
+        .set("base_url", "http://example.com");
+    assert!(
+        plain.try_start().await.is_err(),
+        "cookies could be read on the way"
+    );
+    let known = outside().set("base_url", "https://example.com").set(
+        "secret",
+        "rocket_security: this key is public and for development only",
+    );
+    assert!(
+        known.try_start().await.is_err(),
+        "the key that everybody knows"
+    );
+    let app = outside()
+        .set("secret", secret)
+        .set("base_url", "https://example.com")
+        .start()
+        .await;
+    assert_eq!(app.browser().get("/dev/mail").await.status, 404);
+    // Never by the request's host.
+    let headers = [
+        ("Host", "evil.example"),
+        ("X-Forwarded-Host", "evil.example"),
+    ];
+    let page = app.browser().get_with("/login", &headers).await;
+    assert!(!page.text().contains("evil.example"));
+}
+
+#[test]
+fn profiles_and_the_environment_reach_every_table() {
+    use rocket::figment::providers::{Format, Toml};
+    let toml =
+        "[default.security.session]\nidle = \"1 h\"\n[staging.security.session]\nidle = \"2 h\"";
+    let figment = Figment::from(rocket::Config::debug_default()).merge(Toml::string(toml).nested());
+    let idle = |profile: &str| {
+        Settings::from_figment(&figment.clone().select(profile))
+            .unwrap()
+            .session
+            .idle
+    };
+    assert_eq!(idle("debug").to_string(), "1h");
+    assert_eq!(idle("staging").to_string(), "2h");
+}
+
+/// Starts the site itself, which is expected to refuse; answers everything that it said.
+#[cfg(feature = "cli")]
+fn said_by_the_site(dir: &std::path::Path, environment: &[(&str, &str)]) -> String {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_rocket_security"));
+    command
+        .current_dir(dir)
+        .env("ROCKET_PORT", "0")
+        .env("ROCKET_SECURITY__DATABASE__URL", dir.join("site.db"))
+        .envs(environment.iter().copied());
+    let output = command.output().unwrap();
+    assert!(
+        !output.status.success(),
+        "it did not refuse: {environment:?}"
+    );
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[cfg(feature = "cli")]
+#[test]
+fn the_site_says_what_is_wrong_when_it_does_not_start() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, value, words) in [
+        (
+            "ROCKET_SECURITY__LIMITS__PER_ACCOUNT",
+            "0",
+            "`security.limits.per_account` is 0",
+        ),
+        (
+            "ROCKET_SECURITY__GENERIC_ANSWER",
+            "true",
+            "did you mean `generic_answers`",
+        ),
+        (
+            "ROCKET_SECURITY_BASE_URL",
+            "http://x.example",
+            "`ROCKET_SECURITY__BASE_URL`",
+        ),
+        ("ROCKET_ADDRESS", "0.0.0.0", "`security.secret` is missing"),
+    ] {
+        let said = said_by_the_site(dir.path(), &[(name, value)]);
+        assert!(said.contains(words), "{name}: {said}");
+    }
+}
+
+#[cfg(feature = "cli")]
+#[test]
+fn a_broken_override_is_named_with_its_file_and_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("templates/security/login/login.html");
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    for (text, words) in [
+        (
+            "{% extends \"security/base.html\" %}\n{% block content %}\n{{ 1 + }}",
+            "3:",
+        ),
+        ("{{ nothing_of_that_name }}", "nothing_of_that_name"),
+        ("{% extends \"nowhere\" %}", "nowhere"),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let said = said_by_the_site(dir.path(), &[]);
+        assert!(said.contains("security/login/login.html"), "{said}");
+        assert!(said.contains(words), "{said}");
+    }
+}

@@ -1,0 +1,479 @@
+//! Promises that the code keeps about itself: what a newcomer may rely on being there.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use rocket::http::Method as Verb;
+
+use crate::app::{App, Plan};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn files(folder: &Path, ends: &[&str], found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            files(&path, ends, found);
+        } else if ends
+            .iter()
+            .any(|end| path.display().to_string().ends_with(end))
+        {
+            found.push(path);
+        }
+    }
+}
+
+fn all(folder: &str, ends: &[&str]) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    files(&root().join(folder), ends, &mut found);
+    assert!(!found.is_empty(), "nothing in {folder}");
+    let named = |path: PathBuf| {
+        (
+            path.display().to_string(),
+            fs::read_to_string(path).unwrap(),
+        )
+    };
+    found.into_iter().map(named).collect()
+}
+
+/// What stands between `before` and the next `"` everywhere in `text`.
+fn quoted<'a>(text: &'a str, before: &str) -> Vec<&'a str> {
+    let ends = |rest: &'a str| rest.split_once('"').map(|(inside, _)| inside);
+    text.split(before).skip(1).filter_map(ends).collect()
+}
+
+/// The features by their modules.
+fn features() -> Vec<String> {
+    let table = read("src/features/mod.rs");
+    let modules = table
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub(crate) mod ")?.strip_suffix(';'));
+    let found: Vec<String> = modules.map(String::from).collect();
+    assert!(found.len() >= 7, "{found:?}");
+    found
+}
+
+#[test]
+fn every_feature_is_listed_has_its_templates_its_settings_and_its_test() {
+    let table = read("src/features/mod.rs");
+    let settings = read("Rocket.toml");
+    for feature in features() {
+        assert!(
+            table.contains(&format!("&{feature}::FEATURE,")),
+            "{feature} is not listed"
+        );
+        let source = read(&format!("src/features/{feature}.rs"));
+        assert!(
+            source.starts_with("//! "),
+            "{feature} does not say what it is"
+        );
+        assert!(
+            source.contains(&format!("name: \"{feature}\"")),
+            "{feature} has another name"
+        );
+        for template in quoted(&source, "template!(\"") {
+            assert!(
+                template.starts_with(&format!("{feature}/")),
+                "{feature} uses {template}"
+            );
+            assert!(
+                root().join("templates/security").join(template).exists(),
+                "{template}"
+            );
+        }
+        if source.contains("[security.") {
+            assert!(
+                settings.contains(&format!("[default.security.{feature}]")),
+                "{feature} in Rocket.toml"
+            );
+            if feature != "dev_mail" {
+                assert!(
+                    root().join(format!("tests/it/{feature}.rs")).exists(),
+                    "no test of {feature}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn every_setting_is_written_down_at_its_default() {
+    let toml = read("Rocket.toml");
+    // As somebody would read it who takes the marks of comments away before keys.
+    let mut known = BTreeSet::new();
+    let mut table = String::new();
+    for line in toml.lines() {
+        let line = line.trim_start_matches("# ").trim_start_matches('#');
+        if let Some(name) = line
+            .strip_prefix("[default.security")
+            .and_then(|rest| rest.split(']').next())
+        {
+            table = name.trim_start_matches('.').to_string();
+        } else if let Some((key, _)) = line.split_once(" = ")
+            && key
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        {
+            known.insert(format!("{table}.{key}").trim_start_matches('.').to_string());
+        }
+    }
+    let mut checked = 0;
+    for (path, source) in all("src", &[".rs"]) {
+        let mut rest = source.as_str();
+        // Each struct whose documentation begins with its table.
+        while let Some((_, after)) = rest.split_once("/// `[security") {
+            let (table, after) = after.split_once(']').unwrap();
+            let table = table.trim_start_matches('.').to_string();
+            rest = after;
+            let Some((head, body)) = after.split_once(" {\n") else {
+                continue;
+            };
+            if !head.contains("pub struct ")
+                || head.contains("\n}")
+                || head.contains(";\n")
+                || head.contains(",\n    ///")
+            {
+                continue;
+            }
+            let body = body.split("\n}").next().unwrap();
+            for line in body.lines() {
+                let Some((field, kind)) = line
+                    .trim()
+                    .strip_prefix("pub ")
+                    .and_then(|line| line.split_once(':'))
+                else {
+                    continue;
+                };
+                if table.is_empty() && kind.trim().ends_with("Settings,") {
+                    continue;
+                }
+                let key = format!("{table}.{field}");
+                let key = key.trim_start_matches('.');
+                assert!(
+                    known.contains(key),
+                    "{path}: `security.{key}` is not in Rocket.toml"
+                );
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked >= 50, "only {checked} settings were found");
+}
+
+#[test]
+fn every_message_that_is_asked_for_has_words() {
+    let texts: toml::Table = read("templates/security/messages/en.toml").parse().unwrap();
+    let has = |key: &str| {
+        let mut at = Some(&toml::Value::Table(texts.clone())).cloned();
+        for part in key.split('.') {
+            at = at.and_then(|value| value.get(part).cloned());
+        }
+        at.is_some_and(|value| value.is_str())
+    };
+    let mut checked = 0;
+    for (path, source) in all("src", &[".rs"]) {
+        let code = source.split("#[cfg(test)]").next().unwrap();
+        for line in code
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"))
+        {
+            for key in quoted(line, "Message::new(\"") {
+                assert!(has(key), "{path}: {key}");
+                checked += 1;
+            }
+            for key in quoted(line, "unreadable(\"") {
+                assert!(has(key), "{path}: {key}");
+            }
+        }
+    }
+    for (path, source) in all("templates", &[".html", ".txt", ".tera"]) {
+        // A key that ends in a dot is put together; what follows is a method of sign-in.
+        for key in quoted(&source, "t(key=\"")
+            .into_iter()
+            .filter(|key| !key.ends_with('.'))
+        {
+            assert!(has(key), "{path}: {key}");
+            checked += 1;
+        }
+    }
+    assert!(checked > 100, "{checked}");
+    for method in [
+        "password",
+        "email",
+        "sms",
+        "authenticator",
+        "passkey",
+        "recovery_code",
+        "oauth",
+        "register",
+        "application",
+    ] {
+        assert!(has(&format!("method.{method}")), "{method}");
+    }
+}
+
+#[test]
+fn every_template_opens_with_what_it_is_given() {
+    for (path, source) in all("templates/security", &[".html", ".txt"]) {
+        assert!(source.starts_with("{#"), "{path}");
+        let comment = source.split("#}").next().unwrap();
+        assert!(
+            comment.contains("Context:"),
+            "{path} does not name its context"
+        );
+        assert!(
+            !source.contains("|safe") && !source.contains("| safe"),
+            "{path} switches escaping off"
+        );
+        let body = source.split_once("#}").map_or("", |(_, body)| body);
+        let inline = [
+            "<script",
+            " onclick=",
+            "=\"javascript:",
+            "<style",
+            "\" style=",
+        ];
+        // Mail programs load no stylesheet.
+        let mail = path.ends_with("partials/mail.html");
+        for what in inline.iter().take(if mail { 3 } else { 5 }) {
+            assert!(!body.contains(what), "{path}: {what}");
+        }
+    }
+}
+
+#[rocket::async_test]
+async fn every_post_of_ours_refuses_a_body_without_csrf_and_answers_both_ways() {
+    let app = App::new().await;
+    let ada = app.user("ada@example.com").await;
+    let own = ["/p/", "/as/", "/everywhere", "/testing/"];
+    let routes: Vec<String> = app
+        .client
+        .rocket()
+        .routes()
+        .filter(|route| route.method == Verb::Post)
+        .map(|route| route.uri.path().to_string())
+        .filter(|path| !own.iter().any(|start| path.starts_with(start)))
+        .collect();
+    assert!(routes.len() >= 6, "{routes:?}");
+    for route in routes {
+        let path = route.replace("<id>", &rocket_security::SessionId::new().to_string());
+        let visits = ["/login", "/register"].contains(&route.as_str());
+        let actor = if visits {
+            app.browser()
+        } else {
+            app.signed_in(&ada).await
+        };
+        actor.csrf().await;
+        let answer = actor
+            .copy()
+            .in_json()
+            .post_body(&path, "application/json", b"{}")
+            .await;
+        assert!(
+            answer.status == 400 && answer.is_envelope(),
+            "{route}: {}",
+            answer.text()
+        );
+        assert_eq!(answer.codes(), ["denied.csrf"], "{route}");
+        let answer = actor
+            .post_body(&path, "application/x-www-form-urlencoded", b"")
+            .await;
+        let asks = route == "/logout" && answer.status == 200;
+        assert!(answer.status == 400 || asks, "{route}: {}", answer.status);
+        assert!(
+            answer
+                .header("Content-Type")
+                .is_some_and(|kind| kind.starts_with("text/html")),
+            "{route}"
+        );
+        if !visits {
+            assert!(actor.is_signed_in().await, "{route}");
+        }
+    }
+}
+
+#[rocket::async_test]
+async fn every_page_of_ours_carries_the_security_headers_and_answers_in_json_too() {
+    let app = Plan::new().start().await;
+    let ada = app.user("ada@example.com").await;
+    let signed_in = app.signed_in(&ada).await;
+    for (actor, path, status) in [
+        (&app.browser(), "/login", 200),
+        (&app.browser(), "/register", 200),
+        (&signed_in, "/verify", 200),
+        (&signed_in, "/sessions", 200),
+        (&signed_in, "/g/admin", 403),
+        (&app.browser(), "/g/admin", 302),
+        (&app.browser(), "/dev/mail", 200),
+    ] {
+        let answer = actor.get(path).await;
+        assert_eq!(answer.status, status, "{path}");
+        let has = |name: &str| answer.header(name).unwrap_or_default().to_string();
+        assert!(has("Cache-Control").contains("no-store"), "{path}");
+        let policy = has("Content-Security-Policy");
+        assert!(
+            policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"),
+            "{path}: {policy}"
+        );
+        assert!(!policy.contains("unsafe"), "{path}: {policy}");
+        assert_eq!(has("X-Content-Type-Options"), "nosniff", "{path}");
+        assert_eq!(has("X-Frame-Options"), "DENY", "{path}");
+        assert!(!has("Referrer-Policy").is_empty(), "{path}");
+        let json = actor
+            .get_with(path, &[("Accept", "application/json")])
+            .await;
+        assert!(json.is_envelope(), "{path}: {}", json.text());
+        for name in ["Cache-Control", "X-Content-Type-Options"] {
+            assert!(json.header(name).is_some(), "{path}: {name}");
+        }
+    }
+    // The application's own answers are its own.
+    assert_eq!(
+        app.browser()
+            .get("/")
+            .await
+            .header("Content-Security-Policy"),
+        None
+    );
+}
+
+#[test]
+fn whoever_comes_from_flask_security_finds_every_name() {
+    let page = read("docs/coming-from-flask-security.md");
+    let words: BTreeSet<&str> = page
+        .split(|c: char| !c.is_alphanumeric() && c != '_')
+        .collect();
+    for name in FLASK_SECURITY {
+        assert!(words.contains(name), "{name}");
+    }
+}
+
+/// The names on Flask-Security's API page.
+const FLASK_SECURITY: &[&str] = &[
+    "AnonymousUser",
+    "AsaList",
+    "ChangePasswordForm",
+    "ConfirmRegisterForm",
+    "ForgotPasswordForm",
+    "Form",
+    "FormInfo",
+    "LoginForm",
+    "MailUtil",
+    "MfRecoveryCodesForm",
+    "MfRecoveryCodesUtil",
+    "MfRecoveryForm",
+    "MongoEngineDatastore",
+    "MongoEngineUserDatastore",
+    "OAuthGlue",
+    "PasswordUtil",
+    "PasswordlessLoginForm",
+    "PeeweeDatastore",
+    "PeeweeUserDatastore",
+    "PhoneUtil",
+    "PonyDatastore",
+    "PonyUserDatastore",
+    "RegisterForm",
+    "ResetPasswordForm",
+    "Role",
+    "RoleMixin",
+    "SQLAlchemyDatastore",
+    "SQLAlchemySessionUserDatastore",
+    "SQLAlchemyUserDatastore",
+    "Security",
+    "SendConfirmationForm",
+    "SmsSenderBaseClass",
+    "SmsSenderFactory",
+    "Totp",
+    "TwoFactorRescueForm",
+    "TwoFactorSelectForm",
+    "TwoFactorSetupForm",
+    "TwoFactorVerifyCodeForm",
+    "UnifiedSigninForm",
+    "UnifiedSigninSetupForm",
+    "UnifiedSigninSetupValidateForm",
+    "UnifiedVerifyForm",
+    "User",
+    "UserDatastore",
+    "UserMixin",
+    "UsernameUtil",
+    "VerifyForm",
+    "WebAuthn",
+    "WebAuthnDeleteForm",
+    "WebAuthnMixin",
+    "WebAuthnRegisterForm",
+    "WebAuthnRegisterResponseForm",
+    "WebAuthnSigninForm",
+    "WebAuthnSigninResponseForm",
+    "WebAuthnVerifyForm",
+    "WebauthnUtil",
+    "admin_change_password",
+    "anonymous_user_required",
+    "auth_required",
+    "auth_token_required",
+    "check_and_get_token_status",
+    "check_and_update_authn_fresh",
+    "confirm_instructions_sent",
+    "createSender",
+    "current_user",
+    "generate_qrcode",
+    "get_hmac",
+    "get_last_counter",
+    "get_request_attr",
+    "get_token_status",
+    "get_url",
+    "handle_csrf",
+    "hash_password",
+    "http_auth_required",
+    "login_instructions_sent",
+    "login_required",
+    "login_user",
+    "logout_user",
+    "lookup_identity",
+    "password_breached_validator",
+    "password_changed",
+    "password_complexity_validator",
+    "password_length_validator",
+    "password_reset",
+    "permissions_accepted",
+    "permissions_required",
+    "pwned",
+    "reset_password_instructions_sent",
+    "roles_accepted",
+    "roles_required",
+    "send_mail",
+    "send_sms",
+    "set_last_counter",
+    "tf_code_confirmed",
+    "tf_disabled",
+    "tf_profile_changed",
+    "tf_security_token_sent",
+    "tf_send_security_token",
+    "transform_url",
+    "uia_email_mapper",
+    "uia_phone_mapper",
+    "uia_username_mapper",
+    "unauth_csrf",
+    "unauthorized_handler",
+    "unique_identity_attribute",
+    "url_for_security",
+    "us_profile_changed",
+    "us_security_token_sent",
+    "us_send_security_token",
+    "user_authenticated",
+    "user_confirmed",
+    "user_not_registered",
+    "user_registered",
+    "verify_and_update_password",
+    "verify_password",
+    "wan_deleted",
+    "wan_registered",
+];

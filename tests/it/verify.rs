@@ -1,0 +1,153 @@
+//! Proving it again, freshness and its grace.
+
+use rocket_security::{EventKind, config::Life};
+use serde_json::json;
+
+use crate::app::{App, PASSWORD, Plan, WRONG, for_each_database};
+
+#[rocket::async_test]
+async fn the_password_makes_a_stale_session_fresh_under_a_new_id() {
+    for_each_database(|plan| async move {
+        let app = plan.start().await;
+        let ada = app.user("ada@example.com").await;
+        let browser = app.signed_in(&ada).await;
+        app.later(Life::minutes(11));
+        let answer = browser.get("/g/fresh-600").await;
+        assert_eq!(answer.location(), Some("/verify?next=%2Fg%2Ffresh-600"));
+        let page = browser.get(answer.location().unwrap()).await;
+        assert!(
+            page.status == 200 && page.text().contains("value=\"&#x2F;g&#x2F;fresh-600\""),
+            "{}",
+            page.text()
+        );
+
+        let wrong = browser.post_form("/verify", &[("password", WRONG)]).await;
+        assert_eq!((wrong.status, wrong.location()), (200, None));
+        let wrong = browser
+            .copy()
+            .in_json()
+            .post_json("/verify", json!({"password": WRONG}))
+            .await;
+        assert_eq!(
+            (wrong.status, wrong.codes()),
+            (400, vec!["verify.wrong".to_string()])
+        );
+        assert_eq!(browser.get("/g/fresh-600").await.status, 302);
+
+        let old = browser.copy();
+        let fields = [("password", PASSWORD), ("next", "/g/fresh-600")];
+        let answer = browser.post_form("/verify", &fields).await;
+        assert_eq!(answer.location(), Some("/g/fresh-600"));
+        assert_eq!(browser.get("/g/fresh-600").await.text(), "in");
+        assert!(!old.is_signed_in().await, "the old id is dead");
+        assert_eq!(app.store().sessions_of(&ada.id).await.unwrap().len(), 1);
+        assert_eq!(
+            app.count(|kind| matches!(kind, EventKind::Reauthenticated { .. }))
+                .await,
+            1
+        );
+    })
+    .await;
+}
+
+#[rocket::async_test]
+async fn freshness_ends_exactly() {
+    let app = App::new().await;
+    let ada = app.user("ada@example.com").await;
+    let browser = app.signed_in(&ada).await;
+    app.clock.shift(600_000 - 1);
+    assert_eq!(browser.get("/g/fresh-600").await.status, 200);
+    app.clock.shift(1);
+    assert_eq!(browser.get("/g/fresh-600").await.status, 302);
+}
+
+#[rocket::async_test]
+async fn grace_helps_whoever_is_in_the_middle_of_it_but_has_a_hard_end() {
+    for_each_database(|plan| async move {
+        let app = plan.start().await;
+        let ada = app.user("ada@example.com").await;
+        let busy = app.signed_in(&ada).await;
+        let resting = app.signed_in(&ada).await;
+        for _ in 0..3 {
+            app.later(Life::minutes(7 * 60 + 50));
+            assert!(resting.is_signed_in().await);
+            assert_eq!(busy.get("/g/fresh").await.status, 200);
+        }
+        // 23:30 hours; from here on every 59 minutes.
+        let mut minutes = 23 * 60 + 30;
+        let mut last = 0;
+        for _ in 0..5 {
+            app.later(Life::minutes(59));
+            minutes += 59;
+            if busy.get("/g/fresh").await.status == 200 {
+                last = minutes;
+            }
+        }
+        assert_eq!(last, 25 * 60 + 28, "twice the grace, and no more");
+        assert_eq!(
+            resting.get("/g/fresh").await.status,
+            302,
+            "without use there is no grace"
+        );
+        // A freshness in seconds has none at all.
+        assert_eq!(busy.get("/g/fresh-600").await.status, 302);
+    })
+    .await;
+}
+
+#[rocket::async_test]
+async fn a_negative_freshness_turns_checks_and_page_off() {
+    let app = Plan::new().set("freshness.within", -1).start().await;
+    let ada = app.user("ada@example.com").await;
+    let browser = app.signed_in(&ada).await;
+    for _ in 0..4 {
+        app.later(Life::hours(11));
+        assert_eq!(browser.get("/g/fresh").await.status, 200);
+    }
+    assert_eq!(browser.get("/verify").await.status, 404);
+}
+
+#[rocket::async_test]
+async fn only_a_session_can_become_fresh() {
+    let app = App::new().await;
+    let eve = app.user("eve@example.com").await;
+    app.user("ada@example.com").await;
+    let token = app.token("ada@example.com").await;
+    let body = || json!({"password": PASSWORD});
+    assert_eq!(app.program().post_json("/verify", body()).await.status, 401);
+    assert_eq!(
+        app.program()
+            .token(&token)
+            .post_json("/verify", body())
+            .await
+            .status,
+        401
+    );
+    assert_eq!(app.browser().get("/verify?next=/me").await.status, 302);
+    // Another's token beside a stale session makes nothing fresh.
+    let browser = app.signed_in(&eve).await;
+    app.later(Life::minutes(11));
+    let both = browser.copy().in_json().token(&token);
+    assert_eq!(both.post_json("/verify", body()).await.status, 401);
+    assert_eq!(browser.get("/g/fresh-600").await.status, 302);
+}
+
+#[rocket::async_test]
+async fn an_account_that_was_shut_meanwhile_proves_nothing() {
+    for_each_database(|plan| async move {
+        let app = plan.start().await;
+        let ada = app.user("ada@example.com").await;
+        let browser = app.signed_in(&ada).await;
+        let csrf = browser.csrf().await;
+        app.sql("UPDATE users SET active = FALSE").await;
+        let fields = [("password", PASSWORD), ("csrf_token", csrf.as_str())];
+        let answer = browser.post_raw_form("/verify", &fields).await;
+        assert!(
+            answer.location().is_some_and(|to| to.starts_with("/login")),
+            "{}",
+            answer.status
+        );
+        assert!(!browser.is_signed_in().await);
+    })
+    .await;
+}
