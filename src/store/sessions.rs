@@ -55,7 +55,7 @@ pub struct SessionInfo {
     pub id: SessionId,
     /// When somebody signed in.
     pub created_at: Timestamp,
-    /// When it was last used, to the minute.
+    /// When it was last used, give or take five minutes.
     pub last_seen_at: Timestamp,
     /// When it ends at the latest.
     pub expires_at: Timestamp,
