@@ -1,6 +1,6 @@
 //! Our cookies: their names, their flags, and the one way they are sent.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError, atomic::AtomicBool};
 
 use rocket::{
     Request, Response,
@@ -93,20 +93,35 @@ pub(crate) fn expired(site: &Site, kind: Kind) -> Cookie<'static> {
 /// Rocket drops what a guard put into its jar when a catcher answers, so ours wait here and the
 /// fairing adds them to every response.
 #[derive(Default)]
-struct Outgoing(Mutex<Vec<Cookie<'static>>>);
+pub(super) struct Outgoing {
+    cookies: Mutex<Vec<Cookie<'static>>>,
+    /// Whether the answer is one of ours, and gets our headers.
+    pub(super) ours: AtomicBool,
+}
+
+/// What waits for the answer to this request.
+pub(super) fn pending<'r>(request: &'r Request<'_>) -> &'r Outgoing {
+    request.local_cache(Outgoing::default)
+}
 
 /// Sends `cookie` with the answer to this request; a later one of the same name replaces it.
 pub(crate) fn send(request: &Request<'_>, cookie: Cookie<'static>) {
-    let outgoing = request.local_cache(Outgoing::default);
-    let mut cookies = outgoing.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let outgoing = pending(request);
+    let mut cookies = outgoing
+        .cookies
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
     cookies.retain(|waiting| waiting.name() != cookie.name());
     cookies.push(cookie);
 }
 
 /// The value that is about to be sent, if one is.
 pub(crate) fn outgoing(request: &Request<'_>, site: &Site, kind: Kind) -> Option<String> {
-    let outgoing = request.local_cache(Outgoing::default);
-    let cookies = outgoing.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let outgoing = pending(request);
+    let cookies = outgoing
+        .cookies
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
     cookies
         .iter()
         .find(|cookie| cookie.name() == site.cookies.of(kind))
@@ -115,8 +130,11 @@ pub(crate) fn outgoing(request: &Request<'_>, site: &Site, kind: Kind) -> Option
 
 /// Puts the waiting cookies into the response, which then no cache may keep.
 pub(crate) fn flush(request: &Request<'_>, response: &mut Response<'_>) {
-    let outgoing = request.local_cache(Outgoing::default);
-    let mut cookies = outgoing.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let outgoing = pending(request);
+    let mut cookies = outgoing
+        .cookies
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
     if !cookies.is_empty() && !response.headers().contains("Cache-Control") {
         response.set_header(Header::new("Cache-Control", "private, no-store"));
     }

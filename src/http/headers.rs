@@ -1,6 +1,6 @@
 //! The security headers of our own answers. The application's answers are the application's.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use rocket::{Request, Response, http::Header};
 use serde::{Deserialize, Serialize};
@@ -25,15 +25,10 @@ impl Default for HeaderSettings {
     }
 }
 
-/// Marks the answer to a request as ours.
-#[derive(Default)]
-struct Ours(AtomicBool);
-
 /// Says that the answer to `request` is ours, so that [`finish`] gives it our headers.
 pub(crate) fn mark(request: &Request<'_>) {
-    request
-        .local_cache(Ours::default)
-        .0
+    super::cookies::pending(request)
+        .ours
         .store(true, Ordering::Relaxed);
 }
 
@@ -44,7 +39,10 @@ pub(crate) fn finish<'r>(
     response: &mut Response<'r>,
     settings: &'r HeaderSettings,
 ) {
-    if request.local_cache(Ours::default).0.load(Ordering::Relaxed) {
+    if super::cookies::pending(request)
+        .ours
+        .load(Ordering::Relaxed)
+    {
         set(response, settings);
     }
 }

@@ -256,7 +256,7 @@ pub(crate) async fn resolve(site: &Site, cookie: &str) -> Result<Option<Caller>,
 
 fn judge(site: &Site, row: SessionRow, user: User) -> Result<Option<Caller>, Error> {
     let now = site.now();
-    if row.user_uniquifier != user.uniquifier || row.expires_at <= now {
+    if row.expires_at <= now {
         return Ok(None);
     }
     let waiting = site.touches.waiting(&row.id);
@@ -361,9 +361,9 @@ pub(crate) async fn close(
             .write(move |conn| {
                 let mut user = None;
                 if let Some(hash) = &session {
-                    if let Some((row, owner)) = sessions::find(conn, hash)? {
-                        user = Some(owner.id);
-                        if let Some(series) = &row.series {
+                    if let Some((owner, series)) = sessions::owner(conn, hash)? {
+                        user = Some(owner);
+                        if let Some(series) = &series {
                             crate::store::remember::delete_with_sessions(conn, series)?;
                         }
                     }

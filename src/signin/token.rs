@@ -86,7 +86,7 @@ pub(crate) async fn resolve(
     else {
         return Err(Denied::BadCredential.into());
     };
-    if row.expires_at <= site.now() || row.user_uniquifier != user.token_uniquifier {
+    if row.expires_at <= site.now() {
         return Err(Denied::BadCredential.into());
     }
     if !user.active {

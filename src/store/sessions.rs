@@ -37,13 +37,11 @@ pub(crate) struct NewSession {
 #[diesel(table_name = security_sessions)]
 pub(crate) struct SessionRow {
     pub(crate) id: SessionId,
-    pub(crate) user_uniquifier: Uniquifier,
     pub(crate) last_seen_at: Timestamp,
     pub(crate) expires_at: Timestamp,
     pub(crate) authenticated_at: Timestamp,
     pub(crate) grace_until: Timestamp,
     pub(crate) methods: Methods,
-    pub(crate) series: Option<String>,
 }
 
 /// A session as its owner sees it in the list.
@@ -85,9 +83,23 @@ pub(crate) fn find(
     let found = natively!(conn, conn => security_sessions::table
         .inner_join(users::table)
         .filter(security_sessions::token_hash.eq(token_hash))
+        // A new uniquifier ends all sessions, also one that is being inserted.
+        .filter(security_sessions::user_uniquifier.eq(users::uniquifier))
         .select((SessionRow::as_select(), User::as_select()))
         .get_result(conn));
     Ok(found.optional()?)
+}
+
+/// Whose session it is, and the remembered device that it comes from.
+pub(crate) fn owner(
+    conn: &mut Conn,
+    token_hash: &str,
+) -> Result<Option<(UserId, Option<String>)>, StoreError> {
+    Ok(security_sessions::table
+        .find(token_hash)
+        .select((security_sessions::user_id, security_sessions::series))
+        .get_result(conn)
+        .optional()?)
 }
 
 pub(crate) fn insert(conn: &mut Conn, new: &NewSession) -> Result<(), StoreError> {

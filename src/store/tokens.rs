@@ -25,7 +25,6 @@ pub(crate) struct NewToken {
 #[derive(Clone, Debug, Queryable, Selectable)]
 #[diesel(table_name = security_tokens)]
 pub(crate) struct TokenRow {
-    pub(crate) user_uniquifier: Uniquifier,
     pub(crate) expires_at: Timestamp,
     pub(crate) authenticated_at: Timestamp,
     pub(crate) methods: Methods,
@@ -39,6 +38,8 @@ pub(crate) fn find(
     let found = natively!(conn, conn => security_tokens::table
         .inner_join(users::table)
         .filter(security_tokens::token_hash.eq(token_hash))
+        // A new uniquifier ends all tokens, also one that is being inserted.
+        .filter(security_tokens::user_uniquifier.eq(users::token_uniquifier))
         .select((TokenRow::as_select(), User::as_select()))
         .get_result(conn));
     Ok(found.optional()?)
