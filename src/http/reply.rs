@@ -395,9 +395,8 @@ fn refuse_browser(
             };
             return redirect(&with_next(request, site, &way, "denied.stale"));
         }
-        Error::Denied(denied) if status == Status::Unauthorized && !asks_by_basic => {
+        Error::Denied(_) if status == Status::Unauthorized && !asks_by_basic => {
             page::leave_message(request, site, "info", "denied.unauthenticated");
-            let _ = denied;
             return redirect(&with_next(
                 request,
                 site,
