@@ -11,6 +11,7 @@ use super::{Policy, SignedIn, identity, judge};
 use crate::{
     Message,
     error::{Error, Invalid},
+    features::Link,
     http::{client::ClientInfo, redirect::Target, refusal},
     identity::Identity,
     notify::events::EventKind,
@@ -241,13 +242,7 @@ impl Auth<'_> {
     ///
     /// [`Error::NotFound`] if no page has that name or its feature is off.
     pub fn url(&self, page: &str) -> Result<String, Error> {
-        let link = self
-            .site
-            .features()
-            .flat_map(|feature| feature.links)
-            .find(|link| link.name == page);
-        link.map(|link| self.site.path(link.path))
-            .ok_or(Error::NotFound)
+        self.link(page).map(|link| self.site.path(link.path))
     }
 
     /// The same as others must type it, from `base_url` and never from the request.
@@ -256,13 +251,12 @@ impl Auth<'_> {
     ///
     /// [`Error::NotFound`] if no page has that name or its feature is off.
     pub fn absolute_url(&self, page: &str) -> Result<String, Error> {
-        let link = self
-            .site
-            .features()
-            .flat_map(|feature| feature.links)
-            .find(|link| link.name == page);
-        link.map(|link| self.site.absolute(link.path))
-            .ok_or(Error::NotFound)
+        self.link(page).map(|link| self.site.absolute(link.path))
+    }
+
+    fn link(&self, page: &str) -> Result<&'static Link, Error> {
+        let mut links = self.site.features().flat_map(|feature| feature.links);
+        links.find(|link| link.name == page).ok_or(Error::NotFound)
     }
 
     /// Where the site is reached, without a slash at the end.
