@@ -159,7 +159,7 @@ pub use self::{
     },
     notify::{
         events::{Client, Event, EventKind},
-        mail::{Mail, MailError, Mailbox, Mailer},
+        mail::{Mail, MailError, MailFailure, Mailbox, Mailer},
     },
     secrets::{
         HashError, Hasher, Password, PasswordCheck, PasswordHash, PasswordPolicy, PolicyError,

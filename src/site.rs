@@ -38,6 +38,8 @@ pub(crate) struct Site {
     pub(crate) clock: SharedClock,
     pub(crate) events: Events,
     pub(crate) mailer: Arc<dyn Mailer>,
+    /// The sender of every mail.
+    pub(crate) sender: String,
     pub(crate) mailbox: Option<Mailbox>,
     pub(crate) views: Views,
     pub(crate) redirects: RedirectRules,

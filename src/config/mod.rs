@@ -25,7 +25,7 @@ pub use crate::{
         redirect::RedirectSettings,
     },
     identity::{IdentityKind, UsernameSettings},
-    notify::mail::{MailSettings, Transport},
+    notify::mail::{Encryption, MailSettings, Transport},
     secrets::{BreachCheck, HashingSettings, PolicySettings},
     signin::{limits::LimitSettings, remember::RememberSettings, session::SessionSettings},
 };
@@ -564,6 +564,9 @@ impl Settings {
         self.hashing
             .validate()
             .map_err(|why| ConfigError(format!("`security.hashing`: {why}")))?;
+        self.mail
+            .validate()
+            .map_err(|why| ConfigError(format!("`security.mail`: {why}")))?;
         self.passwords
             .validate()
             .map_err(|why| ConfigError(format!("`security.passwords`: {why}")))?;

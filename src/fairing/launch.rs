@@ -102,7 +102,12 @@ pub(super) async fn ignite(parts: Parts, rocket: &Rocket<Build>) -> Result<Site,
     });
     let development = strictness == Strictness::Development && settings.dev_mail.enabled;
     let mailbox = parts.mailbox.or_else(|| development.then(Mailbox::default));
+    let sender = match &settings.mail.from {
+        Some(from) => from.clone(),
+        None => format!("no-reply@{}", base_url.host_str().unwrap_or("localhost")),
+    };
     let site = Site {
+        sender,
         redirects: RedirectRules::new(&settings.redirects, Some(&base_url)),
         cookies: Names::new(base_url.scheme() == "https", &settings.session.cookie),
         keys: Keys::new(&secrets),

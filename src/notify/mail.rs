@@ -12,30 +12,138 @@ use serde::{Deserialize, Serialize};
 
 use serde_json::{Map, Value};
 
-use crate::{Message, site::Site, store::Timestamp};
+use crate::{Message, config::Life, secrets::Secret, site::Site, store::Timestamp};
 
 /// `[security.mail]`: how mails leave.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+///
+/// A mail is written into the outbox together with the change that it tells of; a worker beside the
+/// requests carries it out by the transport, and tries again as long as `give_up` says.
+#[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MailSettings {
-    /// `"console"` prints mails, `"file"` writes each into a file of `folder`, `"none"` drops them.
-    /// A mailer given to [`Security::mailer`](crate::Security::mailer) takes precedence.
-    /// _Default:_ `"console"`; in development mails are also kept for the page `/dev/mail`.
+    /// `"smtp"` hands mails to a server, `"console"` prints them, `"file"` writes each into a file of
+    /// `folder`, `"none"` drops them. A mailer given to [`Security::mailer`](crate::Security::mailer)
+    /// takes precedence. _Default:_ `"console"`; in development mails are also shown at `/dev/mail`.
     pub transport: Transport,
+    /// The sender of every mail, as `"address"` or `"Name <address>"`. _Default:_ `no-reply@` and the
+    /// host of `base_url`.
+    pub from: Option<String>,
+    /// Where answers go, written like `from`. _Default:_ none.
+    pub reply_to: Option<String>,
     /// The folder of the `"file"` transport. _Default:_ `"data/mail"`.
     pub folder: PathBuf,
-    /// The sender of every mail. _Default:_ `"no-reply@localhost"`.
-    pub from: String,
+    /// The SMTP server. _Default:_ none; required by the transport `"smtp"`.
+    pub host: Option<String>,
+    /// Its port. _Default:_ 587 for `"starttls"`, 465 for `"tls"`, 25 for `"none"`.
+    pub port: Option<u16>,
+    /// `"starttls"` (RFC 3207; required, never skipped), `"tls"` from the first byte (RFC 8314), or
+    /// `"none"`. _Default:_ `"starttls"`.
+    pub encryption: Encryption,
+    /// The name to sign in with. _Default:_ none.
+    pub username: Option<String>,
+    /// The password to sign in with; best from the environment. _Default:_ none.
+    pub password: Option<Secret<String>>,
+    /// Connections to the server kept open, and mails sent at once. _Default:_ 4.
+    pub connections: u32,
+    /// How long one mail may take. _Default:_ 20 s.
+    pub timeout: Life,
+    /// How long a mail is tried before it counts as undeliverable. _Default:_ 3 d.
+    pub give_up: Life,
+    /// The shortest time between two mails of one kind to one address. _Default:_ 1 min.
+    pub throttle: Life,
+    /// Mails of one kind to one address in a day. _Default:_ 10.
+    pub per_day: u32,
 }
 
 impl Default for MailSettings {
     fn default() -> Self {
         Self {
             transport: Transport::Console,
+            from: None,
+            reply_to: None,
             folder: "data/mail".into(),
-            from: "no-reply@localhost".into(),
+            host: None,
+            port: None,
+            encryption: Encryption::Starttls,
+            username: None,
+            password: None,
+            connections: 4,
+            timeout: Life::seconds(20),
+            give_up: Life::days(3),
+            throttle: Life::minutes(1),
+            per_day: 10,
         }
     }
+}
+
+impl MailSettings {
+    /// What is wrong with the keys taken together, as the rest of a sentence that begins with the table.
+    pub(crate) fn validate(&self) -> Result<(), String> {
+        for (key, mailbox) in [("from", &self.from), ("reply_to", &self.reply_to)] {
+            if let Some(text) = mailbox
+                && mailbox_address(text).is_none()
+            {
+                return Err(format!(
+                    "`{key}` is `{text}`, which is no sender; write \"address@example.com\" or \"Name <address@example.com>\""
+                ));
+            }
+        }
+        if self.transport == Transport::Smtp {
+            if !cfg!(feature = "smtp") {
+                return Err(
+                    "`transport` is \"smtp\", which is not compiled in; build with the Cargo feature `smtp`".into(),
+                );
+            }
+            if self.host.as_deref().unwrap_or_default().trim().is_empty() {
+                return Err(
+                    "`transport` is \"smtp\" and `host` is missing; write the name of the server, such as \"smtp.example.com\"".into(),
+                );
+            }
+        }
+        if self.username.is_some() != self.password.is_some() {
+            return Err("`username` and `password` belong together; write both or neither".into());
+        }
+        let local = matches!(
+            self.host.as_deref(),
+            Some("localhost" | "127.0.0.1" | "::1")
+        );
+        if self.encryption == Encryption::None && self.password.is_some() && !local {
+            return Err(
+                "`encryption` is \"none\", with which the password could be read on the way; write \"starttls\" or \"tls\"".into(),
+            );
+        }
+        for (key, number) in [
+            ("connections", u64::from(self.connections)),
+            ("timeout", self.timeout.as_secs()),
+            ("give_up", self.give_up.as_secs()),
+            ("per_day", u64::from(self.per_day)),
+        ] {
+            if number == 0 {
+                return Err(format!("`{key}` is 0; write 1 or more"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The address of `address` or `Name <address>`, if it is one and nothing else is smuggled in.
+pub(crate) fn mailbox_address(text: &str) -> Option<&str> {
+    if text.chars().any(char::is_control) {
+        return None;
+    }
+    let address = match text.split_once('<') {
+        Some((name, rest)) if !name.contains(['"', '<', '>', '@', ',', ';', ':']) => {
+            rest.strip_suffix('>')?
+        }
+        Some(_) => return None,
+        None => text,
+    };
+    // A developer's own machine has no domain.
+    let well_formed = match address.split_once('@') {
+        Some((local, "localhost")) => !local.is_empty() && !local.contains([' ', '<', '>', ',']),
+        _ => crate::EmailAddress::parse(address).is_ok(),
+    };
+    well_formed.then_some(address)
 }
 
 /// How mails leave.
@@ -43,6 +151,8 @@ impl Default for MailSettings {
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Transport {
+    /// To a server, by SMTP (RFC 5321).
+    Smtp,
     /// To the log.
     Console,
     /// Into a folder.
@@ -51,14 +161,30 @@ pub enum Transport {
     None,
 }
 
+/// How the conversation with the SMTP server is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Encryption {
+    /// By STARTTLS, without which nothing is sent.
+    Starttls,
+    /// By TLS from the first byte.
+    Tls,
+    /// Not at all.
+    None,
+}
+
 /// A mail, ready to be sent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Mail {
+    /// What it is, such as `"confirm"`: the name of its template.
+    pub kind: String,
     /// Whom it is for.
     pub to: String,
     /// Whom it is from.
     pub from: String,
+    /// Where answers go, if not to the sender.
+    pub reply_to: Option<String>,
     /// Its subject, one line.
     pub subject: String,
     /// Its text part.
@@ -67,6 +193,8 @@ pub struct Mail {
     pub html: String,
     /// When it was written.
     pub at: Timestamp,
+    /// Its `Message-ID` without the angle brackets; the same each time that it is tried.
+    pub message_id: String,
 }
 
 /// Carries mails. Called outside of requests; what it answers delays nobody.
@@ -77,6 +205,9 @@ pub struct Mail {
 /// #[rocket::async_trait]
 /// impl Mailer for Pigeon {
 ///     async fn send(&self, mail: &Mail) -> Result<(), MailError> {
+///         if mail.to.ends_with("@sea.example") {
+///             return Err(MailError::refused("pigeons do not cross the sea"));
+///         }
 ///         println!("to {}: {}", mail.to, mail.subject);
 ///         Ok(())
 ///     }
@@ -85,7 +216,7 @@ pub struct Mail {
 /// ```
 #[async_trait]
 pub trait Mailer: Send + Sync + 'static {
-    /// Sends one mail.
+    /// Sends one mail. A mail that could not be sent is given again, with the same `message_id`.
     async fn send(&self, mail: &Mail) -> Result<(), MailError>;
 
     /// One sentence on whether mails can be sent, for `doctor`.
@@ -94,16 +225,57 @@ pub trait Mailer: Send + Sync + 'static {
     }
 }
 
-/// Why a mail was not sent.
-#[derive(Clone, Debug)]
-pub struct MailError(
-    /// For the log.
-    pub String,
-);
+/// Why a mail was not sent, and what is to be done about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MailError {
+    /// What is to be done.
+    pub failure: MailFailure,
+    /// For the log; never a secret.
+    pub why: String,
+}
+
+/// What is to be done about a mail that was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MailFailure {
+    /// The server cannot be reached: all mails wait, and one asks again soon.
+    Down,
+    /// This mail was not taken now: it is tried again, at longer and longer intervals.
+    Later,
+    /// This mail will never be taken.
+    Refused,
+}
+
+impl MailError {
+    /// The server cannot be reached.
+    pub fn down(why: impl Into<String>) -> Self {
+        Self {
+            failure: MailFailure::Down,
+            why: why.into(),
+        }
+    }
+
+    /// Not now.
+    pub fn later(why: impl Into<String>) -> Self {
+        Self {
+            failure: MailFailure::Later,
+            why: why.into(),
+        }
+    }
+
+    /// Never.
+    pub fn refused(why: impl Into<String>) -> Self {
+        Self {
+            failure: MailFailure::Refused,
+            why: why.into(),
+        }
+    }
+}
 
 impl fmt::Display for MailError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.why)
     }
 }
 
@@ -178,12 +350,13 @@ impl Mailer for BuiltIn {
                 log::info!("mail to {}: {}\n{}", mail.to, mail.subject, mail.text);
                 Ok(())
             }
+            Transport::Smtp => Err(MailError::down("the transport is not compiled in")),
             Transport::None => Ok(()),
             Transport::File => {
                 let folder = self.settings.folder.clone();
                 let name = format!("{}-{}.json", mail.at.as_millis(), uuid::Uuid::new_v4());
                 let text = serde_json::to_string_pretty(mail)
-                    .map_err(|error| MailError(error.to_string()))?;
+                    .map_err(|error| MailError::refused(error.to_string()))?;
                 let written = rocket::tokio::task::spawn_blocking(move || {
                     std::fs::create_dir_all(&folder)?;
                     std::fs::write(folder.join(name), text)
@@ -191,8 +364,8 @@ impl Mailer for BuiltIn {
                 .await;
                 match written {
                     Ok(Ok(())) => Ok(()),
-                    Ok(Err(error)) => Err(MailError(error.to_string())),
-                    Err(error) => Err(MailError(error.to_string())),
+                    Ok(Err(error)) => Err(MailError::down(error.to_string())),
+                    Err(error) => Err(MailError::down(error.to_string())),
                 }
             }
         }
@@ -201,13 +374,14 @@ impl Mailer for BuiltIn {
     async fn check(&self) -> Result<String, MailError> {
         match self.settings.transport {
             Transport::Console => Ok("mails are printed to the log".into()),
+            Transport::Smtp => Err(MailError::down("the transport is not compiled in")),
             Transport::None => Ok("mails are dropped".into()),
             Transport::File => match std::fs::create_dir_all(&self.settings.folder) {
                 Ok(()) => Ok(format!(
                     "mails are written to {}",
                     self.settings.folder.display()
                 )),
-                Err(error) => Err(MailError(format!(
+                Err(error) => Err(MailError::down(format!(
                     "{}: {error}",
                     self.settings.folder.display()
                 ))),
@@ -242,9 +416,13 @@ pub(crate) fn compose(
             &context,
         )
     };
+    let host = site.base_url.host_str().unwrap_or("localhost");
     Ok(Mail {
+        kind: which.into(),
+        message_id: format!("{}@{host}", uuid::Uuid::new_v4()),
         to: to.into(),
-        from: site.settings.mail.from.clone(),
+        from: site.sender.clone(),
+        reply_to: site.settings.mail.reply_to.clone(),
         subject,
         text: part("txt")?,
         html: part("html")?,
