@@ -121,6 +121,10 @@ pub enum Denied {
     BadCredential,
     /// The account is shut out.
     Inactive,
+    /// The address was not confirmed in time.
+    Unconfirmed,
+    /// A new password must be chosen first.
+    NewPassword,
     /// Proven, but in a way that this route does not take.
     Mechanism,
     /// A role or permission is missing.
@@ -149,6 +153,8 @@ impl Denied {
             Self::Anonymous
             | Self::BadCredential
             | Self::Inactive
+            | Self::Unconfirmed
+            | Self::NewPassword
             | Self::Mechanism
             | Self::SecondFactor
             | Self::Stale => Status::Unauthorized,
@@ -164,6 +170,8 @@ impl Denied {
             Self::Anonymous | Self::BadCredential | Self::Inactive | Self::Mechanism => {
                 "denied.unauthenticated"
             }
+            Self::Unconfirmed => "denied.unconfirmed",
+            Self::NewPassword => "denied.new_password",
             Self::Forbidden => "denied.forbidden",
             Self::SecondFactor => "denied.second_factor",
             Self::Stale => "denied.stale",

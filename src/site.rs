@@ -15,7 +15,8 @@ use crate::{
     identity::{EmailPolicy, UsernamePolicy},
     notify::{
         events::{Client, EventKind, Events},
-        mail::{Mail, Mailbox, Mailer},
+        mail::{Mailbox, Mailer},
+        outbox::Courier,
     },
     secrets::{Hasher, Keys, PasswordPolicy},
     signin::session::Touches,
@@ -41,6 +42,7 @@ pub(crate) struct Site {
     /// The sender of every mail.
     pub(crate) sender: String,
     pub(crate) mailbox: Option<Mailbox>,
+    pub(crate) courier: Courier,
     pub(crate) views: Views,
     pub(crate) redirects: RedirectRules,
     pub(crate) cookies: Names,
@@ -89,19 +91,6 @@ impl Site {
     pub(crate) fn absolute(&self, path: &str) -> String {
         let base = self.base_url.as_str().trim_end_matches('/');
         format!("{base}{}", self.path(path))
-    }
-
-    /// Sends a mail outside of the request; a failure is logged and delays nobody.
-    pub(crate) fn send(self: &Arc<Self>, mail: Mail) {
-        if let Some(mailbox) = &self.mailbox {
-            mailbox.keep(&mail);
-        }
-        let site = self.clone();
-        rocket::tokio::spawn(async move {
-            if let Err(error) = site.mailer.send(&mail).await {
-                log::error!("a mail was not sent: {error}");
-            }
-        });
     }
 }
 

@@ -5,8 +5,9 @@ use std::time::Duration;
 use rocket::tokio;
 
 use crate::{
+    config::Life,
     site::Site,
-    store::{StoreError, failures, remember, sessions, tickets, tokens},
+    store::{StoreError, failures, outbox, remember, sessions, tickets, tokens},
 };
 
 /// Seconds between writing down uses of sessions.
@@ -32,12 +33,13 @@ pub(super) async fn housekeeping(site: std::sync::Weak<Site>) {
     }
 }
 
-/// Deletes sessions, devices, tokens, tickets and counters that have run out.
+/// Deletes sessions, devices, tokens, tickets, counters and mails that have run out.
 pub(crate) async fn sweep(site: &Site) -> Result<(), StoreError> {
     let (now, settings) = (site.now(), &site.settings);
     let (idle, window) = (
         now.before(settings.session.idle),
-        now.before(settings.limits.window),
+        // The longest time over which anything is counted is that of mails a day.
+        now.before(settings.limits.window.max(Life::days(1))),
     );
     site.store
         .write(move |conn| {
@@ -45,6 +47,7 @@ pub(crate) async fn sweep(site: &Site) -> Result<(), StoreError> {
             remember::delete_expired(conn, now)?;
             tokens::delete_expired(conn, now)?;
             tickets::delete_expired(conn, now)?;
+            outbox::delete_old(conn, now)?;
             failures::delete_expired(conn, window, now)
         })
         .await

@@ -18,6 +18,7 @@ use crate::{
     notify::{
         events::Events,
         mail::{BuiltIn, Mailbox},
+        outbox::Courier,
     },
     secrets::{Hasher, Keys, StandardPolicy},
     signin::session::Touches,
@@ -126,6 +127,7 @@ pub(super) async fn ignite(parts: Parts, rocket: &Rocket<Build>) -> Result<Site,
         clock,
         mailer,
         mailbox,
+        courier: Courier::default(),
         views,
         settings,
     };

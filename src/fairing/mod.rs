@@ -43,6 +43,7 @@ use crate::{
     notify::{
         events::{Event, Subscriber},
         mail::{Mailbox, Mailer},
+        outbox::deliver,
     },
     secrets::PasswordPolicy,
     site::Site,
@@ -362,6 +363,7 @@ impl Fairing for Security {
     async fn on_liftoff(&self, rocket: &Rocket<Orbit>) {
         if let Some(site) = rocket.state::<Arc<Site>>() {
             tokio::spawn(housekeeping(Arc::downgrade(site)));
+            tokio::spawn(deliver(Arc::downgrade(site)));
             if site.strictness == Strictness::Development {
                 introduce(site);
             }

@@ -1,12 +1,25 @@
 //! The product on one screen: every feature, each a module that owns all that only it uses.
 
 pub(crate) mod assets;
+pub(crate) mod change_email;
+pub(crate) mod change_password;
+pub(crate) mod change_username;
+pub(crate) mod confirm;
 pub(crate) mod dev_mail;
+pub(crate) mod invite;
 pub(crate) mod login;
 pub(crate) mod logout;
+pub(crate) mod passwordless;
+pub(crate) mod recover;
+pub(crate) mod recover_username;
 pub(crate) mod register;
 pub(crate) mod sessions;
+pub(crate) mod unlock;
 pub(crate) mod verify;
+
+// What several of them share.
+mod mailed;
+mod new_password;
 mod web;
 
 use rocket::Route;
@@ -23,7 +36,16 @@ pub(crate) const ALL: &[&Feature] = &[
     &assets::FEATURE,
     &register::FEATURE,
     &login::FEATURE,
+    &passwordless::FEATURE,
+    &confirm::FEATURE,
+    &recover::FEATURE,
+    &recover_username::FEATURE,
+    &unlock::FEATURE,
+    &invite::FEATURE,
     &verify::FEATURE,
+    &change_password::FEATURE,
+    &change_email::FEATURE,
+    &change_username::FEATURE,
     &sessions::FEATURE,
     &logout::FEATURE,
     &dev_mail::FEATURE,
@@ -94,5 +116,18 @@ pub(crate) fn sample_form() -> Value {
             {"name": "next", "id": "sample-next", "kind": "hidden", "label": "", "value": "/",
              "errors": [], "required": false, "autofocus": false, "checked": false},
         ],
+    })
+}
+
+/// A mail's context as samples have it: everything that any of our mails is given.
+pub(crate) fn sample_mail() -> Value {
+    serde_json::json!({
+        "user": {"email": "ada@example.com", "display": "Ada"},
+        "site": {"name": "Site", "home": "https://example.com/"},
+        "lang": "en", "at": "now", "address": "::1", "agent": "Browser",
+        "url": "https://example.com/confirm/secret", "code": "123456", "until": "tomorrow",
+        "url_login": "https://example.com/login", "url_register": "https://example.com/register",
+        "url_recover": "https://example.com/reset", "username": "ada", "previous": "lovelace",
+        "new_email": "a***@example.com", "locked_until": "soon", "inviter": "Grace",
     })
 }

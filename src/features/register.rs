@@ -7,7 +7,11 @@ use rocket::{get, post, routes};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{Feature, Link, MenuFor, Submitted, Web, sample_form, template};
+use super::{
+    Feature, Link, MenuFor, Submitted, Web,
+    confirm::{self, Confirm},
+    mailed, sample_form, sample_mail, template,
+};
 use crate::{
     Message,
     error::{Error, Invalid},
@@ -18,10 +22,19 @@ use crate::{
         reply::{Answer, Reply},
     },
     identity::{EmailAddress, Identity, Username},
-    notify::events::EventKind,
+    notify::{
+        events::EventKind,
+        mail::Addressee,
+        outbox::{self, Letter, Postage},
+    },
     secrets::Password,
     signin::{
-        Method, Methods, admit::admit, limits::may_register, remember::Remember, session::Opening,
+        Method, Methods,
+        admit::admit,
+        limits::{PerAddress, count_per_address},
+        remember::Remember,
+        session::Opening,
+        ticket::{self, Draft, Handle, Terms},
     },
     store::{NewUser, StoreError, Unique, User, users},
 };
@@ -40,11 +53,7 @@ pub(crate) const FEATURE: Feature = Feature {
         template!("register/username_taken.mail.txt"),
     ],
     samples: || {
-        let mail = json!({
-            "user": {"email": "ada@example.com", "display": "Ada"}, "site": {"name": "Site", "home": "/"}, "at": "now", "address": "::1", "agent": "Browser",
-            "lang": "en", "url_login": "https://example.com/login", "url_register": "https://example.com/register",
-            "username": "ada",
-        });
+        let mail = sample_mail();
         vec![
             (PAGE, json!({"form": sample_form()})),
             ("security/register/welcome.mail.html", mail.clone()),
@@ -76,7 +85,8 @@ pub struct RegisterSettings {
     pub confirm_password: bool,
     /// Whether a username is asked for: `"off"`, `"optional"` or `"required"`. _Default:_ `"off"`.
     pub username: Usernames,
-    /// Whether a new account gets a mail of welcome. _Default:_ `true`.
+    /// Whether a new account gets a mail of welcome where addresses are not confirmed; where they are,
+    /// that mail welcomes. _Default:_ `true`.
     pub welcome_mail: bool,
 }
 
@@ -222,12 +232,16 @@ async fn submit(
             .await
         }
         _ => {
+            let done = match web.site.settings.confirm.enabled {
+                true => "register.done_confirm",
+                false => "register.done",
+            };
             let login = web.site.path("/login");
             let target = page::after(web.site, after.as_deref().unwrap_or(&login));
             Ok(Reply::done(target)
                 .json("user", Map::new())
                 .csrf()
-                .flash("success", "register.done"))
+                .flash("success", done))
         }
     }
 }
@@ -236,11 +250,11 @@ async fn submit(
 
 /// Makes the account; `None` if it was taken and answers are generic: then its owner is told instead.
 async fn register(web: &Web<'_>, form: &Register) -> Result<Option<User>, Error> {
+    let site = web.site;
     let checked = check(web, form).await?;
-    may_register(web.site, &web.client).await?;
+    count_per_address(site, PerAddress::Registration, &web.client).await?;
     // Registrations have a lane of their own before the hashing queue, so that they cannot fill it.
-    let _lane = web
-        .site
+    let _lane = site
         .registering
         .try_acquire()
         .map_err(|_| Error::Unavailable {
@@ -248,37 +262,43 @@ async fn register(web: &Web<'_>, form: &Register) -> Result<Option<User>, Error>
             why: "too many registrations at once".into(),
         })?;
     // Hashed before it is known whether it is needed: the time must not tell.
-    let hash = web.site.hasher.hash(&checked.password).await?;
+    let hash = site.hasher.hash(&checked.password).await?;
     let mut new = NewUser::new(checked.email.clone()).password(hash);
     if let Some(username) = checked.username.clone() {
         new = new.username(username);
     }
+    let welcome = welcome(web, &new)?;
     let (hook, extra, now) = (
-        web.site.hooks.on_register.clone(),
+        site.hooks.on_register.clone(),
         checked.extra.clone(),
-        web.site.now(),
+        site.now(),
     );
-    let made = web
-        .site
+    let made = site
         .store
         .write(move |conn| {
             let user = users::insert(conn, &new, now)?;
             if let Some(hook) = &hook {
                 hook(conn, &user, &extra)?;
             }
-            Ok(user)
+            let mut posted = None;
+            if let Some((letter, ticket)) = &welcome {
+                if let Some(ticket) = ticket {
+                    ticket::put(conn, ticket)?;
+                }
+                posted = Some(outbox::put(conn, letter)?);
+            }
+            Ok((user, posted))
         })
         .await;
     match made {
-        Ok(user) => {
-            web.site.event(
-                Some(&web.client.client),
-                EventKind::Registered {
-                    user: user.id.clone(),
-                },
-            );
-            if web.site.settings.register.welcome_mail {
-                mail(web, &user.email, user.display(), "welcome", None).await;
+        Ok((user, posted)) => {
+            if let Some(posted) = posted {
+                site.posted(posted);
+            }
+            let (client, id) = (Some(&web.client.client), || user.id.clone());
+            site.event(client, EventKind::Registered { user: id() });
+            if site.settings.confirm.enabled {
+                site.event(client, EventKind::ConfirmInstructionsSent { user: id() });
             }
             Ok(Some(user))
         }
@@ -286,12 +306,48 @@ async fn register(web: &Web<'_>, form: &Register) -> Result<Option<User>, Error>
         Err(StoreError::Taken(Unique::Other)) => {
             Err(Invalid::form(Message::new("input.invalid")).into())
         }
-        Err(StoreError::Taken(which)) if web.site.settings.generic_answers.0 => {
+        Err(StoreError::Taken(which)) if site.settings.generic_answers.0 => {
             collision(web, checked, which).await?;
             Ok(None)
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// The first mail to a new account: the one by which its address is confirmed, or a mere welcome.
+fn welcome(
+    web: &Web<'_>,
+    new: &NewUser,
+) -> Result<Option<(Letter, Option<Draft<Confirm>>)>, Error> {
+    let settings = &web.site.settings;
+    let to = Addressee {
+        email: new.email.address(),
+        display: new
+            .username
+            .as_ref()
+            .map_or(new.email.address(), Username::name),
+        decoy: false,
+    };
+    if settings.confirm.enabled {
+        let terms = Terms {
+            life: settings.confirm.life,
+            user: Some(new.id.clone()),
+            bound_to: None,
+        };
+        let draft = ticket::draft::<Confirm>(web.site, terms, &Handle::of_user(&new.id), &())?;
+        let own = mailed::ticket_context(web.site, "/confirm", &draft);
+        let letter = web
+            .scribe()
+            .letter(&to, confirm::MAIL, Postage::Limited, own)?;
+        return Ok(Some((letter, Some(draft))));
+    }
+    if settings.register.welcome_mail {
+        let letter =
+            web.scribe()
+                .letter(&to, ("register", "welcome"), Postage::Limited, json!({}))?;
+        return Ok(Some((letter, None)));
+    }
+    Ok(None)
 }
 
 /// Looks at every value, and at the password only where the rest of the form does not already fail.
@@ -354,24 +410,34 @@ async fn collision(web: &Web<'_>, checked: Checked, which: Unique) -> Result<(),
         };
         web.site.event(Some(&web.client.client), kind);
         if !existing_username {
-            mail(web, &owner.email, owner.display(), "existing", None).await;
-            return Ok(());
+            let letter = web.scribe().letter(
+                &Addressee::from(&owner),
+                ("register", "existing"),
+                Postage::Limited,
+                json!({}),
+            )?;
+            return post(web, letter).await;
         }
     }
     // The username belongs to somebody: whoever holds the free address may know, nobody else.
     if let Some(username) = checked.username {
-        let to = checked.email.address();
-        mail(web, to, to, "username_taken", Some(username.name())).await;
+        let letter = web.scribe().letter(
+            &Addressee::at(checked.email.address()),
+            ("register", "username_taken"),
+            Postage::Limited,
+            json!({"username": username.name()}),
+        )?;
+        return post(web, letter).await;
     }
     Ok(())
 }
 
-async fn mail(web: &Web<'_>, to: &str, display: &str, which: &'static str, username: Option<&str>) {
-    let mut context = web.mail_context(to, display);
-    context.insert("url_login".into(), web.site.absolute("/login").into());
-    context.insert("url_register".into(), web.site.absolute("/register").into());
-    if let Some(username) = username {
-        context.insert("username".into(), username.into());
-    }
-    web.post(to, "register", which, context).await;
+async fn post(web: &Web<'_>, letter: Letter) -> Result<(), Error> {
+    let posted = web
+        .site
+        .store
+        .write(move |conn| outbox::put(conn, &letter))
+        .await?;
+    web.site.posted(posted);
+    Ok(())
 }

@@ -152,7 +152,11 @@ async fn verify(
             .await?;
             web.user_payload(&admitted, with_token).await
         }
-        Proof::Right(Admission::Next(_), _) => Err(Denied::SecondFactor.into()),
+        Proof::Right(Admission::Next(owing), _) => Err(match owing.step {
+            NextStep::SecondFactor => Denied::SecondFactor,
+            NextStep::NewPassword => Denied::NewPassword,
+        }
+        .into()),
         Proof::Wrong => Err(Invalid::field("password", Message::new("verify.wrong")).into()),
     }
 }

@@ -10,21 +10,26 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     error::{Denied, Error},
-    guards::identity::{self, Caller},
+    features::recover,
+    guards::{
+        Fresh,
+        identity::{self, Caller},
+        judge,
+    },
     http::{
         client::ClientInfo,
         cookies::{self, Kind},
         input::Input,
-        page,
         redirect::Target,
         refusal,
         reply::{Answer, Reply, wants_json},
     },
+    notify::mail::Scribe,
     signin::{
         Admitted,
         admit::Admission,
-        limits,
         session::{self, Opening},
+        ticket::Bearer,
         token,
     },
     site::Site,
@@ -82,7 +87,7 @@ impl Web<'_> {
         let asked = next
             .filter(|next| !next.is_empty())
             .and_then(|next| self.site.redirects.judge(next));
-        asked.unwrap_or_else(|| page::after(self.site, otherwise))
+        asked.unwrap_or_else(|| crate::http::page::after(self.site, otherwise))
     }
 
     /// Opens the session of whoever passed the gate, and answers: the end of every door that has a form.
@@ -94,8 +99,9 @@ impl Web<'_> {
         with_token: bool,
         done: &'static str,
     ) -> Answer {
-        let Admission::In(admitted) = admission else {
-            return Err(Error::Broken("a next step that nothing offers".into()));
+        let admitted = match admission {
+            Admission::In(admitted) => admitted,
+            Admission::Next(owing) => return recover::next_step(self, owing).await,
         };
         session::open(self.request, self.site, &self.client, &admitted, opening).await?;
         let payload = self.user_payload(&admitted, with_token).await?;
@@ -143,41 +149,27 @@ impl Web<'_> {
         }
     }
 
-    /// What to put into mails about something that somebody did here.
-    pub(crate) fn mail_context(&self, email: &str, display: &str) -> Map<String, Value> {
-        let now = self.site.now();
-        let context = json!({
-            "user": {"email": email, "display": display},
-            "site": {"name": self.site.settings.site_name.0, "home": self.site.base_url.as_str()},
-            "at": now.to_text(),
-            "address": self.client.client.address,
-            "agent": self.client.client.agent,
-        });
-        match context {
-            Value::Object(context) => context,
-            _ => Map::new(),
+    /// Who writes the mails that this request leads to.
+    pub(crate) fn scribe(&self) -> Scribe<'_> {
+        Scribe::on_behalf(self.site, &self.client)
+    }
+
+    /// Who presents a ticket here.
+    pub(crate) fn bearer(&self) -> Bearer {
+        Bearer {
+            user: self.caller.as_ref().map(|caller| caller.user.id.clone()),
+            browser: cookies::get(self.request, self.site, Kind::Visitor).map(String::from),
         }
     }
 
-    /// Sends the mail `security/<feature>/<which>.mail.{txt,html}` with the subject `mail.<which>.subject`,
-    /// unless the same went to the same address a moment ago. What fails here is logged: the answer to
-    /// the request does not hang on it.
-    pub(crate) async fn post(
-        &self,
-        to: &str,
-        feature: &str,
-        which: &str,
-        context: Map<String, Value>,
-    ) {
-        match limits::may_mail(self.site, which, to).await {
-            Ok(true) => {}
-            Ok(false) => return,
-            Err(error) => return log::error!("the mail {feature}/{which} was not sent: {error}"),
-        }
-        let language = page::language(self.request, self.site);
-        match crate::notify::mail::compose(self.site, &language, to, feature, which, context) {
-            Ok(mail) => self.site.send(mail),
-            Err(error) => log::error!("the mail {feature}/{which} cannot be composed: {error}"),
-        }
+    /// Who is signed in.
+    pub(crate) fn signed_in(&self) -> Result<Arc<Caller>, Error> {
+        self.caller.clone().ok_or_else(|| Denied::Anonymous.into())
+    }
+
+    /// Who is signed in, if the sign-in is fresh.
+    pub(crate) async fn fresh(&self) -> Result<Arc<Caller>, Error> {
+        let who = judge::<Fresh>(self.request).await?;
+        Ok(who.caller().clone())
     }
 }

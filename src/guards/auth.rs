@@ -108,7 +108,7 @@ impl Auth<'_> {
                         .await?;
                 Ok(SignIn::Done(SignedIn::of(Arc::new(caller))))
             }
-            Admission::Next(step) => Ok(SignIn::Next(step)),
+            Admission::Next(owing) => Ok(SignIn::Next(owing.step)),
         }
     }
 

@@ -163,6 +163,12 @@ impl<'r> FromRequest<'r> for SignedIn {
     }
 }
 
+impl SignedIn {
+    pub(crate) fn caller(&self) -> &std::sync::Arc<Caller> {
+        &self.caller
+    }
+}
+
 impl Sentinel for SignedIn {
     fn abort(rocket: &Rocket<rocket::Ignite>) -> bool {
         Probe::answers(rocket) || missing(rocket)

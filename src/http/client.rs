@@ -10,6 +10,7 @@ use rocket::{
 use super::{
     address::{ClientAddress, client_address},
     cookies::{self, Kind},
+    page,
 };
 use crate::{
     notify::events::Client,
@@ -23,6 +24,8 @@ use crate::{
 pub(crate) struct ClientInfo {
     pub(crate) client: Client,
     pub(crate) device: DeviceCookie,
+    /// The language in which mails to whoever asks are written.
+    pub(crate) language: String,
     address: Option<ClientAddress>,
 }
 
@@ -39,6 +42,7 @@ impl ClientInfo {
                 agent: cut(agent, 255),
             },
             device: DeviceCookie::read(cookies::get(request, site, Kind::Device)),
+            language: page::language(request, site),
             address,
         }
     }

@@ -95,6 +95,18 @@ pub(crate) fn token(request: &Request<'_>, site: &Site) -> String {
     BASE64URL_NOPAD.encode(&token)
 }
 
+/// What names this browser while nobody is signed in; one without any cookie of ours is given one.
+pub(crate) fn visitor(request: &Request<'_>, site: &Site) -> Result<String, getrandom::Error> {
+    let sent = cookies::outgoing(request, site, Kind::Visitor).filter(|value| !value.is_empty());
+    let known = sent.or_else(|| cookies::get(request, site, Kind::Visitor).map(String::from));
+    if let Some(value) = known {
+        return Ok(value);
+    }
+    let value = random_token()?.expose().clone();
+    cookies::send(request, cookies::make(site, Kind::Visitor, value.clone()));
+    Ok(value)
+}
+
 /// Whether `token` was made for this browser as it is now.
 pub(crate) fn is_valid(request: &Request<'_>, site: &Site, token: &str) -> bool {
     // By the cookie that came: the page was made for it, even if the session behind it has just run

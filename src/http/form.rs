@@ -27,6 +27,7 @@ pub(crate) struct Field {
     autocomplete: Option<&'static str>,
     lengths: (Option<u64>, Option<u64>),
     hint: Option<Message>,
+    inputmode: Option<&'static str>,
 }
 
 impl Field {
@@ -42,6 +43,7 @@ impl Field {
             autocomplete: None,
             lengths: (None, None),
             hint: None,
+            inputmode: None,
         }
     }
 
@@ -58,6 +60,15 @@ impl Field {
     /// A password; what was typed is never shown again.
     pub(crate) fn password(name: &'static str, label: &'static str) -> Self {
         Self::new(name, "password", label)
+    }
+
+    /// A code that came by mail or message; what was typed is not shown again.
+    pub(crate) fn code(name: &'static str) -> Self {
+        Self {
+            inputmode: Some("numeric"),
+            ..Self::new(name, "text", "field.code")
+        }
+        .autocomplete("one-time-code")
     }
 
     /// A box to tick.
@@ -163,6 +174,7 @@ impl FormView {
                     ("autocomplete", field.autocomplete.map(Value::from)),
                     ("minlength", field.lengths.0.map(Value::from)),
                     ("maxlength", field.lengths.1.map(Value::from)),
+                    ("inputmode", field.inputmode.map(Value::from)),
                     ("hint", field.hint.as_ref().map(|hint| say(hint).into())),
                 ];
                 if let Value::Object(view) = &mut view {

@@ -176,6 +176,14 @@ impl Reply {
     }
 }
 
+/// The form again if something was wrong with it, else what was done.
+pub(crate) fn or_again(done: Answer, again: impl FnOnce() -> Reply) -> Answer {
+    match done {
+        Err(Error::Invalid(invalid)) => Ok(again().invalid(invalid)),
+        done => done,
+    }
+}
+
 fn token(request: &Request<'_>, site: &Site) -> String {
     let token = csrf::token(request, site);
     csrf::send_readable(request, site, &token);

@@ -13,7 +13,8 @@ use serde_json::{Map, Value};
 use tera::{Context, Tera};
 
 use super::{catalogue::Catalogue, rendered::Rendered};
-use crate::{config::ConfigError, features};
+use crate::{
+    notify::notices,config::ConfigError, features};
 
 /// Templates with these ends are escaped. The second is how applications name theirs for Rocket.
 const ESCAPED: [&str; 4] = [".html", ".html.tera", ".htm", ".htm.tera"];
@@ -60,11 +61,10 @@ pub(crate) fn built_in() -> impl Iterator<Item = (&'static str, &'static str)> {
         features::template!("partials/menu.html"),
         features::template!("partials/messages.html"),
         features::template!("partials/mail.html"),
-        features::template!("notices/password_changed.mail.html"),
-        features::template!("notices/password_changed.mail.txt"),
     ];
     SHARED
         .iter()
+        .chain(notices::TEMPLATES)
         .chain(features::ALL.iter().flat_map(|feature| feature.templates))
         .copied()
 }
@@ -344,18 +344,9 @@ pub(crate) fn samples(
 ) -> Vec<(&'static str, Value)> {
     let status =
         serde_json::json!({"code": 403, "title": "Title", "text": "Text", "retry_after": 5});
-    let notice = serde_json::json!({
-        "lang": "en", "user": {"email": "ada@example.com", "display": "Ada"}, "site": {"name": "Site", "home": "/"}, "at": "now",
-        "url_login": "https://example.com/", "address": "::1", "agent": "Browser",
-    });
-    let mut samples = vec![
-        ("security/error.html", serde_json::json!({"status": status})),
-        (
-            "security/notices/password_changed.mail.html",
-            notice.clone(),
-        ),
-        ("security/notices/password_changed.mail.txt", notice),
-    ];
+    let mut samples = vec![("security/error.html", serde_json::json!({"status": status}))];
+    let notices = notices::TEMPLATES.iter();
+    samples.extend(notices.map(|(name, _)| (*name, features::sample_mail())));
     samples.extend(on.flat_map(|feature| (feature.samples)()));
     samples
 }

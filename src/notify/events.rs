@@ -123,6 +123,83 @@ pub enum EventKind {
         /// Whether the username is the same.
         existing_username: bool,
     },
+    /// A mail was sent with which an address can be confirmed.
+    ConfirmInstructionsSent {
+        /// To whom.
+        user: UserId,
+    },
+    /// An e-mail address was proven.
+    EmailConfirmed {
+        /// Whose.
+        user: UserId,
+    },
+    /// A mail was sent with which a new password can be set.
+    ResetInstructionsSent {
+        /// To whom.
+        user: UserId,
+    },
+    /// A new password was set by a mailed ticket.
+    PasswordReset {
+        /// Whose.
+        user: UserId,
+    },
+    /// A mail was sent with which somebody can sign in.
+    LoginInstructionsSent {
+        /// To whom.
+        user: UserId,
+    },
+    /// A mail was sent that says a username.
+    UsernameRecoverySent {
+        /// To whom.
+        user: UserId,
+    },
+    /// A mail was sent to a new address, with which it can be proven.
+    ChangeEmailInstructionsSent {
+        /// For whom.
+        user: UserId,
+    },
+    /// An account has another e-mail address, which was proven.
+    EmailChanged {
+        /// Whose.
+        user: UserId,
+    },
+    /// A change of address was undone from the old address: everybody is signed out, the password is gone.
+    EmailChangeUndone {
+        /// Whose.
+        user: UserId,
+    },
+    /// An account has another username.
+    UsernameChanged {
+        /// Whose.
+        user: UserId,
+    },
+    /// A locked account was opened by a mailed ticket.
+    Unlocked {
+        /// Whose.
+        user: UserId,
+    },
+    /// Somebody was invited.
+    Invited {
+        /// Whom.
+        user: UserId,
+    },
+    /// An invitation was accepted.
+    InvitationAccepted {
+        /// By whom.
+        user: UserId,
+    },
+    /// The next sign-in must set a new password.
+    PasswordChangeRequired {
+        /// Whose.
+        user: UserId,
+    },
+    /// A mail was given up; `mail list` says why.
+    MailUndeliverable {
+        /// Which, in the outbox.
+        mail: String,
+        /// What it is: the name of its template.
+        kind: String,
+    },
     /// A password was set or changed.
     PasswordChanged {
         /// Whose.

@@ -10,9 +10,21 @@ use std::{
 use rocket::async_trait;
 use serde::{Deserialize, Serialize};
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use crate::{Message, config::Life, secrets::Secret, site::Site, store::Timestamp};
+use super::{
+    events::Client,
+    outbox::{Letter, Postage},
+};
+use crate::{
+    Message,
+    config::Life,
+    error::Error,
+    http::client::ClientInfo,
+    secrets::Secret,
+    site::Site,
+    store::{Timestamp, User, cut},
+};
 
 /// `[security.mail]`: how mails leave.
 ///
@@ -390,42 +402,149 @@ impl Mailer for BuiltIn {
     }
 }
 
-/// Renders a mail: both parts from their templates, the subject from its message.
-pub(crate) fn compose(
-    site: &Site,
-    language: &str,
-    to: &str,
-    feature: &str,
-    which: &str,
-    mut context: Map<String, Value>,
-) -> Result<Mail, String> {
-    context.insert("lang".into(), language.into());
-    for add in &site.hooks.mail_contexts {
-        if let Value::Object(values) = add(which) {
-            context.extend(values);
+/// Whom a letter is for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Addressee<'a> {
+    pub(crate) email: &'a str,
+    /// What to call them.
+    pub(crate) display: &'a str,
+    /// Nobody: the letter is written like any other, and goes nowhere.
+    pub(crate) decoy: bool,
+}
+
+impl<'a> Addressee<'a> {
+    /// An address of which no more is known.
+    pub(crate) fn at(email: &'a str) -> Self {
+        Self {
+            email,
+            display: email,
+            decoy: false,
         }
     }
-    let subject =
-        Message::new(format!("mail.{which}.subject")).with("site", &site.settings.site_name.0);
-    // A subject is one line, whatever the name of the site.
-    let subject = crate::store::cut(&site.views.catalogue().say(language, &subject), 200);
-    let part = |end: &str| {
-        site.views.render(
-            language,
-            &format!("security/{feature}/{which}.mail.{end}"),
-            &context,
-        )
-    };
-    let host = site.base_url.host_str().unwrap_or("localhost");
-    Ok(Mail {
-        kind: which.into(),
-        message_id: format!("{}@{host}", uuid::Uuid::new_v4()),
-        to: to.into(),
-        from: site.sender.clone(),
-        reply_to: site.settings.mail.reply_to.clone(),
-        subject,
-        text: part("txt")?,
-        html: part("html")?,
-        at: site.now(),
-    })
+}
+
+impl<'a> From<&'a User> for Addressee<'a> {
+    fn from(user: &'a User) -> Self {
+        Self {
+            email: &user.email,
+            display: user.display(),
+            decoy: false,
+        }
+    }
+}
+
+/// Writes letters: in which language, and on whose behalf.
+#[derive(Clone, Copy)]
+pub(crate) struct Scribe<'a> {
+    pub(crate) site: &'a Site,
+    /// Who asks; nobody for commands and jobs.
+    pub(crate) client: Option<&'a Client>,
+    pub(crate) language: &'a str,
+}
+
+impl<'a> Scribe<'a> {
+    /// For commands and jobs: in the site's first language.
+    pub(crate) fn of(site: &'a Site) -> Self {
+        Self {
+            site,
+            client: None,
+            language: "en",
+        }
+    }
+
+    /// On behalf of whoever asks.
+    pub(crate) fn on_behalf(site: &'a Site, client: &'a ClientInfo) -> Self {
+        Self {
+            site,
+            client: Some(&client.client),
+            language: &client.language,
+        }
+    }
+
+    /// Writes the letter `security/<feature>/<which>.mail.{txt,html}`, with the subject
+    /// `mail.<which>.subject` and `own` beside what every letter's context has.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Broken`] if a template of the application's cannot be rendered.
+    pub(crate) fn letter(
+        &self,
+        to: &Addressee<'_>,
+        (feature, which): (&str, &str),
+        postage: Postage,
+        own: Value,
+    ) -> Result<Letter, Error> {
+        let mail = self.compose(to, feature, which, own).map_err(|error| {
+            Error::Broken(format!(
+                "the mail {feature}/{which} cannot be composed: {error}"
+            ))
+        })?;
+        Letter::new(self.site, mail, postage, to.decoy)
+    }
+
+    fn compose(
+        &self,
+        to: &Addressee<'_>,
+        feature: &str,
+        which: &str,
+        own: Value,
+    ) -> Result<Mail, String> {
+        let (site, now) = (self.site, self.site.now());
+        let mut context = Map::new();
+        let shared = json!({
+            "lang": self.language,
+            "user": {"email": to.email, "display": to.display},
+            "site": {"name": site.settings.site_name.0, "home": site.base_url.as_str()},
+            "at": now.to_text(),
+            "address": self.client.map(|client| client.address.as_str()),
+            "agent": self.client.map(|client| client.agent.as_str()),
+        });
+        for values in [shared, Value::Object(self.links()), own] {
+            if let Value::Object(values) = values {
+                context.extend(values);
+            }
+        }
+        for add in &site.hooks.mail_contexts {
+            if let Value::Object(values) = add(which) {
+                context.extend(values);
+            }
+        }
+        let subject =
+            Message::new(format!("mail.{which}.subject")).with("site", &site.settings.site_name.0);
+        // A subject is one line, whatever the name of the site.
+        let subject = cut(&site.views.catalogue().say(self.language, &subject), 200);
+        let part = |end: &str| {
+            site.views.render(
+                self.language,
+                &format!("security/{feature}/{which}.mail.{end}"),
+                &context,
+            )
+        };
+        let host = site.base_url.host_str().unwrap_or("localhost");
+        Ok(Mail {
+            kind: which.into(),
+            to: to.email.into(),
+            from: site.sender.clone(),
+            reply_to: site.settings.mail.reply_to.clone(),
+            subject,
+            text: part("txt")?,
+            html: part("html")?,
+            at: now,
+            message_id: format!("{}@{host}", uuid::Uuid::new_v4()),
+        })
+    }
+
+    /// Pages that mails link to, as `url_<name>`, where their features are on.
+    fn links(&self) -> Map<String, Value> {
+        let mut links = Map::new();
+        for link in self.site.features().flat_map(|feature| feature.links) {
+            if matches!(link.name, "login" | "register" | "recover") {
+                links.insert(
+                    format!("url_{}", link.name),
+                    self.site.absolute(link.path).into(),
+                );
+            }
+        }
+        links
+    }
 }

@@ -2,3 +2,5 @@
 
 pub(crate) mod events;
 pub(crate) mod mail;
+pub(crate) mod notices;
+pub(crate) mod outbox;

@@ -3,6 +3,11 @@
 //! A tag made for one purpose never passes for another, and the application's secret itself signs
 //! nothing. Derivation is HKDF-SHA256 (RFC 5869), tags are HMAC-SHA256 (RFC 2104).
 
+use chacha20poly1305::{
+    XChaCha20Poly1305, XNonce,
+    aead::{Aead, KeyInit as _, Payload},
+};
+use data_encoding::BASE64URL_NOPAD;
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -108,18 +113,66 @@ impl Keys {
         matches.into()
     }
 
-    /// The current key, for encryption.
-    pub(crate) fn key(&self, purpose: Purpose) -> &[u8; 32] {
+    /// Encrypts under the current key, by XChaCha20-Poly1305 with a random nonce. What it is `about`
+    /// is authenticated with it, so that one row's text cannot be moved into another.
+    pub(crate) fn seal(
+        &self,
+        purpose: Purpose,
+        about: &str,
+        text: &[u8],
+    ) -> Result<String, getrandom::Error> {
+        let mut sealed = vec![0u8; NONCE];
+        getrandom::fill(&mut sealed)?;
+        let mut nonce = XNonce::default();
+        nonce.copy_from_slice(&sealed);
+        let payload = Payload {
+            msg: text,
+            aad: about.as_bytes(),
+        };
+        let Ok(text) = XChaCha20Poly1305::new(self.key(purpose).into()).encrypt(&nonce, payload)
+        else {
+            unreachable!("XChaCha20-Poly1305 takes up to 256 GiB")
+        };
+        sealed.extend_from_slice(&text);
+        Ok(BASE64URL_NOPAD.encode(&sealed))
+    }
+
+    /// Decrypts what [`seal`](Self::seal) made under any of the keys; `None` if it was not, or was
+    /// about something else.
+    pub(crate) fn unseal(
+        &self,
+        purpose: Purpose,
+        about: &str,
+        sealed: &str,
+    ) -> Option<Secret<Vec<u8>>> {
+        let sealed = BASE64URL_NOPAD.decode(sealed.as_bytes()).ok()?;
+        let (nonce, text) = sealed.split_at_checked(NONCE)?;
+        let mut with = XNonce::default();
+        with.copy_from_slice(nonce);
+        self.keys(purpose).find_map(|key| {
+            let payload = Payload {
+                msg: text,
+                aad: about.as_bytes(),
+            };
+            let opened = XChaCha20Poly1305::new(key.into()).decrypt(&with, payload);
+            opened.ok().map(Secret::new)
+        })
+    }
+
+    fn key(&self, purpose: Purpose) -> &[u8; 32] {
         self.current[purpose as usize].expose()
     }
 
-    /// All keys of a purpose, the current one first, for decryption.
-    pub(crate) fn keys(&self, purpose: Purpose) -> impl Iterator<Item = &[u8; 32]> {
+    /// All keys of a purpose, the current one first.
+    fn keys(&self, purpose: Purpose) -> impl Iterator<Item = &[u8; 32]> {
         std::iter::once(&self.current)
             .chain(&self.former)
             .map(move |derived| derived[purpose as usize].expose())
     }
 }
+
+/// Bytes of the nonce of XChaCha20-Poly1305.
+const NONCE: usize = 24;
 
 fn derive(secret: &[u8]) -> Derived {
     let root = Hkdf::<Sha256>::new(None, secret);
@@ -209,5 +262,29 @@ mod tests {
     #[test]
     fn keys_do_not_print() {
         assert!(!format!("{:?}", keys(&["one"])).contains(|c: char| c.is_ascii_digit()));
+    }
+
+    #[test]
+    fn what_is_sealed_opens_for_what_it_is_about_only_and_after_a_rotation() {
+        let (old, new) = (
+            Secret::new(b"an old secret of the application".to_vec()),
+            Secret::new(b"a new secret of the application!".to_vec()),
+        );
+        let before = Keys::new(std::slice::from_ref(&old));
+        let after = Keys::new(&[new.clone(), old]);
+        let sealed = before.seal(Purpose::Outbox, "row 1", b"canary").unwrap();
+        assert!(!sealed.contains("canary"));
+        assert_ne!(sealed, before.seal(Purpose::Outbox, "row 1", b"canary").unwrap());
+        let open = |keys: &Keys, purpose, about: &str| {
+            keys.unseal(purpose, about, &sealed)
+                .map(|text| text.expose().clone())
+        };
+        assert_eq!(open(&after, Purpose::Outbox, "row 1"), Some(b"canary".to_vec()));
+        assert_eq!(open(&after, Purpose::Outbox, "row 2"), None);
+        assert_eq!(open(&after, Purpose::Totp, "row 1"), None);
+        assert_eq!(open(&Keys::new(&[new]), Purpose::Outbox, "row 1"), None);
+        for broken in ["", "x", "AAAA", &sealed[1..]] {
+            assert!(after.unseal(Purpose::Outbox, "row 1", broken).is_none());
+        }
     }
 }

@@ -42,6 +42,15 @@ impl Admitted {
 pub enum NextStep {
     /// A second factor.
     SecondFactor,
+    /// A new password: the one that was shown is to be used no more.
+    NewPassword,
+}
+
+/// Somebody who has shown enough to be asked for more, and no more than that.
+#[derive(Debug)]
+pub(crate) struct Owing {
+    pub(crate) user: Box<User>,
+    pub(crate) step: NextStep,
 }
 
 /// What the gate answers.
@@ -50,8 +59,21 @@ pub(crate) enum Admission {
     /// Come in.
     In(Admitted),
     /// Not yet.
-    #[allow(dead_code, reason = "the second factors build on it")]
-    Next(NextStep),
+    Next(Owing),
+}
+
+/// Whether an account may be used at all: asked at the gate, and again whenever a session or token of
+/// it is used.
+pub(crate) fn standing(site: &Site, user: &User) -> Result<(), Denied> {
+    if !user.active {
+        return Err(Denied::Inactive);
+    }
+    let confirm = &site.settings.confirm;
+    let in_time = user.created_at.after(confirm.grace) > site.now();
+    if confirm.enabled && user.confirmed_at.is_none() && !in_time {
+        return Err(Denied::Unconfirmed);
+    }
+    Ok(())
 }
 
 /// Weighs a proof: `user` showed `methods`.
@@ -60,11 +82,16 @@ pub(crate) enum Admission {
 /// that moment: a password change or deactivation that commits meanwhile makes what is built on this
 /// admission void.
 pub(crate) fn admit(site: &Site, user: User, methods: Methods) -> Result<Admission, Error> {
-    if !user.active {
-        return Err(Denied::Inactive.into());
+    standing(site, &user)?;
+    let user = Box::new(user);
+    if user.must_change_password {
+        return Ok(Admission::Next(Owing {
+            user,
+            step: NextStep::NewPassword,
+        }));
     }
     Ok(Admission::In(Admitted {
-        user: Box::new(user),
+        user,
         methods,
         at: site.now(),
     }))

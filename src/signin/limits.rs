@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     config::Life,
     error::{Denied, Error},
+    features::unlock,
     http::client::ClientInfo,
     identity::{EmailAddress, Identity},
     notify::events::EventKind,
@@ -20,7 +21,7 @@ use crate::{
     signin::Methods,
     site::Site,
     store::{
-        Timestamp, User, UserId,
+        Conn, StoreError, Timestamp, User, UserId,
         failures::{self, Allowance, Counted},
     },
 };
@@ -37,6 +38,10 @@ pub struct LimitSettings {
     pub per_device: u32,
     /// Accounts that may be registered from one address within `window`. _Default:_ 300.
     pub registrations_per_address: u32,
+    /// Mails that may be asked for from one address within `window`. _Default:_ 300.
+    pub mails_per_address: u32,
+    /// Guesses at one mailed or texted code. _Default:_ 5.
+    pub code_attempts: u32,
     /// The time in which failures are added up. _Default:_ 15 min.
     pub window: Life,
     /// How long the door stays shut. _Default:_ 15 min.
@@ -50,6 +55,8 @@ impl Default for LimitSettings {
             per_address: 100,
             per_device: 10,
             registrations_per_address: 300,
+            mails_per_address: 300,
+            code_attempts: 5,
             window: Life::minutes(15),
             lock: Life::minutes(15),
         }
@@ -122,6 +129,20 @@ impl Buckets {
         }
     }
 
+    /// The counters of an account under all of its names, for whoever proved to own it.
+    pub(crate) fn names_of_account(site: &Site, user: &User) -> Vec<String> {
+        let mut names = vec![bucket(site, ["account", user.id.as_str(), ""])];
+        let email = EmailAddress::parse(&user.email).map(Identity::Email);
+        let username = user
+            .username
+            .as_deref()
+            .map(|name| site.usernames.parse(name).map(Identity::Username));
+        for identity in std::iter::once(email).chain(username).flatten() {
+            names.push(bucket(site, ["identity", &identity.bucket(), ""]));
+        }
+        names
+    }
+
     fn counters(&self) -> impl Iterator<Item = &(String, Allowance)> {
         self.own.iter().chain(&self.address)
     }
@@ -153,8 +174,17 @@ fn bucket(site: &Site, parts: [&str; 3]) -> String {
     data_encoding::BASE64URL_NOPAD.encode(&tag)
 }
 
-/// Refuses if a door is shut.
-pub(crate) fn refuse_if_locked(locked: Option<Timestamp>, now: Timestamp) -> Result<(), Error> {
+/// Refuses if one of the doors of an attempt is shut.
+pub(crate) async fn refuse_if_locked(site: &Site, buckets: &Buckets) -> Result<(), Error> {
+    let (names, now) = (buckets.names(), site.now());
+    let locked = site
+        .store
+        .read(move |conn| failures::locked_until(conn, &names, now))
+        .await?;
+    refuse_until(locked, now)
+}
+
+fn refuse_until(locked: Option<Timestamp>, now: Timestamp) -> Result<(), Error> {
     match locked {
         Some(until) => Err(Denied::Locked {
             until,
@@ -190,41 +220,64 @@ pub(crate) async fn count_failure(
             Ok(counted)
         })
         .await?;
-    let user = user.map(|user| user.id.clone());
     site.event(
         Some(&client.client),
         EventKind::AuthenticationFailed {
-            user: user.clone(),
+            user: user.map(|user| user.id.clone()),
             methods,
         },
     );
-    let (mut shut, mut was_shut) = (None, None);
-    for counted in counted {
+    let (mut shut, mut was_shut, mut own_shut) = (None, None, None);
+    for (n, counted) in counted.into_iter().enumerate() {
         match counted {
             Counted::Open => {}
-            Counted::Shut(until) => shut = shut.max(Some(until)),
+            Counted::Shut(until) => {
+                shut = shut.max(Some(until));
+                if n < buckets.own.len() {
+                    own_shut = shut;
+                }
+            }
             Counted::WasShut(until) => was_shut = was_shut.max(Some(until)),
         }
     }
     if let Some(until) = shut {
+        let user = user.map(|user| user.id.clone());
         site.event(Some(&client.client), EventKind::Locked { user, until });
     }
-    refuse_if_locked(was_shut, now)
+    if let Some(until) = own_shut
+        && site.settings.unlock.enabled
+        && let Err(error) = unlock::offer(site, client, user, buckets, until).await
+    {
+        log::error!("no mail was sent with which a lock can be opened: {error}");
+    }
+    refuse_until(was_shut, now)
 }
 
-/// Counts an account made from an address, and refuses beyond the limit.
+/// What one address may do only so often, whoever it is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PerAddress {
+    /// Make an account.
+    Registration,
+    /// Ask for a mail.
+    Mail,
+}
+
+/// Counts something done from an address, and refuses beyond the limit.
 ///
 /// # Errors
 ///
 /// [`Denied::Locked`].
-pub(crate) async fn may_register(site: &Site, client: &ClientInfo) -> Result<(), Error> {
-    let address = client.address_bucket();
-    let limit = site
-        .settings
-        .limits
-        .registrations_per_address
-        .saturating_add(1);
-    let (bucket, allowance) = counter(site, ["register", &address, ""], limit);
+pub(crate) async fn count_per_address(
+    site: &Site,
+    what: PerAddress,
+    client: &ClientInfo,
+) -> Result<(), Error> {
+    let (address, limits) = (client.address_bucket(), &site.settings.limits);
+    let (name, limit) = match what {
+        PerAddress::Registration => ("register", limits.registrations_per_address),
+        PerAddress::Mail => ("ask for a mail", limits.mails_per_address),
+    };
+    let (bucket, allowance) = counter(site, [name, &address, ""], limit.saturating_add(1));
     let now = site.now();
     let counted = site
         .store
@@ -232,27 +285,45 @@ pub(crate) async fn may_register(site: &Site, client: &ClientInfo) -> Result<(),
         .await?;
     match counted {
         Counted::Open => Ok(()),
-        Counted::Shut(until) | Counted::WasShut(until) => refuse_if_locked(Some(until), now),
+        Counted::Shut(until) | Counted::WasShut(until) => refuse_until(Some(until), now),
     }
 }
 
-/// Whether the mail `which` may go to `address` now: at most one a minute, whoever asks for it and
-/// however the address is written.
-///
-/// The same counters as for failures: the first shuts the door for the next.
-pub(crate) async fn may_mail(site: &Site, which: &str, address: &str) -> Result<bool, Error> {
-    let minute = Life::minutes(1);
-    let allowance = Allowance {
-        failures: 1,
-        window: minute,
-        lock: minute,
-    };
-    let key = EmailAddress::parse(address)
-        .map_or_else(|_| address.into(), |email| email.key().to_string());
-    let (bucket, now) = (bucket(site, ["mail", which, &key]), site.now());
-    let first = site
-        .store
-        .write(move |conn| failures::count(conn, &bucket, allowance, now))
-        .await?;
-    Ok(matches!(first, Counted::Shut(_)))
+/// The counters of mails of one kind to one address, however it is written.
+#[derive(Clone, Debug)]
+pub(crate) struct MailCounters([(String, Allowance); 2]);
+
+impl MailCounters {
+    pub(crate) fn of(site: &Site, kind: &str, address: &str) -> Self {
+        let settings = &site.settings.mail;
+        let key = EmailAddress::parse(address)
+            .map_or_else(|_| address.into(), |email| email.key().to_string());
+        let counter = |name, mails, time| {
+            let allowance = Allowance {
+                failures: mails,
+                window: time,
+                lock: time,
+            };
+            (bucket(site, [name, kind, &key]), allowance)
+        };
+        Self([
+            counter("mail", 1, settings.throttle),
+            counter("mail a day", settings.per_day, Life::days(1)),
+        ])
+    }
+}
+
+/// Whether one more mail may go now; it then counts. The same counters as for failures: the last that
+/// is allowed shuts the door for the next.
+pub(crate) fn may_mail(
+    conn: &mut Conn,
+    counters: &MailCounters,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    for (bucket, allowance) in &counters.0 {
+        if let Counted::WasShut(_) = failures::count(conn, bucket, *allowance, now)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

@@ -11,7 +11,7 @@ use crate::{
     identity::Identity,
     secrets::{Password, PasswordHash, Verdict},
     site::Site,
-    store::{User, failures, users},
+    store::{User, users},
 };
 
 /// What a password attempt comes to, when it is no error.
@@ -70,7 +70,7 @@ async fn check(
     client: &ClientInfo,
 ) -> Result<Proof, Error> {
     let methods = Methods::of(Method::Password);
-    refuse_if_locked(locked(site, &buckets).await?, site.now())?;
+    refuse_if_locked(site, &buckets).await?;
     let verdict = site.hasher.verify(password, hash.as_ref()).await?;
     let (user, upgrade) = match (user, verdict) {
         (Some(user), Verdict::Match { upgrade }) => (user, upgrade),
@@ -81,10 +81,10 @@ async fn check(
     };
     // Of many guesses at once, a right one that was answered after the door was shut comes too late; a
     // wrong one got the same answer when it could not be counted.
-    refuse_if_locked(locked(site, &buckets).await?, site.now())?;
+    refuse_if_locked(site, &buckets).await?;
     let admission = match admit(site, user.clone(), methods) {
         // To guess the password of a shut account is no cheaper.
-        Err(error @ Error::Denied(Denied::Inactive)) => {
+        Err(error @ Error::Denied(Denied::Inactive | Denied::Unconfirmed)) => {
             count_failure(site, &buckets, Some(&user), methods, client).await?;
             return Err(error);
         }
@@ -97,12 +97,4 @@ async fn check(
             .await?;
     }
     Ok(Proof::Right(admission, buckets))
-}
-
-async fn locked(site: &Site, buckets: &Buckets) -> Result<Option<crate::Timestamp>, Error> {
-    let (names, now) = (buckets.names(), site.now());
-    Ok(site
-        .store
-        .read(move |conn| failures::locked_until(conn, &names, now))
-        .await?)
 }

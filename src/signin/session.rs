@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Admitted, Methods,
-    admit::announce,
+    admit::{Admission, admit, announce, standing},
     limits::Buckets,
     remember::{self, Remember},
 };
@@ -264,9 +264,7 @@ fn judge(site: &Site, row: SessionRow, user: User) -> Result<Option<Caller>, Err
     if seen.after(site.settings.session.idle) <= now {
         return Ok(None);
     }
-    if !user.active {
-        return Err(Denied::Inactive.into());
-    }
+    standing(site, &user)?;
     if seen.after(touch_every(site)) <= now {
         site.touches.note(&row.id, now, None);
     }
@@ -345,6 +343,28 @@ pub(crate) async fn renew(
         EventKind::Reauthenticated { user, methods },
     );
     Ok(())
+}
+
+/// After a change that ended all sessions of an account: the browser that made it goes on, under a new
+/// session that is remembered if the old one was.
+pub(crate) async fn reopen(
+    request: &Request<'_>,
+    site: &Site,
+    client: &ClientInfo,
+    user: User,
+    methods: Methods,
+) -> Result<Option<Admitted>, Error> {
+    let Admission::In(admitted) = admit(site, user, methods)? else {
+        return Ok(None);
+    };
+    let remembered = cookies::get(request, site, Kind::Remember).is_some();
+    let opening = Opening {
+        remember: Remember::chosen(site, Some(remembered)),
+        clears: None,
+        authenticated_at: None,
+    };
+    open(request, site, client, &admitted, opening).await?;
+    Ok(Some(admitted))
 }
 
 /// Signs out: the session and its remembered device are gone, and the browser is told to forget.

@@ -1,19 +1,25 @@
 //! Tickets: every step that is mailed or spans requests is a row, used once.
 //!
 //! The purpose is in the type, so a ticket for one thing cannot be spent on another. The database keeps
-//! a hash of the secret; of many uses at once exactly one succeeds.
+//! a hash of the secret; of many uses at once exactly one succeeds. A mailed ticket also carries a code
+//! of six digits, for whoever reads the mail on another device: of that the database keeps a tag under
+//! our own key, and a ticket takes a few guesses only.
 
 use std::marker::PhantomData;
 
+use data_encoding::BASE64URL_NOPAD;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     config::Life,
     error::Error,
-    secrets::{Secret, digest, random_token},
+    identity::Identity,
+    secrets::{Purpose as Key, Secret, digest, random_token},
+    site::Site,
     store::{
-        Store, UserId,
-        tickets::{self, NewTicket},
+        Conn, Store, StoreError, Timestamp, User, UserId,
+        tickets::{self, NewTicket, TicketRow},
+        users,
     },
 };
 
@@ -72,19 +78,7 @@ pub async fn issue<P: Purpose>(
     terms: Terms,
     payload: &P::Payload,
 ) -> Result<Issued<P>, Error> {
-    let (secret, now) = (random_token()?, store.now());
-    let row = NewTicket {
-        id: uuid::Uuid::now_v7().to_string(),
-        purpose: P::NAME.to_string(),
-        secret_hash: digest(secret.expose()),
-        user_id: terms.user,
-        bound_to: terms.bound_to.as_deref().map(digest),
-        payload: serde_json::to_string(payload)
-            .map_err(|error| Error::Broken(error.to_string()))?,
-        attempts_left: 1,
-        created_at: now,
-        expires_at: now.after(terms.life),
-    };
+    let (row, secret) = row::<P>(store.now(), terms, payload)?;
     store.write(move |conn| tickets::insert(conn, &row)).await?;
     Ok(Issued {
         secret,
@@ -102,13 +96,13 @@ pub async fn spend<P: Purpose>(
     presented: &str,
     bound_to: Option<&str>,
 ) -> Result<Option<Spent<P>>, Error> {
-    if presented.len() != 43 {
+    let Some(hash) = hash_of(presented) else {
         return Ok(None);
-    }
-    let (hash, bound_to, now) = (digest(presented), bound_to.map(digest), store.now());
+    };
+    let (bound_to, now) = (bound_to.map(digest), store.now());
     let spent = store
         .write(move |conn| {
-            let Some(row) = tickets::find(conn, P::NAME, &hash)? else {
+            let Some(row) = tickets::find(conn, P::NAME, &hash, now)? else {
                 return Ok(None);
             };
             if row.bound_to.is_some() && row.bound_to != bound_to {
@@ -118,14 +112,10 @@ pub async fn spend<P: Purpose>(
         })
         .await?;
     match spent {
-        Some(row) => {
-            let payload = serde_json::from_str(&row.payload)
-                .map_err(|error| Error::Broken(error.to_string()))?;
-            Ok(Some(Spent {
-                user: row.user_id,
-                payload,
-            }))
-        }
+        Some(row) => Ok(Some(Spent {
+            payload: payload_of::<P>(&row)?,
+            user: row.user_id,
+        })),
         None => Ok(None),
     }
 }
@@ -140,4 +130,268 @@ pub async fn end<P: Purpose>(store: &Store, user: &UserId) -> Result<(), Error> 
     Ok(store
         .write(move |conn| tickets::end_of_purpose(conn, &user, P::NAME))
         .await?)
+}
+
+fn row<P: Purpose>(
+    now: Timestamp,
+    terms: Terms,
+    payload: &P::Payload,
+) -> Result<(NewTicket, Secret<String>), Error> {
+    let secret = random_token()?;
+    let row = NewTicket {
+        id: uuid::Uuid::now_v7().to_string(),
+        purpose: P::NAME.to_string(),
+        secret_hash: digest(secret.expose()),
+        user_id: terms.user,
+        bound_to: terms.bound_to.as_deref().map(digest),
+        payload: serde_json::to_string(payload)
+            .map_err(|error| Error::Broken(error.to_string()))?,
+        attempts_left: 0,
+        created_at: now,
+        expires_at: now.after(terms.life),
+        handle: None,
+        code_hash: None,
+    };
+    Ok((row, secret))
+}
+
+/// The hash of what was presented, if it can be a ticket's secret at all.
+fn hash_of(presented: &str) -> Option<String> {
+    (presented.len() == 43).then(|| digest(presented))
+}
+
+fn payload_of<P: Purpose>(row: &TicketRow) -> Result<P::Payload, StoreError> {
+    serde_json::from_str(&row.payload).map_err(|error| StoreError::Broken(error.to_string()))
+}
+
+// Mailed tickets.
+
+/// Who a code is asked for: what links the mail's ticket to the form in which the code is typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Handle(String);
+
+impl Handle {
+    /// An account, by whatever name somebody typed.
+    pub(crate) fn of_user(user: &UserId) -> Self {
+        Self(digest(user.as_str()))
+    }
+
+    /// What a counter is about.
+    pub(crate) fn of_bucket(name: &str) -> Self {
+        Self(digest(name))
+    }
+
+    /// A name that has no account, or an address that is to get one.
+    pub(crate) fn of_identity(site: &Site, identity: &Identity) -> Self {
+        let tag = site
+            .keys
+            .mac(Key::Limits, &[b"handle", identity.bucket().as_bytes()]);
+        Self(BASE64URL_NOPAD.encode(&tag))
+    }
+}
+
+/// A ticket that is about to be mailed, with both of its secrets.
+pub(crate) struct Draft<P: Purpose> {
+    row: NewTicket,
+    /// What the link carries.
+    pub(crate) secret: Secret<String>,
+    /// What may be typed instead.
+    pub(crate) code: Secret<String>,
+    purpose: PhantomData<P>,
+}
+
+impl<P: Purpose> Clone for Draft<P> {
+    fn clone(&self) -> Self {
+        Self {
+            row: self.row.clone(),
+            secret: self.secret.clone(),
+            code: self.code.clone(),
+            purpose: PhantomData,
+        }
+    }
+}
+
+/// Prepares a mailed ticket. Nothing is written yet: that is [`put`], in the transaction of the mail.
+pub(crate) fn draft<P: Purpose>(
+    site: &Site,
+    terms: Terms,
+    handle: &Handle,
+    payload: &P::Payload,
+) -> Result<Draft<P>, Error> {
+    let (mut row, secret) = row::<P>(site.now(), terms, payload)?;
+    let code = random_code()?;
+    row.attempts_left = i64::from(site.settings.limits.code_attempts);
+    row.code_hash = Some(BASE64URL_NOPAD.encode(&site.keys.mac(
+        Key::Codes,
+        &[P::NAME.as_bytes(), row.id.as_bytes(), code.expose().as_bytes()],
+    )));
+    row.handle = Some(handle.0.clone());
+    Ok(Draft {
+        row,
+        secret,
+        code,
+        purpose: PhantomData,
+    })
+}
+
+impl<P: Purpose> Draft<P> {
+    /// Until when it is good.
+    pub(crate) fn until(&self) -> Timestamp {
+        self.row.expires_at
+    }
+}
+
+/// Writes a ticket in the place of the older ones for the same purpose.
+pub(crate) fn put<P: Purpose>(conn: &mut Conn, draft: &Draft<P>) -> Result<(), StoreError> {
+    if let Some(handle) = &draft.row.handle {
+        tickets::end_of_handle(conn, handle, P::NAME)?;
+    }
+    if let Some(user) = &draft.row.user_id {
+        tickets::end_of_purpose(conn, user, P::NAME)?;
+    }
+    tickets::insert(conn, &draft.row)
+}
+
+/// Writes a ticket beside older ones for the same purpose.
+pub(crate) fn put_beside<P: Purpose>(conn: &mut Conn, draft: &Draft<P>) -> Result<(), StoreError> {
+    tickets::insert(conn, &draft.row)
+}
+
+/// Six digits, each as likely as any other (NIST SP 800-63B, 5.1.3.2, asks for no fewer).
+fn random_code() -> Result<Secret<String>, Error> {
+    const CODES: u32 = 1_000_000;
+    // What lies beyond the last whole million would favour the lower codes.
+    const END: u32 = u32::MAX - u32::MAX % CODES;
+    loop {
+        let mut bytes = [0u8; 4];
+        getrandom::fill(&mut bytes)?;
+        let number = u32::from_le_bytes(bytes);
+        if number < END {
+            return Ok(Secret::new(format!("{:06}", number % CODES)));
+        }
+    }
+}
+
+/// What somebody presents.
+pub(crate) enum Presented<'a> {
+    /// The secret of a link.
+    Link(&'a str),
+    /// A typed code, and for whom.
+    Code(Handle, &'a str),
+}
+
+/// Who presents it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Bearer {
+    /// The account that is signed in, if any.
+    pub(crate) user: Option<UserId>,
+    /// The browser, as a binding names it.
+    pub(crate) browser: Option<String>,
+}
+
+/// Why a ticket was not taken; the ticket is as it was, but for an attempt at a code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// There is none, or no longer, or the code is wrong.
+    Invalid,
+    /// Somebody else is signed in.
+    OtherAccount,
+    /// It is bound to another browser.
+    OtherBrowser,
+}
+
+/// A ticket that was found good, and is not used up yet.
+#[derive(Debug)]
+pub(crate) struct Held<P: Purpose> {
+    id: String,
+    /// Whose it is, as the account is now.
+    pub(crate) user: User,
+    /// What it carries.
+    pub(crate) payload: P::Payload,
+    /// When it was made.
+    pub(crate) created_at: Timestamp,
+}
+
+/// Something that is done once: the key to it, for the transaction in which it is done.
+#[derive(Clone, Debug)]
+pub(crate) struct Once(String);
+
+impl Once {
+    /// Uses the ticket up; of many at once exactly one gets true, and only within its life.
+    pub(crate) fn consume(&self, conn: &mut Conn, now: Timestamp) -> Result<bool, StoreError> {
+        tickets::consume(conn, &self.0, now)
+    }
+}
+
+impl<P: Purpose> Held<P> {
+    pub(crate) fn once(&self) -> Once {
+        Once(self.id.clone())
+    }
+}
+
+/// Looks at what is presented. A link costs nothing; a code costs one of its ticket's attempts.
+pub(crate) async fn present<P: Purpose>(
+    site: &Site,
+    presented: Presented<'_>,
+    bearer: &Bearer,
+) -> Result<Result<Held<P>, Refusal>, Error> {
+    let (now, bearer) = (site.now(), bearer.clone());
+    let found = match presented {
+        Presented::Link(secret) => {
+            let Some(hash) = hash_of(secret) else {
+                return Ok(Err(Refusal::Invalid));
+            };
+            site.store
+                .read(move |conn| {
+                    let row = tickets::find(conn, P::NAME, &hash, now)?;
+                    judge::<P>(conn, row, &bearer)
+                })
+                .await?
+        }
+        Presented::Code(handle, code) => {
+            // As people type or paste it.
+            let code: String = code.chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
+            let keys = site.keys.clone();
+            site.store
+                .write(move |conn| {
+                    let row = tickets::attempt(conn, P::NAME, &handle.0, now)?;
+                    let row = row.filter(|row| {
+                        let tag = row.code_hash.as_deref().unwrap_or_default();
+                        let tag = BASE64URL_NOPAD.decode(tag.as_bytes()).unwrap_or_default();
+                        let parts = [P::NAME.as_bytes(), row.id.as_bytes(), code.as_bytes()];
+                        keys.verify_mac(Key::Codes, &parts, &tag)
+                    });
+                    judge::<P>(conn, row, &bearer)
+                })
+                .await?
+        }
+    };
+    Ok(found)
+}
+
+fn judge<P: Purpose>(
+    conn: &mut Conn,
+    row: Option<TicketRow>,
+    bearer: &Bearer,
+) -> Result<Result<Held<P>, Refusal>, StoreError> {
+    // A ticket of nobody was made for somebody unknown, and opens nothing.
+    let Some((row, user_id)) = row.and_then(|row| row.user_id.clone().map(|user| (row, user)))
+    else {
+        return Ok(Err(Refusal::Invalid));
+    };
+    let Some(user) = users::by_id(conn, &user_id)?.filter(|user| user.active) else {
+        return Ok(Err(Refusal::Invalid));
+    };
+    if bearer.user.as_ref().is_some_and(|signed_in| *signed_in != user_id) {
+        return Ok(Err(Refusal::OtherAccount));
+    }
+    if row.bound_to.is_some() && row.bound_to != bearer.browser.as_deref().map(digest) {
+        return Ok(Err(Refusal::OtherBrowser));
+    }
+    Ok(Ok(Held {
+        payload: payload_of::<P>(&row)?,
+        id: row.id,
+        user,
+        created_at: row.created_at,
+    }))
 }

@@ -1,6 +1,6 @@
 //! Authentication tokens: 256 random bits for a program, of which the database keeps the hash.
 
-use super::{Admitted, Methods};
+use super::{Admitted, Methods, admit::standing};
 use crate::{
     error::{Denied, Error},
     notify::events::{Client, EventKind},
@@ -89,8 +89,6 @@ pub(crate) async fn resolve(
     if row.expires_at <= site.now() {
         return Err(Denied::BadCredential.into());
     }
-    if !user.active {
-        return Err(Denied::Inactive.into());
-    }
+    standing(site, &user)?;
     Ok((row, user))
 }

@@ -7,6 +7,7 @@
 
 mod conn;
 pub(crate) mod failures;
+pub(crate) mod outbox;
 pub(crate) mod remember;
 pub(crate) mod roles;
 pub(crate) mod schema;
@@ -33,6 +34,7 @@ use rocket::tokio::{
 pub(crate) use self::conn::connect;
 pub use self::{
     conn::{Conn, Dialect, Pool},
+    outbox::{MailInfo, MailState},
     roles::Role,
     sessions::SessionInfo,
     types::{RoleId, SessionId, Timestamp, Uniquifier, UserId},

@@ -105,6 +105,24 @@ diesel::table! {
         created_at -> BigInt,
         expires_at -> BigInt,
         used_at -> Nullable<BigInt>,
+        handle -> Nullable<Text>,
+        code_hash -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    security_outbox (id) {
+        id -> Text,
+        kind -> Text,
+        recipient -> Nullable<Text>,
+        state -> Text,
+        body -> Nullable<Text>,
+        attempts -> BigInt,
+        lease -> Nullable<Text>,
+        due_at -> BigInt,
+        created_at -> BigInt,
+        finished_at -> Nullable<BigInt>,
+        error -> Nullable<Text>,
     }
 }
 

@@ -2,11 +2,11 @@
 
 use diesel::prelude::*;
 
-use super::{Conn, StoreError, Timestamp, UserId, schema::security_tickets};
+use super::{Conn, StoreError, Timestamp, UserId, schema::security_tickets as tickets};
 
 /// A ticket to be written.
 #[derive(Clone, Debug, Insertable)]
-#[diesel(table_name = security_tickets)]
+#[diesel(table_name = tickets)]
 pub(crate) struct NewTicket {
     pub(crate) id: String,
     pub(crate) purpose: String,
@@ -17,54 +17,100 @@ pub(crate) struct NewTicket {
     pub(crate) attempts_left: i64,
     pub(crate) created_at: Timestamp,
     pub(crate) expires_at: Timestamp,
+    pub(crate) handle: Option<String>,
+    pub(crate) code_hash: Option<String>,
 }
 
 /// A ticket as it stands.
 #[derive(Clone, Debug, Queryable, Selectable)]
-#[diesel(table_name = security_tickets)]
+#[diesel(table_name = tickets)]
 pub(crate) struct TicketRow {
     pub(crate) id: String,
     pub(crate) user_id: Option<UserId>,
     pub(crate) bound_to: Option<String>,
     pub(crate) payload: String,
+    pub(crate) code_hash: Option<String>,
+    pub(crate) created_at: Timestamp,
 }
 
+/// The purpose whose tickets outlive a new password and a new address: with them an owner takes back
+/// an account on which somebody else has changed both.
+pub(crate) const UNDO: &str = "undo";
+
 pub(crate) fn insert(conn: &mut Conn, new: &NewTicket) -> Result<(), StoreError> {
-    diesel::insert_into(security_tickets::table)
+    diesel::insert_into(tickets::table)
         .values(new)
         .execute(conn)?;
     Ok(())
 }
 
+/// The open ticket of a purpose with this secret.
 pub(crate) fn find(
     conn: &mut Conn,
     purpose: &str,
     secret_hash: &str,
+    now: Timestamp,
 ) -> Result<Option<TicketRow>, StoreError> {
-    Ok(security_tickets::table
-        .filter(security_tickets::secret_hash.eq(secret_hash))
-        .filter(security_tickets::purpose.eq(purpose))
+    Ok(tickets::table
+        .filter(tickets::secret_hash.eq(secret_hash))
+        .filter(tickets::purpose.eq(purpose))
+        .filter(tickets::used_at.is_null())
+        .filter(tickets::expires_at.gt(now))
         .select(TicketRow::as_select())
         .get_result(conn)
         .optional()?)
 }
 
+/// The open ticket of a purpose that `handle` has a code for, with one of its attempts used up:
+/// one conditional UPDATE, so of many guesses at once no more are judged than there are attempts.
+pub(crate) fn attempt(
+    conn: &mut Conn,
+    purpose: &str,
+    handle: &str,
+    now: Timestamp,
+) -> Result<Option<TicketRow>, StoreError> {
+    let open = || {
+        tickets::used_at
+            .is_null()
+            .and(tickets::expires_at.gt(now))
+            .and(tickets::attempts_left.gt(0))
+    };
+    let row: Option<TicketRow> = tickets::table
+        .filter(tickets::handle.eq(handle))
+        .filter(tickets::purpose.eq(purpose))
+        .filter(open())
+        .order(tickets::id.desc())
+        .select(TicketRow::as_select())
+        .limit(1)
+        .get_result(conn)
+        .optional()?;
+    let Some(row) = row else { return Ok(None) };
+    let counted = diesel::update(tickets::table.find(&row.id).filter(open()))
+        .set(tickets::attempts_left.eq(tickets::attempts_left - 1))
+        .execute(conn)?;
+    Ok((counted == 1).then_some(row))
+}
+
 /// Uses a ticket up: one conditional UPDATE, so of many at once exactly one gets true.
 pub(crate) fn consume(conn: &mut Conn, id: &str, now: Timestamp) -> Result<bool, StoreError> {
-    let open = security_tickets::table
+    let open = tickets::table
         .find(id)
-        .filter(security_tickets::used_at.is_null())
-        .filter(security_tickets::expires_at.gt(now));
+        .filter(tickets::used_at.is_null())
+        .filter(tickets::expires_at.gt(now));
     Ok(diesel::update(open)
-        .set(security_tickets::used_at.eq(now))
+        .set(tickets::used_at.eq(now))
         .execute(conn)?
         == 1)
 }
 
-/// Ends every open ticket of an account, whatever it was for.
+/// Ends every open ticket of an account, but those that undo a change of its address.
 pub(crate) fn end_all_of(conn: &mut Conn, user: &UserId) -> Result<(), StoreError> {
-    diesel::delete(security_tickets::table.filter(security_tickets::user_id.eq(user)))
-        .execute(conn)?;
+    diesel::delete(
+        tickets::table
+            .filter(tickets::user_id.eq(user))
+            .filter(tickets::purpose.ne(UNDO)),
+    )
+    .execute(conn)?;
     Ok(())
 }
 
@@ -75,16 +121,47 @@ pub(crate) fn end_of_purpose(
     purpose: &str,
 ) -> Result<(), StoreError> {
     diesel::delete(
-        security_tickets::table
-            .filter(security_tickets::user_id.eq(user))
-            .filter(security_tickets::purpose.eq(purpose)),
+        tickets::table
+            .filter(tickets::user_id.eq(user))
+            .filter(tickets::purpose.eq(purpose)),
+    )
+    .execute(conn)?;
+    Ok(())
+}
+
+/// Ends the tickets of one purpose that `handle` has codes for.
+pub(crate) fn end_of_handle(
+    conn: &mut Conn,
+    handle: &str,
+    purpose: &str,
+) -> Result<(), StoreError> {
+    diesel::delete(
+        tickets::table
+            .filter(tickets::handle.eq(handle))
+            .filter(tickets::purpose.eq(purpose)),
+    )
+    .execute(conn)?;
+    Ok(())
+}
+
+/// Ends the account's tickets of one purpose that were made at or after `since`.
+pub(crate) fn end_since(
+    conn: &mut Conn,
+    user: &UserId,
+    purpose: &str,
+    since: Timestamp,
+) -> Result<(), StoreError> {
+    diesel::delete(
+        tickets::table
+            .filter(tickets::user_id.eq(user))
+            .filter(tickets::purpose.eq(purpose))
+            .filter(tickets::created_at.ge(since)),
     )
     .execute(conn)?;
     Ok(())
 }
 
 pub(crate) fn delete_expired(conn: &mut Conn, now: Timestamp) -> Result<(), StoreError> {
-    diesel::delete(security_tickets::table.filter(security_tickets::expires_at.le(now)))
-        .execute(conn)?;
+    diesel::delete(tickets::table.filter(tickets::expires_at.le(now))).execute(conn)?;
     Ok(())
 }

@@ -12,6 +12,7 @@ use super::{
         role_permissions, roles, security_remember, security_sessions, security_tokens, user_roles,
         users,
     },
+    tickets,
 };
 use crate::{
     identity::{EmailAddress, Identity, Username},
@@ -84,6 +85,8 @@ impl Grants {
 /// An account to be made: only from values that were parsed, so nothing unchecked reaches the table.
 #[derive(Clone, Debug)]
 pub struct NewUser {
+    /// Known before the row is there, so that a mail can be written that belongs to it.
+    pub(crate) id: UserId,
     pub(crate) email: EmailAddress,
     pub(crate) username: Option<Username>,
     pub(crate) password: Option<PasswordHash>,
@@ -95,6 +98,7 @@ impl NewUser {
     /// An active, unconfirmed account without password and username.
     pub fn new(email: EmailAddress) -> Self {
         Self {
+            id: UserId::new(),
             email,
             username: None,
             password: None,
@@ -130,10 +134,10 @@ impl NewUser {
 }
 
 pub(crate) fn insert(conn: &mut Conn, new: &NewUser, now: Timestamp) -> Result<User, StoreError> {
-    let id = UserId::new();
+    let id = &new.id;
     diesel::insert_into(users::table)
         .values((
-            users::id.eq(&id),
+            users::id.eq(id),
             users::email.eq(new.email.address()),
             users::email_key.eq(new.email.key()),
             users::username.eq(new.username.as_ref().map(Username::name)),
@@ -151,7 +155,7 @@ pub(crate) fn insert(conn: &mut Conn, new: &NewUser, now: Timestamp) -> Result<U
             users::updated_at.eq(now),
         ))
         .execute(conn)?;
-    by_id(conn, &id)?.ok_or(StoreError::Missing)
+    by_id(conn, id)?.ok_or(StoreError::Missing)
 }
 
 pub(crate) fn by_id(conn: &mut Conn, id: &UserId) -> Result<Option<User>, StoreError> {
@@ -226,7 +230,7 @@ pub(crate) fn upgrade_password(
     Ok(changed == 1)
 }
 
-/// Sets a new password and ends what the old one had opened.
+/// Sets a new password, and ends what the old one had opened and every open ticket.
 pub(crate) fn set_password(
     conn: &mut Conn,
     id: &UserId,
@@ -245,8 +249,152 @@ pub(crate) fn set_password(
     if changed == 0 {
         return Err(StoreError::Missing);
     }
+    tickets::end_all_of(conn, id)?;
     end_sessions(conn, id, tokens_too)?;
     by_id(conn, id)?.ok_or(StoreError::Missing)
+}
+
+/// What becomes of the password of an account whose address is proven for the first time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EarlierPassword {
+    /// The proof answers the mail that went out when it was chosen.
+    Keep,
+    /// Whoever chose it may be somebody else.
+    Remove,
+}
+
+/// What a proof of the address changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Confirmed {
+    /// Nothing: it was proven before.
+    Before,
+    /// It is proven now.
+    Now {
+        /// Whether a password was removed.
+        password_removed: bool,
+    },
+}
+
+/// Marks the address as proven by its owner. The first time everything goes that somebody else may
+/// have planted under the address before: sessions, remembered devices, tokens, tickets.
+pub(crate) fn confirm(
+    conn: &mut Conn,
+    id: &UserId,
+    password: EarlierPassword,
+    now: Timestamp,
+) -> Result<Confirmed, StoreError> {
+    let changed = diesel::update(users::table.find(id).filter(users::confirmed_at.is_null()))
+        .set((users::confirmed_at.eq(now), users::updated_at.eq(now)))
+        .execute(conn)?;
+    if changed == 0 {
+        return Ok(Confirmed::Before);
+    }
+    tickets::end_all_of(conn, id)?;
+    end_sessions(conn, id, true)?;
+    let password_removed = match password {
+        EarlierPassword::Keep => false,
+        EarlierPassword::Remove => remove_password(conn, id, now)?,
+    };
+    Ok(Confirmed::Now { password_removed })
+}
+
+/// Leaves an account without a password; false if it had none.
+fn remove_password(conn: &mut Conn, id: &UserId, now: Timestamp) -> Result<bool, StoreError> {
+    let none: Option<String> = None;
+    let had_one = users::table
+        .find(id)
+        .filter(users::password_hash.is_not_null());
+    let removed = diesel::update(had_one)
+        .set((
+            users::password_hash.eq(none),
+            users::must_change_password.eq(false),
+            users::updated_at.eq(now),
+        ))
+        .execute(conn)?;
+    Ok(removed == 1)
+}
+
+/// Gives an account another address, which its owner has proven, in the place of `old_key`; false if
+/// that is not its address any more. Every open ticket ends, but those that undo this.
+pub(crate) fn set_email(
+    conn: &mut Conn,
+    id: &UserId,
+    old_key: &str,
+    email: &EmailAddress,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let changed = diesel::update(users::table.find(id).filter(users::email_key.eq(old_key)))
+        .set((
+            users::email.eq(email.address()),
+            users::email_key.eq(email.key()),
+            users::confirmed_at.eq(now),
+            users::updated_at.eq(now),
+        ))
+        .execute(conn)?;
+    if changed == 1 {
+        tickets::end_all_of(conn, id)?;
+    }
+    Ok(changed == 1)
+}
+
+/// Gives an account its earlier address back, and locks everybody out of it: no session, token or
+/// ticket is left, and no password.
+pub(crate) fn restore_email(
+    conn: &mut Conn,
+    id: &UserId,
+    email: &EmailAddress,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let changed = diesel::update(users::table.find(id))
+        .set((
+            users::email.eq(email.address()),
+            users::email_key.eq(email.key()),
+            users::confirmed_at.eq(now),
+            users::updated_at.eq(now),
+        ))
+        .execute(conn)?;
+    if changed == 0 {
+        return Err(StoreError::Missing);
+    }
+    remove_password(conn, id, now)?;
+    tickets::end_all_of(conn, id)?;
+    end_sessions(conn, id, true)
+}
+
+/// Gives an account another username.
+pub(crate) fn set_username(
+    conn: &mut Conn,
+    id: &UserId,
+    username: &Username,
+    now: Timestamp,
+) -> Result<User, StoreError> {
+    diesel::update(users::table.find(id))
+        .set((
+            users::username.eq(username.name()),
+            users::username_key.eq(username.key()),
+            users::username_skeleton.eq(username.skeleton()),
+            users::updated_at.eq(now),
+        ))
+        .execute(conn)?;
+    by_id(conn, id)?.ok_or(StoreError::Missing)
+}
+
+/// Lets nobody in who does not choose a new password first, and ends what the present one has opened.
+pub(crate) fn require_new_password(
+    conn: &mut Conn,
+    id: &UserId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let changed = diesel::update(users::table.find(id))
+        .set((
+            users::must_change_password.eq(true),
+            users::updated_at.eq(now),
+        ))
+        .execute(conn)?;
+    if changed == 0 {
+        return Err(StoreError::Missing);
+    }
+    end_sessions(conn, id, true)
 }
 
 /// Ends every session and remembered device of an account, and its tokens if `tokens_too`.
@@ -322,6 +470,7 @@ fn set_active(
         .set((users::active.eq(active), users::updated_at.eq(now)))
         .execute(conn)?;
     if changed == 1 {
+        tickets::end_all_of(conn, id)?;
         end_sessions(conn, id, true)?;
         return Ok(true);
     }
@@ -503,7 +652,7 @@ impl Store {
         let id = id.clone();
         self.write(move |conn| {
             by_id(conn, &id)?.ok_or(StoreError::Missing)?;
-            super::tickets::end_all_of(conn, &id)?;
+            tickets::end_all_of(conn, &id)?;
             end_sessions(conn, &id, true)
         })
         .await
@@ -525,7 +674,18 @@ impl Store {
             .await
     }
 
-    /// Marks the e-mail address as proven; false if it was.
+    /// Lets nobody in who does not choose a new password first; sessions and tokens end now.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] if there is no such account.
+    pub async fn require_new_password(&self, id: &UserId) -> Result<(), StoreError> {
+        let (id, now) = (id.clone(), self.now());
+        self.write(move |conn| require_new_password(conn, &id, now))
+            .await
+    }
+
+    /// Marks the e-mail address as proven, on the application's word; false if it was.
     ///
     /// # Errors
     ///

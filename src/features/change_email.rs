@@ -1,0 +1,521 @@
+//! Another e-mail address: `/change-email`, for somebody whose sign-in is fresh.
+//!
+//! The new address proves itself by a mailed link or code; until then nothing changes. The ticket
+//! carries the address that it was mailed to, so no other can ever be confirmed by it. Afterwards the
+//! old address gets a notice with a link, `/undo/<token>`, that takes everything back.
+
+use rocket::{get, post, routes};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{
+    Feature, Link, MenuFor, Submitted, Web,
+    mailed::{self, Mailing},
+    recover, sample_form, sample_mail, template,
+};
+use crate::{
+    Message,
+    config::Life,
+    error::{Error, Invalid},
+    guards::identity::Caller,
+    http::{
+        form::{Field, FormView},
+        input::Nothing,
+        page,
+        reply::{Answer, Reply, or_again},
+    },
+    identity::{EmailAddress, Identity},
+    notify::{
+        events::EventKind,
+        mail::{Addressee, Scribe},
+        outbox::{self, Letter, Postage},
+    },
+    signin::ticket::{self, Draft, Handle, Held, Purpose, Terms},
+    store::{StoreError, Unique, User, UserId, tickets, users},
+};
+
+pub(crate) const FEATURE: Feature = Feature {
+    name: "change_email",
+    is_on: |settings, _| settings.change_email.enabled,
+    routes: || {
+        routes![
+            show, ask, show_code, by_code, link, by_link, undo_link, undo_by_link
+        ]
+    },
+    templates: &[
+        template!("change_email/change_email.html"),
+        template!("change_email/code.html"),
+        template!("change_email/link.html"),
+        template!("change_email/undo.html"),
+        template!("change_email/change_email.mail.html"),
+        template!("change_email/change_email.mail.txt"),
+        template!("change_email/changed.mail.html"),
+        template!("change_email/changed.mail.txt"),
+        template!("change_email/taken.mail.html"),
+        template!("change_email/taken.mail.txt"),
+    ],
+    samples: || {
+        let mail = sample_mail();
+        let page = json!({
+            "form": sample_form(), "sent": true, "account": {"email": "ada@example.com"},
+            "current_email": "ada@example.com", "new_email": "ada@example.org",
+        });
+        vec![
+            (ASK, page.clone()),
+            (CODE, page.clone()),
+            (LINK, page.clone()),
+            (UNDO, page),
+            (
+                "security/change_email/change_email.mail.html",
+                mail.clone(),
+            ),
+            ("security/change_email/change_email.mail.txt", mail.clone()),
+            ("security/change_email/changed.mail.html", mail.clone()),
+            ("security/change_email/changed.mail.txt", mail.clone()),
+            ("security/change_email/taken.mail.html", mail.clone()),
+            ("security/change_email/taken.mail.txt", mail),
+        ]
+    },
+    links: &[
+        Link {
+            name: "change_email",
+            path: "/change-email",
+            menu: MenuFor::SignedIn { post: false },
+        },
+        Link {
+            name: "change_email_code",
+            path: "/change-email/code",
+            menu: MenuFor::Nobody,
+        },
+    ],
+};
+
+const ASK: &str = "security/change_email/change_email.html";
+const CODE: &str = "security/change_email/code.html";
+const LINK: &str = "security/change_email/link.html";
+const UNDO: &str = "security/change_email/undo.html";
+
+// Settings.
+
+/// `[security.change_email]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ChangeEmailSettings {
+    /// Whether people may change their e-mail address. _Default:_ `true`.
+    pub enabled: bool,
+    /// How long the new address has to prove itself. _Default:_ 2 h.
+    pub life: Life,
+    /// How long the old address can take it back; 0 for not at all. _Default:_ 7 d.
+    pub undo: Life,
+}
+
+impl Default for ChangeEmailSettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            life: Life::hours(2),
+            undo: Life::days(7),
+        }
+    }
+}
+
+/// The ticket by which a new address proves itself.
+pub(crate) enum ChangeEmail {}
+
+/// From which address to which.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Change {
+    old_key: String,
+    new: String,
+}
+
+impl Purpose for ChangeEmail {
+    const NAME: &'static str = "change_email";
+    type Payload = Change;
+}
+
+/// The ticket by which the old address takes a change back.
+pub(crate) enum Undo {}
+
+/// Back to which address.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Back {
+    old: String,
+}
+
+impl Purpose for Undo {
+    const NAME: &'static str = tickets::UNDO;
+    type Payload = Back;
+}
+
+// Forms.
+
+#[derive(Debug, Default, Deserialize)]
+struct Ask {
+    #[serde(default)]
+    email: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Code {
+    #[serde(default)]
+    email: String,
+    #[serde(default)]
+    code: String,
+}
+
+impl Ask {
+    fn page(&self, web: &Web<'_>, caller: &Caller) -> Reply {
+        let field = Field::email("email", "field.email_new")
+            .value(&self.email)
+            .autocomplete("email")
+            .autofocus();
+        let action = web.site.path("/change-email");
+        let current = &caller.user.email;
+        Reply::page(ASK)
+            .with("current_email", current)
+            .json("current_email", current)
+            .form(FormView::new("change_email", action, [field]))
+    }
+}
+
+impl Code {
+    fn page(&self, web: &Web<'_>, sent: bool) -> Reply {
+        let email = Field::email("email", "field.email_new")
+            .value(&self.email)
+            .autocomplete("email");
+        let fields = [email, mailed::code_field().autofocus()];
+        let action = web.site.path("/change-email/code");
+        let page = Reply::page(CODE).with("sent", sent);
+        let page = match sent {
+            true => page.with("new_email", &self.email),
+            false => page,
+        };
+        page.form(FormView::new("change_email_code", action, fields))
+    }
+}
+
+// Routes.
+
+#[get("/change-email")]
+async fn show(web: Web<'_>) -> Answer {
+    let caller = web.fresh().await?;
+    Ok(Ask::default().page(&web, &caller))
+}
+
+#[post("/change-email", data = "<form>")]
+async fn ask(web: Web<'_>, form: Submitted<Ask>) -> Answer {
+    let form = form?;
+    let caller = web.fresh().await?;
+    let done = send(&web, &caller, &form.email).await.map(|()| {
+        let code = Code {
+            email: form.email.clone(),
+            ..Code::default()
+        };
+        code.page(&web, true).json("current_email", &caller.user.email)
+    });
+    or_again(done, || form.page(&web, &caller))
+}
+
+#[get("/change-email/code")]
+fn show_code(web: Web<'_>) -> Answer {
+    Ok(Code::default().page(&web, false))
+}
+
+#[post("/change-email/code", data = "<form>")]
+async fn by_code(web: Web<'_>, form: Submitted<Code>) -> Answer {
+    let form = form?;
+    let done = match held_by_code(&web, &form).await {
+        Ok(held) => change(&web, held).await,
+        Err(error) => Err(error),
+    };
+    or_again(done, || form.page(&web, false))
+}
+
+#[get("/change-email/<token>")]
+async fn link(web: Web<'_>, token: &str) -> Answer {
+    mailed::link_page::<ChangeEmail>(&web, token, "/change-email", |held| {
+        let action = web.site.path(&format!("/change-email/{token}"));
+        Reply::page(LINK)
+            .with("account", json!({"email": held.user.email}))
+            .with("new_email", &held.payload.new)
+            .form(FormView::new("change_email_link", action, []))
+    })
+    .await
+}
+
+#[post("/change-email/<token>", data = "<form>")]
+async fn by_link(web: Web<'_>, token: &str, form: Submitted<Nothing>) -> Answer {
+    form?;
+    mailed::use_link(&web, token, "/change-email", async |held| {
+        change(&web, held).await
+    })
+    .await
+}
+
+#[get("/undo/<token>")]
+async fn undo_link(web: Web<'_>, token: &str) -> Answer {
+    mailed::link_page::<Undo>(&web, token, "/login", |held| {
+        let action = web.site.path(&format!("/undo/{token}"));
+        Reply::page(UNDO)
+            .with("account", json!({"email": held.payload.old}))
+            .with("new_email", masked(&held.user.email))
+            .form(FormView::new("undo", action, []))
+    })
+    .await
+}
+
+#[post("/undo/<token>", data = "<form>")]
+async fn undo_by_link(web: Web<'_>, token: &str, form: Submitted<Nothing>) -> Answer {
+    form?;
+    mailed::use_link(&web, token, "/login", async |held| undo(&web, held).await).await
+}
+
+// Service.
+
+/// Sends a ticket to the new address; if that is somebody else's, its owner is told instead and the
+/// answer is the same.
+async fn send(web: &Web<'_>, caller: &Caller, typed: &str) -> Result<(), Error> {
+    let (site, user) = (web.site, &caller.user);
+    let wrong = |message| Error::from(Invalid::field("email", message));
+    let new = EmailAddress::parse(typed)
+        .and_then(|email| site.emails.check(&email).map(|()| email))
+        .map_err(wrong)?;
+    let old = EmailAddress::parse(&user.email).map_err(wrong)?;
+    if new.key() == old.key() {
+        return Err(wrong(Message::new("change_email.same")));
+    }
+    let identity = Identity::Email(new.clone());
+    let owner = {
+        let identity = identity.clone();
+        site.store
+            .read(move |conn| users::by_identity(conn, &identity))
+            .await?
+    };
+    if owner.is_some() && !site.settings.generic_answers.0 {
+        return Err(wrong(Message::new("change_email.taken")));
+    }
+    let terms = Terms {
+        life: site.settings.change_email.life,
+        // Of nobody if the address is taken: written like any other, and opens nothing.
+        user: owner.is_none().then(|| user.id.clone()),
+        bound_to: None,
+    };
+    let payload = Change {
+        old_key: old.key().to_string(),
+        new: new.address().to_string(),
+    };
+    let handle = Handle::of_identity(site, &identity);
+    let draft = ticket::draft::<ChangeEmail>(site, terms, &handle, &payload)?;
+    let scribe = web.scribe();
+    let letter = match &owner {
+        Some(owner) => scribe.letter(
+            &Addressee::from(owner),
+            ("change_email", "taken"),
+            Postage::Limited,
+            json!({}),
+        )?,
+        None => scribe.letter(
+            &Addressee::at(new.address()),
+            ("change_email", "change_email"),
+            Postage::Limited,
+            mailed::ticket_context(site, "/change-email", &draft),
+        )?,
+    };
+    let posted = site
+        .store
+        .write(move |conn| {
+            let posted = outbox::put(conn, &letter)?;
+            if posted.is_put() {
+                ticket::put(conn, &draft)?;
+            }
+            Ok(posted)
+        })
+        .await?;
+    let sent = posted.is_put() && owner.is_none();
+    site.posted(posted);
+    if sent {
+        let user = user.id.clone();
+        let kind = EventKind::ChangeEmailInstructionsSent { user };
+        site.event(Some(&web.client.client), kind);
+    }
+    Ok(())
+}
+
+/// The ticket behind a code: of the new address, whoever is signed in.
+async fn held_by_code(web: &Web<'_>, form: &Code) -> Result<Held<ChangeEmail>, Error> {
+    let mut invalid = Invalid::new();
+    let email = invalid.take("email", EmailAddress::parse(&form.email));
+    if form.code.trim().is_empty() {
+        invalid.add("code", Message::new("input.required"));
+    }
+    let Some(email) = email.filter(|_| invalid.is_empty()) else {
+        return Err(invalid.into());
+    };
+    let identity = Identity::Email(email);
+    let handle = Handle::of_identity(web.site, &identity);
+    let caller = web.caller.as_ref().map(|caller| caller.user.clone());
+    let (held, _) = mailed::by_code_of(web, identity, caller, handle, &form.code).await?;
+    Ok(held)
+}
+
+/// Uses the ticket up and gives the account its new address, in one transaction with the notice to the
+/// old one.
+async fn change(web: &Web<'_>, held: Held<ChangeEmail>) -> Answer {
+    let (site, user, payload) = (web.site, &held.user, &held.payload);
+    let new = EmailAddress::parse(&payload.new)
+        .map_err(|message| Error::Broken(message.key().to_string()))?;
+    let notice = notice(web, user, new.address())?;
+    let (once, id, old_key, now) = (
+        held.once(),
+        user.id.clone(),
+        payload.old_key.clone(),
+        site.now(),
+    );
+    let outcome = site
+        .store
+        .write(move |conn| {
+            if !once.consume(conn, now)? || !users::set_email(conn, &id, &old_key, &new, now)? {
+                return Err(StoreError::Missing);
+            }
+            notice
+                .as_ref()
+                .map(|(letter, undo)| {
+                    if let Some(undo) = undo {
+                        ticket::put_beside(conn, undo)?;
+                    }
+                    outbox::put(conn, letter)
+                })
+                .transpose()
+        })
+        .await;
+    match outcome {
+        Ok(posted) => {
+            if let Some(posted) = posted {
+                site.posted(posted);
+            }
+        }
+        // Used meanwhile, or the address it was to replace is another by now: nothing was changed.
+        Err(StoreError::Missing) => return Err(mailed::gone()),
+        // Somebody registered it meanwhile. Whoever reads its mail may know.
+        Err(StoreError::Taken(Unique::Email)) => {
+            return Err(Invalid::field("email", Message::new("change_email.taken")).into());
+        }
+        Err(error) => return Err(error.into()),
+    }
+    let (client, id) = (Some(&web.client.client), || user.id.clone());
+    site.event(client, EventKind::EmailChanged { user: id() });
+    if user.confirmed_at.is_none() {
+        site.event(client, EventKind::EmailConfirmed { user: id() });
+    }
+    let target = match &web.caller {
+        Some(_) => page::after(site, &site.settings.after.change),
+        None => page::after(site, &site.path("/login")),
+    };
+    Ok(Reply::done(target)
+        .flash("success", "change_email.done")
+        .spa("change_email", &payload.new))
+}
+
+/// What the old address is told, with the way back. An address that was never proven may be somebody
+/// else's by mistake: it is told nothing, and gets no power over the account.
+fn notice(
+    web: &Web<'_>,
+    user: &User,
+    new: &str,
+) -> Result<Option<(Letter, Option<Draft<Undo>>)>, Error> {
+    let site = web.site;
+    if user.confirmed_at.is_none() {
+        return Ok(None);
+    }
+    let mut own = json!({});
+    let mut undo = None;
+    if site.settings.change_email.undo.as_secs() > 0 {
+        let terms = Terms {
+            life: site.settings.change_email.undo,
+            user: Some(user.id.clone()),
+            bound_to: None,
+        };
+        let payload = Back {
+            old: user.email.clone(),
+        };
+        let draft = ticket::draft::<Undo>(site, terms, &Handle::of_user(&user.id), &payload)?;
+        own = mailed::ticket_context(site, "/undo", &draft);
+        undo = Some(draft);
+    }
+    own["new_email"] = masked(new).into();
+    let letter = web.scribe().letter(
+        &Addressee::from(user),
+        ("change_email", "changed"),
+        Postage::Free,
+        own,
+    )?;
+    Ok(Some((letter, undo)))
+}
+
+/// Uses the ticket up, gives the account its old address back and locks everybody out of it; the old
+/// address gets a mail with which a new password can be set.
+async fn undo(web: &Web<'_>, held: Held<Undo>) -> Answer {
+    let (site, user) = (web.site, &held.user);
+    let old = EmailAddress::parse(&held.payload.old)
+        .map_err(|message| Error::Broken(message.key().to_string()))?;
+    let to = Addressee::at(old.address());
+    let recovery = match site.settings.recover.enabled {
+        true => Some(recover::prepare(&web.scribe(), &to, user)?),
+        false => None,
+    };
+    let (once, id, since, now) = (
+        held.once(),
+        user.id.clone(),
+        held.created_at,
+        site.now(),
+    );
+    let email = old.clone();
+    let outcome = site
+        .store
+        .write(move |conn| {
+            if !once.consume(conn, now)? {
+                return Ok(None);
+            }
+            users::restore_email(conn, &id, &email, now)?;
+            // What was changed after that is undone with it; an earlier address may still take it back.
+            tickets::end_since(conn, &id, Undo::NAME, since)?;
+            let posted = match &recovery {
+                Some(recovery) => recover::put(conn, recovery, true)?,
+                None => None,
+            };
+            Ok(Some(posted))
+        })
+        .await;
+    let posted = match outcome {
+        Ok(Some(posted)) => posted,
+        Ok(None) => return Err(mailed::gone()),
+        Err(StoreError::Taken(Unique::Email)) => {
+            return Err(Invalid::form(Message::new("change_email.taken")).into());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if let Some(posted) = posted {
+        site.posted(posted);
+    }
+    let id: UserId = user.id.clone();
+    site.event(
+        Some(&web.client.client),
+        EventKind::EmailChangeUndone { user: id },
+    );
+    let target = page::after(site, &site.path("/login"));
+    Ok(Reply::done(target)
+        .flash("success", "change_email.undone")
+        .spa("undo", old.address()))
+}
+
+/// Enough of an address to know one's own by.
+fn masked(address: &str) -> String {
+    match address.split_once('@') {
+        Some((local, domain)) => {
+            let first: String = local.chars().take(1).collect();
+            format!("{first}***@{domain}")
+        }
+        None => "***".into(),
+    }
+}

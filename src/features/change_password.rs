@@ -1,0 +1,215 @@
+//! Another password: `/change`, for somebody who knows the present one.
+//!
+//! The browser that changes it stays signed in; every other session, remembered device, token and open
+//! ticket ends. An account without a password can get one here, from a fresh sign-in.
+
+use rocket::{get, post, routes};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::{
+    Feature, Link, MenuFor, Submitted, Web,
+    new_password::{self, Names, NewPassword},
+    sample_form, template,
+};
+use crate::{
+    Message,
+    error::{Error, Invalid},
+    guards::{Mechanism, identity::Caller},
+    http::{
+        form::{Field, FormView},
+        page,
+        reply::{Answer, Reply, or_again},
+    },
+    notify::{events::EventKind, notices, outbox},
+    secrets::Password,
+    signin::{
+        admit::{Admission, admit},
+        password::{Proof, prove_again},
+        session,
+    },
+    store::{User, users},
+};
+
+pub(crate) const FEATURE: Feature = Feature {
+    name: "change_password",
+    is_on: |settings, _| settings.change_password.enabled,
+    routes: || routes![show, submit],
+    templates: &[template!("change_password/change_password.html")],
+    samples: || vec![(PAGE, json!({"form": sample_form(), "has_password": true}))],
+    links: &[Link {
+        name: "change_password",
+        path: "/change",
+        menu: MenuFor::SignedIn { post: false },
+    }],
+};
+
+const PAGE: &str = "security/change_password/change_password.html";
+
+/// The field `password` is the present one.
+const NAMES: Names = Names {
+    password: "new_password",
+    again: "new_password_confirm",
+    label: "field.password_new",
+};
+
+// Settings.
+
+/// `[security.change_password]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ChangePasswordSettings {
+    /// Whether people may change their password. _Default:_ `true`.
+    pub enabled: bool,
+}
+
+impl Default for ChangePasswordSettings {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}
+
+// Form.
+
+#[derive(Debug, Default, Deserialize)]
+struct ChangePassword {
+    #[serde(default)]
+    password: String,
+    #[serde(default)]
+    new_password: String,
+    #[serde(default)]
+    new_password_confirm: String,
+}
+
+fn form_page(web: &Web<'_>, has_password: bool) -> Reply {
+    let mut fields = Vec::new();
+    if has_password {
+        fields.push(
+            Field::password("password", "field.password_current")
+                .autocomplete("current-password")
+                .autofocus(),
+        );
+    }
+    fields.extend(new_password::fields(web, NAMES));
+    let action = web.site.path("/change");
+    Reply::page(PAGE)
+        .with("has_password", has_password)
+        .json("active_password", has_password)
+        .form(FormView::new("change_password", action, fields))
+}
+
+// Routes.
+
+#[get("/change")]
+async fn show(web: Web<'_>) -> Answer {
+    let caller = web.signed_in()?;
+    let has_password = has_password(&web, &caller).await?;
+    Ok(form_page(&web, has_password))
+}
+
+#[post("/change?<include_auth_token>", data = "<form>")]
+async fn submit(
+    web: Web<'_>,
+    include_auth_token: Option<&str>,
+    form: Submitted<ChangePassword>,
+) -> Answer {
+    let form = form?;
+    let caller = web.signed_in()?;
+    let has_password = has_password(&web, &caller).await?;
+    let done = match change(&web, &caller, &form, has_password).await {
+        Ok(user) => done(&web, &caller, user, include_auth_token.is_some()).await,
+        Err(error) => Err(error),
+    };
+    or_again(done, || form_page(&web, has_password))
+}
+
+// Service.
+
+/// Whether there is a password to be shown first; without one the sign-in must be fresh instead.
+async fn has_password(web: &Web<'_>, caller: &Caller) -> Result<bool, Error> {
+    let id = caller.user.id.clone();
+    let hash = web
+        .site
+        .store
+        .read(move |conn| users::password_of(conn, &id))
+        .await?;
+    if hash.is_none() {
+        web.fresh().await?;
+    }
+    Ok(hash.is_some())
+}
+
+async fn change(
+    web: &Web<'_>,
+    caller: &Caller,
+    form: &ChangePassword,
+    has_password: bool,
+) -> Result<User, Error> {
+    let (site, user) = (web.site, &caller.user);
+    let mut invalid = Invalid::new();
+    let present = match has_password {
+        true => invalid.take("password", Password::parse(&form.password)),
+        false => None,
+    };
+    let typed = NewPassword {
+        password: form.new_password.clone(),
+        password_confirm: form.new_password_confirm.clone(),
+    };
+    let (email, username) = (Some(user.email.as_str()), user.username.as_deref());
+    let new = new_password::check(web, NAMES, &typed, email, username, &mut invalid).await?;
+    if let (Some(present), Some(new)) = (&present, &new)
+        && present.expose() == new.expose()
+    {
+        invalid.add("password", Message::new("change_password.same"));
+    }
+    let Some(new) = new.filter(|_| invalid.is_empty()) else {
+        return Err(invalid.into());
+    };
+    if let Some(present) = &present
+        && let Proof::Wrong = prove_again(site, user, present, &web.client).await?
+    {
+        return Err(Invalid::field("password", Message::new("change_password.wrong")).into());
+    }
+    let hash = site.hasher.hash(&new).await?;
+    let notice = notices::password_changed(&web.scribe(), user)?;
+    let (id, now) = (user.id.clone(), site.now());
+    let tokens_too = site.settings.tokens.end_with_password;
+    let (user, posted) = site
+        .store
+        .write(move |conn| {
+            let user = users::set_password(conn, &id, &hash, tokens_too, now)?;
+            Ok((user, outbox::put(conn, &notice)?))
+        })
+        .await?;
+    site.posted(posted);
+    let id = user.id.clone();
+    site.event(
+        Some(&web.client.client),
+        EventKind::PasswordChanged { user: id },
+    );
+    Ok(user)
+}
+
+/// All sessions have ended; whoever changed it goes on.
+async fn done(web: &Web<'_>, caller: &Caller, user: User, with_token: bool) -> Answer {
+    let admitted = match caller.mechanism {
+        Mechanism::Session => {
+            session::reopen(web.request, web.site, &web.client, user, caller.methods).await?
+        }
+        // A token or Basic has no session; but it may ask for a new token.
+        _ => match admit(web.site, user, caller.methods)? {
+            Admission::In(admitted) => Some(admitted),
+            Admission::Next(_) => None,
+        },
+    };
+    let payload = match &admitted {
+        Some(admitted) => web.user_payload(admitted, with_token).await?,
+        None => Value::Object(Map::new()),
+    };
+    Ok(
+        Reply::done(page::after(web.site, &web.site.settings.after.change))
+            .json("user", payload)
+            .csrf()
+            .flash("success", "change_password.done"),
+    )
+}

@@ -1,0 +1,121 @@
+//! Another username: `/change-username`, for somebody whose sign-in is fresh.
+
+use rocket::{get, post, routes};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{
+    Feature, Link, MenuFor, Submitted, Web, recover_username::has_usernames, sample_form, template,
+};
+use crate::{
+    Message,
+    error::{Error, Invalid},
+    guards::identity::Caller,
+    http::{
+        form::{Field, FormView},
+        page,
+        reply::{Answer, Reply, or_again},
+    },
+    notify::{events::EventKind, notices, outbox},
+    store::users,
+};
+
+pub(crate) const FEATURE: Feature = Feature {
+    name: "change_username",
+    is_on: |settings, _| settings.change_username.enabled && has_usernames(settings),
+    routes: || routes![show, submit],
+    templates: &[template!("change_username/change_username.html")],
+    samples: || vec![(PAGE, json!({"form": sample_form(), "current_username": "ada"}))],
+    links: &[Link {
+        name: "change_username",
+        path: "/change-username",
+        menu: MenuFor::SignedIn { post: false },
+    }],
+};
+
+const PAGE: &str = "security/change_username/change_username.html";
+
+// Settings.
+
+/// `[security.change_username]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ChangeUsernameSettings {
+    /// Whether people may choose another username, where they sign in by usernames. _Default:_ `true`.
+    pub enabled: bool,
+}
+
+impl Default for ChangeUsernameSettings {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}
+
+// Form.
+
+#[derive(Debug, Default, Deserialize)]
+struct ChangeUsername {
+    #[serde(default)]
+    username: String,
+}
+
+impl ChangeUsername {
+    fn page(&self, web: &Web<'_>, caller: &Caller) -> Reply {
+        let field = Field::text("username", "field.username_new")
+            .value(&self.username)
+            .autocomplete("username")
+            .autofocus();
+        let action = web.site.path("/change-username");
+        let current = &caller.user.username;
+        Reply::page(PAGE)
+            .with("current_username", current)
+            .json("current_username", current)
+            .form(FormView::new("change_username", action, [field]))
+    }
+}
+
+// Routes.
+
+#[get("/change-username")]
+async fn show(web: Web<'_>) -> Answer {
+    let caller = web.fresh().await?;
+    Ok(ChangeUsername::default().page(&web, &caller))
+}
+
+#[post("/change-username", data = "<form>")]
+async fn submit(web: Web<'_>, form: Submitted<ChangeUsername>) -> Answer {
+    let form = form?;
+    let caller = web.fresh().await?;
+    let done = change(&web, &caller, &form.username).await.map(|()| {
+        Reply::done(page::after(web.site, &web.site.settings.after.change))
+            .flash("success", "change_username.done")
+    });
+    or_again(done, || form.page(&web, &caller))
+}
+
+// Service.
+
+async fn change(web: &Web<'_>, caller: &Caller, typed: &str) -> Result<(), Error> {
+    let (site, user) = (web.site, &caller.user);
+    let wrong = |message| Invalid::field("username", message);
+    let username = site.usernames.parse(typed).map_err(wrong)?;
+    if user.username.as_deref() == Some(username.name()) {
+        return Err(wrong(Message::new("change_username.same")).into());
+    }
+    let notice = notices::username_changed(&web.scribe(), user, username.name())?;
+    let (id, now) = (user.id.clone(), site.now());
+    let posted = site
+        .store
+        .write(move |conn| {
+            users::set_username(conn, &id, &username, now)?;
+            outbox::put(conn, &notice)
+        })
+        .await?;
+    site.posted(posted);
+    let user = user.id.clone();
+    site.event(
+        Some(&web.client.client),
+        EventKind::UsernameChanged { user },
+    );
+    Ok(())
+}

@@ -1,0 +1,281 @@
+//! Proving an e-mail address: `/confirm`.
+//!
+//! An account may be used for a while before; then its address must be proven by a mailed link or code.
+//! Whatever somebody else planted under the address before its owner proves it ends then.
+
+use rocket::{get, post, routes};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{Feature, Link, MenuFor, Submitted, Web, mailed, mailed::Mailing, sample_form, template};
+use crate::{
+    config::Life,
+    error::Error,
+    guards::Mechanism,
+    http::{
+        form::{Field, FormView},
+        input::Nothing,
+        page,
+        reply::{Answer, Reply, or_again},
+    },
+    notify::events::EventKind,
+    signin::{
+        Method, Methods,
+        admit::admit,
+        remember::Remember,
+        session::{self, Opening},
+        ticket::{Held, Purpose},
+    },
+    store::{User, users, users::{Confirmed, EarlierPassword}},
+};
+
+pub(crate) const FEATURE: Feature = Feature {
+    name: "confirm",
+    is_on: |settings, _| settings.confirm.enabled,
+    routes: || routes![show, ask, show_code, by_code, link, by_link],
+    templates: &[
+        template!("confirm/confirm.html"),
+        template!("confirm/code.html"),
+        template!("confirm/link.html"),
+        template!("confirm/confirm.mail.html"),
+        template!("confirm/confirm.mail.txt"),
+    ],
+    samples: || {
+        let mail = super::sample_mail();
+        vec![
+            (ASK, json!({"form": sample_form()})),
+            (CODE, json!({"form": sample_form(), "sent": true})),
+            (LINK, json!({"form": sample_form(), "account": {"email": "ada@example.com"}})),
+            ("security/confirm/confirm.mail.html", mail.clone()),
+            ("security/confirm/confirm.mail.txt", mail),
+        ]
+    },
+    links: &[
+        Link {
+            name: "confirm",
+            path: "/confirm",
+            menu: MenuFor::Nobody,
+        },
+        Link {
+            name: "confirm_code",
+            path: "/confirm/code",
+            menu: MenuFor::Nobody,
+        },
+    ],
+};
+
+const ASK: &str = "security/confirm/confirm.html";
+const CODE: &str = "security/confirm/code.html";
+const LINK: &str = "security/confirm/link.html";
+
+/// The mail of this feature.
+pub(crate) const MAIL: (&str, &str) = ("confirm", "confirm");
+
+// Settings.
+
+/// `[security.confirm]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ConfirmSettings {
+    /// Whether addresses are to be confirmed. _Default:_ `true`.
+    pub enabled: bool,
+    /// How long a new account may be used before. With `0` it cannot be used before at all, and then not
+    /// even whoever registers with somebody's address learns whether it had an account. _Default:_ 1 d.
+    pub grace: Life,
+    /// How long link and code are good. _Default:_ 2 d.
+    pub life: Life,
+    /// Whether confirming also signs in. _Default:_ `false`.
+    pub sign_in: bool,
+}
+
+impl Default for ConfirmSettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            grace: Life::days(1),
+            life: Life::days(2),
+            sign_in: false,
+        }
+    }
+}
+
+/// The ticket of a confirmation.
+pub(crate) enum Confirm {}
+
+impl Purpose for Confirm {
+    const NAME: &'static str = "confirm";
+    type Payload = ();
+}
+
+// Forms.
+
+#[derive(Debug, Default, Deserialize)]
+struct Ask {
+    #[serde(default)]
+    email: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Code {
+    #[serde(default)]
+    email: String,
+    #[serde(default)]
+    code: String,
+}
+
+fn email_field(email: &str) -> Field {
+    Field::email("email", "field.email")
+        .value(email)
+        .autocomplete("email")
+}
+
+impl Ask {
+    fn view(&self, web: &Web<'_>) -> FormView {
+        let fields = [email_field(&self.email).autofocus()];
+        FormView::new("confirm", web.site.path("/confirm"), fields)
+    }
+}
+
+impl Code {
+    fn view(&self, web: &Web<'_>) -> FormView {
+        let fields = [email_field(&self.email), mailed::code_field().autofocus()];
+        FormView::new("confirm_code", web.site.path("/confirm/code"), fields)
+    }
+}
+
+// Routes.
+
+#[get("/confirm")]
+fn show(web: Web<'_>) -> Answer {
+    let email = web.caller.as_ref().map(|caller| caller.user.email.clone());
+    let form = Ask {
+        email: email.unwrap_or_default(),
+    };
+    Ok(Reply::page(ASK).form(form.view(&web)))
+}
+
+#[post("/confirm", data = "<form>")]
+async fn ask(web: Web<'_>, form: Submitted<Ask>) -> Answer {
+    let form = form?;
+    let done = send(&web, &form.email).await.map(|()| {
+        let code = Code {
+            email: form.email.clone(),
+            ..Code::default()
+        };
+        Reply::page(CODE).with("sent", true).form(code.view(&web))
+    });
+    or_again(done, || Reply::page(ASK).form(form.view(&web)))
+}
+
+#[get("/confirm/code")]
+fn show_code(web: Web<'_>) -> Answer {
+    let form = Code::default().view(&web);
+    Ok(Reply::page(CODE).with("sent", false).form(form))
+}
+
+#[post("/confirm/code", data = "<form>")]
+async fn by_code(web: Web<'_>, form: Submitted<Code>) -> Answer {
+    let form = form?;
+    let done = match mailed::by_code::<Confirm>(&web, &form.email, &form.code).await {
+        Ok((held, _)) => confirm(&web, held).await,
+        Err(error) => Err(error),
+    };
+    or_again(done, || {
+        Reply::page(CODE).with("sent", false).form(form.view(&web))
+    })
+}
+
+#[get("/confirm/<token>")]
+async fn link(web: Web<'_>, token: &str) -> Answer {
+    mailed::link_page::<Confirm>(&web, token, "/confirm", |held| {
+        let action = web.site.path(&format!("/confirm/{token}"));
+        Reply::page(LINK)
+            .with("account", json!({"email": held.user.email}))
+            .form(FormView::new("confirm_link", action, []))
+    })
+    .await
+}
+
+#[post("/confirm/<token>", data = "<form>")]
+async fn by_link(web: Web<'_>, token: &str, form: Submitted<Nothing>) -> Answer {
+    form?;
+    mailed::use_link(&web, token, "/confirm", async |held| confirm(&web, held).await).await
+}
+
+// Service.
+
+fn unwanted(user: &User) -> Option<&'static str> {
+    user.confirmed_at.map(|_| "confirm.already")
+}
+
+async fn send(web: &Web<'_>, email: &str) -> Result<(), Error> {
+    let asked = mailed::asked(web, email, unwanted).await?;
+    let mailing = Mailing::<Confirm> {
+        mail: MAIL,
+        path: "/confirm",
+        life: web.site.settings.confirm.life,
+        bound_to: None,
+        payload: (),
+    };
+    if mailed::mail_ticket(web, &asked, mailing).await?
+        && let Some(user) = asked.user
+    {
+        let kind = EventKind::ConfirmInstructionsSent { user: user.id };
+        web.site.event(Some(&web.client.client), kind);
+    }
+    Ok(())
+}
+
+/// Uses the ticket up and marks the address as proven, or answers that somebody was faster.
+async fn confirm(web: &Web<'_>, held: Held<Confirm>) -> Answer {
+    let (once, id, now) = (held.once(), held.user.id.clone(), web.site.now());
+    let confirmed = web
+        .site
+        .store
+        .write(move |conn| {
+            if !once.consume(conn, now)? {
+                return Ok(None);
+            }
+            let confirmed = users::confirm(conn, &id, EarlierPassword::Keep, now)?;
+            Ok(users::by_id(conn, &id)?.map(|user| (confirmed, user)))
+        })
+        .await?;
+    let Some((confirmed, user)) = confirmed else {
+        return Err(mailed::gone());
+    };
+    let first = confirmed != Confirmed::Before;
+    if first {
+        let kind = EventKind::EmailConfirmed {
+            user: user.id.clone(),
+        };
+        web.site.event(Some(&web.client.client), kind);
+    }
+    let (settings, key) = (&web.site.settings, if first { "confirm.done" } else { "confirm.already" });
+    match web.caller.as_deref() {
+        // All sessions have ended; that of the browser which confirmed goes on.
+        Some(caller) if caller.mechanism == Mechanism::Session => {
+            if first {
+                session::reopen(web.request, web.site, &web.client, user, caller.methods).await?;
+            }
+            let target = page::after(web.site, settings.after.confirm.as_deref().unwrap_or("/"));
+            Ok(Reply::done(target).csrf().flash("success", key))
+        }
+        _ if settings.confirm.sign_in => {
+            let admission = admit(web.site, user, Methods::of(Method::Email))?;
+            let opening = Opening {
+                remember: Remember::No,
+                clears: None,
+                authenticated_at: None,
+            };
+            let target = page::after(web.site, settings.after.confirm.as_deref().unwrap_or("/"));
+            web.enter(admission, opening, target, false, "confirm").await
+        }
+        _ => {
+            let login = web.site.path("/login");
+            let target = page::after(web.site, settings.after.confirm.as_deref().unwrap_or(&login));
+            Ok(Reply::done(target)
+                .flash("success", key)
+                .spa("confirm", &user.email))
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! Invitations: an administrator makes an account, its owner chooses the password at `/invite/<token>`.
+
+use rocket::{get, post, routes};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{
+    Feature, Submitted, Web, mailed,
+    new_password::{self, NewPassword},
+    sample_form, sample_mail, template,
+};
+use crate::{
+    config::Life,
+    error::Error,
+    http::{
+        form::FormView,
+        page,
+        reply::{Answer, Reply},
+    },
+    identity::{EmailAddress, Identity, Username},
+    notify::{
+        events::EventKind,
+        mail::{Addressee, Scribe},
+        outbox::{self, Postage},
+    },
+    secrets::Secret,
+    signin::{
+        Method, Methods,
+        admit::admit,
+        remember::Remember,
+        session::Opening,
+        ticket::{self, Handle, Held, Purpose, Terms},
+    },
+    store::{
+        NewUser, StoreError, Unique, User, roles,
+        users::{self, EarlierPassword},
+    },
+};
+
+pub(crate) const FEATURE: Feature = Feature {
+    name: "invite",
+    is_on: |settings, _| settings.invite.enabled,
+    routes: || routes![link, by_link],
+    templates: &[
+        template!("invite/link.html"),
+        template!("invite/invite.mail.html"),
+        template!("invite/invite.mail.txt"),
+    ],
+    samples: || {
+        let mail = sample_mail();
+        vec![
+            (LINK, json!({"form": sample_form(), "account": {"email": "ada@example.com"}})),
+            ("security/invite/invite.mail.html", mail.clone()),
+            ("security/invite/invite.mail.txt", mail),
+        ]
+    },
+    links: &[],
+};
+
+const LINK: &str = "security/invite/link.html";
+
+// Settings.
+
+/// `[security.invite]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct InviteSettings {
+    /// Whether people can be invited: by [`Auth::invite`](crate::Auth::invite) or the command
+    /// `users invite`. _Default:_ `true`.
+    pub enabled: bool,
+    /// How long an invitation is good. _Default:_ 7 d.
+    pub life: Life,
+    /// Whether accepting it also signs in. _Default:_ `true`.
+    pub sign_in: bool,
+}
+
+impl Default for InviteSettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            life: Life::days(7),
+            sign_in: true,
+        }
+    }
+}
+
+/// The ticket of an invitation.
+pub(crate) enum Invite {}
+
+impl Purpose for Invite {
+    const NAME: &'static str = "invite";
+    type Payload = ();
+}
+
+// Routes.
+
+fn link_view(web: &Web<'_>, token: &str, email: &str) -> Reply {
+    let fields = new_password::fields(web, new_password::PASSWORD);
+    let action = web.site.path(&format!("/invite/{token}"));
+    Reply::page(LINK)
+        .with("account", json!({"email": email}))
+        .form(FormView::new("invite", action, fields))
+}
+
+#[get("/invite/<token>")]
+async fn link(web: Web<'_>, token: &str) -> Answer {
+    mailed::link_page::<Invite>(&web, token, "/login", |held| {
+        link_view(&web, token, &held.user.email)
+    })
+    .await
+}
+
+#[post("/invite/<token>", data = "<form>")]
+async fn by_link(web: Web<'_>, token: &str, form: Submitted<NewPassword>) -> Answer {
+    let form = form?;
+    mailed::use_link::<Invite>(&web, token, "/login", async |held| {
+        let email = held.user.email.clone();
+        match accept(&web, held, &form).await {
+            Err(Error::Invalid(invalid)) if !mailed::is_gone(&invalid) => {
+                Ok(link_view(&web, token, &email).invalid(invalid))
+            }
+            done => done,
+        }
+    })
+    .await
+}
+
+// Service.
+
+/// Whom to invite.
+#[derive(Clone, Debug)]
+#[must_use = "an invitation does nothing until it is given to `Auth::invite`"]
+pub struct Invitation {
+    email: EmailAddress,
+    username: Option<Username>,
+    roles: Vec<String>,
+    inviter: Option<String>,
+}
+
+impl Invitation {
+    /// Somebody with this address.
+    pub fn new(email: EmailAddress) -> Self {
+        Self {
+            email,
+            username: None,
+            roles: Vec::new(),
+            inviter: None,
+        }
+    }
+
+    /// The username that the account gets.
+    pub fn username(mut self, username: Username) -> Self {
+        self.username = Some(username);
+        self
+    }
+
+    /// A role that the account gets; it must exist.
+    pub fn role(mut self, name: &str) -> Self {
+        self.roles.push(name.into());
+        self
+    }
+
+    /// Who invites, as the mail says.
+    pub fn from(mut self, inviter: &str) -> Self {
+        self.inviter = Some(crate::store::cut(inviter, 100));
+        self
+    }
+}
+
+/// Makes the account and mails the invitation, or only makes the link, to be handed over by other means.
+/// An account that was invited and not taken yet is invited anew.
+pub(crate) async fn invite(
+    scribe: &Scribe<'_>,
+    invitation: &Invitation,
+    by_mail: bool,
+) -> Result<(User, Secret<String>), Error> {
+    let site = scribe.site;
+    if !site.settings.invite.enabled {
+        return Err(Error::NotFound);
+    }
+    let identity = Identity::Email(invitation.email.clone());
+    let known = site
+        .store
+        .read(move |conn| {
+            let found = users::with_password(conn, &identity)?;
+            Ok(found.map(|(user, hash)| (user.confirmed_at.is_some() || hash.is_some(), user)))
+        })
+        .await?;
+    let (id, new) = match known {
+        Some((true, _)) => return Err(StoreError::Taken(Unique::Email).into()),
+        Some((false, user)) => (user.id, None),
+        None => {
+            let mut new = NewUser::new(invitation.email.clone());
+            new.username = invitation.username.clone();
+            (new.id.clone(), Some(new))
+        }
+    };
+    let terms = Terms {
+        life: site.settings.invite.life,
+        user: Some(id.clone()),
+        bound_to: None,
+    };
+    let draft = ticket::draft::<Invite>(site, terms, &Handle::of_user(&id), &())?;
+    let url = Secret::new(site.absolute(&format!("/invite/{}", draft.secret.expose())));
+    let mut own = mailed::ticket_context(site, "/invite", &draft);
+    own["inviter"] = invitation.inviter.clone().into();
+    let to = Addressee::at(invitation.email.address());
+    let letter = scribe.letter(&to, ("invite", "invite"), Postage::Free, own)?;
+    let (roles, now) = (invitation.roles.clone(), site.now());
+    let (user, posted) = site
+        .store
+        .write(move |conn| {
+            if let Some(new) = &new {
+                users::insert(conn, new, now)?;
+            }
+            for role in &roles {
+                roles::grant(conn, &id, role)?;
+            }
+            ticket::put(conn, &draft)?;
+            let posted = by_mail.then(|| outbox::put(conn, &letter)).transpose()?;
+            let user = users::by_id(conn, &id)?.ok_or(StoreError::Missing)?;
+            Ok((user, posted))
+        })
+        .await?;
+    if let Some(posted) = posted {
+        site.posted(posted);
+    }
+    let id = user.id.clone();
+    site.event(scribe.client, EventKind::Invited { user: id });
+    Ok((user, url))
+}
+
+/// Uses the ticket up and sets the password, or answers what is wrong with it and leaves the ticket.
+async fn accept(web: &Web<'_>, held: Held<Invite>, typed: &NewPassword) -> Answer {
+    let (site, user) = (web.site, &held.user);
+    let username = user.username.as_deref();
+    let password = new_password::checked(web, typed, &user.email, username).await?;
+    let hash = site.hasher.hash(&password).await?;
+    let (once, id, now) = (held.once(), user.id.clone(), site.now());
+    let accepted = site
+        .store
+        .write(move |conn| {
+            if !once.consume(conn, now)? {
+                return Ok(None);
+            }
+            users::set_password(conn, &id, &hash, true, now)?;
+            users::confirm(conn, &id, EarlierPassword::Keep, now)?;
+            users::by_id(conn, &id)
+        })
+        .await?;
+    let Some(user) = accepted else {
+        return Err(mailed::gone());
+    };
+    let (client, id) = (Some(&web.client.client), || user.id.clone());
+    site.event(client, EventKind::InvitationAccepted { user: id() });
+    site.event(client, EventKind::EmailConfirmed { user: id() });
+    if site.settings.invite.sign_in && web.caller.is_none() {
+        let admission = admit(site, user, Methods::of(Method::Email))?;
+        let opening = Opening {
+            remember: Remember::No,
+            clears: None,
+            authenticated_at: None,
+        };
+        let target = page::after(site, &site.settings.after.login);
+        return web.enter(admission, opening, target, false, "invite").await;
+    }
+    let target = page::after(site, &site.path("/login"));
+    Ok(Reply::done(target)
+        .flash("success", "invite.done")
+        .spa("invite", &user.email))
+}

@@ -1,0 +1,325 @@
+//! What features with mailed tickets share: asking for a mail, and presenting what it carried.
+
+use serde_json::json;
+
+use super::Web;
+use crate::{
+    Message,
+    config::Life,
+    error::{Error, Invalid},
+    http::{
+        form::Field,
+        redirect::Target,
+        reply::{Answer, Reply, wants_json},
+    },
+    identity::{EmailAddress, Identity},
+    notify::{
+        mail::Addressee,
+        outbox::{self, Postage},
+    },
+    signin::{
+        Method, Methods,
+        limits::{Buckets, PerAddress, count_failure, count_per_address, refuse_if_locked},
+        ticket::{self, Handle, Held, Presented, Purpose, Refusal, Terms},
+    },
+    store::{User, users},
+};
+
+/// Whom somebody asks for by a form that anybody can fill in.
+///
+/// Whether there is such an account shows in nothing that follows: the same is read, composed, counted
+/// and written for nobody, as a decoy.
+pub(crate) struct Asked {
+    /// The account, if the mail is for it.
+    pub(crate) user: Option<User>,
+    typed: String,
+    handle: Handle,
+}
+
+impl Asked {
+    fn addressee(&self) -> Addressee<'_> {
+        match &self.user {
+            Some(user) => Addressee::from(user),
+            None => Addressee {
+                decoy: true,
+                ..Addressee::at(&self.typed)
+            },
+        }
+    }
+}
+
+/// Why no mail is for an account: told where the site tells.
+pub(crate) type Unwanted = fn(&User) -> Option<&'static str>;
+
+/// Finds out for whom a mail is asked, by the address or other identity in the field `email`.
+pub(crate) async fn asked(web: &Web<'_>, typed: &str, unwanted: Unwanted) -> Result<Asked, Error> {
+    let identity = recognise(web, typed)?;
+    count_per_address(web.site, PerAddress::Mail, &web.client).await?;
+    let found = {
+        let identity = identity.clone();
+        web.site
+            .store
+            .read(move |conn| users::by_identity(conn, &identity))
+            .await?
+    };
+    let why_not = match &found {
+        None => Some("email.unknown"),
+        Some(user) if !user.active => Some("login.inactive"),
+        Some(user) => unwanted(user),
+    };
+    if let Some(key) = why_not
+        && !web.site.settings.generic_answers.0
+    {
+        return Err(Invalid::field("email", Message::new(key)).into());
+    }
+    Ok(Asked {
+        handle: handle_of(web, &identity, found.as_ref()),
+        user: found.filter(|_| why_not.is_none()),
+        typed: crate::store::cut(typed.trim(), 254),
+    })
+}
+
+/// What was typed, if it can be an identity here. That it cannot is told in either mode.
+fn recognise(web: &Web<'_>, typed: &str) -> Result<Identity, Error> {
+    let site = web.site;
+    let kinds = &site.settings.identities.0;
+    if typed.trim().is_empty() {
+        return Err(Invalid::field("email", Message::new("input.required")).into());
+    }
+    if let [crate::identity::IdentityKind::Email] = kinds.as_slice() {
+        EmailAddress::parse(typed).map_err(|message| Invalid::field("email", message))?;
+    }
+    // A mail is asked for by address, even where people sign in by username alone.
+    if let Ok(email) = EmailAddress::parse(typed) {
+        return Ok(Identity::Email(email));
+    }
+    Ok(Identity::recognise(typed, kinds, site.usernames.as_ref()))
+}
+
+fn handle_of(web: &Web<'_>, identity: &Identity, user: Option<&User>) -> Handle {
+    match user {
+        Some(user) => Handle::of_user(&user.id),
+        None => Handle::of_identity(web.site, identity),
+    }
+}
+
+/// How a ticket is mailed.
+pub(crate) struct Mailing<'a, P: Purpose> {
+    /// Feature and name of the mail.
+    pub(crate) mail: (&'static str, &'static str),
+    /// The path before the secret in the link.
+    pub(crate) path: &'a str,
+    pub(crate) life: Life,
+    /// The browser that must present it, if one must.
+    pub(crate) bound_to: Option<String>,
+    pub(crate) payload: P::Payload,
+}
+
+/// Mails a ticket to whom it was asked for; true if a mail is on its way.
+pub(crate) async fn mail_ticket<P: Purpose>(
+    web: &Web<'_>,
+    asked: &Asked,
+    mailing: Mailing<'_, P>,
+) -> Result<bool, Error> {
+    let terms = Terms {
+        life: mailing.life,
+        user: asked.user.as_ref().map(|user| user.id.clone()),
+        bound_to: mailing.bound_to,
+    };
+    let draft = ticket::draft::<P>(web.site, terms, &asked.handle, &mailing.payload)?;
+    let own = ticket_context(web.site, mailing.path, &draft);
+    let letter = web
+        .scribe()
+        .letter(&asked.addressee(), mailing.mail, Postage::Limited, own)?;
+    let posted = web
+        .site
+        .store
+        .write(move |conn| {
+            let posted = outbox::put(conn, &letter)?;
+            if posted.is_put() {
+                ticket::put(conn, &draft)?;
+            }
+            Ok(posted)
+        })
+        .await?;
+    let sent = posted.is_put() && asked.user.is_some();
+    web.site.posted(posted);
+    Ok(sent)
+}
+
+/// Mails something that carries no ticket to whom it was asked for; true if a mail is on its way.
+pub(crate) async fn mail(
+    web: &Web<'_>,
+    asked: &Asked,
+    which: (&'static str, &'static str),
+    own: serde_json::Value,
+) -> Result<bool, Error> {
+    let letter = web
+        .scribe()
+        .letter(&asked.addressee(), which, Postage::Limited, own)?;
+    let posted = web
+        .site
+        .store
+        .write(move |conn| outbox::put(conn, &letter))
+        .await?;
+    let sent = posted.is_put() && asked.user.is_some();
+    web.site.posted(posted);
+    Ok(sent)
+}
+
+/// What the letter of a ticket says of it: link, code and until when.
+pub(crate) fn ticket_context<P: Purpose>(
+    site: &crate::site::Site,
+    path: &str,
+    draft: &ticket::Draft<P>,
+) -> serde_json::Value {
+    json!({
+        "url": site.absolute(&format!("{path}/{}", draft.secret.expose())),
+        "code": draft.code.expose(),
+        "until": draft.until().to_text(),
+    })
+}
+
+// Presenting.
+
+/// What a mailed link holds, for its page and its form.
+pub(crate) async fn by_link<P: Purpose>(
+    web: &Web<'_>,
+    token: &str,
+) -> Result<Result<Held<P>, Refusal>, Error> {
+    ticket::present(web.site, Presented::Link(token), &web.bearer()).await
+}
+
+/// What a typed code holds; a wrong one counts like a wrong password. What comes with it is cleared by
+/// whoever lets somebody in.
+pub(crate) async fn by_code<P: Purpose>(
+    web: &Web<'_>,
+    typed: &str,
+    code: &str,
+) -> Result<(Held<P>, Buckets), Error> {
+    let mut invalid = Invalid::new();
+    let identity = match recognise(web, typed) {
+        Ok(identity) => Some(identity),
+        Err(Error::Invalid(wrong)) => {
+            invalid = wrong;
+            None
+        }
+        Err(error) => return Err(error),
+    };
+    if code.trim().is_empty() {
+        invalid.add("code", Message::new("input.required"));
+    }
+    let Some(identity) = identity.filter(|_| invalid.is_empty()) else {
+        return Err(invalid.into());
+    };
+    let user = {
+        let identity = identity.clone();
+        web.site
+            .store
+            .read(move |conn| users::by_identity(conn, &identity))
+            .await?
+    };
+    let handle = handle_of(web, &identity, user.as_ref());
+    by_code_of(web, identity, user, handle, code).await
+}
+
+/// The same for a code of an address that has no account yet.
+pub(crate) async fn by_code_of<P: Purpose>(
+    web: &Web<'_>,
+    identity: Identity,
+    user: Option<User>,
+    handle: Handle,
+    code: &str,
+) -> Result<(Held<P>, Buckets), Error> {
+    let site = web.site;
+    let buckets = Buckets::of(site, &identity, user.as_ref().map(|user| &user.id), &web.client);
+    refuse_if_locked(site, &buckets).await?;
+    let found = ticket::present::<P>(site, Presented::Code(handle, code), &web.bearer()).await?;
+    match found {
+        Ok(held) => {
+            // A right guess that was answered after the door was shut comes too late.
+            refuse_if_locked(site, &buckets).await?;
+            Ok((held, buckets))
+        }
+        Err(Refusal::Invalid) => {
+            let methods = Methods::of(Method::Email);
+            count_failure(site, &buckets, user.as_ref(), methods, &web.client).await?;
+            Err(Invalid::field("code", Message::new("code.invalid")).into())
+        }
+        Err(refusal) => Err(Invalid::form(Message::new(key_of(refusal))).into()),
+    }
+}
+
+/// The field for a mailed code.
+pub(crate) fn code_field() -> Field {
+    Field::code("code").hint(Message::new("field.code_hint"))
+}
+
+const GONE: &str = "ticket.invalid";
+
+/// Somebody else was faster, or the ticket has run out in this moment.
+pub(crate) fn gone() -> Error {
+    Invalid::form(Message::new(GONE)).into()
+}
+
+pub(crate) fn is_gone(invalid: &Invalid) -> bool {
+    invalid.of("").iter().any(|message| message.key() == GONE)
+}
+
+pub(crate) const fn key_of(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::Invalid => GONE,
+        Refusal::OtherAccount => "ticket.other_account",
+        Refusal::OtherBrowser => "ticket.other_browser",
+    }
+}
+
+/// The page of a link, which changes nothing; for an application in the browser its view.
+pub(crate) async fn link_page<P: Purpose>(
+    web: &Web<'_>,
+    token: &str,
+    ask: &str,
+    page: impl FnOnce(Held<P>) -> Reply,
+) -> Answer {
+    let found = by_link::<P>(web, token).await?;
+    let spa = &web.site.settings.spa;
+    if spa.enabled && !wants_json(web.request, web.site) {
+        let view = Target::local(&spa.link_view);
+        let (key, value) = match &found {
+            Ok(_) => ("token", token),
+            Err(refusal) => ("error", key_of(*refusal)),
+        };
+        return Ok(Reply::done(
+            view.with_query(&[("purpose", P::NAME), (key, value)]),
+        ));
+    }
+    match found {
+        Ok(held) => Ok(page(held)),
+        Err(refusal) => bad_link(web, key_of(refusal), ask),
+    }
+}
+
+/// The form of a link's page: `done` does what the ticket is for.
+pub(crate) async fn use_link<P: Purpose>(
+    web: &Web<'_>,
+    token: &str,
+    ask: &str,
+    done: impl AsyncFnOnce(Held<P>) -> Answer,
+) -> Answer {
+    match by_link::<P>(web, token).await? {
+        // Somebody was faster, or it ran out in this moment.
+        Ok(held) => match done(held).await {
+            Err(Error::Invalid(invalid)) if is_gone(&invalid) => bad_link(web, GONE, ask),
+            done => done,
+        },
+        Err(refusal) => bad_link(web, key_of(refusal), ask),
+    }
+}
+
+/// A link that opens nothing: a browser is sent where another can be asked for, a program gets 400.
+pub(crate) fn bad_link(web: &Web<'_>, key: &'static str, ask: &str) -> Answer {
+    if wants_json(web.request, web.site) {
+        return Err(Invalid::form(Message::new(key)).into());
+    }
+    Ok(Reply::done(Target::local(&web.site.path(ask))).flash("error", key))
+}

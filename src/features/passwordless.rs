@@ -1,0 +1,335 @@
+//! Sign-in without a password: `/login/link` mails a link and a code, each good for one sign-in.
+
+use rocket::{get, post, routes};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{
+    Feature, Link, MenuFor, Submitted, Web,
+    mailed::{self, Mailing},
+    sample_form, sample_mail, template,
+};
+use crate::{
+    config::Life,
+    error::Error,
+    http::{
+        csrf,
+        form::{Field, FormView},
+        input::{Nothing, Tick},
+        reply::{Answer, Reply, or_again},
+    },
+    identity::IdentityKind,
+    notify::{events::EventKind, notices, outbox},
+    signin::{
+        Method, Methods,
+        admit::admit,
+        limits::{Buckets, refuse_if_locked},
+        remember::Remember,
+        session::Opening,
+        ticket::{Held, Purpose},
+    },
+    store::{
+        StoreError,
+        users::{self, Confirmed, EarlierPassword},
+    },
+};
+
+pub(crate) const FEATURE: Feature = Feature {
+    name: "passwordless",
+    is_on: |settings, _| settings.passwordless.enabled,
+    routes: || routes![show, ask, show_code, by_code, link, by_link],
+    templates: &[
+        template!("passwordless/passwordless.html"),
+        template!("passwordless/code.html"),
+        template!("passwordless/link.html"),
+        template!("passwordless/passwordless.mail.html"),
+        template!("passwordless/passwordless.mail.txt"),
+    ],
+    samples: || {
+        let mail = sample_mail();
+        let page =
+            json!({"form": sample_form(), "sent": true, "account": {"email": "ada@example.com"}});
+        vec![
+            (ASK, page.clone()),
+            (CODE, page.clone()),
+            (LINK, page),
+            (
+                "security/passwordless/passwordless.mail.html",
+                mail.clone(),
+            ),
+            ("security/passwordless/passwordless.mail.txt", mail),
+        ]
+    },
+    links: &[
+        Link {
+            name: "passwordless",
+            path: "/login/link",
+            menu: MenuFor::Nobody,
+        },
+        Link {
+            name: "passwordless_code",
+            path: "/login/code",
+            menu: MenuFor::Nobody,
+        },
+    ],
+};
+
+const ASK: &str = "security/passwordless/passwordless.html";
+const CODE: &str = "security/passwordless/code.html";
+const LINK: &str = "security/passwordless/link.html";
+
+// Settings.
+
+/// `[security.passwordless]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PasswordlessSettings {
+    /// Whether people may sign in by a mailed link or code. _Default:_ `false`.
+    pub enabled: bool,
+    /// How long link and code are good. _Default:_ 15 min.
+    pub life: Life,
+    /// Whether they are good only in the browser that asked. Then a link that is opened on another
+    /// device, or that somebody else asked for, opens nothing. _Default:_ `false`.
+    pub same_browser: bool,
+}
+
+impl Default for PasswordlessSettings {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            life: Life::minutes(15),
+            same_browser: false,
+        }
+    }
+}
+
+/// The ticket of a sign-in.
+pub(crate) enum SignInLink {}
+
+/// What was chosen when the link was asked for.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Wish {
+    remember: Option<bool>,
+    next: Option<String>,
+}
+
+impl Purpose for SignInLink {
+    const NAME: &'static str = "login";
+    type Payload = Wish;
+}
+
+// Forms.
+
+#[derive(Debug, Default, Deserialize)]
+struct Ask {
+    #[serde(default)]
+    email: String,
+    #[serde(default)]
+    remember: Option<Tick>,
+    #[serde(default)]
+    next: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Code {
+    #[serde(default)]
+    email: String,
+    #[serde(default)]
+    code: String,
+}
+
+fn identity_field(web: &Web<'_>, typed: &str) -> Field {
+    let field = match web.site.settings.identities.0.as_slice() {
+        [IdentityKind::Email] => Field::email("email", "field.email"),
+        _ => Field::text("email", "field.email_or_username"),
+    };
+    field.value(typed).autocomplete("username")
+}
+
+impl Ask {
+    fn page(&self, web: &Web<'_>) -> Reply {
+        let mut fields = vec![identity_field(web, &self.email).autofocus()];
+        let remember = &web.site.settings.remember;
+        if remember.enabled {
+            let ticked = self.remember.map_or(remember.by_default, |tick| tick.0);
+            fields.push(Field::tick("remember", "field.remember", ticked));
+        }
+        if let Some(next) = &self.next {
+            fields.push(Field::hidden("next", next));
+        }
+        let action = web.site.path("/login/link");
+        Reply::page(ASK).form(FormView::new("passwordless", action, fields))
+    }
+}
+
+impl Code {
+    fn page(&self, web: &Web<'_>, sent: bool) -> Reply {
+        let fields = [
+            identity_field(web, &self.email),
+            mailed::code_field().autofocus(),
+        ];
+        let action = web.site.path("/login/code");
+        Reply::page(CODE)
+            .with("sent", sent)
+            .form(FormView::new("passwordless_code", action, fields))
+    }
+}
+
+// Routes.
+
+#[get("/login/link?<next>")]
+fn show(web: Web<'_>, next: Option<&str>) -> Answer {
+    web.visitors_only()?;
+    let next = next.and_then(|next| web.site.redirects.judge(next));
+    let form = Ask {
+        next: next.map(String::from),
+        ..Ask::default()
+    };
+    Ok(form.page(&web))
+}
+
+#[post("/login/link?<next>", data = "<form>")]
+async fn ask(web: Web<'_>, next: Option<&str>, form: Submitted<Ask>) -> Answer {
+    web.visitors_only()?;
+    let form = form?;
+    let done = send(&web, &form, form.next.as_deref().or(next))
+        .await
+        .map(|()| {
+            let code = Code {
+                email: form.email.clone(),
+                ..Code::default()
+            };
+            code.page(&web, true)
+        });
+    or_again(done, || form.page(&web))
+}
+
+#[get("/login/code")]
+fn show_code(web: Web<'_>) -> Answer {
+    web.visitors_only()?;
+    Ok(Code::default().page(&web, false))
+}
+
+#[post("/login/code?<include_auth_token>", data = "<form>")]
+async fn by_code(
+    web: Web<'_>,
+    include_auth_token: Option<&str>,
+    form: Submitted<Code>,
+) -> Answer {
+    web.visitors_only()?;
+    let form = form?;
+    let done = match mailed::by_code::<SignInLink>(&web, &form.email, &form.code).await {
+        Ok((held, buckets)) => sign_in(&web, held, buckets, include_auth_token.is_some()).await,
+        Err(error) => Err(error),
+    };
+    or_again(done, || form.page(&web, false))
+}
+
+#[get("/login/<token>")]
+async fn link(web: Web<'_>, token: &str) -> Answer {
+    web.visitors_only()?;
+    mailed::link_page::<SignInLink>(&web, token, "/login/link", |held| {
+        let action = web.site.path(&format!("/login/{token}"));
+        Reply::page(LINK)
+            .with("account", json!({"email": held.user.email}))
+            .form(FormView::new("passwordless_link", action, []))
+    })
+    .await
+}
+
+#[post("/login/<token>?<include_auth_token>", data = "<form>")]
+async fn by_link(
+    web: Web<'_>,
+    token: &str,
+    include_auth_token: Option<&str>,
+    form: Submitted<Nothing>,
+) -> Answer {
+    web.visitors_only()?;
+    form?;
+    mailed::use_link(&web, token, "/login/link", async |held: Held<SignInLink>| {
+        let buckets = Buckets::of_user(web.site, &held.user.id, &web.client);
+        sign_in(&web, held, buckets, include_auth_token.is_some()).await
+    })
+    .await
+}
+
+// Service.
+
+async fn send(web: &Web<'_>, form: &Ask, next: Option<&str>) -> Result<(), Error> {
+    let site = web.site;
+    let asked = mailed::asked(web, &form.email, |_| None).await?;
+    let bound_to = match site.settings.passwordless.same_browser {
+        true => Some(csrf::visitor(web.request, site)?),
+        false => None,
+    };
+    let next = next.and_then(|next| site.redirects.judge(next));
+    let mailing = Mailing::<SignInLink> {
+        mail: ("passwordless", "passwordless"),
+        path: "/login",
+        life: site.settings.passwordless.life,
+        bound_to,
+        payload: Wish {
+            remember: form.remember.map(|tick| tick.0),
+            next: next.map(String::from),
+        },
+    };
+    if mailed::mail_ticket(web, &asked, mailing).await?
+        && let Some(user) = asked.user
+    {
+        let kind = EventKind::LoginInstructionsSent { user: user.id };
+        site.event(Some(&web.client.client), kind);
+    }
+    Ok(())
+}
+
+/// Uses the ticket up and brings its owner to the gate.
+///
+/// Whoever holds it reads the mail of the address, and so proves it. If nobody had before, the password
+/// may be somebody else's, and goes.
+async fn sign_in(
+    web: &Web<'_>,
+    held: Held<SignInLink>,
+    buckets: Buckets,
+    with_token: bool,
+) -> Answer {
+    let site = web.site;
+    // A locked door is locked for every way in; the ticket stays good for afterwards.
+    refuse_if_locked(site, &buckets).await?;
+    let removed = notices::password_removed(&web.scribe(), &held.user)?;
+    let (once, id, now) = (held.once(), held.user.id.clone(), site.now());
+    let done = site
+        .store
+        .write(move |conn| {
+            if !once.consume(conn, now)? {
+                return Ok(None);
+            }
+            let confirmed = users::confirm(conn, &id, EarlierPassword::Remove, now)?;
+            let posted = match confirmed {
+                Confirmed::Now {
+                    password_removed: true,
+                } => Some(outbox::put(conn, &removed)?),
+                _ => None,
+            };
+            let user = users::by_id(conn, &id)?.ok_or(StoreError::Missing)?;
+            Ok(Some((user, confirmed, posted)))
+        })
+        .await?;
+    let Some((user, confirmed, posted)) = done else {
+        return Err(mailed::gone());
+    };
+    if let Some(posted) = posted {
+        site.posted(posted);
+    }
+    if confirmed != Confirmed::Before {
+        let user = user.id.clone();
+        site.event(Some(&web.client.client), EventKind::EmailConfirmed { user });
+    }
+    let target = web.next(held.payload.next.as_deref(), &site.settings.after.login);
+    let admission = admit(site, user, Methods::of(Method::Email))?;
+    let opening = Opening {
+        remember: Remember::chosen(site, held.payload.remember),
+        clears: Some(&buckets),
+        authenticated_at: None,
+    };
+    web.enter(admission, opening, target, with_token, "login").await
+}

@@ -1,0 +1,422 @@
+//! A forgotten password: `/reset`.
+//!
+//! A mailed link or code sets a new one. That ends every session, remembered device, token and open
+//! ticket of the account, and lets nobody in: whoever has a second factor is asked for it at the next
+//! sign-in as ever.
+
+use rocket::{get, post, routes};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{
+    Feature, Link, MenuFor, Submitted, Web,
+    mailed::{self, Mailing},
+    new_password::{self, NewPassword},
+    sample_form, sample_mail, template,
+};
+use crate::{
+    config::Life,
+    error::{Denied, Error},
+    http::{
+        form::{Field, FormView},
+        page,
+        redirect::Target,
+        reply::{Answer, Reply, or_again},
+    },
+    notify::{
+        events::EventKind,
+        mail::{Addressee, Scribe},
+        notices,
+        outbox::{self, Letter, Postage},
+    },
+    secrets::Secret,
+    signin::{
+        Method, Methods, NextStep,
+        admit::{Owing, admit},
+        limits::Buckets,
+        remember::Remember,
+        session::Opening,
+        ticket::{self, Draft, Handle, Held, Purpose, Terms},
+    },
+    site::Site,
+    store::{
+        Conn, StoreError, User, failures,
+        users::{self, Confirmed, EarlierPassword},
+    },
+};
+
+pub(crate) const FEATURE: Feature = Feature {
+    name: "recover",
+    is_on: |settings, _| settings.recover.enabled,
+    routes: || routes![show, ask, show_code, by_code, link, by_link],
+    templates: &[
+        template!("recover/recover.html"),
+        template!("recover/code.html"),
+        template!("recover/link.html"),
+        template!("recover/recover.mail.html"),
+        template!("recover/recover.mail.txt"),
+    ],
+    samples: || {
+        let mail = sample_mail();
+        vec![
+            (ASK, json!({"form": sample_form()})),
+            (CODE, json!({"form": sample_form(), "sent": true})),
+            (LINK, json!({"form": sample_form(), "account": {"email": "ada@example.com"}})),
+            ("security/recover/recover.mail.html", mail.clone()),
+            ("security/recover/recover.mail.txt", mail),
+        ]
+    },
+    links: &[
+        Link {
+            name: "recover",
+            path: "/reset",
+            menu: MenuFor::Nobody,
+        },
+        Link {
+            name: "recover_code",
+            path: "/reset/code",
+            menu: MenuFor::Nobody,
+        },
+    ],
+};
+
+const ASK: &str = "security/recover/recover.html";
+const CODE: &str = "security/recover/code.html";
+const LINK: &str = "security/recover/link.html";
+const MAIL: (&str, &str) = ("recover", "recover");
+
+// Settings.
+
+/// `[security.recover]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RecoverSettings {
+    /// Whether a forgotten password can be replaced by mail. _Default:_ `true`.
+    pub enabled: bool,
+    /// How long link and code are good. _Default:_ 1 d.
+    pub life: Life,
+    /// Whether a new password also signs in. _Default:_ `false`.
+    pub sign_in: bool,
+}
+
+impl Default for RecoverSettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            life: Life::days(1),
+            sign_in: false,
+        }
+    }
+}
+
+/// The ticket with which a new password is set.
+pub(crate) enum Reset {}
+
+impl Purpose for Reset {
+    const NAME: &'static str = "reset";
+    type Payload = Proof;
+}
+
+/// What holding the ticket proves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Proof {
+    /// The address: it was mailed there.
+    Mail,
+    /// The old password: it was given at sign-in, which wants a new one.
+    OldPassword,
+}
+
+/// How long somebody who signed in may take to choose the new password that is asked for.
+const FORCED: Life = Life::minutes(10);
+
+// Forms.
+
+#[derive(Debug, Default, Deserialize)]
+struct Ask {
+    #[serde(default)]
+    email: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Code {
+    #[serde(default)]
+    email: String,
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    password: String,
+    #[serde(default)]
+    password_confirm: String,
+}
+
+fn email_field(email: &str) -> Field {
+    Field::email("email", "field.email")
+        .value(email)
+        .autocomplete("username")
+}
+
+impl Ask {
+    fn view(&self, web: &Web<'_>) -> FormView {
+        let fields = [email_field(&self.email).autofocus()];
+        FormView::new("recover", web.site.path("/reset"), fields)
+    }
+}
+
+impl Code {
+    fn view(&self, web: &Web<'_>) -> FormView {
+        let mut fields = vec![email_field(&self.email), mailed::code_field().autofocus()];
+        fields.extend(new_password::fields(web, new_password::PASSWORD));
+        FormView::new("recover_code", web.site.path("/reset/code"), fields)
+    }
+}
+
+fn link_view(web: &Web<'_>, token: &str, email: &str) -> Reply {
+    let fields = new_password::fields(web, new_password::PASSWORD);
+    let action = web.site.path(&format!("/reset/{token}"));
+    Reply::page(LINK)
+        .with("account", json!({"email": email}))
+        .form(FormView::new("recover_link", action, fields))
+}
+
+// Routes.
+
+#[get("/reset")]
+fn show(web: Web<'_>) -> Answer {
+    let email = web.caller.as_ref().map(|caller| caller.user.email.clone());
+    let form = Ask {
+        email: email.unwrap_or_default(),
+    };
+    Ok(Reply::page(ASK).form(form.view(&web)))
+}
+
+#[post("/reset", data = "<form>")]
+async fn ask(web: Web<'_>, form: Submitted<Ask>) -> Answer {
+    let form = form?;
+    let done = send(&web, &form.email).await.map(|()| {
+        let code = Code {
+            email: form.email.clone(),
+            ..Code::default()
+        };
+        Reply::page(CODE).with("sent", true).form(code.view(&web))
+    });
+    or_again(done, || Reply::page(ASK).form(form.view(&web)))
+}
+
+#[get("/reset/code")]
+fn show_code(web: Web<'_>) -> Answer {
+    let form = Code::default().view(&web);
+    Ok(Reply::page(CODE).with("sent", false).form(form))
+}
+
+#[post("/reset/code", data = "<form>")]
+async fn by_code(web: Web<'_>, form: Submitted<Code>) -> Answer {
+    let form = form?;
+    // What is wrong with the password is said before an attempt at the code is used up.
+    let new = NewPassword {
+        password: form.password.clone(),
+        password_confirm: form.password_confirm.clone(),
+    };
+    let done = match new_password::checked(&web, &new, &form.email, None).await {
+        Ok(_) => match mailed::by_code::<Reset>(&web, &form.email, &form.code).await {
+            Ok((held, _)) => reset(&web, held, &new).await,
+            Err(error) => Err(error),
+        },
+        Err(error) => Err(error),
+    };
+    or_again(done, || {
+        Reply::page(CODE).with("sent", false).form(form.view(&web))
+    })
+}
+
+#[get("/reset/<token>")]
+async fn link(web: Web<'_>, token: &str) -> Answer {
+    mailed::link_page::<Reset>(&web, token, "/reset", |held| {
+        link_view(&web, token, &held.user.email)
+    })
+    .await
+}
+
+#[post("/reset/<token>", data = "<form>")]
+async fn by_link(web: Web<'_>, token: &str, form: Submitted<NewPassword>) -> Answer {
+    let form = form?;
+    mailed::use_link::<Reset>(&web, token, "/reset", async |held| {
+        let email = held.user.email.clone();
+        match reset(&web, held, &form).await {
+            Err(Error::Invalid(invalid)) if !mailed::is_gone(&invalid) => {
+                Ok(link_view(&web, token, &email).invalid(invalid))
+            }
+            done => done,
+        }
+    })
+    .await
+}
+
+// Service.
+
+async fn send(web: &Web<'_>, email: &str) -> Result<(), Error> {
+    let asked = mailed::asked(web, email, |_| None).await?;
+    let mailing = Mailing::<Reset> {
+        mail: MAIL,
+        path: "/reset",
+        life: web.site.settings.recover.life,
+        bound_to: None,
+        payload: Proof::Mail,
+    };
+    if mailed::mail_ticket(web, &asked, mailing).await?
+        && let Some(user) = asked.user
+    {
+        let kind = EventKind::ResetInstructionsSent { user: user.id };
+        web.site.event(Some(&web.client.client), kind);
+    }
+    Ok(())
+}
+
+/// A ticket and its letter for an account, to be written in one transaction by [`put`].
+#[derive(Clone)]
+pub(crate) struct Recovery {
+    draft: Draft<Reset>,
+    letter: Letter,
+    /// The link, for whoever hands it over by other means.
+    pub(crate) url: Secret<String>,
+}
+
+/// Prepares what lets an account choose a new password, whoever sees to it: an administrator, or the
+/// undoing of a takeover.
+pub(crate) fn prepare(scribe: &Scribe<'_>, to: &Addressee<'_>, user: &User) -> Result<Recovery, Error> {
+    let site = scribe.site;
+    let terms = Terms {
+        life: site.settings.recover.life,
+        user: Some(user.id.clone()),
+        bound_to: None,
+    };
+    let draft = ticket::draft::<Reset>(site, terms, &Handle::of_user(&user.id), &Proof::Mail)?;
+    let own = mailed::ticket_context(site, "/reset", &draft);
+    let letter = scribe.letter(to, MAIL, Postage::Free, own)?;
+    let url = Secret::new(site.absolute(&format!("/reset/{}", draft.secret.expose())));
+    Ok(Recovery { draft, letter, url })
+}
+
+/// Writes the ticket, and the letter if it is to be mailed.
+pub(crate) fn put(
+    conn: &mut Conn,
+    recovery: &Recovery,
+    by_mail: bool,
+) -> Result<Option<outbox::Posted>, StoreError> {
+    ticket::put(conn, &recovery.draft)?;
+    by_mail.then(|| outbox::put(conn, &recovery.letter)).transpose()
+}
+
+/// Sends an account the mail with which it can choose a new password, or only makes the link, to be
+/// handed over by other means.
+pub(crate) async fn send_link(
+    scribe: &Scribe<'_>,
+    user: &User,
+    by_mail: bool,
+) -> Result<Secret<String>, Error> {
+    let site = scribe.site;
+    if !site.settings.recover.enabled {
+        return Err(Error::NotFound);
+    }
+    let recovery = prepare(scribe, &Addressee::from(user), user)?;
+    let url = recovery.url.clone();
+    let posted = site
+        .store
+        .write(move |conn| put(conn, &recovery, by_mail))
+        .await?;
+    if let Some(posted) = posted {
+        site.posted(posted);
+    }
+    let user = user.id.clone();
+    site.event(scribe.client, EventKind::ResetInstructionsSent { user });
+    Ok(url)
+}
+
+/// Uses the ticket up and sets the password, or answers what is wrong with it and leaves the ticket.
+async fn reset(web: &Web<'_>, held: Held<Reset>, typed: &NewPassword) -> Answer {
+    let (site, user) = (web.site, &held.user);
+    let username = user.username.as_deref();
+    let password = new_password::checked(web, typed, &user.email, username).await?;
+    let hash = site.hasher.hash(&password).await?;
+    let notice = notices::password_changed(&web.scribe(), user)?;
+    let (once, id, proof, now) = (held.once(), user.id.clone(), held.payload, site.now());
+    let locks = Buckets::names_of_account(site, user);
+    let changed = site
+        .store
+        .write(move |conn| {
+            if !once.consume(conn, now)? {
+                return Ok(None);
+            }
+            let mut user = users::set_password(conn, &id, &hash, true, now)?;
+            let mut confirmed = Confirmed::Before;
+            if proof == Proof::Mail {
+                // The password is the owner's own by now.
+                confirmed = users::confirm(conn, &id, EarlierPassword::Keep, now)?;
+                // Whoever reads the mail need not wait until a guesser's lock ends.
+                failures::clear(conn, &locks)?;
+                user = users::by_id(conn, &id)?.ok_or(StoreError::Missing)?;
+            }
+            Ok(Some((user, confirmed, outbox::put(conn, &notice)?)))
+        })
+        .await?;
+    let Some((user, confirmed, posted)) = changed else {
+        return Err(mailed::gone());
+    };
+    site.posted(posted);
+    let id = || user.id.clone();
+    let client = Some(&web.client.client);
+    site.event(client, EventKind::PasswordReset { user: id() });
+    if confirmed != Confirmed::Before {
+        site.event(client, EventKind::EmailConfirmed { user: id() });
+    }
+    let after = site.settings.after.reset.as_deref();
+    if site.settings.recover.sign_in && web.caller.is_none() {
+        let method = match proof {
+            Proof::Mail => Method::Email,
+            Proof::OldPassword => Method::Password,
+        };
+        let admission = admit(site, user, Methods::of(method))?;
+        let opening = Opening {
+            remember: Remember::No,
+            clears: None,
+            authenticated_at: None,
+        };
+        let target = page::after(site, after.unwrap_or("/"));
+        return web.enter(admission, opening, target, false, "reset").await;
+    }
+    let login = site.path("/login");
+    let target = page::after(site, after.unwrap_or(&login));
+    Ok(Reply::done(target)
+        .flash("success", "recover.done")
+        .spa("reset", &user.email))
+}
+
+/// Where somebody goes who has shown enough to be asked for more.
+pub(crate) async fn next_step(web: &Web<'_>, owing: Owing) -> Answer {
+    let step = match owing.step {
+        NextStep::SecondFactor => return Err(Denied::SecondFactor.into()),
+        NextStep::NewPassword => "new_password_required",
+    };
+    let site = web.site;
+    if !site.settings.recover.enabled {
+        return Err(Denied::NewPassword.into());
+    }
+    let user = owing.user.id;
+    let terms = Terms {
+        life: FORCED,
+        user: Some(user.clone()),
+        bound_to: None,
+    };
+    let draft = ticket::draft::<Reset>(site, terms, &Handle::of_user(&user), &Proof::OldPassword)?;
+    let secret = draft.secret.clone();
+    site.store
+        .write(move |conn| ticket::put(conn, &draft))
+        .await?;
+    let target = Target::local(&site.path(&format!("/reset/{}", secret.expose())));
+    Ok(Reply::done(target)
+        .json(step, true)
+        .json("state_token", secret.expose())
+        .json("tf_required", false)
+        .csrf()
+        .flash("info", "new_password.required"))
+}

@@ -1,0 +1,119 @@
+//! A forgotten username: `/recover-username` mails it to its owner.
+
+use rocket::{get, post, routes};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{Feature, Link, MenuFor, Submitted, Web, mailed, sample_form, sample_mail, template};
+use crate::{
+    config::Settings,
+    error::Error,
+    http::{
+        form::{Field, FormView},
+        reply::{Answer, Reply, or_again},
+    },
+    identity::IdentityKind,
+    notify::events::EventKind,
+};
+
+pub(crate) const FEATURE: Feature = Feature {
+    name: "recover_username",
+    is_on: |settings, _| settings.recover_username.enabled && has_usernames(settings),
+    routes: || routes![show, ask],
+    templates: &[
+        template!("recover_username/recover_username.html"),
+        template!("recover_username/recover_username.mail.html"),
+        template!("recover_username/recover_username.mail.txt"),
+    ],
+    samples: || {
+        let mail = sample_mail();
+        vec![
+            (PAGE, json!({"form": sample_form(), "sent": true})),
+            (
+                "security/recover_username/recover_username.mail.html",
+                mail.clone(),
+            ),
+            ("security/recover_username/recover_username.mail.txt", mail),
+        ]
+    },
+    links: &[Link {
+        name: "recover_username",
+        path: "/recover-username",
+        menu: MenuFor::Nobody,
+    }],
+};
+
+const PAGE: &str = "security/recover_username/recover_username.html";
+
+/// Whether accounts of this site can have usernames.
+pub(crate) fn has_usernames(settings: &Settings) -> bool {
+    settings.identities.0.contains(&IdentityKind::Username)
+}
+
+// Settings.
+
+/// `[security.recover_username]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RecoverUsernameSettings {
+    /// Whether a forgotten username is mailed, where people sign in by usernames. _Default:_ `true`.
+    pub enabled: bool,
+}
+
+impl Default for RecoverUsernameSettings {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}
+
+// Form.
+
+#[derive(Debug, Default, Deserialize)]
+struct Ask {
+    #[serde(default)]
+    email: String,
+}
+
+impl Ask {
+    fn page(&self, web: &Web<'_>, sent: bool) -> Reply {
+        let field = Field::email("email", "field.email")
+            .value(&self.email)
+            .autocomplete("email")
+            .autofocus();
+        let action = web.site.path("/recover-username");
+        Reply::page(PAGE)
+            .with("sent", sent)
+            .form(FormView::new("recover_username", action, [field]))
+    }
+}
+
+// Routes.
+
+#[get("/recover-username")]
+fn show(web: Web<'_>) -> Answer {
+    Ok(Ask::default().page(&web, false))
+}
+
+#[post("/recover-username", data = "<form>")]
+async fn ask(web: Web<'_>, form: Submitted<Ask>) -> Answer {
+    let form = form?;
+    let done = send(&web, &form.email).await;
+    or_again(done.map(|()| form.page(&web, true)), || {
+        form.page(&web, false)
+    })
+}
+
+// Service.
+
+async fn send(web: &Web<'_>, email: &str) -> Result<(), Error> {
+    let asked = mailed::asked(web, email, |_| None).await?;
+    let username = asked.user.as_ref().and_then(|user| user.username.clone());
+    let which = ("recover_username", "recover_username");
+    if mailed::mail(web, &asked, which, json!({"username": username})).await?
+        && let Some(user) = asked.user
+    {
+        let kind = EventKind::UsernameRecoverySent { user: user.id };
+        web.site.event(Some(&web.client.client), kind);
+    }
+    Ok(())
+}

@@ -1,0 +1,171 @@
+//! Opening a lock by mail: `/unlock/<token>`.
+//!
+//! When wrong guesses shut the door of an account, its owner gets one mail with a link that opens it
+//! again, so a guesser cannot keep the owner out.
+
+use rocket::{get, post, routes};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{Feature, Submitted, Web, mailed, sample_form, sample_mail, template};
+use crate::{
+    config::Life,
+    error::Error,
+    http::{
+        client::ClientInfo,
+        form::FormView,
+        input::Nothing,
+        page,
+        reply::{Answer, Reply},
+    },
+    notify::{
+        events::EventKind,
+        mail::{Addressee, Scribe},
+        outbox::{self, Postage},
+    },
+    signin::{
+        limits::Buckets,
+        ticket::{self, Handle, Held, Purpose, Terms},
+    },
+    site::Site,
+    store::{Timestamp, User, failures},
+};
+
+pub(crate) const FEATURE: Feature = Feature {
+    name: "unlock",
+    is_on: |settings, _| settings.unlock.enabled,
+    routes: || routes![link, by_link],
+    templates: &[
+        template!("unlock/link.html"),
+        template!("unlock/unlock.mail.html"),
+        template!("unlock/unlock.mail.txt"),
+    ],
+    samples: || {
+        let mail = sample_mail();
+        vec![
+            (LINK, json!({"form": sample_form(), "account": {"email": "ada@example.com"}})),
+            ("security/unlock/unlock.mail.html", mail.clone()),
+            ("security/unlock/unlock.mail.txt", mail),
+        ]
+    },
+    links: &[],
+};
+
+const LINK: &str = "security/unlock/link.html";
+const MAIL: (&str, &str) = ("unlock", "unlock");
+
+// Settings.
+
+/// `[security.unlock]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct UnlockSettings {
+    /// Whether the owner of a locked account gets a link that opens it. _Default:_ `true`.
+    pub enabled: bool,
+    /// How long the link is good. _Default:_ 1 d.
+    pub life: Life,
+}
+
+impl Default for UnlockSettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            life: Life::days(1),
+        }
+    }
+}
+
+/// The ticket that opens a lock; it carries the names of the counters that were shut.
+pub(crate) enum Unlock {}
+
+impl Purpose for Unlock {
+    const NAME: &'static str = "unlock";
+    type Payload = Vec<String>;
+}
+
+// Routes.
+
+#[get("/unlock/<token>")]
+async fn link(web: Web<'_>, token: &str) -> Answer {
+    mailed::link_page::<Unlock>(&web, token, "/login", |held| {
+        let action = web.site.path(&format!("/unlock/{token}"));
+        Reply::page(LINK)
+            .with("account", json!({"email": held.user.email}))
+            .form(FormView::new("unlock", action, []))
+    })
+    .await
+}
+
+#[post("/unlock/<token>", data = "<form>")]
+async fn by_link(web: Web<'_>, token: &str, form: Submitted<Nothing>) -> Answer {
+    form?;
+    mailed::use_link(&web, token, "/login", async |held| unlock(&web, held).await).await
+}
+
+// Service.
+
+/// Sends the owner of an account that was just locked a link that opens it. For nobody, the same work.
+pub(crate) async fn offer(
+    site: &Site,
+    client: &ClientInfo,
+    user: Option<&User>,
+    buckets: &Buckets,
+    locked_until: Timestamp,
+) -> Result<(), Error> {
+    let terms = Terms {
+        life: site.settings.unlock.life,
+        user: user.map(|user| user.id.clone()),
+        bound_to: None,
+    };
+    let names = buckets.cleared_by_success();
+    // Nobody types the code of this one: it has no other handle than what was shut.
+    let handle = Handle::of_bucket(names.first().map_or("", String::as_str));
+    let draft = ticket::draft::<Unlock>(site, terms, &handle, &names)?;
+    let to = match user {
+        Some(user) => Addressee::from(user),
+        None => Addressee {
+            decoy: true,
+            ..Addressee::at(names.first().map_or("", String::as_str))
+        },
+    };
+    let mut own = mailed::ticket_context(site, "/unlock", &draft);
+    own["locked_until"] = locked_until.to_text().into();
+    let letter = Scribe::on_behalf(site, client).letter(&to, MAIL, Postage::Limited, own)?;
+    let posted = site
+        .store
+        .write(move |conn| {
+            let posted = outbox::put(conn, &letter)?;
+            if posted.is_put() {
+                ticket::put(conn, &draft)?;
+            }
+            Ok(posted)
+        })
+        .await?;
+    site.posted(posted);
+    Ok(())
+}
+
+async fn unlock(web: &Web<'_>, held: Held<Unlock>) -> Answer {
+    let (site, once, now) = (web.site, held.once(), web.site.now());
+    let mut names = Buckets::names_of_account(site, &held.user);
+    names.extend(held.payload);
+    let opened = site
+        .store
+        .write(move |conn| {
+            if !once.consume(conn, now)? {
+                return Ok(false);
+            }
+            failures::clear(conn, &names)?;
+            Ok(true)
+        })
+        .await?;
+    if !opened {
+        return Err(mailed::gone());
+    }
+    let user = held.user.id;
+    site.event(Some(&web.client.client), EventKind::Unlocked { user });
+    let target = page::after(site, &site.path("/login"));
+    Ok(Reply::done(target)
+        .flash("success", "unlock.done")
+        .spa("unlock", &held.user.email))
+}

@@ -1,0 +1,355 @@
+//! The outbox: a mail is a row, written in the transaction of the change that it tells of, and carried
+//! out beside the requests.
+//!
+//! So no change is without its mail and no mail without its change; a mail server that is down delays
+//! nobody and loses nothing. Each mail is leased to one process at a time by a conditional UPDATE, so
+//! servers over one database never send one twice. A process that is killed between handing a mail over
+//! and writing that down leaves a lease, after which the mail goes out once more under the same
+//! `Message-ID`.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use rocket::{
+    futures::future::join_all,
+    tokio::{self, time::timeout},
+};
+
+use crate::{
+    config::Life,
+    error::Error,
+    notify::{
+        events::EventKind,
+        mail::{Mail, MailError, MailFailure},
+    },
+    secrets::Purpose,
+    signin::limits::{MailCounters, may_mail},
+    site::Site,
+    store::{
+        Conn, StoreError, Timestamp,
+        outbox::{self, Claimed, NewMail, Outcome},
+    },
+};
+
+/// A mail that is ready for the outbox: composed, encrypted, not written yet.
+#[derive(Clone)]
+pub(crate) struct Letter {
+    row: NewMail,
+    mail: Option<Mail>,
+    counters: Option<MailCounters>,
+}
+
+/// What became of a letter: whether it lies in the outbox, for [`Site::posted`] after the commit.
+#[must_use = "give it to `Site::posted` once the transaction is committed"]
+pub(crate) enum Posted {
+    /// It lies in the outbox; a decoy carries no mail.
+    Put(Option<Mail>),
+    /// One of its kind went to that address a moment ago.
+    Throttled,
+}
+
+impl Posted {
+    pub(crate) fn is_put(&self) -> bool {
+        matches!(self, Self::Put(_))
+    }
+}
+
+/// How often letters of a kind may go to an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Postage {
+    /// As `[security.mail]` says: for what anybody can ask for.
+    Limited,
+    /// Always: for what the owner must be told.
+    Free,
+}
+
+impl Letter {
+    /// Makes a letter of a mail. With `decoy` it is written and counted like any other and goes nowhere:
+    /// for somebody unknown, so that nothing tells them apart.
+    pub(crate) fn new(
+        site: &Site,
+        mail: Mail,
+        postage: Postage,
+        decoy: bool,
+    ) -> Result<Self, Error> {
+        let id = uuid::Uuid::now_v7().to_string();
+        let text = serde_json::to_vec(&mail).map_err(|error| Error::Broken(error.to_string()))?;
+        let text = zeroize::Zeroizing::new(text);
+        Ok(Self {
+            counters: (postage == Postage::Limited)
+                .then(|| MailCounters::of(site, &mail.kind, &mail.to)),
+            row: NewMail {
+                body: site.keys.seal(Purpose::Outbox, &id, &text)?,
+                id,
+                kind: mail.kind.clone(),
+                recipient: (!decoy).then(|| mail.to.clone()),
+                at: mail.at,
+            },
+            mail: (!decoy).then_some(mail),
+        })
+    }
+}
+
+/// Writes a letter into the outbox, unless it is throttled; part of the transaction of its change.
+pub(crate) fn put(conn: &mut Conn, letter: &Letter) -> Result<Posted, StoreError> {
+    if let Some(counters) = &letter.counters
+        && !may_mail(conn, counters, letter.row.at)?
+    {
+        return Ok(Posted::Throttled);
+    }
+    outbox::insert(conn, &letter.row)?;
+    Ok(Posted::Put(letter.mail.clone()))
+}
+
+impl Site {
+    /// After the commit: the worker is told, and mailboxes of tests and developers get their copy.
+    pub(crate) fn posted(&self, posted: Posted) {
+        if let Posted::Put(Some(mail)) = posted {
+            if let Some(mailbox) = &self.mailbox {
+                mailbox.keep(&mail);
+            }
+            self.courier.wake();
+        }
+    }
+}
+
+/// What the worker is told.
+#[derive(Debug, Default)]
+pub(crate) struct Courier(AtomicBool);
+
+impl Courier {
+    fn wake(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// How often the worker looks whether it was told of a mail. Not at once: else the work for known
+/// addresses would show in the time of the next request.
+const TICK: Duration = Duration::from_millis(500);
+/// Ticks between two looks into the table without being told: for mails of other processes, and for
+/// those whose time has come.
+const LOOK: u32 = 6;
+/// The longest pause while the server is down.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Added to the time that a mail may take, before it is given to somebody else.
+const MARGIN: Life = Life::seconds(10);
+
+/// Sends mails as long as the site lives.
+pub(crate) async fn deliver(site: std::sync::Weak<Site>) {
+    let (mut round, mut pause) = (0u32, Pause::default());
+    loop {
+        tokio::time::sleep(TICK).await;
+        let Some(site) = site.upgrade() else { return };
+        round = round.wrapping_add(1);
+        let told = site.courier.0.swap(false, Ordering::AcqRel);
+        if !(told || round.is_multiple_of(LOOK) || pause.is_over_now()) || pause.lasts() {
+            if told {
+                site.courier.wake();
+            }
+            continue;
+        }
+        if let Err(error) = deliver_due(&site, &mut pause).await {
+            log::warn!("the outbox was not read: {error}");
+        }
+    }
+}
+
+/// No mail is tried for a while after the server could not be reached; then one asks again.
+#[derive(Debug, Default)]
+struct Pause {
+    /// How long the last one was; zero if the server is well.
+    length: Duration,
+    until: Option<Instant>,
+}
+
+impl Pause {
+    fn lasts(&self) -> bool {
+        self.until.is_some_and(|until| Instant::now() < until)
+    }
+
+    fn is_over_now(&self) -> bool {
+        self.until.is_some() && !self.lasts()
+    }
+
+    fn begin(&mut self) {
+        self.length = (self.length * 2).clamp(Duration::from_secs(1), LONGEST_PAUSE);
+        self.until = Some(Instant::now() + self.length);
+    }
+
+    fn end(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// Sends what is due until nothing is, or the server is down. Answers how many were sent.
+async fn deliver_due(site: &Arc<Site>, pause: &mut Pause) -> Result<usize, StoreError> {
+    let mut sent = 0;
+    loop {
+        let now = site.now();
+        if !site
+            .store
+            .read(move |conn| outbox::any_due(conn, now))
+            .await?
+        {
+            return Ok(sent);
+        }
+        // After a failure one mail goes first and finds out; the others wait behind it.
+        let most = match pause.length.is_zero() {
+            true => site.settings.mail.connections,
+            false => 1,
+        };
+        let lease = uuid::Uuid::new_v4().to_string();
+        let until = now.after(site.settings.mail.timeout).after(MARGIN);
+        let claimed = {
+            let lease = lease.clone();
+            site.store
+                .write(move |conn| outbox::claim(conn, &lease, now, until, most))
+                .await?
+        };
+        if claimed.is_empty() {
+            return Ok(sent);
+        }
+        let tried = claimed
+            .into_iter()
+            .map(|claimed| try_one(site, claimed, &lease));
+        let mut down = false;
+        for outcome in join_all(tried).await {
+            match outcome? {
+                None => sent += 1,
+                Some(MailFailure::Down) => down = true,
+                Some(_) => {}
+            }
+        }
+        if down {
+            pause.begin();
+            return Ok(sent);
+        }
+        pause.end();
+    }
+}
+
+/// Sends what is due now, for a command. Answers how many were sent.
+#[cfg(feature = "cli")]
+pub(crate) async fn deliver_now(site: &Arc<Site>) -> Result<usize, StoreError> {
+    deliver_due(site, &mut Pause::default()).await
+}
+
+async fn try_one(
+    site: &Arc<Site>,
+    claimed: Claimed,
+    lease: &str,
+) -> Result<Option<MailFailure>, StoreError> {
+    let now = site.now();
+    let result = match unsealed(site, &claimed) {
+        Some(mail) => send(site, mail).await,
+        None => Err(MailError::refused(
+            "it was encrypted under a secret that is not in `security.secret` any more",
+        )),
+    };
+    let failure = result.as_ref().err().map(|error| error.failure);
+    let outcome = match result {
+        Ok(()) => Outcome::Sent,
+        Err(error) => after(site, &claimed, error, now),
+    };
+    if let Outcome::Failed { why } = &outcome {
+        log::error!("the mail {} ({}) was given up: {why}", claimed.id, claimed.kind);
+    }
+    let (id, lease, written) = (claimed.id.clone(), lease.to_string(), outcome.clone());
+    let settled = site
+        .store
+        .write(move |conn| outbox::settle(conn, &id, &lease, &written, now))
+        .await?;
+    if settled && matches!(outcome, Outcome::Failed { .. }) {
+        site.event(
+            None,
+            EventKind::MailUndeliverable {
+                mail: claimed.id,
+                kind: claimed.kind,
+            },
+        );
+    }
+    Ok(failure)
+}
+
+fn unsealed(site: &Site, claimed: &Claimed) -> Option<Mail> {
+    let body = claimed.body.as_deref()?;
+    let text = site.keys.unseal(Purpose::Outbox, &claimed.id, body)?;
+    serde_json::from_slice(text.expose()).ok()
+}
+
+/// In a task of its own: a mailer that panics loses one try, and one that hangs is left behind.
+async fn send(site: &Arc<Site>, mail: Mail) -> Result<(), MailError> {
+    let mailer = site.mailer.clone();
+    let task = tokio::spawn(async move { mailer.send(&mail).await });
+    let abort = task.abort_handle();
+    let patience = Duration::from_secs(site.settings.mail.timeout.as_secs());
+    match timeout(patience, task).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(_)) => Err(MailError::later("the mailer panicked")),
+        Err(_) => {
+            abort.abort();
+            Err(MailError::down("it took longer than `security.mail.timeout`"))
+        }
+    }
+}
+
+/// What is to be done with a mail that was not sent.
+fn after(site: &Site, claimed: &Claimed, error: MailError, now: Timestamp) -> Outcome {
+    let why = error.why;
+    if error.failure == MailFailure::Refused
+        || claimed.created_at.after(site.settings.mail.give_up) <= now
+    {
+        return Outcome::Failed { why };
+    }
+    match error.failure {
+        // The server's fault and not the mail's; but another one goes first next time.
+        MailFailure::Down => Outcome::Again {
+            due: now,
+            counts: false,
+            why,
+        },
+        _ => Outcome::Again {
+            due: now.after(wait(claimed.attempts)),
+            counts: true,
+            why,
+        },
+    }
+}
+
+/// How long a mail rests after so many tries: half a minute, doubled each time, at most an hour.
+fn wait(attempts: i64) -> Life {
+    let doubled = 30u64 << attempts.clamp(0, 7);
+    Life::seconds(doubled.min(3_600))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mail_rests_longer_after_each_try() {
+        let waits: Vec<u64> = [0, 1, 2, 6, 7, 1_000]
+            .into_iter()
+            .map(|attempts| wait(attempts).as_secs())
+            .collect();
+        assert_eq!(waits, [30, 60, 120, 1_920, 3_600, 3_600]);
+    }
+
+    #[test]
+    fn a_pause_grows_and_ends_with_the_first_success() {
+        let mut pause = Pause::default();
+        assert!(!pause.lasts() && !pause.is_over_now());
+        for seconds in [1, 2, 4, 8, 16, 30, 30] {
+            pause.begin();
+            assert_eq!(pause.length.as_secs(), seconds);
+            assert!(pause.lasts());
+        }
+        pause.end();
+        assert!(!pause.lasts() && pause.length.is_zero());
+    }
+}
