@@ -141,6 +141,7 @@ pub use self::{
     clock::{Clock, SharedClock, SystemClock},
     error::{Denied, Error, Invalid},
     fairing::Security,
+    features::invite::Invitation,
     guards::{
         Anonymous, Any, Auth, Fresh, Mechanism, Mfa, Policy, Public, Require, SignIn, SignedIn, Via,
     },
@@ -167,7 +168,7 @@ pub use self::{
     },
     signin::{Admitted, Method, Methods, NextStep, token::IssuedToken},
     store::{
-        Conn, Dialect, Grants, NewUser, Pool, Role, RoleId, SessionId, SessionInfo, Store,
+        Conn, Dialect, Grants, MailInfo, MailState, NewUser, Pool, Role, RoleId, SessionId, SessionInfo, Store,
         StoreError, Timestamp, Unique, Uniquifier, User, UserId,
     },
 };

@@ -36,7 +36,6 @@ use crate::{
     signin::{
         Method, Methods,
         admit::{Admission, admit},
-        remember::Remember,
         session::{self, Opening},
     },
     store::{NewUser, Store, Timestamp, User, UserId},
@@ -198,11 +197,6 @@ async fn login(web: Web<'_>, said: &str, user: UserId, methods: i64) -> Result<S
     let Admission::In(admitted) = admit(web.site, user, Methods::from_bits(methods))? else {
         return Err(Error::NotFound);
     };
-    let opening = Opening {
-        remember: Remember::No,
-        clears: None,
-        authenticated_at: None,
-    };
-    session::open(web.request, web.site, &web.client, &admitted, opening).await?;
+    session::open(web.request, web.site, &web.client, &admitted, Opening::plain()).await?;
     Ok(Status::NoContent)
 }

@@ -17,8 +17,12 @@ pub use self::life::Life;
 pub(crate) use self::nearest::nearest;
 pub use crate::{
     features::{
-        dev_mail::DevMailSettings, login::LoginSettings, logout::LogoutSettings,
-        register::RegisterSettings, sessions::SessionsSettings, verify::VerifySettings,
+        change_email::ChangeEmailSettings, change_password::ChangePasswordSettings,
+        change_username::ChangeUsernameSettings, confirm::ConfirmSettings,
+        dev_mail::DevMailSettings, invite::InviteSettings, login::LoginSettings,
+        logout::LogoutSettings, passwordless::PasswordlessSettings, recover::RecoverSettings,
+        recover_username::RecoverUsernameSettings, register::RegisterSettings,
+        sessions::SessionsSettings, unlock::UnlockSettings, verify::VerifySettings,
     },
     http::{
         address::ForwardedHeader, csrf::CsrfSettings, headers::HeaderSettings,
@@ -106,6 +110,24 @@ pub struct Settings {
     pub verify: VerifySettings,
     /// `[security.sessions]`.
     pub sessions: SessionsSettings,
+    /// `[security.confirm]`.
+    pub confirm: ConfirmSettings,
+    /// `[security.recover]`.
+    pub recover: RecoverSettings,
+    /// `[security.recover_username]`.
+    pub recover_username: RecoverUsernameSettings,
+    /// `[security.change_password]`.
+    pub change_password: ChangePasswordSettings,
+    /// `[security.change_email]`.
+    pub change_email: ChangeEmailSettings,
+    /// `[security.change_username]`.
+    pub change_username: ChangeUsernameSettings,
+    /// `[security.passwordless]`.
+    pub passwordless: PasswordlessSettings,
+    /// `[security.unlock]`.
+    pub unlock: UnlockSettings,
+    /// `[security.invite]`.
+    pub invite: InviteSettings,
     /// `[security.dev_mail]`.
     pub dev_mail: DevMailSettings,
 }
@@ -305,6 +327,12 @@ pub struct AfterSettings {
     pub logout: String,
     /// After registering. _Default:_ `"/"`, or with generic answers, which sign nobody in, our login page.
     pub register: Option<String>,
+    /// After confirming the address. _Default:_ `"/"` where that signs in, else our login page.
+    pub confirm: Option<String>,
+    /// After setting a new password by mail. _Default:_ `"/"` where that signs in, else our login page.
+    pub reset: Option<String>,
+    /// After changing password, address or username. _Default:_ `"/"`.
+    pub change: String,
     /// After proving it again. _Default:_ `"/"`.
     pub verify: String,
 }
@@ -316,6 +344,9 @@ impl Default for AfterSettings {
             login: home(),
             logout: home(),
             register: None,
+            confirm: None,
+            reset: None,
+            change: home(),
             verify: home(),
         }
     }
@@ -330,6 +361,9 @@ pub struct SpaSettings {
     pub enabled: bool,
     /// The view to which somebody is sent who must sign in or prove it again. _Default:_ `"/login"`.
     pub login_view: String,
+    /// The view to which mailed links lead, with `purpose` and `token` (or `error`) in the query; it posts
+    /// the token back to the link's own path. _Default:_ `"/link"`.
+    pub link_view: String,
 }
 
 impl Default for SpaSettings {
@@ -337,6 +371,7 @@ impl Default for SpaSettings {
         Self {
             enabled: false,
             login_view: "/login".into(),
+            link_view: "/link".into(),
         }
     }
 }
@@ -483,6 +518,12 @@ impl Settings {
             ("tokens.life", self.tokens.life),
             ("limits.window", self.limits.window),
             ("limits.lock", self.limits.lock),
+            ("confirm.life", self.confirm.life),
+            ("recover.life", self.recover.life),
+            ("change_email.life", self.change_email.life),
+            ("passwordless.life", self.passwordless.life),
+            ("unlock.life", self.unlock.life),
+            ("invite.life", self.invite.life),
             ("database.patience", self.database.patience),
         ] {
             if life.as_secs() == 0 {
@@ -495,6 +536,7 @@ impl Settings {
             ("limits.per_account", self.limits.per_account),
             ("limits.per_address", self.limits.per_address),
             ("limits.per_device", self.limits.per_device),
+            ("limits.code_attempts", self.limits.code_attempts),
         ] {
             if number == 0 {
                 return wrong(format!(
@@ -537,14 +579,19 @@ impl Settings {
             ("after.login", &self.after.login),
             ("after.logout", &self.after.logout),
             ("after.verify", &self.after.verify),
+            ("after.change", &self.after.change),
             ("spa.login_view", &self.spa.login_view),
+            ("spa.link_view", &self.spa.link_view),
         ]
         .into_iter()
         .chain(
-            self.after
-                .register
-                .as_ref()
-                .map(|path| ("after.register", path)),
+            [
+                ("after.register", &self.after.register),
+                ("after.confirm", &self.after.confirm),
+                ("after.reset", &self.after.reset),
+            ]
+            .into_iter()
+            .filter_map(|(key, path)| path.as_ref().map(|path| (key, path))),
         ) {
             if RedirectRules::new(&self.redirects, base.as_ref())
                 .judge(path)

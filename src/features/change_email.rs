@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{
     Feature, Link, MenuFor, Submitted, Web,
-    mailed::{self, Mailing},
+    mailed,
     recover, sample_form, sample_mail, template,
 };
 use crate::{
@@ -27,7 +27,7 @@ use crate::{
     identity::{EmailAddress, Identity},
     notify::{
         events::EventKind,
-        mail::{Addressee, Scribe},
+        mail::Addressee,
         outbox::{self, Letter, Postage},
     },
     signin::ticket::{self, Draft, Handle, Held, Purpose, Terms},

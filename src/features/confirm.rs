@@ -22,7 +22,6 @@ use crate::{
     signin::{
         Method, Methods,
         admit::admit,
-        remember::Remember,
         session::{self, Opening},
         ticket::{Held, Purpose},
     },
@@ -262,13 +261,8 @@ async fn confirm(web: &Web<'_>, held: Held<Confirm>) -> Answer {
         }
         _ if settings.confirm.sign_in => {
             let admission = admit(web.site, user, Methods::of(Method::Email))?;
-            let opening = Opening {
-                remember: Remember::No,
-                clears: None,
-                authenticated_at: None,
-            };
             let target = page::after(web.site, settings.after.confirm.as_deref().unwrap_or("/"));
-            web.enter(admission, opening, target, false, "confirm").await
+            web.enter(admission, Opening::plain(), target, false, "confirm").await
         }
         _ => {
             let login = web.site.path("/login");

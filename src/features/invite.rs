@@ -27,7 +27,6 @@ use crate::{
     signin::{
         Method, Methods,
         admit::admit,
-        remember::Remember,
         session::Opening,
         ticket::{self, Handle, Held, Purpose, Terms},
     },
@@ -214,7 +213,8 @@ pub(crate) async fn invite(
                 users::insert(conn, new, now)?;
             }
             for role in &roles {
-                roles::grant(conn, &id, role)?;
+                let role = roles::find(conn, role)?.ok_or(StoreError::Missing)?;
+                roles::give(conn, &id, &role)?;
             }
             ticket::put(conn, &draft)?;
             let posted = by_mail.then(|| outbox::put(conn, &letter)).transpose()?;
@@ -256,13 +256,8 @@ async fn accept(web: &Web<'_>, held: Held<Invite>, typed: &NewPassword) -> Answe
     site.event(client, EventKind::EmailConfirmed { user: id() });
     if site.settings.invite.sign_in && web.caller.is_none() {
         let admission = admit(site, user, Methods::of(Method::Email))?;
-        let opening = Opening {
-            remember: Remember::No,
-            clears: None,
-            authenticated_at: None,
-        };
         let target = page::after(site, &site.settings.after.login);
-        return web.enter(admission, opening, target, false, "invite").await;
+        return web.enter(admission, Opening::plain(), target, false, "invite").await;
     }
     let target = page::after(site, &site.path("/login"));
     Ok(Reply::done(target)

@@ -34,11 +34,9 @@ use crate::{
         Method, Methods, NextStep,
         admit::{Owing, admit},
         limits::Buckets,
-        remember::Remember,
         session::Opening,
         ticket::{self, Draft, Handle, Held, Purpose, Terms},
     },
-    site::Site,
     store::{
         Conn, StoreError, User, failures,
         users::{self, Confirmed, EarlierPassword},
@@ -376,13 +374,8 @@ async fn reset(web: &Web<'_>, held: Held<Reset>, typed: &NewPassword) -> Answer 
             Proof::OldPassword => Method::Password,
         };
         let admission = admit(site, user, Methods::of(method))?;
-        let opening = Opening {
-            remember: Remember::No,
-            clears: None,
-            authenticated_at: None,
-        };
         let target = page::after(site, after.unwrap_or("/"));
-        return web.enter(admission, opening, target, false, "reset").await;
+        return web.enter(admission, Opening::plain(), target, false, "reset").await;
     }
     let login = site.path("/login");
     let target = page::after(site, after.unwrap_or(&login));

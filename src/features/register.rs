@@ -32,7 +32,6 @@ use crate::{
         Method, Methods,
         admit::admit,
         limits::{PerAddress, count_per_address},
-        remember::Remember,
         session::Opening,
         ticket::{self, Draft, Handle, Terms},
     },
@@ -217,14 +216,9 @@ async fn submit(
             );
             let methods = Methods::of(Method::Password).and(Method::Register);
             let admission = admit(web.site, user, methods)?;
-            let opening = Opening {
-                remember: Remember::No,
-                clears: None,
-                authenticated_at: None,
-            };
             web.enter(
                 admission,
-                opening,
+                Opening::plain(),
                 target,
                 include_auth_token.is_some(),
                 "register",

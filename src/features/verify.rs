@@ -15,6 +15,7 @@ use crate::{
     },
     secrets::Password,
     signin::{
+        NextStep,
         admit::Admission,
         password::{Proof, prove_again},
         session,

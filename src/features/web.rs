@@ -6,7 +6,7 @@ use rocket::{
     Request,
     request::{FromRequest, Outcome},
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::{
     error::{Denied, Error},

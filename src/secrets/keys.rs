@@ -5,7 +5,7 @@
 
 use chacha20poly1305::{
     XChaCha20Poly1305, XNonce,
-    aead::{Aead, KeyInit as _, Payload},
+    aead::{Aead, Payload},
 };
 use data_encoding::BASE64URL_NOPAD;
 use hkdf::Hkdf;

@@ -116,6 +116,17 @@ pub(crate) struct Opening<'a> {
     pub(crate) authenticated_at: Option<Timestamp>,
 }
 
+impl Opening<'_> {
+    /// Nothing but the session.
+    pub(crate) const fn plain() -> Self {
+        Self {
+            remember: Remember::No,
+            clears: None,
+            authenticated_at: None,
+        }
+    }
+}
+
 /// Opens a session for somebody who passed the gate, under a new id, and sends its cookie.
 ///
 /// The session that the browser had before, whosever it was, is ended: a planted one opens nothing.
