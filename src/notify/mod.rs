@@ -2,3 +2,5 @@
 
 pub(crate) mod events;
 pub(crate) mod mail;
+#[cfg(feature = "smtp")]
+pub(crate) mod smtp;
