@@ -17,7 +17,7 @@ use crate::{
     identity::{StandardEmailPolicy, StandardUsernamePolicy},
     notify::{
         events::Events,
-        mail::{BuiltIn, Mailbox},
+        mail::{self, Mailbox},
         outbox::Courier,
     },
     secrets::{Hasher, Keys, StandardPolicy},
@@ -96,11 +96,7 @@ pub(super) async fn ignite(parts: Parts, rocket: &Rocket<Build>) -> Result<Site,
     let usernames = parts
         .usernames
         .unwrap_or_else(|| Arc::new(StandardUsernamePolicy::new(&settings.usernames)));
-    let mailer = parts.mailer.unwrap_or_else(|| {
-        Arc::new(BuiltIn {
-            settings: settings.mail.clone(),
-        })
-    });
+    let mailer = parts.mailer.unwrap_or_else(|| mail::mailer(&settings.mail));
     let development = strictness == Strictness::Development && settings.dev_mail.enabled;
     let mailbox = parts.mailbox.or_else(|| development.then(Mailbox::default));
     let sender = match &settings.mail.from {

@@ -16,6 +16,7 @@ use crate::{
     secrets::Password,
     signin::{
         NextStep,
+
         admit::Admission,
         password::{Proof, prove_again},
         session,

@@ -42,7 +42,8 @@ pub struct MailSettings {
     pub from: Option<String>,
     /// Where answers go, written like `from`. _Default:_ none.
     pub reply_to: Option<String>,
-    /// The folder of the `"file"` transport. _Default:_ `"data/mail"`.
+    /// The folder of the `"file"` transport. Files are messages (`.eml`); without the Cargo feature `smtp`,
+    /// JSON. _Default:_ `"data/mail"`.
     pub folder: PathBuf,
     /// The SMTP server. _Default:_ none; required by the transport `"smtp"`.
     pub host: Option<String>,
@@ -349,7 +350,18 @@ impl Mailbox {
     }
 }
 
-/// The transports that come with the crate.
+/// The mailer for the settings.
+pub(crate) fn mailer(settings: &MailSettings) -> Arc<dyn Mailer> {
+    #[cfg(feature = "smtp")]
+    if settings.transport == Transport::Smtp {
+        return Arc::new(super::smtp::Smtp::new(settings));
+    }
+    Arc::new(BuiltIn {
+        settings: settings.clone(),
+    })
+}
+
+/// The transports that need nobody else.
 pub(crate) struct BuiltIn {
     pub(crate) settings: MailSettings,
 }
@@ -366,9 +378,8 @@ impl Mailer for BuiltIn {
             Transport::None => Ok(()),
             Transport::File => {
                 let folder = self.settings.folder.clone();
-                let name = format!("{}-{}.json", mail.at.as_millis(), uuid::Uuid::new_v4());
-                let text = serde_json::to_string_pretty(mail)
-                    .map_err(|error| MailError::refused(error.to_string()))?;
+                let (kind, text) = file(mail)?;
+                let name = format!("{}-{}.{kind}", mail.at.as_millis(), uuid::Uuid::new_v4());
                 let written = rocket::tokio::task::spawn_blocking(move || {
                     std::fs::create_dir_all(&folder)?;
                     std::fs::write(folder.join(name), text)
@@ -399,6 +410,21 @@ impl Mailer for BuiltIn {
                 ))),
             },
         }
+    }
+}
+
+/// What a file holds: the message itself, to be opened by a mail program.
+#[cfg(feature = "smtp")]
+fn file(mail: &Mail) -> Result<(&'static str, Vec<u8>), MailError> {
+    Ok(("eml", super::smtp::message(mail)?.formatted()))
+}
+
+/// What a file holds where nothing is compiled in that makes messages.
+#[cfg(not(feature = "smtp"))]
+fn file(mail: &Mail) -> Result<(&'static str, Vec<u8>), MailError> {
+    match serde_json::to_vec_pretty(mail) {
+        Ok(json) => Ok(("json", json)),
+        Err(error) => Err(MailError::refused(error.to_string())),
     }
 }
 

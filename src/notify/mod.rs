@@ -4,3 +4,5 @@ pub(crate) mod events;
 pub(crate) mod mail;
 pub(crate) mod notices;
 pub(crate) mod outbox;
+#[cfg(feature = "smtp")]
+pub(crate) mod smtp;

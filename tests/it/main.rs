@@ -29,5 +29,7 @@ mod remember;
 mod sessions;
 mod settings;
 mod shape;
+mod smtp;
+mod smtp_server;
 mod tokens;
 mod verify;
