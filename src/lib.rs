@@ -168,8 +168,8 @@ pub use self::{
     },
     signin::{Admitted, Method, Methods, NextStep, token::IssuedToken},
     store::{
-        Conn, Dialect, Grants, MailInfo, MailState, NewUser, Pool, Role, RoleId, SessionId, SessionInfo, Store,
-        StoreError, Timestamp, Unique, Uniquifier, User, UserId,
+        Conn, Dialect, Grants, MailInfo, MailState, NewUser, Pool, Role, RoleId, SessionId,
+        SessionInfo, Store, StoreError, Timestamp, Unique, Uniquifier, User, UserId,
     },
 };
 

@@ -197,6 +197,13 @@ async fn login(web: Web<'_>, said: &str, user: UserId, methods: i64) -> Result<S
     let Admission::In(admitted) = admit(web.site, user, Methods::from_bits(methods))? else {
         return Err(Error::NotFound);
     };
-    session::open(web.request, web.site, &web.client, &admitted, Opening::plain()).await?;
+    session::open(
+        web.request,
+        web.site,
+        &web.client,
+        &admitted,
+        Opening::plain(),
+    )
+    .await?;
     Ok(Status::NoContent)
 }

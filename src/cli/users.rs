@@ -14,6 +14,7 @@ use crate::{
     guards::{checked_hash, set_password},
     identity::{EmailAddress, Identity, IdentityKind},
     notify::events::EventKind,
+    notify::mail::Scribe,
     secrets::Password,
     site::Site,
     store::{
@@ -254,15 +255,9 @@ async fn reset_access(site: &Site, identity: &str) -> Result<Answer, Failure> {
 async fn change_password(site: &Site, change: ChangePassword) -> Result<Answer, Failure> {
     let user = find(site, &change.identity).await?;
     let typed = change.password.read()?;
-    set_password(site, &user.id, &typed)
+    set_password(&Scribe::of(site), &user.id, &typed)
         .await
         .map_err(|error| Failure::of(site, error))?;
-    site.event(
-        None,
-        EventKind::PasswordChanged {
-            user: user.id.clone(),
-        },
-    );
     let text = format!(
         "{} has a new password, and its sessions are ended",
         user.email

@@ -9,9 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    Feature, Link, MenuFor, Submitted, Web,
-    mailed,
-    recover, sample_form, sample_mail, template,
+    Feature, Link, MenuFor, Submitted, Web, mailed, recover, sample_form, sample_mail, template,
 };
 use crate::{
     Message,
@@ -39,7 +37,14 @@ pub(crate) const FEATURE: Feature = Feature {
     is_on: |settings, _| settings.change_email.enabled,
     routes: || {
         routes![
-            show, ask, show_code, by_code, link, by_link, undo_link, undo_by_link
+            show,
+            ask,
+            show_code,
+            by_code,
+            link,
+            by_link,
+            undo_link,
+            undo_by_link
         ]
     },
     templates: &[
@@ -65,10 +70,7 @@ pub(crate) const FEATURE: Feature = Feature {
             (CODE, page.clone()),
             (LINK, page.clone()),
             (UNDO, page),
-            (
-                "security/change_email/change_email.mail.html",
-                mail.clone(),
-            ),
+            ("security/change_email/change_email.mail.html", mail.clone()),
             ("security/change_email/change_email.mail.txt", mail.clone()),
             ("security/change_email/changed.mail.html", mail.clone()),
             ("security/change_email/changed.mail.txt", mail.clone()),
@@ -212,7 +214,8 @@ async fn ask(web: Web<'_>, form: Submitted<Ask>) -> Answer {
             email: form.email.clone(),
             ..Code::default()
         };
-        code.page(&web, true).json("current_email", &caller.user.email)
+        code.page(&web, true)
+            .json("current_email", &caller.user.email)
     });
     or_again(done, || form.page(&web, &caller))
 }
@@ -464,12 +467,7 @@ async fn undo(web: &Web<'_>, held: Held<Undo>) -> Answer {
         true => Some(recover::prepare(&web.scribe(), &to, user)?),
         false => None,
     };
-    let (once, id, since, now) = (
-        held.once(),
-        user.id.clone(),
-        held.created_at,
-        site.now(),
-    );
+    let (once, id, since, now) = (held.once(), user.id.clone(), held.created_at, site.now());
     let email = old.clone();
     let outcome = site
         .store

@@ -25,7 +25,12 @@ pub(crate) const FEATURE: Feature = Feature {
     is_on: |settings, _| settings.change_username.enabled && has_usernames(settings),
     routes: || routes![show, submit],
     templates: &[template!("change_username/change_username.html")],
-    samples: || vec![(PAGE, json!({"form": sample_form(), "current_username": "ada"}))],
+    samples: || {
+        vec![(
+            PAGE,
+            json!({"form": sample_form(), "current_username": "ada"}),
+        )]
+    },
     links: &[Link {
         name: "change_username",
         path: "/change-username",

@@ -7,7 +7,9 @@ use rocket::{get, post, routes};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Feature, Link, MenuFor, Submitted, Web, mailed, mailed::Mailing, sample_form, template};
+use super::{
+    Feature, Link, MenuFor, Submitted, Web, mailed, mailed::Mailing, sample_form, template,
+};
 use crate::{
     config::Life,
     error::Error,
@@ -25,7 +27,10 @@ use crate::{
         session::{self, Opening},
         ticket::{Held, Purpose},
     },
-    store::{User, users, users::{Confirmed, EarlierPassword}},
+    store::{
+        User, users,
+        users::{Confirmed, EarlierPassword},
+    },
 };
 
 pub(crate) const FEATURE: Feature = Feature {
@@ -44,7 +49,10 @@ pub(crate) const FEATURE: Feature = Feature {
         vec![
             (ASK, json!({"form": sample_form()})),
             (CODE, json!({"form": sample_form(), "sent": true})),
-            (LINK, json!({"form": sample_form(), "account": {"email": "ada@example.com"}})),
+            (
+                LINK,
+                json!({"form": sample_form(), "account": {"email": "ada@example.com"}}),
+            ),
             ("security/confirm/confirm.mail.html", mail.clone()),
             ("security/confirm/confirm.mail.txt", mail),
         ]
@@ -198,7 +206,10 @@ async fn link(web: Web<'_>, token: &str) -> Answer {
 #[post("/confirm/<token>", data = "<form>")]
 async fn by_link(web: Web<'_>, token: &str, form: Submitted<Nothing>) -> Answer {
     form?;
-    mailed::use_link(&web, token, "/confirm", async |held| confirm(&web, held).await).await
+    mailed::use_link(&web, token, "/confirm", async |held| {
+        confirm(&web, held).await
+    })
+    .await
 }
 
 // Service.
@@ -249,7 +260,14 @@ async fn confirm(web: &Web<'_>, held: Held<Confirm>) -> Answer {
         };
         web.site.event(Some(&web.client.client), kind);
     }
-    let (settings, key) = (&web.site.settings, if first { "confirm.done" } else { "confirm.already" });
+    let (settings, key) = (
+        &web.site.settings,
+        if first {
+            "confirm.done"
+        } else {
+            "confirm.already"
+        },
+    );
     match web.caller.as_deref() {
         // All sessions have ended; that of the browser which confirmed goes on.
         Some(caller) if caller.mechanism == Mechanism::Session => {
@@ -262,11 +280,15 @@ async fn confirm(web: &Web<'_>, held: Held<Confirm>) -> Answer {
         _ if settings.confirm.sign_in => {
             let admission = admit(web.site, user, Methods::of(Method::Email))?;
             let target = page::after(web.site, settings.after.confirm.as_deref().unwrap_or("/"));
-            web.enter(admission, Opening::plain(), target, false, "confirm").await
+            web.enter(admission, Opening::plain(), target, false, "confirm")
+                .await
         }
         _ => {
             let login = web.site.path("/login");
-            let target = page::after(web.site, settings.after.confirm.as_deref().unwrap_or(&login));
+            let target = page::after(
+                web.site,
+                settings.after.confirm.as_deref().unwrap_or(&login),
+            );
             Ok(Reply::done(target)
                 .flash("success", key)
                 .spa("confirm", &user.email))

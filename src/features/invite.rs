@@ -48,7 +48,10 @@ pub(crate) const FEATURE: Feature = Feature {
     samples: || {
         let mail = sample_mail();
         vec![
-            (LINK, json!({"form": sample_form(), "account": {"email": "ada@example.com"}})),
+            (
+                LINK,
+                json!({"form": sample_form(), "account": {"email": "ada@example.com"}}),
+            ),
             ("security/invite/invite.mail.html", mail.clone()),
             ("security/invite/invite.mail.txt", mail),
         ]
@@ -257,7 +260,9 @@ async fn accept(web: &Web<'_>, held: Held<Invite>, typed: &NewPassword) -> Answe
     if site.settings.invite.sign_in && web.caller.is_none() {
         let admission = admit(site, user, Methods::of(Method::Email))?;
         let target = page::after(site, &site.settings.after.login);
-        return web.enter(admission, Opening::plain(), target, false, "invite").await;
+        return web
+            .enter(admission, Opening::plain(), target, false, "invite")
+            .await;
     }
     let target = page::after(site, &site.path("/login"));
     Ok(Reply::done(target)

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{Feature, Link, MenuFor, Submitted, Web, sample_form, template};
 use crate::{
     Message,
-    error::{Error, Invalid},
+    error::{Denied, Error, Invalid},
     http::{
         form::{Field, FormView},
         input::Tick,
@@ -202,17 +202,28 @@ async fn sign_in(
     let telling = !web.site.settings.generic_answers.0;
     match prove(web.site, identity, &password, &web.client).await {
         Ok(Proof::Right(admission, buckets)) => Ok((admission, buckets)),
-        Ok(Proof::Wrong) => Err(wrong()),
+        Ok(Proof::Wrong) => Err(wrong(web)),
         // Only after a right password, and only where the site tells.
-        Err(Error::Denied(crate::Denied::Inactive)) => Err(match telling {
-            true => Invalid::field("email", Message::new("login.inactive")).into(),
-            false => wrong(),
-        }),
+        Err(Error::Denied(denied @ (Denied::Inactive | Denied::Unconfirmed))) => {
+            Err(match (telling, denied) {
+                (true, Denied::Inactive) => {
+                    Invalid::field("email", Message::new("login.inactive")).into()
+                }
+                (true, _) => Invalid::field("email", Message::new("login.unconfirmed")).into(),
+                (false, _) => wrong(web),
+            })
+        }
         Err(error) => Err(error),
     }
 }
 
-/// One answer for a wrong password, an unknown name and a shut account.
-fn wrong() -> Error {
-    Invalid::form(Message::new("login.wrong")).into()
+/// One answer for a wrong password, an unknown name, a shut account and one that is not confirmed.
+fn wrong(web: &Web<'_>) -> Error {
+    let settings = &web.site.settings;
+    let untold = settings.confirm.enabled && settings.generic_answers.0;
+    Invalid::form(match untold {
+        true => Message::new("login.wrong_or_unconfirmed"),
+        false => Message::new("login.wrong"),
+    })
+    .into()
 }

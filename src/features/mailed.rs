@@ -232,7 +232,12 @@ pub(crate) async fn by_code_of<P: Purpose>(
     code: &str,
 ) -> Result<(Held<P>, Buckets), Error> {
     let site = web.site;
-    let buckets = Buckets::of(site, &identity, user.as_ref().map(|user| &user.id), &web.client);
+    let buckets = Buckets::of(
+        site,
+        &identity,
+        user.as_ref().map(|user| &user.id),
+        &web.client,
+    );
     refuse_if_locked(site, &buckets).await?;
     let found = ticket::present::<P>(site, Presented::Code(handle, code), &web.bearer()).await?;
     match found {

@@ -53,10 +53,7 @@ pub(crate) const FEATURE: Feature = Feature {
             (ASK, page.clone()),
             (CODE, page.clone()),
             (LINK, page),
-            (
-                "security/passwordless/passwordless.mail.html",
-                mail.clone(),
-            ),
+            ("security/passwordless/passwordless.mail.html", mail.clone()),
             ("security/passwordless/passwordless.mail.txt", mail),
         ]
     },
@@ -169,9 +166,11 @@ impl Code {
             mailed::code_field().autofocus(),
         ];
         let action = web.site.path("/login/code");
-        Reply::page(CODE)
-            .with("sent", sent)
-            .form(FormView::new("passwordless_code", action, fields))
+        Reply::page(CODE).with("sent", sent).form(FormView::new(
+            "passwordless_code",
+            action,
+            fields,
+        ))
     }
 }
 
@@ -211,11 +210,7 @@ fn show_code(web: Web<'_>) -> Answer {
 }
 
 #[post("/login/code?<include_auth_token>", data = "<form>")]
-async fn by_code(
-    web: Web<'_>,
-    include_auth_token: Option<&str>,
-    form: Submitted<Code>,
-) -> Answer {
+async fn by_code(web: Web<'_>, include_auth_token: Option<&str>, form: Submitted<Code>) -> Answer {
     web.visitors_only()?;
     let form = form?;
     let done = match mailed::by_code::<SignInLink>(&web, &form.email, &form.code).await {
@@ -246,10 +241,15 @@ async fn by_link(
 ) -> Answer {
     web.visitors_only()?;
     form?;
-    mailed::use_link(&web, token, "/login/link", async |held: Held<SignInLink>| {
-        let buckets = Buckets::of_user(web.site, &held.user.id, &web.client);
-        sign_in(&web, held, buckets, include_auth_token.is_some()).await
-    })
+    mailed::use_link(
+        &web,
+        token,
+        "/login/link",
+        async |held: Held<SignInLink>| {
+            let buckets = Buckets::of_user(web.site, &held.user.id, &web.client);
+            sign_in(&web, held, buckets, include_auth_token.is_some()).await
+        },
+    )
     .await
 }
 
@@ -331,5 +331,6 @@ async fn sign_in(
         clears: Some(&buckets),
         authenticated_at: None,
     };
-    web.enter(admission, opening, target, with_token, "login").await
+    web.enter(admission, opening, target, with_token, "login")
+        .await
 }

@@ -59,7 +59,10 @@ pub(crate) const FEATURE: Feature = Feature {
         vec![
             (ASK, json!({"form": sample_form()})),
             (CODE, json!({"form": sample_form(), "sent": true})),
-            (LINK, json!({"form": sample_form(), "account": {"email": "ada@example.com"}})),
+            (
+                LINK,
+                json!({"form": sample_form(), "account": {"email": "ada@example.com"}}),
+            ),
             ("security/recover/recover.mail.html", mail.clone()),
             ("security/recover/recover.mail.txt", mail),
         ]
@@ -281,7 +284,11 @@ pub(crate) struct Recovery {
 
 /// Prepares what lets an account choose a new password, whoever sees to it: an administrator, or the
 /// undoing of a takeover.
-pub(crate) fn prepare(scribe: &Scribe<'_>, to: &Addressee<'_>, user: &User) -> Result<Recovery, Error> {
+pub(crate) fn prepare(
+    scribe: &Scribe<'_>,
+    to: &Addressee<'_>,
+    user: &User,
+) -> Result<Recovery, Error> {
     let site = scribe.site;
     let terms = Terms {
         life: site.settings.recover.life,
@@ -302,7 +309,9 @@ pub(crate) fn put(
     by_mail: bool,
 ) -> Result<Option<outbox::Posted>, StoreError> {
     ticket::put(conn, &recovery.draft)?;
-    by_mail.then(|| outbox::put(conn, &recovery.letter)).transpose()
+    by_mail
+        .then(|| outbox::put(conn, &recovery.letter))
+        .transpose()
 }
 
 /// Sends an account the mail with which it can choose a new password, or only makes the link, to be
@@ -375,7 +384,9 @@ async fn reset(web: &Web<'_>, held: Held<Reset>, typed: &NewPassword) -> Answer 
         };
         let admission = admit(site, user, Methods::of(method))?;
         let target = page::after(site, after.unwrap_or("/"));
-        return web.enter(admission, Opening::plain(), target, false, "reset").await;
+        return web
+            .enter(admission, Opening::plain(), target, false, "reset")
+            .await;
     }
     let login = site.path("/login");
     let target = page::after(site, after.unwrap_or(&login));

@@ -81,9 +81,11 @@ impl Ask {
             .autocomplete("email")
             .autofocus();
         let action = web.site.path("/recover-username");
-        Reply::page(PAGE)
-            .with("sent", sent)
-            .form(FormView::new("recover_username", action, [field]))
+        Reply::page(PAGE).with("sent", sent).form(FormView::new(
+            "recover_username",
+            action,
+            [field],
+        ))
     }
 }
 

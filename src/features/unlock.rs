@@ -43,7 +43,10 @@ pub(crate) const FEATURE: Feature = Feature {
     samples: || {
         let mail = sample_mail();
         vec![
-            (LINK, json!({"form": sample_form(), "account": {"email": "ada@example.com"}})),
+            (
+                LINK,
+                json!({"form": sample_form(), "account": {"email": "ada@example.com"}}),
+            ),
             ("security/unlock/unlock.mail.html", mail.clone()),
             ("security/unlock/unlock.mail.txt", mail),
         ]

@@ -16,7 +16,6 @@ use crate::{
     secrets::Password,
     signin::{
         NextStep,
-
         admit::Admission,
         password::{Proof, prove_again},
         session,

@@ -11,10 +11,14 @@ use super::{Policy, SignedIn, identity, judge};
 use crate::{
     Message,
     error::{Error, Invalid},
-    features::Link,
+    features::{
+        Link,
+        invite::{self, Invitation},
+        recover,
+    },
     http::{client::ClientInfo, redirect::Target, refusal},
     identity::Identity,
-    notify::events::EventKind,
+    notify::{events::EventKind, mail::Scribe, notices, outbox},
     secrets::{Password, PasswordCheck, PasswordHash},
     signin::{
         Method, Methods, NextStep,
@@ -228,12 +232,67 @@ impl Auth<'_> {
     ///
     /// [`Error::Invalid`] with what the policy says, [`Error::NotFound`] if there is no such account.
     pub async fn set_password(&self, user: &UserId, password: &str) -> Result<(), Error> {
-        set_password(self.site, user, password).await?;
-        self.site.event(
-            Some(&self.client.client),
-            EventKind::PasswordChanged { user: user.clone() },
-        );
+        set_password(&self.scribe(), user, password).await
+    }
+
+    fn scribe(&self) -> Scribe<'_> {
+        Scribe::on_behalf(self.site, &self.client)
+    }
+
+    /// Lets nobody into an account who does not choose a new password first; its sessions end now.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] if there is no such account.
+    pub async fn require_new_password(&self, user: &UserId) -> Result<(), Error> {
+        require_new_password(&self.scribe(), user).await
+    }
+
+    /// Mails an account what it needs to choose a new password.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] if there is no such account or `[security.recover]` is off.
+    pub async fn send_recovery(&self, user: &UserId) -> Result<(), Error> {
+        let user = self
+            .site
+            .store
+            .find_user(user)
+            .await?
+            .ok_or(Error::NotFound)?;
+        recover::send_link(&self.scribe(), &user, true).await?;
         Ok(())
+    }
+
+    /// Makes an account for somebody who chooses the password by a mailed link. Whoever was invited and
+    /// has not come yet is invited anew.
+    ///
+    /// ```
+    /// # #[macro_use] extern crate rocket;
+    /// use rocket_security::{EmailAddress, Invitation, prelude::*};
+    ///
+    /// policies! { pub Admin = role("admin"); }
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Invite { email: String }
+    ///
+    /// #[post("/team", data = "<body>")]
+    /// async fn invite(who: Require<Admin>, auth: Auth<'_>, body: Input<Invite>) -> Result<String, Error> {
+    ///     let email = EmailAddress::parse(&body.email)
+    ///         .map_err(|message| rocket_security::Invalid::field("email", message))?;
+    ///     let user = auth.invite(&Invitation::new(email).role("editor").from(who.display())).await?;
+    ///     Ok(format!("{} was invited", user.email))
+    /// }
+    /// # fn main() {}
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if the address or username has an account, [`Error::NotFound`] if a role does
+    /// not exist or `[security.invite]` is off.
+    pub async fn invite(&self, invitation: &Invitation) -> Result<User, Error> {
+        let (user, _) = invite::invite(&self.scribe(), invitation, true).await?;
+        Ok(user)
     }
 
     /// The path of one of our pages, under the prefix: `url("login")`.
@@ -276,15 +335,38 @@ impl Auth<'_> {
     }
 }
 
-/// Sets a password by the policy, for handlers and the command line alike.
-pub(crate) async fn set_password(site: &Site, user: &UserId, password: &str) -> Result<(), Error> {
+/// Marks the password as one to be replaced, for handlers and the command line alike.
+pub(crate) async fn require_new_password(scribe: &Scribe<'_>, user: &UserId) -> Result<(), Error> {
+    scribe.site.store.require_new_password(user).await?;
+    let kind = EventKind::PasswordChangeRequired { user: user.clone() };
+    scribe.site.event(scribe.client, kind);
+    Ok(())
+}
+
+/// Sets a password by the policy and tells its owner, for handlers and the command line alike.
+pub(crate) async fn set_password(
+    scribe: &Scribe<'_>,
+    user: &UserId,
+    password: &str,
+) -> Result<(), Error> {
+    let site = scribe.site;
     let password =
         Password::parse(password).map_err(|message| Invalid::field("password", message))?;
     let account = site.store.find_user(user).await?.ok_or(Error::NotFound)?;
     let hash = checked_hash(site, &password, &account.email, account.username.as_deref()).await?;
-    site.store
-        .set_password(user, hash, site.settings.tokens.end_with_password)
+    let notice = notices::password_changed(scribe, &account)?;
+    let tokens_too = site.settings.tokens.end_with_password;
+    let (id, now) = (user.clone(), site.now());
+    let posted = site
+        .store
+        .write(move |conn| {
+            users::set_password(conn, &id, &hash, tokens_too, now)?;
+            outbox::put(conn, &notice)
+        })
         .await?;
+    site.posted(posted);
+    let user = user.clone();
+    site.event(scribe.client, EventKind::PasswordChanged { user });
     Ok(())
 }
 

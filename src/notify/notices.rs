@@ -46,5 +46,10 @@ fn notice(
     which: &str,
     own: serde_json::Value,
 ) -> Result<Letter, Error> {
-    scribe.letter(&Addressee::from(user), ("notices", which), Postage::Free, own)
+    scribe.letter(
+        &Addressee::from(user),
+        ("notices", which),
+        Postage::Free,
+        own,
+    )
 }

@@ -257,7 +257,11 @@ async fn try_one(
         Err(error) => after(site, &claimed, error, now),
     };
     if let Outcome::Failed { why } = &outcome {
-        log::error!("the mail {} ({}) was given up: {why}", claimed.id, claimed.kind);
+        log::error!(
+            "the mail {} ({}) was given up: {why}",
+            claimed.id,
+            claimed.kind
+        );
     }
     let (id, lease, written) = (claimed.id.clone(), lease.to_string(), outcome.clone());
     let settled = site
@@ -293,7 +297,9 @@ async fn send(site: &Arc<Site>, mail: Mail) -> Result<(), MailError> {
         Ok(Err(_)) => Err(MailError::later("the mailer panicked")),
         Err(_) => {
             abort.abort();
-            Err(MailError::down("it took longer than `security.mail.timeout`"))
+            Err(MailError::down(
+                "it took longer than `security.mail.timeout`",
+            ))
         }
     }
 }

@@ -274,12 +274,18 @@ mod tests {
         let after = Keys::new(&[new.clone(), old]);
         let sealed = before.seal(Purpose::Outbox, "row 1", b"canary").unwrap();
         assert!(!sealed.contains("canary"));
-        assert_ne!(sealed, before.seal(Purpose::Outbox, "row 1", b"canary").unwrap());
+        assert_ne!(
+            sealed,
+            before.seal(Purpose::Outbox, "row 1", b"canary").unwrap()
+        );
         let open = |keys: &Keys, purpose, about: &str| {
             keys.unseal(purpose, about, &sealed)
                 .map(|text| text.expose().clone())
         };
-        assert_eq!(open(&after, Purpose::Outbox, "row 1"), Some(b"canary".to_vec()));
+        assert_eq!(
+            open(&after, Purpose::Outbox, "row 1"),
+            Some(b"canary".to_vec())
+        );
         assert_eq!(open(&after, Purpose::Outbox, "row 2"), None);
         assert_eq!(open(&after, Purpose::Totp, "row 1"), None);
         assert_eq!(open(&Keys::new(&[new]), Purpose::Outbox, "row 1"), None);

@@ -223,7 +223,11 @@ pub(crate) fn draft<P: Purpose>(
     row.attempts_left = i64::from(site.settings.limits.code_attempts);
     row.code_hash = Some(BASE64URL_NOPAD.encode(&site.keys.mac(
         Key::Codes,
-        &[P::NAME.as_bytes(), row.id.as_bytes(), code.expose().as_bytes()],
+        &[
+            P::NAME.as_bytes(),
+            row.id.as_bytes(),
+            code.expose().as_bytes(),
+        ],
     )));
     row.handle = Some(handle.0.clone());
     Ok(Draft {
@@ -350,7 +354,10 @@ pub(crate) async fn present<P: Purpose>(
         }
         Presented::Code(handle, code) => {
             // As people type or paste it.
-            let code: String = code.chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
+            let code: String = code
+                .chars()
+                .filter(|c| !c.is_whitespace() && *c != '-')
+                .collect();
             let keys = site.keys.clone();
             site.store
                 .write(move |conn| {
@@ -382,7 +389,11 @@ fn judge<P: Purpose>(
     let Some(user) = users::by_id(conn, &user_id)?.filter(|user| user.active) else {
         return Ok(Err(Refusal::Invalid));
     };
-    if bearer.user.as_ref().is_some_and(|signed_in| *signed_in != user_id) {
+    if bearer
+        .user
+        .as_ref()
+        .is_some_and(|signed_in| *signed_in != user_id)
+    {
         return Ok(Err(Refusal::OtherAccount));
     }
     if row.bound_to.is_some() && row.bound_to != bearer.browser.as_deref().map(digest) {

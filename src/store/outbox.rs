@@ -279,7 +279,17 @@ impl Store {
                 Ok(query.load(conn)?)
             })
             .await?;
-        let info = |(id, kind, recipient, state, attempts, created_at, due_at, finished_at, error): Listed| {
+        let info = |(
+            id,
+            kind,
+            recipient,
+            state,
+            attempts,
+            created_at,
+            due_at,
+            finished_at,
+            error,
+        ): Listed| {
             MailInfo {
                 id,
                 kind,
