@@ -13,6 +13,8 @@ mod attacks;
 mod browser;
 #[cfg(all(feature = "cli", feature = "sqlite"))]
 mod cli;
+#[cfg(feature = "smtp")]
+mod confirm;
 mod csrf;
 mod datastore;
 mod guards;
@@ -21,6 +23,8 @@ mod input;
 mod limits;
 mod login;
 mod logout;
+#[cfg(feature = "smtp")]
+mod mailed;
 mod negotiation;
 mod overrides;
 mod redirects;
