@@ -27,6 +27,8 @@ mod logout;
 mod mailed;
 mod negotiation;
 mod overrides;
+#[cfg(feature = "smtp")]
+mod recover;
 mod redirects;
 mod register;
 mod remember;
