@@ -14,7 +14,7 @@ use crate::{
     guards::{
         Fresh,
         identity::{self, Caller},
-        judge,
+        weigh,
     },
     http::{
         client::ClientInfo,
@@ -167,9 +167,11 @@ impl Web<'_> {
         self.caller.clone().ok_or_else(|| Denied::Anonymous.into())
     }
 
-    /// Who is signed in, if the sign-in is fresh.
+    /// Who is signed in, if the sign-in is fresh. A handler that writes reads its body first, which
+    /// checks the CSRF token.
     pub(crate) async fn fresh(&self) -> Result<Arc<Caller>, Error> {
-        let who = judge::<Fresh>(self.request).await?;
-        Ok(who.caller().clone())
+        let caller = self.signed_in()?;
+        weigh::<Fresh>(self.request, self.site, &caller).await?;
+        Ok(caller)
     }
 }

@@ -163,12 +163,6 @@ impl<'r> FromRequest<'r> for SignedIn {
     }
 }
 
-impl SignedIn {
-    pub(crate) fn caller(&self) -> &std::sync::Arc<Caller> {
-        &self.caller
-    }
-}
-
 impl Sentinel for SignedIn {
     fn abort(rocket: &Rocket<rocket::Ignite>) -> bool {
         Probe::answers(rocket) || missing(rocket)
@@ -243,18 +237,29 @@ pub(crate) async fn judge<P: Policy>(request: &Request<'_>) -> Result<SignedIn, 
         identity::note_only_basic(request);
     }
     let caller = caller(request, P::WANTS_BASIC).await?;
+    weigh::<P>(request, site, &caller).await?;
+    Ok(SignedIn { caller })
+}
+
+/// Whether the policy `P` lets `caller` in; for a handler that has read its body, and with it the CSRF
+/// token.
+pub(crate) async fn weigh<P: Policy>(
+    request: &Request<'_>,
+    site: &Site,
+    caller: &Caller,
+) -> Result<(), Error> {
     let empty = Grants::default();
     let grants = if P::WANTS_GRANTS {
-        identity::grants(request, &caller).await?
+        identity::grants(request, caller).await?
     } else {
         &empty
     };
-    let view = View::new(site, &caller, grants);
+    let view = View::new(site, caller, grants);
     P::judge(&view)?;
     if let Some(within) = view.used_freshness() {
-        extend_grace(site, &caller, within);
+        extend_grace(site, caller, within);
     }
-    Ok(SignedIn { caller })
+    Ok(())
 }
 
 #[rocket::async_trait]
