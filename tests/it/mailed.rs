@@ -268,15 +268,26 @@ impl Actor<'_> {
     pub async fn press(&self, page: &Answer, fields: &[(&str, &str)]) -> Answer {
         let text = page.text();
         let (_, main) = text.split_once("<main").expect("a page of ours");
-        let value = |before: &str| {
-            let (_, rest) = main.split_once(before).expect(before);
+        let (_, form) = main.split_once("<form").expect("a form");
+        let (form, _) = form.split_once("</form>").expect("its end");
+        let until_quote = |rest: &str| {
             let (value, _) = rest.split_once('"').expect("a quote");
-            value.replace("&#x2F;", "/")
+            value.replace("&#x2F;", "/").replace("&amp;", "&")
         };
-        let (action, token) = (value("action=\""), value("name=\"csrf_token\" value=\""));
-        let mut all = fields.to_vec();
-        all.push(("csrf_token", &token));
-        self.post_raw_form(&action, &all).await
+        let (_, action) = form.split_once("action=\"").expect("an action");
+        let hidden: Vec<(String, String)> = form
+            .split("type=\"hidden\" name=\"")
+            .skip(1)
+            .map(|input| {
+                let (_, value) = input.split_once("value=\"").expect("a value");
+                (until_quote(input), until_quote(value))
+            })
+            .collect();
+        let hidden = hidden
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
+        let all: Vec<_> = fields.iter().copied().chain(hidden).collect();
+        self.post_raw_form(&until_quote(action), &all).await
     }
 
     /// Whether the page that an answer leads to says `text`.

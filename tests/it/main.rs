@@ -11,6 +11,10 @@ mod app;
 mod attacks;
 #[cfg(all(feature = "cli", feature = "sqlite"))]
 mod browser;
+#[cfg(feature = "smtp")]
+mod change_password;
+#[cfg(feature = "smtp")]
+mod change_username;
 #[cfg(all(feature = "cli", feature = "sqlite"))]
 mod cli;
 #[cfg(feature = "smtp")]
@@ -29,6 +33,8 @@ mod negotiation;
 mod overrides;
 #[cfg(feature = "smtp")]
 mod recover;
+#[cfg(feature = "smtp")]
+mod recover_username;
 mod redirects;
 mod register;
 mod remember;
