@@ -28,7 +28,10 @@ use crate::{
         mail::Addressee,
         outbox::{self, Letter, Postage},
     },
-    signin::ticket::{self, Draft, Handle, Held, Purpose, Terms},
+    signin::{
+        limits::{PerAddress, count_per_address},
+        ticket::{self, Draft, Handle, Held, Purpose, Terms},
+    },
     store::{StoreError, Unique, User, UserId, tickets, users},
 };
 
@@ -288,6 +291,7 @@ async fn send(web: &Web<'_>, caller: &Caller, typed: &str) -> Result<(), Error> 
     if new.key() == old.key() {
         return Err(wrong(Message::new("change_email.same")));
     }
+    count_per_address(site, PerAddress::Mail, &web.client).await?;
     let identity = Identity::Email(new.clone());
     let owner = {
         let identity = identity.clone();
@@ -325,11 +329,14 @@ async fn send(web: &Web<'_>, caller: &Caller, typed: &str) -> Result<(), Error> 
             mailed::ticket_context(site, "/change-email", &draft),
         )?,
     };
+    let asker = user.id.clone();
     let posted = site
         .store
         .write(move |conn| {
             let posted = outbox::put(conn, &letter)?;
             if posted.is_put() {
+                // Whether the address is taken or not: an older ticket that went on would tell.
+                tickets::end_of_purpose(conn, &asker, ChangeEmail::NAME)?;
                 ticket::put(conn, &draft)?;
             }
             Ok(posted)
