@@ -12,6 +12,8 @@ mod attacks;
 #[cfg(all(feature = "cli", feature = "sqlite"))]
 mod browser;
 #[cfg(feature = "smtp")]
+mod change_email;
+#[cfg(feature = "smtp")]
 mod change_password;
 #[cfg(feature = "smtp")]
 mod change_username;
