@@ -26,6 +26,8 @@ mod datastore;
 mod guards;
 mod hashes;
 mod input;
+#[cfg(feature = "smtp")]
+mod invite;
 mod limits;
 mod login;
 mod logout;
@@ -33,6 +35,8 @@ mod logout;
 mod mailed;
 mod negotiation;
 mod overrides;
+#[cfg(feature = "smtp")]
+mod passwordless;
 #[cfg(feature = "smtp")]
 mod recover;
 #[cfg(feature = "smtp")]
@@ -46,4 +50,6 @@ mod shape;
 mod smtp;
 mod smtp_server;
 mod tokens;
+#[cfg(feature = "smtp")]
+mod unlock;
 mod verify;
