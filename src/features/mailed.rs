@@ -9,6 +9,7 @@ use crate::{
     error::{Error, Invalid},
     http::{
         form::Field,
+        headers,
         redirect::Target,
         reply::{Answer, Reply, wants_json},
     },
@@ -286,6 +287,7 @@ pub(crate) async fn link_page<P: Purpose>(
     ask: &str,
     page: impl FnOnce(Held<P>) -> Reply,
 ) -> Answer {
+    headers::hide_address(web.request);
     let found = by_link::<P>(web, token).await?;
     let spa = &web.site.settings.spa;
     if spa.enabled && !wants_json(web.request, web.site) {
@@ -311,6 +313,7 @@ pub(crate) async fn use_link<P: Purpose>(
     ask: &str,
     done: impl AsyncFnOnce(Held<P>) -> Answer,
 ) -> Answer {
+    headers::hide_address(web.request);
     match by_link::<P>(web, token).await? {
         // Somebody was faster, or it ran out in this moment.
         Ok(held) => match done(held).await {

@@ -31,5 +31,6 @@ mod settings;
 mod shape;
 mod smtp;
 mod smtp_server;
+mod tickets;
 mod tokens;
 mod verify;
