@@ -22,6 +22,7 @@ mod limits;
 mod login;
 mod logout;
 mod negotiation;
+mod outbox;
 mod overrides;
 mod redirects;
 mod register;
