@@ -477,15 +477,78 @@ impl Site {
     }
 }
 
+#[cfg(all(feature = "cli", feature = "sqlite"))]
+#[rocket::async_test]
+async fn mailed_links_follow_base_url_whatever_the_request_line_and_its_hosts_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = SmtpServer::start().await;
+    let site = Site::start(folder.path(), free_port(), server.port());
+    let own = format!("localhost:{}", site.port);
+    for (n, (target, hosts)) in [
+        ("/register", "Host: evil.example\r\n".to_string()),
+        (
+            "http://evil.example/register",
+            "Host: evil.example\r\n".into(),
+        ),
+        ("http://evil.example/register", format!("Host: {own}\r\n")),
+        (
+            "/register",
+            format!("Host: {own}\r\nHost: evil.example\r\n"),
+        ),
+        (
+            "/register",
+            format!("Host: evil.example\r\nHost: {own}\r\n"),
+        ),
+        ("/register", format!("Host: {own}@evil.example\r\n")),
+        (
+            "/register",
+            format!(
+                "Host: {own}\r\nX-Forwarded-Host: evil.example\r\nForwarded: host=evil.example\r\n"
+            ),
+        ),
+        ("/register", "Host:\r\n".into()),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let address = format!("user{n}@example.com");
+        let status = send(
+            site.port,
+            "POST",
+            target,
+            &hosts,
+            &form(&address).to_string(),
+        );
+        let status = status.expect("an answer");
+        assert!(status < 500, "{target} {hosts}: {status}");
+        if status == 200 {
+            let mail = server.wait_for_mail_to(&address).await;
+            assert!(!mail.raw.contains("evil.example"), "{target} {hosts}");
+            let before = format!("http://{own}/confirm/");
+            assert!(
+                mail.links().iter().any(|link| link.starts_with(&before)),
+                "{:?}",
+                mail.links()
+            );
+        }
+    }
+    assert!(server.received().len() >= 2);
+    site.kill();
+}
+
 /// One request over a connection of its own; `None` if nobody answered it to the end.
 fn ask(port: u16, verb: &str, path: &str, body: &str) -> Option<u16> {
+    send(port, verb, path, "Host: localhost\r\n", body)
+}
+
+fn send(port: u16, verb: &str, path: &str, hosts: &str, body: &str) -> Option<u16> {
     use std::io::{Read, Write};
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream
         .set_read_timeout(Some(Duration::from_secs(20)))
         .ok()?;
     let request = format!(
-        "{verb} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nAccept: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        "{verb} {path} HTTP/1.1\r\n{hosts}Connection: close\r\nContent-Type: application/json\r\nAccept: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
     stream.write_all(request.as_bytes()).ok()?;
