@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    Feature, Link, MenuFor, Submitted, Web, mailed, recover, sample_form, sample_mail, template,
+    Feature, Link, MenuFor, Submitted, Web,
+    mailed::{self, AskForm, CodeForm},
+    recover, sample_form, sample_mail, template,
 };
 use crate::{
     Message,
@@ -152,49 +154,31 @@ impl Purpose for Undo {
 
 // Forms.
 
-#[derive(Debug, Default, Deserialize)]
-struct Ask {
-    #[serde(default)]
-    email: String,
+fn email_field(email: &str) -> Field {
+    Field::email("email", "field.email_new")
+        .value(email)
+        .autocomplete("email")
 }
 
-#[derive(Debug, Default, Deserialize)]
-struct Code {
-    #[serde(default)]
-    email: String,
-    #[serde(default)]
-    code: String,
+fn ask_page(web: &Web<'_>, form: &AskForm, caller: &Caller) -> Reply {
+    let action = web.site.path("/change-email");
+    let fields = [email_field(&form.email).autofocus()];
+    let current = &caller.user.email;
+    Reply::page(ASK)
+        .with("current_email", current)
+        .json("current_email", current)
+        .form(FormView::new("change_email", action, fields))
 }
 
-impl Ask {
-    fn page(&self, web: &Web<'_>, caller: &Caller) -> Reply {
-        let field = Field::email("email", "field.email_new")
-            .value(&self.email)
-            .autocomplete("email")
-            .autofocus();
-        let action = web.site.path("/change-email");
-        let current = &caller.user.email;
-        Reply::page(ASK)
-            .with("current_email", current)
-            .json("current_email", current)
-            .form(FormView::new("change_email", action, [field]))
-    }
-}
-
-impl Code {
-    fn page(&self, web: &Web<'_>, sent: bool) -> Reply {
-        let email = Field::email("email", "field.email_new")
-            .value(&self.email)
-            .autocomplete("email");
-        let fields = [email, mailed::code_field().autofocus()];
-        let action = web.site.path("/change-email/code");
-        let page = Reply::page(CODE).with("sent", sent);
-        let page = match sent {
-            true => page.with("new_email", &self.email),
-            false => page,
-        };
-        page.form(FormView::new("change_email_code", action, fields))
-    }
+fn code_page(web: &Web<'_>, form: &CodeForm, sent: bool) -> Reply {
+    let fields = [email_field(&form.email), mailed::code_field().autofocus()];
+    let action = web.site.path("/change-email/code");
+    let page = Reply::page(CODE).with("sent", sent);
+    let page = match sent {
+        true => page.with("new_email", &form.email),
+        false => page,
+    };
+    page.form(FormView::new("change_email_code", action, fields))
 }
 
 // Routes.
@@ -202,37 +186,33 @@ impl Code {
 #[get("/change-email")]
 async fn show(web: Web<'_>) -> Answer {
     let caller = web.fresh().await?;
-    Ok(Ask::default().page(&web, &caller))
+    Ok(ask_page(&web, &AskForm::default(), &caller))
 }
 
 #[post("/change-email", data = "<form>")]
-async fn ask(web: Web<'_>, form: Submitted<Ask>) -> Answer {
+async fn ask(web: Web<'_>, form: Submitted<AskForm>) -> Answer {
     let form = form?;
     let caller = web.fresh().await?;
     let done = send(&web, &caller, &form.email).await.map(|()| {
-        let code = Code {
-            email: form.email.clone(),
-            ..Code::default()
-        };
-        code.page(&web, true)
+        code_page(&web, &CodeForm::after(&form.email), true)
             .json("current_email", &caller.user.email)
     });
-    or_again(done, || form.page(&web, &caller))
+    or_again(done, || ask_page(&web, &form, &caller))
 }
 
 #[get("/change-email/code")]
 fn show_code(web: Web<'_>) -> Answer {
-    Ok(Code::default().page(&web, false))
+    Ok(code_page(&web, &CodeForm::default(), false))
 }
 
 #[post("/change-email/code", data = "<form>")]
-async fn by_code(web: Web<'_>, form: Submitted<Code>) -> Answer {
+async fn by_code(web: Web<'_>, form: Submitted<CodeForm>) -> Answer {
     let form = form?;
     let done = match held_by_code(&web, &form).await {
         Ok(held) => change(&web, held).await,
         Err(error) => Err(error),
     };
-    or_again(done, || form.page(&web, false))
+    or_again(done, || code_page(&web, &form, false))
 }
 
 #[get("/change-email/<token>")]
@@ -325,18 +305,7 @@ async fn send(web: &Web<'_>, caller: &Caller, typed: &str) -> Result<(), Error> 
             mailed::ticket_context(site, "/change-email", &draft),
         )?,
     };
-    let posted = site
-        .store
-        .write(move |conn| {
-            let posted = outbox::put(conn, &letter)?;
-            if posted.is_put() {
-                ticket::put(conn, &draft)?;
-            }
-            Ok(posted)
-        })
-        .await?;
-    let sent = posted.is_put() && owner.is_none();
-    site.posted(posted);
+    let sent = mailed::write(site, letter, draft).await? && owner.is_none();
     if sent {
         let user = user.id.clone();
         let kind = EventKind::ChangeEmailInstructionsSent { user };
@@ -346,7 +315,7 @@ async fn send(web: &Web<'_>, caller: &Caller, typed: &str) -> Result<(), Error> 
 }
 
 /// The ticket behind a code: of the new address, whoever is signed in.
-async fn held_by_code(web: &Web<'_>, form: &Code) -> Result<Held<ChangeEmail>, Error> {
+async fn held_by_code(web: &Web<'_>, form: &CodeForm) -> Result<Held<ChangeEmail>, Error> {
     let mut invalid = Invalid::new();
     let email = invalid.take("email", EmailAddress::parse(&form.email));
     if form.code.trim().is_empty() {

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{
     Feature, Link, MenuFor, Submitted, Web,
-    mailed::{self, Mailing},
+    mailed::{self, AskForm, Mailing},
     new_password::{self, NewPassword},
     sample_form, sample_mail, template,
 };
@@ -134,12 +134,6 @@ const FORCED: Life = Life::minutes(10);
 // Forms.
 
 #[derive(Debug, Default, Deserialize)]
-struct Ask {
-    #[serde(default)]
-    email: String,
-}
-
-#[derive(Debug, Default, Deserialize)]
 struct Code {
     #[serde(default)]
     email: String,
@@ -157,11 +151,10 @@ fn email_field(email: &str) -> Field {
         .autocomplete("username")
 }
 
-impl Ask {
-    fn view(&self, web: &Web<'_>) -> FormView {
-        let fields = [email_field(&self.email).autofocus()];
-        FormView::new("recover", web.site.path("/reset"), fields)
-    }
+fn ask_page(web: &Web<'_>, form: &AskForm) -> Reply {
+    let fields = [email_field(&form.email).autofocus()];
+    let action = web.site.path("/reset");
+    Reply::page(ASK).form(FormView::new("recover", action, fields))
 }
 
 impl Code {
@@ -184,15 +177,11 @@ fn link_view(web: &Web<'_>, token: &str, email: &str) -> Reply {
 
 #[get("/reset")]
 fn show(web: Web<'_>) -> Answer {
-    let email = web.caller.as_ref().map(|caller| caller.user.email.clone());
-    let form = Ask {
-        email: email.unwrap_or_default(),
-    };
-    Ok(Reply::page(ASK).form(form.view(&web)))
+    Ok(ask_page(&web, &AskForm::of_caller(&web)))
 }
 
 #[post("/reset", data = "<form>")]
-async fn ask(web: Web<'_>, form: Submitted<Ask>) -> Answer {
+async fn ask(web: Web<'_>, form: Submitted<AskForm>) -> Answer {
     let form = form?;
     let done = send(&web, &form.email).await.map(|()| {
         let code = Code {
@@ -201,7 +190,7 @@ async fn ask(web: Web<'_>, form: Submitted<Ask>) -> Answer {
         };
         Reply::page(CODE).with("sent", true).form(code.view(&web))
     });
-    or_again(done, || Reply::page(ASK).form(form.view(&web)))
+    or_again(done, || ask_page(&web, &form))
 }
 
 #[get("/reset/code")]

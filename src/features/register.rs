@@ -445,13 +445,6 @@ async fn collision(
     let identity = Identity::Email(checked.email.clone());
     let handle = Handle::of_identity(site, &identity);
     let decoy = ticket::draft::<Confirm>(site, terms, &handle, &())?;
-    let posted = site
-        .store
-        .write(move |conn| {
-            ticket::put(conn, &decoy)?;
-            outbox::put(conn, &letter)
-        })
-        .await?;
-    site.posted(posted);
+    mailed::write(site, letter, decoy).await?;
     Ok(())
 }
