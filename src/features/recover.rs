@@ -15,8 +15,9 @@ use super::{
     sample_form, sample_mail, template,
 };
 use crate::{
+    Message,
     config::Life,
-    error::{Denied, Error},
+    error::{Denied, Error, Invalid},
     http::{
         form::{Field, FormView},
         page,
@@ -29,7 +30,7 @@ use crate::{
         notices,
         outbox::{self, Letter, Postage},
     },
-    secrets::Secret,
+    secrets::{Password, Secret, Verdict},
     signin::{
         Method, Methods, NextStep,
         admit::{Owing, admit},
@@ -37,6 +38,7 @@ use crate::{
         session::Opening,
         ticket::{self, Draft, Handle, Held, Purpose, Terms},
     },
+    site::Site,
     store::{
         Conn, StoreError, User, failures,
         users::{self, Confirmed, EarlierPassword},
@@ -333,10 +335,14 @@ async fn reset(web: &Web<'_>, held: Held<Reset>, typed: &NewPassword) -> Answer 
     let (site, user) = (web.site, &held.user);
     let username = user.username.as_deref();
     let password = new_password::checked(web, typed, &user.email, username).await?;
+    if user.must_change_password && is_present(site, user, &password).await? {
+        return Err(Invalid::field("password", Message::new("change_password.same")).into());
+    }
     let hash = site.hasher.hash(&password).await?;
     let notice = notices::password_changed(&web.scribe(), user)?;
     let (once, id, proof, now) = (held.once(), user.id.clone(), held.payload, site.now());
-    let locks = Buckets::names_of_account(site, user);
+    let mut locks = Buckets::names_of_account(site, user);
+    locks.extend(Buckets::of_user(site, &user.id, &web.client).cleared_by_success());
     let changed = site
         .store
         .write(move |conn| {
@@ -382,6 +388,17 @@ async fn reset(web: &Web<'_>, held: Held<Reset>, typed: &NewPassword) -> Answer 
     Ok(Reply::done(target)
         .flash("success", "recover.done")
         .spa("reset", &user.email))
+}
+
+/// Whether it is the password that the account has: one that is to be replaced must not come back.
+async fn is_present(site: &Site, user: &User, password: &Password) -> Result<bool, Error> {
+    let id = user.id.clone();
+    let hash = site
+        .store
+        .read(move |conn| users::password_of(conn, &id))
+        .await?;
+    let verdict = site.hasher.verify(password, hash.as_ref()).await?;
+    Ok(matches!(verdict, Verdict::Match { .. }))
 }
 
 /// Where somebody goes who has shown enough to be asked for more.

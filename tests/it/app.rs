@@ -334,6 +334,15 @@ impl Plan {
             .set("limits.per_device", 100_000)
     }
 
+    /// Mails go out to this server.
+    #[cfg(feature = "smtp")]
+    pub fn smtp(self, server: &crate::smtp_server::SmtpServer) -> Self {
+        self.set("mail.transport", "smtp")
+            .set("mail.host", "127.0.0.1")
+            .set("mail.port", server.port())
+            .set("mail.encryption", "none")
+    }
+
     /// In telling mode.
     pub fn telling(self) -> Self {
         self.set("generic_answers", false)
@@ -656,7 +665,7 @@ pub fn hash_of(password: &str) -> PasswordHash {
 
 /// Somebody who asks: a browser with cookies, or a program without.
 pub struct Actor<'a> {
-    app: &'a App,
+    pub app: &'a App,
     cookies: Mutex<BTreeMap<String, String>>,
     keeps_cookies: bool,
     json: bool,

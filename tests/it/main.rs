@@ -13,6 +13,8 @@ mod attacks;
 mod browser;
 #[cfg(all(feature = "cli", feature = "sqlite"))]
 mod cli;
+#[cfg(feature = "smtp")]
+mod confirm;
 mod csrf;
 mod datastore;
 mod guards;
@@ -21,9 +23,13 @@ mod input;
 mod limits;
 mod login;
 mod logout;
+#[cfg(feature = "smtp")]
+mod mailed;
 mod negotiation;
 mod outbox;
 mod overrides;
+#[cfg(feature = "smtp")]
+mod recover;
 mod redirects;
 mod register;
 mod remember;

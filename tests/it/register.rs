@@ -120,7 +120,7 @@ async fn a_taken_address_is_answered_like_a_free_one_and_its_owner_is_told() {
                 .iter()
                 .all(|subject| subject.contains("already"))
         );
-        assert!(subjects("free@example.com")[0].starts_with("Welcome"));
+        assert!(subjects("free@example.com")[0].starts_with("Confirm"));
         assert_eq!(app.admitted().await, 0);
         // The owner's account is as it was.
         let owner = app.browser();

@@ -250,9 +250,20 @@ fn every_template_opens_with_what_it_is_given() {
     }
 }
 
+/// Looks like the secret of a ticket, and is none.
+const NO_TICKET: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+async fn with_every_feature() -> App {
+    Plan::new()
+        .set("passwordless.enabled", true)
+        .set("identities", ["email", "username"])
+        .start()
+        .await
+}
+
 #[rocket::async_test]
 async fn every_post_of_ours_refuses_a_body_without_csrf_and_answers_both_ways() {
-    let app = App::new().await;
+    let app = with_every_feature().await;
     let ada = app.user("ada@example.com").await;
     let own = ["/p/", "/as/", "/everywhere", "/testing/"];
     let routes: Vec<String> = app
@@ -263,10 +274,12 @@ async fn every_post_of_ours_refuses_a_body_without_csrf_and_answers_both_ways() 
         .map(|route| route.uri.path().to_string())
         .filter(|path| !own.iter().any(|start| path.starts_with(start)))
         .collect();
-    assert!(routes.len() >= 6, "{routes:?}");
+    assert!(routes.len() >= 24, "{routes:?}");
     for route in routes {
-        let path = route.replace("<id>", &rocket_security::SessionId::new().to_string());
-        let visits = ["/login", "/register"].contains(&route.as_str());
+        let path = route
+            .replace("<id>", &rocket_security::SessionId::new().to_string())
+            .replace("<token>", NO_TICKET);
+        let visits = route == "/register" || route.starts_with("/login");
         let actor = if visits {
             app.browser()
         } else {
@@ -303,18 +316,42 @@ async fn every_post_of_ours_refuses_a_body_without_csrf_and_answers_both_ways() 
 
 #[rocket::async_test]
 async fn every_page_of_ours_carries_the_security_headers_and_answers_in_json_too() {
-    let app = Plan::new().start().await;
+    let app = with_every_feature().await;
     let ada = app.user("ada@example.com").await;
     let signed_in = app.signed_in(&ada).await;
-    for (actor, path, status) in [
-        (&app.browser(), "/login", 200),
-        (&app.browser(), "/register", 200),
+    let bad_links = [
+        "confirm",
+        "reset",
+        "change-email",
+        "undo",
+        "login",
+        "unlock",
+        "invite",
+    ]
+    .map(|feature| format!("/{feature}/{NO_TICKET}"));
+    let visitor = app.browser();
+    let bad_links = bad_links.iter().map(|link| (&visitor, link.as_str(), 302));
+    let pages = [
+        (&visitor, "/login", 200),
+        (&visitor, "/register", 200),
+        (&visitor, "/confirm", 200),
+        (&visitor, "/confirm/code", 200),
+        (&visitor, "/reset", 200),
+        (&visitor, "/reset/code", 200),
+        (&visitor, "/recover-username", 200),
+        (&visitor, "/login/link", 200),
+        (&visitor, "/login/code", 200),
+        (&visitor, "/change-email/code", 200),
+        (&signed_in, "/change", 200),
+        (&signed_in, "/change-email", 200),
+        (&signed_in, "/change-username", 200),
         (&signed_in, "/verify", 200),
         (&signed_in, "/sessions", 200),
         (&signed_in, "/g/admin", 403),
-        (&app.browser(), "/g/admin", 302),
-        (&app.browser(), "/dev/mail", 200),
-    ] {
+        (&visitor, "/g/admin", 302),
+        (&visitor, "/dev/mail", 200),
+    ];
+    for (actor, path, status) in pages.into_iter().chain(bad_links) {
         let answer = actor.get(path).await;
         assert_eq!(answer.status, status, "{path}");
         let has = |name: &str| answer.header(name).unwrap_or_default().to_string();
