@@ -389,13 +389,12 @@ async fn change(web: &Web<'_>, held: Held<ChangeEmail>) -> Answer {
         .spa("change_email", &payload.new))
 }
 
+/// A letter and, where there is a way back, its ticket.
+type Notice = (Letter, Option<Draft<Undo>>);
+
 /// What the old address is told, with the way back. An address that was never proven may be somebody
 /// else's by mistake: it is told nothing, and gets no power over the account.
-fn notice(
-    web: &Web<'_>,
-    user: &User,
-    new: &str,
-) -> Result<Option<(Letter, Option<Draft<Undo>>)>, Error> {
+fn notice(web: &Web<'_>, user: &User, new: &str) -> Result<Option<Notice>, Error> {
     let site = web.site;
     if user.confirmed_at.is_none() {
         return Ok(None);

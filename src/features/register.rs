@@ -316,11 +316,11 @@ async fn register(web: &Web<'_>, form: &Register) -> Result<Option<User>, Error>
     }
 }
 
+/// A letter and, where the address is to be confirmed, its ticket.
+type Welcome = (Letter, Option<Draft<Confirm>>);
+
 /// The first mail to a new account: the one by which its address is confirmed, or a mere welcome.
-fn welcome(
-    web: &Web<'_>,
-    new: &NewUser,
-) -> Result<Option<(Letter, Option<Draft<Confirm>>)>, Error> {
+fn welcome(web: &Web<'_>, new: &NewUser) -> Result<Option<Welcome>, Error> {
     let settings = &web.site.settings;
     let to = Addressee {
         email: new.email.address(),

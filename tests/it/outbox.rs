@@ -202,9 +202,8 @@ async fn a_mail_that_is_put_off_is_tried_at_longer_intervals_and_given_up_after_
         let mails = app.store().list_mails(None, 10).await.unwrap();
         (mails[0].attempts, mails[0].due_at)
     };
-    let mut known = 0;
     let mut waits = Vec::new();
-    for _ in 0..4 {
+    for known in 0..4 {
         let began = Instant::now();
         let due = loop {
             let (now, due) = attempts().await;
@@ -214,7 +213,6 @@ async fn a_mail_that_is_put_off_is_tried_at_longer_intervals_and_given_up_after_
             assert!(began.elapsed() < Duration::from_secs(20));
             sleep(Duration::from_millis(50)).await;
         };
-        known += 1;
         let rest = rocket_security::Clock::now(&app.clock).seconds_until(due);
         waits.push(rest);
         app.later(Life::seconds(rest));
