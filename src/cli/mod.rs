@@ -238,7 +238,7 @@ mod tests {
                 &["reset_instructions_sent"],
             ),
             ("users delete ada@example.com --yes", &["deleted"]),
-            ("users invite eve@example.com", &["invited"]),
+            ("users invite eve@example.com", &["registered", "invited"]),
             ("users invite eve@example.com --print", &["invited"]),
             ("mail list", &[]),
             ("mail resend --failed", &[]),

@@ -126,8 +126,8 @@ impl Purpose for Reset {
 pub(crate) enum Proof {
     /// The address: it was mailed there.
     Mail,
-    /// The old password: it was given at sign-in, which wants a new one.
-    OldPassword,
+    /// What was shown at a sign-in that wants a new password.
+    SignIn(i64),
 }
 
 /// How long somebody who signed in may take to choose the new password that is asked for.
@@ -316,6 +316,10 @@ pub(crate) async fn send_link(
     if !site.settings.recover.enabled {
         return Err(Error::NotFound);
     }
+    // Its link would open nothing.
+    if !user.active {
+        return Err(Denied::Inactive.into());
+    }
     let recovery = prepare(scribe, &Addressee::from(user), user)?;
     let url = recovery.url.clone();
     let posted = site
@@ -373,11 +377,11 @@ async fn reset(web: &Web<'_>, held: Held<Reset>, typed: &NewPassword) -> Answer 
     }
     let after = site.settings.after.reset.as_deref();
     if site.settings.recover.sign_in && web.caller.is_none() {
-        let method = match proof {
-            Proof::Mail => Method::Email,
-            Proof::OldPassword => Method::Password,
+        let methods = match proof {
+            Proof::Mail => Methods::of(Method::Email),
+            Proof::SignIn(methods) => Methods::from_bits(methods),
         };
-        let admission = admit(site, user, Methods::of(method))?;
+        let admission = admit(site, user, methods)?;
         let target = page::after(site, after.unwrap_or("/"));
         return web
             .enter(admission, Opening::plain(), target, false, "reset")
@@ -411,13 +415,13 @@ pub(crate) async fn next_step(web: &Web<'_>, owing: Owing) -> Answer {
     if !site.settings.recover.enabled {
         return Err(Denied::NewPassword.into());
     }
-    let user = owing.user.id;
+    let (user, proof) = (owing.user.id, Proof::SignIn(owing.methods.bits()));
     let terms = Terms {
         life: FORCED,
         user: Some(user.clone()),
         bound_to: None,
     };
-    let draft = ticket::draft::<Reset>(site, terms, &Handle::of_user(&user), &Proof::OldPassword)?;
+    let draft = ticket::draft::<Reset>(site, terms, &Handle::of_user(&user), &proof)?;
     let secret = draft.secret.clone();
     site.store
         .write(move |conn| ticket::put(conn, &draft))

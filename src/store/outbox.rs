@@ -257,6 +257,12 @@ pub(crate) fn settle(
     Ok(settled == 1)
 }
 
+/// Deletes every mail to an address.
+pub(crate) fn delete_to(conn: &mut Conn, recipient: &str) -> Result<(), StoreError> {
+    diesel::delete(outbox::table.filter(outbox::recipient.eq(recipient))).execute(conn)?;
+    Ok(())
+}
+
 /// How long a decoy stays, a mail that was sent, and one that was given up.
 const KEPT: [(&str, Life); 3] = [
     (DECOY, Life::hours(1)),

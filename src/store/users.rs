@@ -529,8 +529,13 @@ impl Store {
     /// [`StoreError::Refused`] if a table of the application still refers to it.
     pub async fn delete_user(&self, id: &UserId) -> Result<bool, StoreError> {
         let id = id.clone();
-        self.write(
-            move |conn| match diesel::delete(users::table.find(&id)).execute(conn) {
+        self.write(move |conn| {
+            let Some(user) = by_id(conn, &id)? else {
+                return Ok(false);
+            };
+            // Its mails go with it, those that wait and those that only say to whom they went.
+            super::outbox::delete_to(conn, &user.email)?;
+            match diesel::delete(users::table.find(&id)).execute(conn) {
                 Ok(deleted) => Ok(deleted == 1),
                 Err(error) => Err(match StoreError::from(error) {
                     StoreError::Missing => StoreError::Refused(
@@ -538,8 +543,8 @@ impl Store {
                     ),
                     error => error,
                 }),
-            },
-        )
+            }
+        })
         .await
     }
 
