@@ -6,7 +6,7 @@ use rocket::{Request, http::uri::Origin, tokio::sync::Semaphore};
 
 use crate::{
     clock::{Clock, SharedClock},
-    config::{Settings, Strictness},
+    config::{Settings, Strictness, Transport},
     error::Error,
     fairing::Hooks,
     features::{self, Feature},
@@ -39,6 +39,8 @@ pub(crate) struct Site {
     pub(crate) clock: SharedClock,
     pub(crate) events: Events,
     pub(crate) mailer: Arc<dyn Mailer>,
+    /// The transport behind the mailer; none if the application brought a mailer of its own.
+    pub(crate) transport: Option<Transport>,
     /// The sender of every mail.
     pub(crate) sender: String,
     pub(crate) mailbox: Option<Mailbox>,
@@ -72,6 +74,15 @@ impl Site {
 
     pub(crate) fn event(&self, client: Option<&Client>, kind: EventKind) {
         self.events.emit(self.now(), client.cloned(), kind);
+    }
+
+    /// The name of a transport by which mails reach nobody, if it is the one that is set.
+    pub(crate) fn dead_end(&self) -> Option<&'static str> {
+        match self.transport? {
+            Transport::Console => Some("console"),
+            Transport::None => Some("none"),
+            Transport::Smtp | Transport::File => None,
+        }
     }
 
     /// The features that are on.

@@ -20,3 +20,4 @@ CREATE TABLE security_outbox (
 ) /*! CHARACTER SET utf8mb4 COLLATE utf8mb4_bin */;
 CREATE INDEX security_outbox_by_state ON security_outbox (state, due_at);
 CREATE INDEX security_outbox_by_age ON security_outbox (created_at);
+CREATE INDEX security_outbox_by_recipient ON security_outbox (recipient);

@@ -15,12 +15,12 @@ use super::{
     out::{Answer, count, list},
 };
 use crate::{
-    config::{Settings, Strictness, Transport},
+    config::{Life, Strictness},
     fairing,
     http::views,
     secrets::Password,
     site::Site,
-    store::{Conn, Dialect, StoreError, Timestamp, schema},
+    store::{Conn, Dialect, StoreError, Timestamp, outbox, schema},
 };
 
 /// What came of a check.
@@ -81,6 +81,7 @@ pub(super) async fn perform(ignited: Result<(Rocket<Ignite>, Arc<Site>), Failure
                     add("schema", schema(site).await);
                     add("accounts", accounts(site).await);
                     add("clock", clock(site).await);
+                    add("outbox", outbox(site).await);
                 }
             }
             add("templates", templates(site));
@@ -252,7 +253,7 @@ async fn schema(site: &Site) -> Finding {
     }
     let tables = tables!(
         users roles role_permissions user_roles security_sessions security_remember security_tokens
-        security_tickets security_failures
+        security_tickets security_failures security_outbox
     );
     let number = tables.len();
     let missing = site
@@ -386,27 +387,64 @@ fn templates(site: &Site) -> Finding {
     ))
 }
 
+/// Mails that wait longer than this have met more than a pause.
+const LONG: Life = Life::hours(1);
+const LATELY: Life = Life::days(1);
+
+async fn outbox(site: &Site) -> Finding {
+    let now = site.now();
+    let tally = site
+        .store
+        .read(move |conn| outbox::tally(conn, now.before(LONG), now.before(LATELY)))
+        .await;
+    let tally = match tally {
+        Ok(tally) => tally,
+        Err(error) => return fail(error),
+    };
+    let mails = |number: i64| count(usize::try_from(number).unwrap_or_default(), "mail", "mails");
+    let mut stuck = Vec::new();
+    if tally.overdue > 0 {
+        stuck.push(format!(
+            "{} waited longer than an hour, see `mail list --state waiting`",
+            mails(tally.overdue)
+        ));
+    }
+    if tally.failed > 0 {
+        stuck.push(format!(
+            "{} failed in the last day, see `mail list --state failed`",
+            mails(tally.failed)
+        ));
+    }
+    match (stuck.is_empty(), tally.waiting) {
+        (false, _) => warn(stuck.join("; ")),
+        (true, 0) => ok("empty"),
+        (true, 1) => ok("1 mail waits"),
+        (true, waiting) => ok(format!("{waiting} mails wait")),
+    }
+}
+
 async fn mail(site: &Site) -> Finding {
     const PATIENCE: Duration = Duration::from_secs(15);
-    let Settings { mail, .. } = &site.settings;
-    match timeout(PATIENCE, site.mailer.check()).await {
-        Err(_) => fail(format!(
-            "the mailer did not answer within {} s",
-            PATIENCE.as_secs()
-        )),
-        Ok(Err(error)) => fail(error),
-        Ok(Ok(detail)) if site.strictness == Strictness::Development => ok(detail),
-        // What is built in reaches nobody; an application's own mailer says something else.
-        Ok(Ok(detail))
-            if detail.ends_with("to the log") && mail.transport == Transport::Console =>
-        {
-            warn(format!("{detail}, and reach nobody"))
+    let detail = match timeout(PATIENCE, site.mailer.check()).await {
+        Err(_) => {
+            return fail(format!(
+                "the mailer did not answer within {} s",
+                PATIENCE.as_secs()
+            ));
         }
-        Ok(Ok(detail)) if detail.ends_with("are dropped") && mail.transport == Transport::None => {
-            warn(detail)
-        }
-        Ok(Ok(detail)) => ok(detail),
+        Ok(Err(error)) => return fail(error),
+        Ok(Ok(detail)) => detail,
+    };
+    if site.strictness == Strictness::Development || site.dead_end().is_none() {
+        return ok(detail);
     }
+    let so = match site.settings.confirm.enabled {
+        true => "so nobody can confirm an address",
+        false => "so they reach nobody",
+    };
+    warn(format!(
+        "{detail}, {so}; write `security.mail.transport = \"smtp\"`"
+    ))
 }
 
 async fn hashing(site: &Site) -> Finding {

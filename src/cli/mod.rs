@@ -9,6 +9,7 @@
 mod console;
 mod doctor;
 mod failure;
+mod mail;
 mod migrate;
 mod out;
 mod password;
@@ -42,12 +43,16 @@ struct Line {
 enum Command {
     /// Serve the site, as without a command.
     Serve,
-    /// Accounts: create, list, show, activate, deactivate, reset-access, change-password, delete.
+    /// Accounts: create, invite, list, show, activate, deactivate, reset-access, change-password,
+    /// require-new-password, send-recovery, delete.
     #[command(subcommand)]
     Users(users::Users),
     /// Roles: create, list, delete, add, remove, add-permissions, remove-permissions.
     #[command(subcommand)]
     Roles(roles::Roles),
+    /// Mails in the outbox: list, resend, send.
+    #[command(subcommand)]
+    Mail(mail::Mails),
     /// Built-in pages, mails and texts: list, copy.
     #[command(subcommand)]
     Templates(templates::Templates),
@@ -134,6 +139,10 @@ async fn perform(build: &impl Fn() -> Rocket<Build>, command: Command) -> Result
             Ok(()) => roles::perform(&site, roles).await,
             Err(failure) => Err(failure),
         },
+        Command::Mail(mails) => match migrate::as_launch_would(&site).await {
+            Ok(()) => mail::perform(&site, mails).await,
+            Err(failure) => Err(failure),
+        },
         Command::Serve | Command::Templates(_) | Command::Doctor => {
             Err(Failure::new("this is done elsewhere"))
         }
@@ -215,7 +224,24 @@ mod tests {
                 "roles delete admin --yes",
                 &["role_removed", "permissions_changed"],
             ),
+            ("users activate ada@example.com", &["activated"]),
+            (
+                "users require-new-password ada@example.com",
+                &["password_change_required"],
+            ),
+            (
+                "users send-recovery ada@example.com",
+                &["reset_instructions_sent"],
+            ),
+            (
+                "users send-recovery ada@example.com --print",
+                &["reset_instructions_sent"],
+            ),
             ("users delete ada@example.com --yes", &["deleted"]),
+            ("users invite eve@example.com", &["registered", "invited"]),
+            ("users invite eve@example.com --print", &["invited"]),
+            ("mail list", &[]),
+            ("mail resend --failed", &[]),
         ] {
             let parsed = Line::try_parse_from(["app"].into_iter().chain(line.split(' '))).unwrap();
             perform(&build, parsed.command.unwrap()).await.unwrap();

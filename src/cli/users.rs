@@ -11,11 +11,15 @@ use super::{
 };
 use crate::{
     error::Invalid,
-    guards::{checked_hash, set_password},
-    identity::{EmailAddress, Identity, IdentityKind},
+    features::{
+        invite::{self, Invitation},
+        recover,
+    },
+    guards::{self, checked_hash, set_password},
+    identity::{EmailAddress, Identity, IdentityKind, Username},
     notify::events::EventKind,
     notify::mail::Scribe,
-    secrets::Password,
+    secrets::{Password, Secret},
     site::Site,
     store::{
         Grants, NewUser, SessionInfo, StoreError, Timestamp, Unique, User, UserId,
@@ -27,6 +31,8 @@ use crate::{
 pub(super) enum Users {
     /// Make an account; inactive unless --active.
     Create(Create),
+    /// Make an account for somebody who chooses the password by a mailed link.
+    Invite(Invite),
     /// Let an account in.
     Activate(Who),
     /// Shut an account out at once, its sessions and tokens included.
@@ -35,6 +41,10 @@ pub(super) enum Users {
     ResetAccess(Who),
     /// Set a new password, and end the account's sessions.
     ChangePassword(ChangePassword),
+    /// Let nobody into an account who does not choose a new password; end its sessions.
+    RequireNewPassword(Who),
+    /// Mail an account a link by which a new password is chosen.
+    SendRecovery(SendRecovery),
     /// Delete an account with all that belongs to it.
     Delete(Delete),
     /// List accounts in order of creation.
@@ -76,6 +86,35 @@ pub(super) struct Create {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct Invite {
+    /// The e-mail address. Whoever was invited and has not come yet is invited anew.
+    email: String,
+    /// The username.
+    #[arg(long)]
+    username: Option<String>,
+    /// A role to give; may be repeated.
+    #[arg(long = "role", value_name = "ROLE")]
+    roles: Vec<String>,
+    #[command(flatten)]
+    by: By,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SendRecovery {
+    /// The account's e-mail address, username or id.
+    identity: String,
+    #[command(flatten)]
+    by: By,
+}
+
+#[derive(Debug, Args)]
+struct By {
+    /// Send no mail: print the link, to be handed over by other means. It is shown this once.
+    #[arg(long)]
+    print: bool,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct ChangePassword {
     /// The account's e-mail address, username or id.
     identity: String,
@@ -105,10 +144,13 @@ pub(super) struct List {
 pub(super) async fn perform(site: &Site, command: Users) -> Result<Answer, Failure> {
     match command {
         Users::Create(create) => self::create(site, create).await,
+        Users::Invite(invite) => self::invite(site, &invite).await,
         Users::Activate(who) => set_active(site, &who.identity, true).await,
         Users::Deactivate(who) => set_active(site, &who.identity, false).await,
         Users::ResetAccess(who) => reset_access(site, &who.identity).await,
         Users::ChangePassword(change) => change_password(site, change).await,
+        Users::RequireNewPassword(who) => require_new_password(site, &who.identity).await,
+        Users::SendRecovery(recovery) => send_recovery(site, &recovery).await,
         Users::Delete(delete) => self::delete(site, &delete.identity).await,
         Users::List(list) => self::list_all(site, list).await,
         Users::Show(who) => show(site, &who.identity).await,
@@ -131,19 +173,27 @@ pub(super) async fn find(site: &Site, identity: &str) -> Result<User, Failure> {
     found.ok_or_else(|| Failure::unknown("account", identity, []))
 }
 
-async fn create(site: &Site, create: Create) -> Result<Answer, Failure> {
-    // All that can be refused is, before anybody types a password.
+/// The names that a new account is to have, judged as over HTTP.
+fn names(
+    site: &Site,
+    email: &str,
+    username: Option<&str>,
+) -> Result<(EmailAddress, Option<Username>), Failure> {
     let mut invalid = Invalid::new();
-    let email = EmailAddress::parse(&create.email)
-        .and_then(|email| site.emails.check(&email).map(|()| email));
+    let email =
+        EmailAddress::parse(email).and_then(|email| site.emails.check(&email).map(|()| email));
     let email = invalid.take("email", email);
-    let username = create.username.as_deref();
     let username =
         username.and_then(|username| invalid.take("username", site.usernames.parse(username)));
-    let email = match email {
-        Some(email) if invalid.is_empty() => email,
-        _ => return Err(Failure::invalid(site, &invalid)),
-    };
+    match email {
+        Some(email) if invalid.is_empty() => Ok((email, username)),
+        _ => Err(Failure::invalid(site, &invalid)),
+    }
+}
+
+async fn create(site: &Site, create: Create) -> Result<Answer, Failure> {
+    // All that can be refused is, before anybody types a password.
+    let (email, username) = names(site, &create.email, create.username.as_deref())?;
     let mut roles = Vec::new();
     for name in &create.roles {
         roles.push(self::roles::find(site, name).await?);
@@ -205,6 +255,96 @@ async fn create(site: &Site, create: Create) -> Result<Answer, Failure> {
         text,
         json!({ "user": as_json(&user, &grants) }),
     ))
+}
+
+async fn invite(site: &Site, command: &Invite) -> Result<Answer, Failure> {
+    if !site.settings.invite.enabled {
+        return Err(off("invite"));
+    }
+    let (email, username) = names(site, &command.email, command.username.as_deref())?;
+    let mut invitation = Invitation::new(email.clone());
+    for name in &command.roles {
+        invitation = invitation.role(&self::roles::find(site, name).await?.name);
+    }
+    if let Some(username) = username {
+        invitation = invitation.username(username);
+    }
+    if let Some(user) = site.store.find_user_by_email(&email).await? {
+        refuse_inactive(&user)?;
+    }
+    let by_mail = !command.by.print;
+    let (user, url) = invite::invite(&Scribe::of(site), &invitation, by_mail)
+        .await
+        .map_err(|error| Failure::of(site, error))?;
+    let grants = site.store.grants(&user.id).await?;
+    let answer = json!({ "user": as_json(&user, &grants) });
+    Ok(handed_over(
+        by_mail,
+        &format!("an invitation for {}", user.email),
+        &url,
+        answer,
+    ))
+}
+
+async fn send_recovery(site: &Site, command: &SendRecovery) -> Result<Answer, Failure> {
+    if !site.settings.recover.enabled {
+        return Err(off("recover"));
+    }
+    let user = find(site, &command.identity).await?;
+    refuse_inactive(&user)?;
+    let by_mail = !command.by.print;
+    let url = recover::send_link(&Scribe::of(site), &user, by_mail)
+        .await
+        .map_err(|error| Failure::of(site, error))?;
+    Ok(handed_over(
+        by_mail,
+        &format!("a mail for {}", user.email),
+        &url,
+        json!({ "id": user.id }),
+    ))
+}
+
+fn off(feature: &str) -> Failure {
+    Failure::new(format!(
+        "`security.{feature}.enabled` is false; nobody could use the link"
+    ))
+}
+
+/// Links open nothing for an account that is shut out, and letting it in again would end them.
+fn refuse_inactive(user: &User) -> Result<(), Failure> {
+    match user.active {
+        true => Ok(()),
+        false => Err(Failure::new(format!(
+            "{} is inactive, so its link would open nothing; `users activate` lets it in",
+            user.email
+        ))),
+    }
+}
+
+/// How a link leaves: in the mail, or printed, and then nowhere else.
+fn handed_over(by_mail: bool, what: &str, url: &Secret<String>, mut json: Value) -> Answer {
+    json["mailed"] = by_mail.into();
+    if by_mail {
+        let text = format!("{what} is in the outbox; the running site, or `mail send`, sends it");
+        return Answer::new(text, json);
+    }
+    json["url"] = url.expose().as_str().into();
+    Answer::new(url.expose().as_str(), json)
+}
+
+async fn require_new_password(site: &Site, identity: &str) -> Result<Answer, Failure> {
+    let user = find(site, identity).await?;
+    guards::require_new_password(&Scribe::of(site), &user.id)
+        .await
+        .map_err(|error| Failure::of(site, error))?;
+    let how = match site.settings.recover.enabled {
+        true => "the next sign-in asks for a new password",
+        false => {
+            "since `security.recover.enabled` is false, nobody gets in before `users change-password`"
+        }
+    };
+    let text = format!("the sessions of {} are ended; {how}", user.email);
+    Ok(Answer::new(text, json!({ "id": user.id, "changed": true })))
 }
 
 async fn set_active(site: &Site, identity: &str, active: bool) -> Result<Answer, Failure> {

@@ -96,6 +96,7 @@ pub(super) async fn ignite(parts: Parts, rocket: &Rocket<Build>) -> Result<Site,
     let usernames = parts
         .usernames
         .unwrap_or_else(|| Arc::new(StandardUsernamePolicy::new(&settings.usernames)));
+    let transport = parts.mailer.is_none().then_some(settings.mail.transport);
     let mailer = parts.mailer.unwrap_or_else(|| mail::mailer(&settings.mail));
     let development = strictness == Strictness::Development && settings.dev_mail.enabled;
     let mailbox = parts.mailbox.or_else(|| development.then(Mailbox::default));
@@ -122,6 +123,7 @@ pub(super) async fn ignite(parts: Parts, rocket: &Rocket<Build>) -> Result<Site,
         usernames,
         clock,
         mailer,
+        transport,
         mailbox,
         courier: Courier::default(),
         views,
@@ -129,6 +131,13 @@ pub(super) async fn ignite(parts: Parts, rocket: &Rocket<Build>) -> Result<Site,
     };
     try_pages(&site)?;
     if !for_command {
+        if strictness == Strictness::Production
+            && let Some(name) = site.dead_end()
+        {
+            log::warn!(
+                "mails reach nobody: `security.mail.transport` is \"{name}\"; write \"smtp\""
+            );
+        }
         return report_routes(site, rocket).await;
     }
     Ok(site)

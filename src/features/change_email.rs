@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    Feature, Link, MenuFor, Submitted, Web, mailed, recover, sample_form, sample_mail, template,
+    Feature, Link, MenuFor, Submitted, Web,
+    mailed::{self, AskForm, CodeForm},
+    recover, sample_form, sample_mail, template,
 };
 use crate::{
     Message,
@@ -155,49 +157,31 @@ impl Purpose for Undo {
 
 // Forms.
 
-#[derive(Debug, Default, Deserialize)]
-struct Ask {
-    #[serde(default)]
-    email: String,
+fn email_field(email: &str) -> Field {
+    Field::email("email", "field.email_new")
+        .value(email)
+        .autocomplete("email")
 }
 
-#[derive(Debug, Default, Deserialize)]
-struct Code {
-    #[serde(default)]
-    email: String,
-    #[serde(default)]
-    code: String,
+fn ask_page(web: &Web<'_>, form: &AskForm, caller: &Caller) -> Reply {
+    let action = web.site.path("/change-email");
+    let fields = [email_field(&form.email).autofocus()];
+    let current = &caller.user.email;
+    Reply::page(ASK)
+        .with("current_email", current)
+        .json("current_email", current)
+        .form(FormView::new("change_email", action, fields))
 }
 
-impl Ask {
-    fn page(&self, web: &Web<'_>, caller: &Caller) -> Reply {
-        let field = Field::email("email", "field.email_new")
-            .value(&self.email)
-            .autocomplete("email")
-            .autofocus();
-        let action = web.site.path("/change-email");
-        let current = &caller.user.email;
-        Reply::page(ASK)
-            .with("current_email", current)
-            .json("current_email", current)
-            .form(FormView::new("change_email", action, [field]))
-    }
-}
-
-impl Code {
-    fn page(&self, web: &Web<'_>, sent: bool) -> Reply {
-        let email = Field::email("email", "field.email_new")
-            .value(&self.email)
-            .autocomplete("email");
-        let fields = [email, mailed::code_field().autofocus()];
-        let action = web.site.path("/change-email/code");
-        let page = Reply::page(CODE).with("sent", sent);
-        let page = match sent {
-            true => page.with("new_email", &self.email),
-            false => page,
-        };
-        page.form(FormView::new("change_email_code", action, fields))
-    }
+fn code_page(web: &Web<'_>, form: &CodeForm, sent: bool) -> Reply {
+    let fields = [email_field(&form.email), mailed::code_field().autofocus()];
+    let action = web.site.path("/change-email/code");
+    let page = Reply::page(CODE).with("sent", sent);
+    let page = match sent {
+        true => page.with("new_email", &form.email),
+        false => page,
+    };
+    page.form(FormView::new("change_email_code", action, fields))
 }
 
 // Routes.
@@ -205,37 +189,33 @@ impl Code {
 #[get("/change-email")]
 async fn show(web: Web<'_>) -> Answer {
     let caller = web.fresh().await?;
-    Ok(Ask::default().page(&web, &caller))
+    Ok(ask_page(&web, &AskForm::default(), &caller))
 }
 
 #[post("/change-email", data = "<form>")]
-async fn ask(web: Web<'_>, form: Submitted<Ask>) -> Answer {
+async fn ask(web: Web<'_>, form: Submitted<AskForm>) -> Answer {
     let form = form?;
     let caller = web.fresh().await?;
     let done = send(&web, &caller, &form.email).await.map(|()| {
-        let code = Code {
-            email: form.email.clone(),
-            ..Code::default()
-        };
-        code.page(&web, true)
+        code_page(&web, &CodeForm::after(&form.email), true)
             .json("current_email", &caller.user.email)
     });
-    or_again(done, || form.page(&web, &caller))
+    or_again(done, || ask_page(&web, &form, &caller))
 }
 
 #[get("/change-email/code")]
 fn show_code(web: Web<'_>) -> Answer {
-    Ok(Code::default().page(&web, false))
+    Ok(code_page(&web, &CodeForm::default(), false))
 }
 
 #[post("/change-email/code", data = "<form>")]
-async fn by_code(web: Web<'_>, form: Submitted<Code>) -> Answer {
+async fn by_code(web: Web<'_>, form: Submitted<CodeForm>) -> Answer {
     let form = form?;
     let done = match held_by_code(&web, &form).await {
         Ok(held) => change(&web, held).await,
         Err(error) => Err(error),
     };
-    or_again(done, || form.page(&web, false))
+    or_again(done, || code_page(&web, &form, false))
 }
 
 #[get("/change-email/<token>")]
@@ -313,7 +293,8 @@ async fn send(web: &Web<'_>, caller: &Caller, typed: &str) -> Result<(), Error> 
         new: new.address().to_string(),
     };
     let handle = Handle::of_identity(site, &identity);
-    let draft = ticket::draft::<ChangeEmail>(site, terms, &handle, &payload)?;
+    // Whether the address is taken or not: an older ticket that went on would tell.
+    let draft = ticket::draft::<ChangeEmail>(site, terms, &handle, &payload)?.replacing(&user.id);
     let scribe = web.scribe();
     let letter = match &owner {
         Some(owner) => scribe.letter(
@@ -329,21 +310,7 @@ async fn send(web: &Web<'_>, caller: &Caller, typed: &str) -> Result<(), Error> 
             mailed::ticket_context(site, "/change-email", &draft),
         )?,
     };
-    let asker = user.id.clone();
-    let posted = site
-        .store
-        .write(move |conn| {
-            let posted = outbox::put(conn, &letter)?;
-            if posted.is_put() {
-                // Whether the address is taken or not: an older ticket that went on would tell.
-                tickets::end_of_purpose(conn, &asker, ChangeEmail::NAME)?;
-                ticket::put(conn, &draft)?;
-            }
-            Ok(posted)
-        })
-        .await?;
-    let sent = posted.is_put() && owner.is_none();
-    site.posted(posted);
+    let sent = mailed::write(site, letter, draft).await? && owner.is_none();
     if sent {
         let user = user.id.clone();
         let kind = EventKind::ChangeEmailInstructionsSent { user };
@@ -353,7 +320,7 @@ async fn send(web: &Web<'_>, caller: &Caller, typed: &str) -> Result<(), Error> 
 }
 
 /// The ticket behind a code: of the new address, whoever is signed in.
-async fn held_by_code(web: &Web<'_>, form: &Code) -> Result<Held<ChangeEmail>, Error> {
+async fn held_by_code(web: &Web<'_>, form: &CodeForm) -> Result<Held<ChangeEmail>, Error> {
     let mut invalid = Invalid::new();
     let email = invalid.take("email", EmailAddress::parse(&form.email));
     if form.code.trim().is_empty() {
@@ -427,13 +394,12 @@ async fn change(web: &Web<'_>, held: Held<ChangeEmail>) -> Answer {
         .spa("change_email", &payload.new))
 }
 
+/// A letter and, where there is a way back, its ticket.
+type Notice = (Letter, Option<Draft<Undo>>);
+
 /// What the old address is told, with the way back. An address that was never proven may be somebody
 /// else's by mistake: it is told nothing, and gets no power over the account.
-fn notice(
-    web: &Web<'_>,
-    user: &User,
-    new: &str,
-) -> Result<Option<(Letter, Option<Draft<Undo>>)>, Error> {
+fn notice(web: &Web<'_>, user: &User, new: &str) -> Result<Option<Notice>, Error> {
     let site = web.site;
     if user.confirmed_at.is_none() {
         return Ok(None);

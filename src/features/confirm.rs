@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    Feature, Link, MenuFor, Submitted, Web, mailed, mailed::Mailing, sample_form, template,
+    Feature, Link, MenuFor, Submitted, Web,
+    mailed::{self, AskForm, CodeForm, Mailing},
+    sample_form, template,
 };
 use crate::{
     config::Life,
@@ -116,80 +118,56 @@ impl Purpose for Confirm {
 
 // Forms.
 
-#[derive(Debug, Default, Deserialize)]
-struct Ask {
-    #[serde(default)]
-    email: String,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct Code {
-    #[serde(default)]
-    email: String,
-    #[serde(default)]
-    code: String,
-}
-
 fn email_field(email: &str) -> Field {
     Field::email("email", "field.email")
         .value(email)
         .autocomplete("email")
 }
 
-impl Ask {
-    fn view(&self, web: &Web<'_>) -> FormView {
-        let fields = [email_field(&self.email).autofocus()];
-        FormView::new("confirm", web.site.path("/confirm"), fields)
-    }
+fn ask_page(web: &Web<'_>, form: &AskForm) -> Reply {
+    let fields = [email_field(&form.email).autofocus()];
+    let action = web.site.path("/confirm");
+    Reply::page(ASK).form(FormView::new("confirm", action, fields))
 }
 
-impl Code {
-    fn view(&self, web: &Web<'_>) -> FormView {
-        let fields = [email_field(&self.email), mailed::code_field().autofocus()];
-        FormView::new("confirm_code", web.site.path("/confirm/code"), fields)
-    }
+fn code_page(web: &Web<'_>, form: &CodeForm, sent: bool) -> Reply {
+    let fields = [email_field(&form.email), mailed::code_field().autofocus()];
+    let action = web.site.path("/confirm/code");
+    Reply::page(CODE)
+        .with("sent", sent)
+        .form(FormView::new("confirm_code", action, fields))
 }
 
 // Routes.
 
 #[get("/confirm")]
 fn show(web: Web<'_>) -> Answer {
-    let email = web.caller.as_ref().map(|caller| caller.user.email.clone());
-    let form = Ask {
-        email: email.unwrap_or_default(),
-    };
-    Ok(Reply::page(ASK).form(form.view(&web)))
+    Ok(ask_page(&web, &AskForm::of_caller(&web)))
 }
 
 #[post("/confirm", data = "<form>")]
-async fn ask(web: Web<'_>, form: Submitted<Ask>) -> Answer {
+async fn ask(web: Web<'_>, form: Submitted<AskForm>) -> Answer {
     let form = form?;
-    let done = send(&web, &form.email).await.map(|()| {
-        let code = Code {
-            email: form.email.clone(),
-            ..Code::default()
-        };
-        Reply::page(CODE).with("sent", true).form(code.view(&web))
-    });
-    or_again(done, || Reply::page(ASK).form(form.view(&web)))
+    let done = send(&web, &form.email).await;
+    or_again(
+        done.map(|()| code_page(&web, &CodeForm::after(&form.email), true)),
+        || ask_page(&web, &form),
+    )
 }
 
 #[get("/confirm/code")]
 fn show_code(web: Web<'_>) -> Answer {
-    let form = Code::default().view(&web);
-    Ok(Reply::page(CODE).with("sent", false).form(form))
+    Ok(code_page(&web, &CodeForm::default(), false))
 }
 
 #[post("/confirm/code", data = "<form>")]
-async fn by_code(web: Web<'_>, form: Submitted<Code>) -> Answer {
+async fn by_code(web: Web<'_>, form: Submitted<CodeForm>) -> Answer {
     let form = form?;
     let done = match mailed::by_code::<Confirm>(&web, &form.email, &form.code).await {
         Ok((held, _)) => confirm(&web, held).await,
         Err(error) => Err(error),
     };
-    or_again(done, || {
-        Reply::page(CODE).with("sent", false).form(form.view(&web))
-    })
+    or_again(done, || code_page(&web, &form, false))
 }
 
 #[get("/confirm/<token>")]

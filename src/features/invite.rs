@@ -2,7 +2,7 @@
 
 use rocket::{get, post, routes};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Map, json};
 
 use super::{
     Feature, Submitted, Web, mailed,
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     config::Life,
-    error::Error,
+    error::{Denied, Error},
     http::{
         form::FormView,
         page,
@@ -190,6 +190,8 @@ pub(crate) async fn invite(
         .await?;
     let (id, new) = match known {
         Some((true, _)) => return Err(StoreError::Taken(Unique::Email).into()),
+        // Its link would open nothing.
+        Some((false, user)) if !user.active => return Err(Denied::Inactive.into()),
         Some((false, user)) => (user.id, None),
         None => {
             let mut new = NewUser::new(invitation.email.clone());
@@ -209,27 +211,41 @@ pub(crate) async fn invite(
     let to = Addressee::at(invitation.email.address());
     let letter = scribe.letter(&to, ("invite", "invite"), Postage::Free, own)?;
     let (roles, now) = (invitation.roles.clone(), site.now());
-    let (user, posted) = site
+    let hook = site.hooks.on_register.clone();
+    let made = new.is_some();
+    let (user, given, posted) = site
         .store
         .write(move |conn| {
             if let Some(new) = &new {
-                users::insert(conn, new, now)?;
+                let user = users::insert(conn, new, now)?;
+                if let Some(hook) = &hook {
+                    hook(conn, &user, &Map::new())?;
+                }
             }
-            for role in &roles {
-                let role = roles::find(conn, role)?.ok_or(StoreError::Missing)?;
-                roles::give(conn, &id, &role)?;
+            let mut given = Vec::new();
+            for name in &roles {
+                let role = roles::find(conn, name)?.ok_or(StoreError::Missing)?;
+                if roles::give(conn, &id, &role)? {
+                    given.push(role.name);
+                }
             }
             ticket::put(conn, &draft)?;
             let posted = by_mail.then(|| outbox::put(conn, &letter)).transpose()?;
             let user = users::by_id(conn, &id)?.ok_or(StoreError::Missing)?;
-            Ok((user, posted))
+            Ok((user, given, posted))
         })
         .await?;
     if let Some(posted) = posted {
         site.posted(posted);
     }
-    let id = user.id.clone();
-    site.event(scribe.client, EventKind::Invited { user: id });
+    let id = || user.id.clone();
+    if made {
+        site.event(scribe.client, EventKind::Registered { user: id() });
+    }
+    for role in given {
+        site.event(scribe.client, EventKind::RoleAdded { user: id(), role });
+    }
+    site.event(scribe.client, EventKind::Invited { user: id() });
     Ok((user, url))
 }
 

@@ -1,5 +1,6 @@
 //! What features with mailed tickets share: asking for a mail, and presenting what it carried.
 
+use serde::Deserialize;
 use serde_json::json;
 
 use super::Web;
@@ -9,21 +10,61 @@ use crate::{
     error::{Error, Invalid},
     http::{
         form::Field,
+        headers,
         redirect::Target,
         reply::{Answer, Reply, wants_json},
     },
     identity::{EmailAddress, Identity},
     notify::{
         mail::Addressee,
-        outbox::{self, Postage},
+        outbox::{self, Letter, Postage},
     },
     signin::{
         Method, Methods,
         limits::{Buckets, PerAddress, count_failure, count_per_address, refuse_if_locked},
-        ticket::{self, Handle, Held, Presented, Purpose, Refusal, Terms},
+        ticket::{self, Draft, Handle, Held, Presented, Purpose, Refusal, Terms},
     },
+    site::Site,
     store::{User, users},
 };
+
+// Forms.
+
+/// Asks for a mail.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct AskForm {
+    #[serde(default)]
+    pub(crate) email: String,
+}
+
+impl AskForm {
+    /// With the address of whoever is signed in.
+    pub(crate) fn of_caller(web: &Web<'_>) -> Self {
+        let email = web.caller.as_ref().map(|caller| caller.user.email.clone());
+        Self {
+            email: email.unwrap_or_default(),
+        }
+    }
+}
+
+/// Presents what a mail carried, typed.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct CodeForm {
+    #[serde(default)]
+    pub(crate) email: String,
+    #[serde(default)]
+    pub(crate) code: String,
+}
+
+impl CodeForm {
+    /// For the page that follows the asking.
+    pub(crate) fn after(email: &str) -> Self {
+        Self {
+            email: email.into(),
+            ..Self::default()
+        }
+    }
+}
 
 /// Whom somebody asks for by a form that anybody can fill in.
 ///
@@ -131,8 +172,18 @@ pub(crate) async fn mail_ticket<P: Purpose>(
     let letter = web
         .scribe()
         .letter(&asked.addressee(), mailing.mail, Postage::Limited, own)?;
-    let posted = web
-        .site
+    let sent = write(web.site, letter, draft).await?;
+    Ok(sent && asked.user.is_some())
+}
+
+/// Writes a letter and its ticket; true if the letter is in the outbox, and not held back since one like
+/// it went there a moment ago. Then the older ticket stays the good one.
+pub(crate) async fn write<P: Purpose>(
+    site: &Site,
+    letter: Letter,
+    draft: Draft<P>,
+) -> Result<bool, Error> {
+    let posted = site
         .store
         .write(move |conn| {
             let posted = outbox::put(conn, &letter)?;
@@ -142,9 +193,9 @@ pub(crate) async fn mail_ticket<P: Purpose>(
             Ok(posted)
         })
         .await?;
-    let sent = posted.is_put() && asked.user.is_some();
-    web.site.posted(posted);
-    Ok(sent)
+    let put = posted.is_put();
+    site.posted(posted);
+    Ok(put)
 }
 
 /// Mails something that carries no ticket to whom it was asked for; true if a mail is on its way.
@@ -169,9 +220,9 @@ pub(crate) async fn mail(
 
 /// What the letter of a ticket says of it: link, code and until when.
 pub(crate) fn ticket_context<P: Purpose>(
-    site: &crate::site::Site,
+    site: &Site,
     path: &str,
-    draft: &ticket::Draft<P>,
+    draft: &Draft<P>,
 ) -> serde_json::Value {
     json!({
         "url": site.absolute(&format!("{path}/{}", draft.secret.expose())),
@@ -286,6 +337,7 @@ pub(crate) async fn link_page<P: Purpose>(
     ask: &str,
     page: impl FnOnce(Held<P>) -> Reply,
 ) -> Answer {
+    headers::hide_address(web.request);
     let found = by_link::<P>(web, token).await?;
     let spa = &web.site.settings.spa;
     if spa.enabled && !wants_json(web.request, web.site) {
@@ -311,6 +363,7 @@ pub(crate) async fn use_link<P: Purpose>(
     ask: &str,
     done: impl AsyncFnOnce(Held<P>) -> Answer,
 ) -> Answer {
+    headers::hide_address(web.request);
     match by_link::<P>(web, token).await? {
         // Somebody was faster, or it ran out in this moment.
         Ok(held) => match done(held).await {

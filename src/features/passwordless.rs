@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{
     Feature, Link, MenuFor, Submitted, Web,
-    mailed::{self, Mailing},
+    mailed::{self, CodeForm, Mailing},
     sample_form, sample_mail, template,
 };
 use crate::{
@@ -127,14 +127,6 @@ struct Ask {
     next: Option<String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-struct Code {
-    #[serde(default)]
-    email: String,
-    #[serde(default)]
-    code: String,
-}
-
 fn identity_field(web: &Web<'_>, typed: &str) -> Field {
     let field = match web.site.settings.identities.0.as_slice() {
         [IdentityKind::Email] => Field::email("email", "field.email"),
@@ -159,19 +151,15 @@ impl Ask {
     }
 }
 
-impl Code {
-    fn page(&self, web: &Web<'_>, sent: bool) -> Reply {
-        let fields = [
-            identity_field(web, &self.email),
-            mailed::code_field().autofocus(),
-        ];
-        let action = web.site.path("/login/code");
-        Reply::page(CODE).with("sent", sent).form(FormView::new(
-            "passwordless_code",
-            action,
-            fields,
-        ))
-    }
+fn code_page(web: &Web<'_>, form: &CodeForm, sent: bool) -> Reply {
+    let fields = [
+        identity_field(web, &form.email),
+        mailed::code_field().autofocus(),
+    ];
+    let action = web.site.path("/login/code");
+    Reply::page(CODE)
+        .with("sent", sent)
+        .form(FormView::new("passwordless_code", action, fields))
 }
 
 // Routes.
@@ -193,31 +181,29 @@ async fn ask(web: Web<'_>, next: Option<&str>, form: Submitted<Ask>) -> Answer {
     let form = form?;
     let done = send(&web, &form, form.next.as_deref().or(next))
         .await
-        .map(|()| {
-            let code = Code {
-                email: form.email.clone(),
-                ..Code::default()
-            };
-            code.page(&web, true)
-        });
+        .map(|()| code_page(&web, &CodeForm::after(&form.email), true));
     or_again(done, || form.page(&web))
 }
 
 #[get("/login/code")]
 fn show_code(web: Web<'_>) -> Answer {
     web.visitors_only()?;
-    Ok(Code::default().page(&web, false))
+    Ok(code_page(&web, &CodeForm::default(), false))
 }
 
 #[post("/login/code?<include_auth_token>", data = "<form>")]
-async fn by_code(web: Web<'_>, include_auth_token: Option<&str>, form: Submitted<Code>) -> Answer {
+async fn by_code(
+    web: Web<'_>,
+    include_auth_token: Option<&str>,
+    form: Submitted<CodeForm>,
+) -> Answer {
     web.visitors_only()?;
     let form = form?;
     let done = match mailed::by_code::<SignInLink>(&web, &form.email, &form.code).await {
         Ok((held, buckets)) => sign_in(&web, held, buckets, include_auth_token.is_some()).await,
         Err(error) => Err(error),
     };
-    or_again(done, || form.page(&web, false))
+    or_again(done, || code_page(&web, &form, false))
 }
 
 #[get("/login/<token>")]

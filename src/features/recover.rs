@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{
     Feature, Link, MenuFor, Submitted, Web,
-    mailed::{self, Mailing},
+    mailed::{self, AskForm, Mailing},
     new_password::{self, NewPassword},
     sample_form, sample_mail, template,
 };
@@ -126,20 +126,14 @@ impl Purpose for Reset {
 pub(crate) enum Proof {
     /// The address: it was mailed there.
     Mail,
-    /// The old password: it was given at sign-in, which wants a new one.
-    OldPassword,
+    /// What was shown at a sign-in that wants a new password.
+    SignIn(i64),
 }
 
 /// How long somebody who signed in may take to choose the new password that is asked for.
 const FORCED: Life = Life::minutes(10);
 
 // Forms.
-
-#[derive(Debug, Default, Deserialize)]
-struct Ask {
-    #[serde(default)]
-    email: String,
-}
 
 #[derive(Debug, Default, Deserialize)]
 struct Code {
@@ -159,11 +153,10 @@ fn email_field(email: &str) -> Field {
         .autocomplete("username")
 }
 
-impl Ask {
-    fn view(&self, web: &Web<'_>) -> FormView {
-        let fields = [email_field(&self.email).autofocus()];
-        FormView::new("recover", web.site.path("/reset"), fields)
-    }
+fn ask_page(web: &Web<'_>, form: &AskForm) -> Reply {
+    let fields = [email_field(&form.email).autofocus()];
+    let action = web.site.path("/reset");
+    Reply::page(ASK).form(FormView::new("recover", action, fields))
 }
 
 impl Code {
@@ -186,15 +179,11 @@ fn link_view(web: &Web<'_>, token: &str, email: &str) -> Reply {
 
 #[get("/reset")]
 fn show(web: Web<'_>) -> Answer {
-    let email = web.caller.as_ref().map(|caller| caller.user.email.clone());
-    let form = Ask {
-        email: email.unwrap_or_default(),
-    };
-    Ok(Reply::page(ASK).form(form.view(&web)))
+    Ok(ask_page(&web, &AskForm::of_caller(&web)))
 }
 
 #[post("/reset", data = "<form>")]
-async fn ask(web: Web<'_>, form: Submitted<Ask>) -> Answer {
+async fn ask(web: Web<'_>, form: Submitted<AskForm>) -> Answer {
     let form = form?;
     let done = send(&web, &form.email).await.map(|()| {
         let code = Code {
@@ -203,7 +192,7 @@ async fn ask(web: Web<'_>, form: Submitted<Ask>) -> Answer {
         };
         Reply::page(CODE).with("sent", true).form(code.view(&web))
     });
-    or_again(done, || Reply::page(ASK).form(form.view(&web)))
+    or_again(done, || ask_page(&web, &form))
 }
 
 #[get("/reset/code")]
@@ -327,6 +316,10 @@ pub(crate) async fn send_link(
     if !site.settings.recover.enabled {
         return Err(Error::NotFound);
     }
+    // Its link would open nothing.
+    if !user.active {
+        return Err(Denied::Inactive.into());
+    }
     let recovery = prepare(scribe, &Addressee::from(user), user)?;
     let url = recovery.url.clone();
     let posted = site
@@ -384,11 +377,11 @@ async fn reset(web: &Web<'_>, held: Held<Reset>, typed: &NewPassword) -> Answer 
     }
     let after = site.settings.after.reset.as_deref();
     if site.settings.recover.sign_in && web.caller.is_none() {
-        let method = match proof {
-            Proof::Mail => Method::Email,
-            Proof::OldPassword => Method::Password,
+        let methods = match proof {
+            Proof::Mail => Methods::of(Method::Email),
+            Proof::SignIn(methods) => Methods::from_bits(methods),
         };
-        let admission = admit(site, user, Methods::of(method))?;
+        let admission = admit(site, user, methods)?;
         let target = page::after(site, after.unwrap_or("/"));
         return web
             .enter(admission, Opening::plain(), target, false, "reset")
@@ -422,13 +415,13 @@ pub(crate) async fn next_step(web: &Web<'_>, owing: Owing) -> Answer {
     if !site.settings.recover.enabled {
         return Err(Denied::NewPassword.into());
     }
-    let user = owing.user.id;
+    let (user, proof) = (owing.user.id, Proof::SignIn(owing.methods.bits()));
     let terms = Terms {
         life: FORCED,
         user: Some(user.clone()),
         bound_to: None,
     };
-    let draft = ticket::draft::<Reset>(site, terms, &Handle::of_user(&user), &Proof::OldPassword)?;
+    let draft = ticket::draft::<Reset>(site, terms, &Handle::of_user(&user), &proof)?;
     let secret = draft.secret.clone();
     site.store
         .write(move |conn| ticket::put(conn, &draft))

@@ -4,7 +4,11 @@ use rocket::{get, post, routes};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Feature, Link, MenuFor, Submitted, Web, mailed, sample_form, sample_mail, template};
+use super::{
+    Feature, Link, MenuFor, Submitted, Web,
+    mailed::{self, AskForm},
+    sample_form, sample_mail, template,
+};
 use crate::{
     config::Settings,
     error::Error,
@@ -68,40 +72,30 @@ impl Default for RecoverUsernameSettings {
 
 // Form.
 
-#[derive(Debug, Default, Deserialize)]
-struct Ask {
-    #[serde(default)]
-    email: String,
-}
-
-impl Ask {
-    fn page(&self, web: &Web<'_>, sent: bool) -> Reply {
-        let field = Field::email("email", "field.email")
-            .value(&self.email)
-            .autocomplete("email")
-            .autofocus();
-        let action = web.site.path("/recover-username");
-        Reply::page(PAGE).with("sent", sent).form(FormView::new(
-            "recover_username",
-            action,
-            [field],
-        ))
-    }
+fn page(web: &Web<'_>, form: &AskForm, sent: bool) -> Reply {
+    let field = Field::email("email", "field.email")
+        .value(&form.email)
+        .autocomplete("email")
+        .autofocus();
+    let action = web.site.path("/recover-username");
+    Reply::page(PAGE)
+        .with("sent", sent)
+        .form(FormView::new("recover_username", action, [field]))
 }
 
 // Routes.
 
 #[get("/recover-username")]
 fn show(web: Web<'_>) -> Answer {
-    Ok(Ask::default().page(&web, false))
+    Ok(page(&web, &AskForm::default(), false))
 }
 
 #[post("/recover-username", data = "<form>")]
-async fn ask(web: Web<'_>, form: Submitted<Ask>) -> Answer {
+async fn ask(web: Web<'_>, form: Submitted<AskForm>) -> Answer {
     let form = form?;
     let done = send(&web, &form.email).await;
-    or_again(done.map(|()| form.page(&web, true)), || {
-        form.page(&web, false)
+    or_again(done.map(|()| page(&web, &form, true)), || {
+        page(&web, &form, false)
     })
 }
 

@@ -257,6 +257,10 @@ async fn register(web: &Web<'_>, form: &Register) -> Result<Option<User>, Error>
         })?;
     // Hashed before it is known whether it is needed: the time must not tell.
     let hash = site.hasher.hash(&checked.password).await?;
+    if let Some(taken) = taken(web, &checked).await? {
+        collision(web, &checked, taken).await?;
+        return Ok(None);
+    }
     let mut new = NewUser::new(checked.email.clone()).password(hash);
     if let Some(username) = checked.username.clone() {
         new = new.username(username);
@@ -300,19 +304,23 @@ async fn register(web: &Web<'_>, form: &Register) -> Result<Option<User>, Error>
         Err(StoreError::Taken(Unique::Other)) => {
             Err(Invalid::form(Message::new("input.invalid")).into())
         }
-        Err(StoreError::Taken(which)) if site.settings.generic_answers.0 => {
-            collision(web, checked, which).await?;
-            Ok(None)
-        }
+        // Somebody was faster.
+        Err(error @ StoreError::Taken(_)) => match taken(web, &checked).await? {
+            Some(taken) => {
+                collision(web, &checked, taken).await?;
+                Ok(None)
+            }
+            None => Err(error.into()),
+        },
         Err(error) => Err(error.into()),
     }
 }
 
+/// A letter and, where the address is to be confirmed, its ticket.
+type Welcome = (Letter, Option<Draft<Confirm>>);
+
 /// The first mail to a new account: the one by which its address is confirmed, or a mere welcome.
-fn welcome(
-    web: &Web<'_>,
-    new: &NewUser,
-) -> Result<Option<(Letter, Option<Draft<Confirm>>)>, Error> {
+fn welcome(web: &Web<'_>, new: &NewUser) -> Result<Option<Welcome>, Error> {
     let settings = &web.site.settings;
     let to = Addressee {
         email: new.email.address(),
@@ -384,54 +392,59 @@ async fn check(web: &Web<'_>, form: &Register) -> Result<Checked, Error> {
     }
 }
 
-/// Tells whoever it concerns that something was taken.
-async fn collision(web: &Web<'_>, checked: Checked, which: Unique) -> Result<(), Error> {
-    let identity = match (which, checked.username.clone()) {
-        (Unique::Username, Some(username)) => Identity::Username(username),
-        _ => Identity::Email(checked.email.clone()),
-    };
-    let existing_username = matches!(identity, Identity::Username(_));
-    let owner = web
+/// Whose it is already, where answers are generic: looked up before, so that a taken address costs the
+/// same as a free one.
+async fn taken(web: &Web<'_>, checked: &Checked) -> Result<Option<(Unique, User)>, Error> {
+    if !web.site.settings.generic_answers.0 {
+        return Ok(None);
+    }
+    let (email, username) = (checked.email.clone(), checked.username.clone());
+    Ok(web
         .site
         .store
-        .read(move |conn| users::by_identity(conn, &identity))
-        .await?;
-    if let Some(owner) = owner {
-        let kind = EventKind::RegistrationCollision {
-            user: owner.id.clone(),
-            existing_email: !existing_username,
-            existing_username,
-        };
-        web.site.event(Some(&web.client.client), kind);
-        if !existing_username {
-            let letter = web.scribe().letter(
-                &Addressee::from(&owner),
-                ("register", "existing"),
-                Postage::Limited,
-                json!({}),
-            )?;
-            return post(web, letter).await;
-        }
-    }
-    // The username belongs to somebody: whoever holds the free address may know, nobody else.
-    if let Some(username) = checked.username {
-        let letter = web.scribe().letter(
-            &Addressee::at(checked.email.address()),
+        .read(move |conn| users::owner_of(conn, &email, username.as_ref()))
+        .await?)
+}
+
+/// Tells whoever it concerns that something was taken.
+async fn collision(
+    web: &Web<'_>,
+    checked: &Checked,
+    (which, owner): (Unique, User),
+) -> Result<(), Error> {
+    let site = web.site;
+    let existing_email = which == Unique::Email;
+    let kind = EventKind::RegistrationCollision {
+        user: owner.id.clone(),
+        existing_email,
+        existing_username: !existing_email,
+    };
+    site.event(Some(&web.client.client), kind);
+    let (scribe, typed) = (web.scribe(), checked.email.address());
+    let letter = match &checked.username {
+        // The username belongs to somebody: whoever holds the free address may know, nobody else.
+        Some(username) if !existing_email => scribe.letter(
+            &Addressee::at(typed),
             ("register", "username_taken"),
             Postage::Limited,
             json!({"username": username.name()}),
-        )?;
-        return post(web, letter).await;
-    }
-    Ok(())
-}
-
-async fn post(web: &Web<'_>, letter: Letter) -> Result<(), Error> {
-    let posted = web
-        .site
-        .store
-        .write(move |conn| outbox::put(conn, &letter))
-        .await?;
-    web.site.posted(posted);
+        )?,
+        _ => scribe.letter(
+            &Addressee::from(&owner),
+            ("register", "existing"),
+            Postage::Limited,
+            json!({}),
+        )?,
+    };
+    // A ticket of nobody, as a new account's would be written.
+    let terms = Terms {
+        life: site.settings.confirm.life,
+        user: None,
+        bound_to: None,
+    };
+    let identity = Identity::Email(checked.email.clone());
+    let handle = Handle::of_identity(site, &identity);
+    let decoy = ticket::draft::<Confirm>(site, terms, &handle, &())?;
+    mailed::write(site, letter, decoy).await?;
     Ok(())
 }

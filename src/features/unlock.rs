@@ -21,7 +21,7 @@ use crate::{
     notify::{
         events::EventKind,
         mail::{Addressee, Scribe},
-        outbox::{self, Postage},
+        outbox::Postage,
     },
     signin::{
         limits::Buckets,
@@ -134,17 +134,7 @@ pub(crate) async fn offer(
     let mut own = mailed::ticket_context(site, "/unlock", &draft);
     own["locked_until"] = locked_until.to_text().into();
     let letter = Scribe::on_behalf(site, client).letter(&to, MAIL, Postage::Limited, own)?;
-    let posted = site
-        .store
-        .write(move |conn| {
-            let posted = outbox::put(conn, &letter)?;
-            if posted.is_put() {
-                ticket::put(conn, &draft)?;
-            }
-            Ok(posted)
-        })
-        .await?;
-    site.posted(posted);
+    mailed::write(site, letter, draft).await?;
     Ok(())
 }
 

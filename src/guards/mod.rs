@@ -26,7 +26,7 @@ use rocket::{
 
 pub(crate) use self::auth::judge_password;
 #[cfg(feature = "cli")]
-pub(crate) use self::auth::{checked_hash, set_password};
+pub(crate) use self::auth::{checked_hash, require_new_password, set_password};
 pub use self::{
     auth::{Auth, SignIn},
     identity::Mechanism,

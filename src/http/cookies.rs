@@ -97,6 +97,8 @@ pub(super) struct Outgoing {
     cookies: Mutex<Vec<Cookie<'static>>>,
     /// Whether the answer is one of ours, and gets our headers.
     pub(super) ours: AtomicBool,
+    /// Whether the address of the page is a secret.
+    pub(super) secret_address: AtomicBool,
 }
 
 /// What waits for the answer to this request.

@@ -32,6 +32,13 @@ pub(crate) fn mark(request: &Request<'_>) {
         .store(true, Ordering::Relaxed);
 }
 
+/// Says that the address of the page holds a secret, which no other page may be told as the referrer.
+pub(crate) fn hide_address(request: &Request<'_>) {
+    super::cookies::pending(request)
+        .secret_address
+        .store(true, Ordering::Relaxed);
+}
+
 /// Gives an answer of ours its headers: in the fairing, after Rocket's own Shield, which would complain
 /// of headers that are there before it.
 pub(crate) fn finish<'r>(
@@ -39,11 +46,12 @@ pub(crate) fn finish<'r>(
     response: &mut Response<'r>,
     settings: &'r HeaderSettings,
 ) {
-    if super::cookies::pending(request)
-        .ours
-        .load(Ordering::Relaxed)
-    {
+    let pending = super::cookies::pending(request);
+    if pending.ours.load(Ordering::Relaxed) {
         set(response, settings);
+    }
+    if pending.secret_address.load(Ordering::Relaxed) {
+        response.set_header(Header::new("Referrer-Policy", "no-referrer"));
     }
 }
 

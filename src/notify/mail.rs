@@ -470,6 +470,7 @@ pub(crate) struct Scribe<'a> {
 
 impl<'a> Scribe<'a> {
     /// For commands and jobs: in the site's first language.
+    #[cfg(feature = "cli")]
     pub(crate) fn of(site: &'a Site) -> Self {
         Self {
             site,

@@ -50,6 +50,7 @@ pub enum NextStep {
 #[derive(Debug)]
 pub(crate) struct Owing {
     pub(crate) user: Box<User>,
+    pub(crate) methods: Methods,
     pub(crate) step: NextStep,
 }
 
@@ -87,6 +88,7 @@ pub(crate) fn admit(site: &Site, user: User, methods: Methods) -> Result<Admissi
     if user.must_change_password {
         return Ok(Admission::Next(Owing {
             user,
+            methods,
             step: NextStep::NewPassword,
         }));
     }

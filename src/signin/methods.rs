@@ -95,12 +95,11 @@ impl Methods {
             .filter(move |method| self.contains(*method))
     }
 
-    #[cfg(feature = "testing")]
+    /// As it rests.
     pub(crate) const fn bits(self) -> i64 {
         self.0
     }
 
-    #[cfg(feature = "testing")]
     pub(crate) const fn from_bits(bits: i64) -> Self {
         Self(bits)
     }

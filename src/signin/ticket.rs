@@ -193,6 +193,8 @@ impl Handle {
 /// A ticket that is about to be mailed, with both of its secrets.
 pub(crate) struct Draft<P: Purpose> {
     row: NewTicket,
+    /// Whose older tickets for the same purpose end with this one.
+    replaces: Option<UserId>,
     /// What the link carries.
     pub(crate) secret: Secret<String>,
     /// What may be typed instead.
@@ -204,6 +206,7 @@ impl<P: Purpose> Clone for Draft<P> {
     fn clone(&self) -> Self {
         Self {
             row: self.row.clone(),
+            replaces: self.replaces.clone(),
             secret: self.secret.clone(),
             code: self.code.clone(),
             purpose: PhantomData,
@@ -231,6 +234,7 @@ pub(crate) fn draft<P: Purpose>(
     )));
     row.handle = Some(handle.0.clone());
     Ok(Draft {
+        replaces: row.user_id.clone(),
         row,
         secret,
         code,
@@ -239,6 +243,12 @@ pub(crate) fn draft<P: Purpose>(
 }
 
 impl<P: Purpose> Draft<P> {
+    /// In the place of somebody's older tickets, even if it is not theirs.
+    pub(crate) fn replacing(mut self, user: &UserId) -> Self {
+        self.replaces = Some(user.clone());
+        self
+    }
+
     /// Until when it is good.
     pub(crate) fn until(&self) -> Timestamp {
         self.row.expires_at
@@ -250,7 +260,7 @@ pub(crate) fn put<P: Purpose>(conn: &mut Conn, draft: &Draft<P>) -> Result<(), S
     if let Some(handle) = &draft.row.handle {
         tickets::end_of_handle(conn, handle, P::NAME)?;
     }
-    if let Some(user) = &draft.row.user_id {
+    if let Some(user) = &draft.replaces {
         tickets::end_of_purpose(conn, user, P::NAME)?;
     }
     tickets::insert(conn, &draft.row)

@@ -117,6 +117,53 @@ pub(crate) fn any_due(conn: &mut Conn, now: Timestamp) -> Result<bool, StoreErro
     Ok(due.is_some())
 }
 
+/// How the outbox stands.
+#[cfg(feature = "cli")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// Mails that wait.
+    pub(crate) waiting: i64,
+    /// Those of them that were written before the given time.
+    pub(crate) overdue: i64,
+    /// Mails that were given up since the given time.
+    pub(crate) failed: i64,
+}
+
+/// Counts what waits, what has waited since before `overdue`, and what was given up since `failed`.
+#[cfg(feature = "cli")]
+pub(crate) fn tally(
+    conn: &mut Conn,
+    overdue: Timestamp,
+    failed: Timestamp,
+) -> Result<Tally, StoreError> {
+    let waiting = || outbox::table.filter(outbox::state.eq(MailState::Waiting.name()));
+    let given_up = outbox::table
+        .filter(outbox::state.eq(MailState::Failed.name()))
+        .filter(outbox::finished_at.ge(failed));
+    Ok(Tally {
+        waiting: waiting().count().get_result(conn)?,
+        overdue: waiting()
+            .filter(outbox::created_at.le(overdue))
+            .count()
+            .get_result(conn)?,
+        failed: given_up.count().get_result(conn)?,
+    })
+}
+
+/// Why a mail that is due was not sent, if there is one that was tried.
+#[cfg(feature = "cli")]
+pub(crate) fn due_because(conn: &mut Conn, now: Timestamp) -> Result<Option<String>, StoreError> {
+    let error: Option<Option<String>> = outbox::table
+        .filter(outbox::state.eq(MailState::Waiting.name()))
+        .filter(outbox::due_at.le(now))
+        .filter(outbox::error.is_not_null())
+        .select(outbox::error)
+        .limit(1)
+        .get_result(conn)
+        .optional()?;
+    Ok(error.flatten())
+}
+
 /// Takes at most `most` mails that are due, for this process alone: of many that ask at once, one
 /// conditional UPDATE decides about each.
 pub(crate) fn claim(
@@ -208,6 +255,12 @@ pub(crate) fn settle(
             .execute(conn)?,
     };
     Ok(settled == 1)
+}
+
+/// Deletes every mail to an address.
+pub(crate) fn delete_to(conn: &mut Conn, recipient: &str) -> Result<(), StoreError> {
+    diesel::delete(outbox::table.filter(outbox::recipient.eq(recipient))).execute(conn)?;
+    Ok(())
 }
 
 /// How long a decoy stays, a mail that was sent, and one that was given up.

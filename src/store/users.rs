@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use serde::Serialize;
 
 use super::{
-    Conn, Store, StoreError, Timestamp, Uniquifier, UserId,
+    Conn, Store, StoreError, Timestamp, Unique, Uniquifier, UserId,
     conn::natively,
     schema::{
         role_permissions, roles, security_remember, security_sessions, security_tokens, user_roles,
@@ -199,6 +199,36 @@ pub(crate) fn with_password(
             .optional()?,
     };
     Ok(found.map(|(user, hash)| (user, hash.map(PasswordHash::from_stored))))
+}
+
+/// Whose something of a new account is already: the address, else the username or one that looks alike.
+pub(crate) fn owner_of(
+    conn: &mut Conn,
+    email: &EmailAddress,
+    username: Option<&Username>,
+) -> Result<Option<(Unique, User)>, StoreError> {
+    let of_email: Option<User> = users::table
+        .filter(users::email_key.eq(email.key()))
+        .select(User::as_select())
+        .get_result(conn)
+        .optional()?;
+    if let Some(owner) = of_email {
+        return Ok(Some((Unique::Email, owner)));
+    }
+    let Some(username) = username else {
+        return Ok(None);
+    };
+    let of_username: Option<User> = users::table
+        .filter(
+            users::username_key
+                .eq(username.key())
+                .or(users::username_skeleton.eq(username.skeleton())),
+        )
+        .select(User::as_select())
+        .limit(1)
+        .get_result(conn)
+        .optional()?;
+    Ok(of_username.map(|owner| (Unique::Username, owner)))
 }
 
 pub(crate) fn password_of(
@@ -499,8 +529,13 @@ impl Store {
     /// [`StoreError::Refused`] if a table of the application still refers to it.
     pub async fn delete_user(&self, id: &UserId) -> Result<bool, StoreError> {
         let id = id.clone();
-        self.write(
-            move |conn| match diesel::delete(users::table.find(&id)).execute(conn) {
+        self.write(move |conn| {
+            let Some(user) = by_id(conn, &id)? else {
+                return Ok(false);
+            };
+            // Its mails go with it, those that wait and those that only say to whom they went.
+            super::outbox::delete_to(conn, &user.email)?;
+            match diesel::delete(users::table.find(&id)).execute(conn) {
                 Ok(deleted) => Ok(deleted == 1),
                 Err(error) => Err(match StoreError::from(error) {
                     StoreError::Missing => StoreError::Refused(
@@ -508,8 +543,8 @@ impl Store {
                     ),
                     error => error,
                 }),
-            },
-        )
+            }
+        })
         .await
     }
 

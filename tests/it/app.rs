@@ -441,7 +441,7 @@ impl Plan {
             events,
             marks: Mutex::new(0),
             dir,
-            _database: database,
+            database,
         })
     }
 }
@@ -460,13 +460,19 @@ pub struct App {
     events: Arc<Mutex<Vec<Event>>>,
     marks: Mutex<u64>,
     pub dir: tempfile::TempDir,
-    _database: Scratch,
+    database: Scratch,
 }
 
 impl App {
     /// On SQLite, as it comes.
     pub async fn new() -> Self {
         Plan::new().start().await
+    }
+
+    /// Another server over the same database.
+    pub async fn beside(&self, change: impl FnOnce(Plan) -> Plan) -> Self {
+        let plan = Plan::on(self.database.backend).set("database.url", &self.database.url);
+        change(plan).start().await
     }
 
     pub fn store(&self) -> &Store {

@@ -1,12 +1,14 @@
 //! The command line, as a process: what a person or a script sees of it.
 
 use std::{
-    io::Write,
+    io::{BufRead, BufReader, Write},
     path::Path,
     process::{Command, Stdio},
 };
 
-use serde_json::Value;
+use rocket::{http::ContentType, local::blocking::Client};
+use rocket_security::Security;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const GOOD: &str = "lantern orchard seventeen";
@@ -70,7 +72,7 @@ impl Site {
         self.type_in("", arguments)
     }
 
-    fn type_in(&self, input: &str, arguments: &[&str]) -> Done {
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rocket_security"));
         command
             .args(arguments)
@@ -80,7 +82,41 @@ impl Site {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
+        command
+    }
+
+    /// What a launch logs; the server is gone afterwards.
+    fn log_of_a_launch(&self) -> String {
+        let mut command = self.command(&["serve"]);
+        let mut child = command
+            .env("ROCKET_PORT", "0")
+            .env("ROCKET_LOG_LEVEL", "normal")
+            .spawn()
+            .unwrap();
+        let mut log = String::new();
+        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+            log.push_str(&line.unwrap());
+            log.push('\n');
+            if log.contains("Rocket has launched") {
+                break;
+            }
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        log
+    }
+
+    /// The running site over the same database, in this process.
+    fn client(&self) -> Client {
+        let figment = rocket::Config::figment()
+            .merge(("security.database.url", self.path("security.db")))
+            .merge(("security.report.unguarded", "off"))
+            .merge(("log_level", "off"));
+        Client::untracked(rocket::custom(figment).attach(Security::default())).unwrap()
+    }
+
+    fn type_in(&self, input: &str, arguments: &[&str]) -> Done {
+        let mut child = self.command(arguments).spawn().unwrap();
         // A command that does not read may be gone before this is written.
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
         let output = child.wait_with_output().unwrap();
@@ -558,6 +594,7 @@ fn the_doctor_finds_a_healthy_site_healthy_and_a_column_gone() {
         "schema",
         "accounts",
         "clock",
+        "outbox",
         "templates",
         "mail",
         "hashing",
@@ -626,6 +663,425 @@ fn a_setting_that_rocket_itself_cannot_read_is_a_sentence_too() {
     }
 }
 
+/// Asks in JSON; the status and what is in the envelope.
+fn post(client: &Client, path: &str, body: &Value) -> (u16, Value) {
+    let request = client
+        .post(path.to_string())
+        .header(ContentType::JSON)
+        .body(body.to_string());
+    let response = request.dispatch();
+    let status = response.status().code;
+    let text = response.into_string().unwrap();
+    let envelope: Value = serde_json::from_str(&text).unwrap();
+    (status, envelope["response"].clone())
+}
+
+fn sign_in(client: &Client, password: &str) -> (u16, Value) {
+    let body = json!({"email": "ada@example.com", "password": password});
+    post(client, "/login", &body)
+}
+
+/// The last part of a link's path.
+fn token_of(url: &str) -> &str {
+    url.rsplit('/').next().unwrap()
+}
+
+#[test]
+fn an_invitation_that_is_printed_works_once() {
+    let site = Site::new();
+    site.run(&["roles", "create", "editor"]).good();
+    let invite = [
+        "users",
+        "invite",
+        "ada@example.com",
+        "--username",
+        "ada.l",
+        "--role",
+        "editor",
+        "--print",
+    ];
+    let url = site.run(&invite).good();
+    assert!(
+        url.starts_with("http://localhost:8000/invite/") && url.trim_end().lines().count() == 1,
+        "{url}"
+    );
+    assert_eq!(site.run(&["mail", "list"]).good(), "no mails\n");
+
+    // Whoever has not come yet is invited anew, and the link before is void.
+    let anew = [&invite[..], &["--json"]].concat();
+    let answer = site.run(&anew).json();
+    assert_eq!(answer["mailed"], false);
+    assert_eq!(answer["user"]["username"], "ada.l");
+    assert_eq!(answer["user"]["roles"], json!(["editor"]));
+    let client = site.client();
+    let new = json!({"password": GOOD, "password_confirm": GOOD});
+    let old = format!("/invite/{}", token_of(url.trim_end()));
+    assert_eq!(post(&client, &old, &new).0, 400);
+    let path = format!("/invite/{}", token_of(answer["url"].as_str().unwrap()));
+    assert_eq!(post(&client, &path, &new).0, 200);
+    assert_eq!(post(&client, &path, &new).0, 400);
+    assert_eq!(sign_in(&client, GOOD).0, 200);
+    let user = &site.run(&["users", "show", "ada.l", "--json"]).json()["user"];
+    assert!(user["confirmed_at"].is_string(), "{user}");
+    assert_eq!(
+        site.run(&invite).bad(),
+        "email: This email address has an account already."
+    );
+}
+
+#[test]
+fn an_invitation_is_mailed_unless_it_is_printed() {
+    let site = Site::new();
+    assert_eq!(
+        site.run(&["users", "invite", "ada@example.com"]).good(),
+        "an invitation for ada@example.com is in the outbox; the running site, or `mail send`, sends it\n"
+    );
+    let mails = site.run(&["mail", "list", "--json"]).json();
+    let mail = &mails["mails"][0];
+    assert_eq!(
+        (&mail["kind"], &mail["recipient"], &mail["state"]),
+        (
+            &json!("invite"),
+            &json!("ada@example.com"),
+            &json!("waiting")
+        )
+    );
+    let answer = site
+        .run(&["users", "invite", "ada@example.com", "--json"])
+        .json();
+    assert_eq!(answer["mailed"], true);
+    assert_eq!(answer.get("url"), None);
+}
+
+#[test]
+fn nobody_is_invited_in_vain() {
+    let site = Site::new();
+    assert_eq!(
+        site.run(&["users", "invite", "ada@example.com", "--role", "editor"])
+            .bad(),
+        "there is no role `editor`"
+    );
+    let refused = site.run(&["users", "invite", "ada", "--username", "root", "--json"]);
+    let error: Value = serde_json::from_str(&refused.err).unwrap();
+    assert!(error["fields"]["email"].is_array() && error["fields"]["username"].is_array());
+    assert_eq!(site.run(&["users", "list"]).good(), "no accounts\n");
+
+    site.run(&["users", "create", "ada@example.com", "--no-password"])
+        .good();
+    for command in ["invite", "send-recovery"] {
+        assert_eq!(
+            site.run(&["users", command, "ada@example.com"]).bad(),
+            "ada@example.com is inactive, so its link would open nothing; `users activate` lets it in"
+        );
+    }
+    let site = site
+        .with("ROCKET_SECURITY__INVITE__ENABLED", "false")
+        .with("ROCKET_SECURITY__RECOVER__ENABLED", "false");
+    site.run(&["users", "activate", "ada@example.com"]).good();
+    for (command, feature) in [("invite", "invite"), ("send-recovery", "recover")] {
+        assert_eq!(
+            site.run(&["users", command, "ada@example.com", "--print"])
+                .bad(),
+            format!("`security.{feature}.enabled` is false; nobody could use the link")
+        );
+    }
+}
+
+#[test]
+fn a_recovery_is_mailed_or_printed() {
+    let site = Site::new().ada();
+    assert_eq!(
+        site.run(&["users", "send-recovery", "ada.l"]).good(),
+        "a mail for ada@example.com is in the outbox; the running site, or `mail send`, sends it\n"
+    );
+    assert_eq!(
+        site.run(&["mail", "list", "--json"]).json()["mails"][0]["kind"],
+        "recover"
+    );
+    let answer = site
+        .run(&["users", "send-recovery", "ada.l", "--print", "--json"])
+        .json();
+    assert_eq!(answer["mailed"], false);
+    let client = site.client();
+    let path = format!("/reset/{}", token_of(answer["url"].as_str().unwrap()));
+    let new = json!({"password": GOOD, "password_confirm": GOOD});
+    assert_eq!(post(&client, &path, &new).0, 200);
+    assert_eq!(sign_in(&client, GOOD).0, 200);
+    assert_eq!(
+        site.run(&["users", "send-recovery", "eve@example.com"])
+            .bad(),
+        "there is no account `eve@example.com`"
+    );
+}
+
+#[test]
+fn a_new_password_is_asked_for_at_the_next_sign_in() {
+    let site = Site::new();
+    let create = ["users", "create", "ada@example.com", "--active"];
+    site.type_in(GOOD, &create).good();
+    let client = site.client();
+    assert_eq!(sign_in(&client, GOOD).0, 200);
+    assert_eq!(
+        site.run(&["users", "require-new-password", "ada@example.com"])
+            .good(),
+        "the sessions of ada@example.com are ended; the next sign-in asks for a new password\n"
+    );
+    let user = &site
+        .run(&["users", "show", "ada@example.com", "--json"])
+        .json()["user"];
+    assert_eq!(
+        (&user["must_change_password"], &user["sessions"]),
+        (&json!(true), &json!([]))
+    );
+
+    let (status, owing) = sign_in(&client, GOOD);
+    assert_eq!(
+        (status, &owing["new_password_required"]),
+        (200, &json!(true))
+    );
+    assert_eq!(owing.get("user"), None);
+    let path = format!("/reset/{}", owing["state_token"].as_str().unwrap());
+    let another = "copper meadow twenty-nine";
+    let new = json!({"password": another, "password_confirm": another});
+    assert_eq!(post(&client, &path, &new).0, 200);
+    assert_eq!(sign_in(&client, GOOD).0, 400);
+    let (status, done) = sign_in(&client, another);
+    assert_eq!((status, done.get("new_password_required")), (200, None));
+
+    let site = site.with("ROCKET_SECURITY__RECOVER__ENABLED", "false");
+    let answer = site
+        .run(&["users", "require-new-password", "ada@example.com"])
+        .good();
+    assert!(
+        answer.ends_with("nobody gets in before `users change-password`\n"),
+        "{answer}"
+    );
+    assert_eq!(
+        site.run(&["users", "require-new-password", "eve@example.com"])
+            .bad(),
+        "there is no account `eve@example.com`"
+    );
+}
+
+#[test]
+fn mails_are_listed_without_what_they_say() {
+    let site = Site::new().ada();
+    site.run(&["users", "send-recovery", "ada.l"]).good();
+    site.run(&["users", "invite", "eve@example.com"]).good();
+    let text = site.run(&["mail", "list"]).good();
+    assert!(text.starts_with("WRITTEN"), "{text}");
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(
+        lines[1].contains("invite   eve@example.com  waiting"),
+        "{text}"
+    );
+    assert!(
+        lines[2].contains("recover  ada@example.com  waiting"),
+        "{text}"
+    );
+    assert!(
+        !text.contains("http") && !text.contains("/reset/"),
+        "{text}"
+    );
+
+    let mails = site.run(&["mail", "list", "--json"]).json();
+    let keys: Vec<&str> = mails["mails"][0]
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    let all = [
+        "attempts",
+        "created_at",
+        "due_at",
+        "error",
+        "finished_at",
+        "id",
+        "kind",
+        "recipient",
+        "state",
+    ];
+    assert_eq!(keys, all);
+
+    let first = site.run(&["mail", "list", "--limit", "1", "--json"]).json();
+    assert_eq!(first["mails"].as_array().unwrap().len(), 1);
+    for (state, number) in [("waiting", 2), ("sent", 0), ("failed", 0)] {
+        let listed = site
+            .run(&["mail", "list", "--state", state, "--json"])
+            .json();
+        assert_eq!(listed["mails"].as_array().unwrap().len(), number, "{state}");
+    }
+    for wrong in [
+        &["mail", "list", "--state", "lost"][..],
+        &["mail", "list", "--limit", "0"],
+        &["mail", "resend"],
+        &["mail", "resend", "1", "--failed"],
+    ] {
+        assert_eq!(site.run(wrong).code, 2, "{wrong:?}");
+    }
+}
+
+#[test]
+fn mails_go_out_by_a_command_where_no_site_runs() {
+    let folder = TempDir::new().unwrap();
+    let site = Site::new()
+        .with("ROCKET_SECURITY__MAIL__TRANSPORT", "file")
+        .with(
+            "ROCKET_SECURITY__MAIL__FOLDER",
+            &folder.path().display().to_string(),
+        )
+        .ada();
+    assert_eq!(
+        site.run(&["mail", "send"]).good(),
+        "0 mails are sent, 0 wait\n"
+    );
+    site.run(&["users", "send-recovery", "ada.l"]).good();
+    assert_eq!(
+        site.run(&["mail", "send", "--json"]).json(),
+        json!({"sent": 1, "waiting": 0, "failed": 0, "error": null})
+    );
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    let listed = site
+        .run(&["mail", "list", "--state", "sent", "--json"])
+        .json();
+    let mail = &listed["mails"][0];
+    assert!(mail["finished_at"].is_string() && mail["due_at"].is_null());
+    let sentence = site
+        .run(&["mail", "resend", mail["id"].as_str().unwrap()])
+        .bad();
+    assert!(
+        sentence.ends_with("that failed or waits; what was sent is not sent again"),
+        "{sentence}"
+    );
+}
+
+#[test]
+fn mails_that_nobody_would_see_are_not_sent_by_a_command() {
+    let site = Site::new().ada();
+    site.run(&["users", "send-recovery", "ada.l"]).good();
+    let sentence = site.run(&["mail", "send"]).bad();
+    assert!(sentence.contains("a command has no log"), "{sentence}");
+    let listed = site.run(&["mail", "list", "--json"]).json();
+    assert_eq!(listed["mails"][0]["state"], "waiting");
+}
+
+#[test]
+fn mails_wait_while_no_server_can_be_reached() {
+    // Nobody listens on a port that was free a moment ago.
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .unwrap()
+        .port();
+    let site = Site::new()
+        .with("ROCKET_SECURITY__MAIL__TRANSPORT", "smtp")
+        .with("ROCKET_SECURITY__MAIL__HOST", "127.0.0.1")
+        .with("ROCKET_SECURITY__MAIL__ENCRYPTION", "none")
+        .with("ROCKET_SECURITY__MAIL__PORT", &port.to_string())
+        .ada();
+    site.run(&["users", "send-recovery", "ada.l"]).good();
+    let done = site.run(&["mail", "send"]);
+    assert_eq!(done.code, 1, "{}", done.out);
+    let start = "0 mails are sent, 1 waits; ";
+    assert!(done.out.starts_with(start), "{}", done.out);
+    assert!(done.out.contains(&port.to_string()), "{}", done.out);
+}
+
+#[test]
+fn mails_that_failed_are_tried_again_when_asked() {
+    let site = Site::new().ada();
+    for _ in 0..3 {
+        site.run(&["users", "send-recovery", "ada.l"]).good();
+    }
+    let listed = site.run(&["mail", "list", "--json"]).json();
+    let id = listed["mails"][0]["id"].as_str().unwrap();
+    assert_eq!(
+        site.run(&["mail", "resend", "--failed"]).good(),
+        "no mail had failed\n"
+    );
+    fail_all(&site);
+    let text = site.run(&["mail", "list", "--state", "failed"]).good();
+    assert!(text.contains("550 nobody here"), "{text}");
+    assert_eq!(
+        site.run(&["mail", "resend", id]).good(),
+        "1 mail will be tried again, by the running site or by `mail send`\n"
+    );
+    assert_eq!(
+        site.run(&["mail", "resend", "--failed", "--json"]).json(),
+        json!({"resent": 2})
+    );
+    assert_eq!(
+        site.run(&["mail", "resend", "1"]).bad(),
+        "there is no mail `1` that failed or waits; what was sent is not sent again"
+    );
+}
+
+#[test]
+fn the_doctor_looks_into_the_outbox() {
+    let site = Site::new().ada();
+    let outbox = |site: &Site| -> (String, String) {
+        let report = site.run(&["doctor", "--json"]).json();
+        let checks = report["checks"].as_array().unwrap();
+        let check = checks.iter().find(|check| check["name"] == "outbox");
+        let text = |key: &str| check.unwrap()[key].as_str().unwrap().to_string();
+        (text("status"), text("detail"))
+    };
+    assert_eq!(outbox(&site), ("ok".into(), "empty".into()));
+    site.run(&["users", "send-recovery", "ada.l"]).good();
+    assert_eq!(outbox(&site), ("ok".into(), "1 mail waits".into()));
+    change(
+        &site,
+        "UPDATE security_outbox SET created_at = created_at - 3700000;",
+    );
+    assert_eq!(
+        outbox(&site),
+        (
+            "warn".into(),
+            "1 mail waited longer than an hour, see `mail list --state waiting`".into()
+        )
+    );
+    fail_all(&site);
+    assert_eq!(
+        outbox(&site),
+        (
+            "warn".into(),
+            "1 mail failed in the last day, see `mail list --state failed`".into()
+        )
+    );
+    change(
+        &site,
+        "UPDATE security_outbox SET finished_at = finished_at - 90000000;",
+    );
+    assert_eq!(outbox(&site), ("ok".into(), "empty".into()));
+}
+
+#[test]
+fn mails_that_reach_nobody_are_told_of_in_production() {
+    let site = || {
+        Site::new()
+            .with("ROCKET_SECURITY__BASE_URL", "https://example.com")
+            .with("ROCKET_SECURITY__SECRET", crate::app::SECRET)
+    };
+    let sentence = "mails reach nobody: `security.mail.transport` is \"console\"; write \"smtp\"";
+    let warned = site();
+    let log = warned.log_of_a_launch();
+    assert_eq!(log.matches(sentence).count(), 1, "{log}");
+    let report = warned.run(&["doctor"]).good();
+    let finding =
+        "warn  mail        mails are printed to the log, so nobody can confirm an address";
+    assert!(report.contains(finding), "{report}");
+    let unconfirmed = site().with("ROCKET_SECURITY__CONFIRM__ENABLED", "false");
+    let report = unconfirmed.run(&["doctor"]).good();
+    let finding = "warn  mail        mails are printed to the log, so they reach nobody";
+    assert!(report.contains(finding), "{report}");
+
+    let quiet = site().with("ROCKET_SECURITY__MAIL__TRANSPORT", "file");
+    for site in [quiet, Site::new()] {
+        let log = site.log_of_a_launch();
+        assert!(!log.contains("mails reach nobody"), "{log}");
+    }
+}
+
 #[test]
 fn help_and_version_end_well() {
     let site = Site::new();
@@ -636,6 +1092,15 @@ fn help_and_version_end_well() {
     ] {
         assert!(!site.run(arguments).good().is_empty());
     }
+}
+
+/// As if a server had refused every mail for good.
+fn fail_all(site: &Site) {
+    change(
+        site,
+        "UPDATE security_outbox SET state = 'failed', error = '550 nobody' || char(10) || 'here',
+         finished_at = strftime('%s', 'now') * 1000;",
+    );
 }
 
 /// Does something to the tables that no command does.

@@ -34,6 +34,7 @@ mod logout;
 #[cfg(feature = "smtp")]
 mod mailed;
 mod negotiation;
+mod outbox;
 mod overrides;
 #[cfg(feature = "smtp")]
 mod passwordless;
@@ -49,6 +50,7 @@ mod settings;
 mod shape;
 mod smtp;
 mod smtp_server;
+mod tickets;
 mod tokens;
 #[cfg(feature = "smtp")]
 mod unlock;
