@@ -13,6 +13,9 @@ use std::{
 use fantoccini::{Client, ClientBuilder, Locator};
 use rocket::tokio;
 
+#[cfg(feature = "smtp")]
+use crate::smtp_server::{Received, SmtpServer};
+
 const PASSWORD: &str = "correct horse battery staple";
 
 /// A process that ends with the test, however that ends.
@@ -228,8 +231,196 @@ async fn a_person_registers_signs_in_is_let_in_by_role_and_signs_out() {
     browser.goto(&at("/profile")).await.unwrap();
     arrives(&browser, "/login").await;
 
-    // The welcome is in the mailbox.
+    // The first mail is in the mailbox.
     browser.goto(&at("/dev/mail")).await.unwrap();
-    shows(&browser, "Welcome to Rocket").await;
+    shows(&browser, "Confirm your address at Rocket").await;
     browser.close().await.unwrap();
+}
+
+/// A person with a browser and a mailbox, at a site that sends its mails by SMTP.
+#[cfg(feature = "smtp")]
+struct Person {
+    browser: Client,
+    mailbox: SmtpServer,
+    port: u16,
+    _processes: [Process; 2],
+    _folder: tempfile::TempDir,
+}
+
+#[cfg(feature = "smtp")]
+impl Person {
+    async fn arrive() -> Option<Self> {
+        let (driver, browser) = browser().await?;
+        let mailbox = SmtpServer::start().await;
+        let folder = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let site = command(&folder.path().join("site.db"), port)
+            .env("ROCKET_SECURITY__MAIL__TRANSPORT", "smtp")
+            .env("ROCKET_SECURITY__MAIL__HOST", "127.0.0.1")
+            .env("ROCKET_SECURITY__MAIL__PORT", mailbox.port().to_string())
+            .env("ROCKET_SECURITY__MAIL__ENCRYPTION", "none")
+            .env("ROCKET_SECURITY__PASSWORDLESS__ENABLED", "true")
+            .spawn()
+            .unwrap();
+        let site = Process(site);
+        until_it_answers(port).await;
+        Some(Self {
+            browser,
+            mailbox,
+            port,
+            _processes: [driver, site],
+            _folder: folder,
+        })
+    }
+
+    async fn open(&self, path: &str) {
+        let url = format!("http://localhost:{}{path}", self.port);
+        self.browser.goto(&url).await.unwrap();
+    }
+
+    /// Fills in the form of the page, whose fields are named `<form>-<name>`, and presses its button.
+    async fn send(&self, form: &str, fields: &[(&str, &str)]) {
+        for (name, text) in fields {
+            let id = format!("{form}-{name}");
+            wait(&id, async || {
+                self.browser.find(Locator::Id(&id)).await.is_ok()
+            })
+            .await;
+            fill(&self.browser, &id, text).await;
+        }
+        submit(&self.browser).await;
+    }
+
+    async fn reads(&self, text: &str) {
+        shows(&self.browser, text).await;
+    }
+
+    async fn is_at(&self, path: &str) {
+        arrives(&self.browser, path).await;
+    }
+
+    /// The mail with this number to an address.
+    async fn mail(&self, address: &str, number: usize) -> Received {
+        let came = async || self.mailbox.to(address).len() >= number;
+        wait(&format!("mail {number} to {address}"), came).await;
+        self.mailbox.to(address).swap_remove(number - 1)
+    }
+
+    /// Opens the link of a mail and presses the button of its page.
+    async fn follow(&self, mail: &Received, fields: &[(&str, &str)]) {
+        let link = mail.links().remove(0);
+        self.browser.goto(&link).await.unwrap();
+        self.reads("Nothing has happened yet").await;
+        self.send("recover_link", fields).await;
+    }
+
+    async fn register(&self) -> Received {
+        self.open("/register").await;
+        let fields = [
+            ("email", ADA),
+            ("password", PASSWORD),
+            ("password_confirm", PASSWORD),
+        ];
+        self.send("register", &fields).await;
+        self.is_at("/login").await;
+        self.reads("We have written to the address you gave").await;
+        self.mail(ADA, 1).await
+    }
+
+    async fn sign_in(&self, password: &str) {
+        self.open("/login").await;
+        self.send("login", &[("email", ADA), ("password", password)])
+            .await;
+        self.is_at("/").await;
+        self.open("/profile").await;
+        self.reads(ADA).await;
+    }
+}
+
+#[cfg(feature = "smtp")]
+const ADA: &str = "ada@example.com";
+#[cfg(feature = "smtp")]
+const NEW: &str = "seven purple monkeys juggle lamps";
+
+#[cfg(feature = "smtp")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_confirms_by_link_changes_the_address_and_takes_it_back() {
+    let Some(person) = Person::arrive().await else {
+        return;
+    };
+    let mail = person.register().await;
+    person.follow(&mail, &[]).await;
+    person.is_at("/login").await;
+    person.reads("your address is confirmed").await;
+    person.sign_in(PASSWORD).await;
+
+    person.open("/change-email").await;
+    let other = "countess@example.org";
+    person.send("change_email", &[("email", other)]).await;
+    person.reads("enter the code here").await;
+    person.follow(&person.mail(other, 1).await, &[]).await;
+    person.is_at("/").await;
+    person.reads("Your email address is changed").await;
+    person.open("/profile").await;
+    person.reads(other).await;
+
+    person.follow(&person.mail(ADA, 2).await, &[]).await;
+    person.is_at("/login").await;
+    person.reads("Your address is back").await;
+    person.open("/profile").await;
+    person.is_at("/login").await;
+    let fields = [("password", NEW), ("password_confirm", NEW)];
+    person.follow(&person.mail(ADA, 3).await, &fields).await;
+    person.is_at("/login").await;
+    person.reads("Your new password is set").await;
+    person.sign_in(NEW).await;
+    person.browser.clone().close().await.unwrap();
+}
+
+#[cfg(feature = "smtp")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_confirms_signs_in_and_chooses_a_password_by_codes() {
+    let Some(person) = Person::arrive().await else {
+        return;
+    };
+    let code = person.register().await.code();
+    person.open("/confirm/code").await;
+    person
+        .send("confirm_code", &[("email", ADA), ("code", &code)])
+        .await;
+    person.is_at("/login").await;
+    person.reads("your address is confirmed").await;
+
+    // From the sign-in page to the one that wants no password.
+    let link = Locator::LinkText("Sign in by email instead");
+    let link = person.browser.find(link).await.unwrap();
+    link.click().await.unwrap();
+    person.is_at("/login/link").await;
+    person.send("passwordless", &[("email", ADA)]).await;
+    person.reads("enter the code here").await;
+    let code = person.mail(ADA, 2).await.code();
+    person.send("passwordless_code", &[("code", &code)]).await;
+    person.is_at("/").await;
+    person.open("/profile").await;
+    person.reads(ADA).await;
+    let button = Locator::Css("form[action='/logout'] button");
+    let button = person.browser.find(button).await.unwrap();
+    button.click().await.unwrap();
+    person.reads("You are signed out").await;
+
+    person.open("/reset").await;
+    person.send("recover", &[("email", ADA)]).await;
+    person.reads("enter the code here").await;
+    let code = person.mail(ADA, 3).await.code();
+    let fields = [
+        ("code", code.as_str()),
+        ("password", NEW),
+        ("password_confirm", NEW),
+    ];
+    person.send("recover_code", &fields).await;
+    person.is_at("/login").await;
+    person.reads("Your new password is set").await;
+    person.sign_in(NEW).await;
+    person.mail(ADA, 4).await;
+    person.browser.clone().close().await.unwrap();
 }
