@@ -11,7 +11,7 @@ use serde_json::json;
 use super::{
     Feature, Link, MenuFor, Submitted, Web,
     mailed::{self, AskForm, CodeForm},
-    recover, sample_form, sample_mail, template,
+    outdated, recover, sample_form, sample_mail, template,
 };
 use crate::{
     Message,
@@ -31,7 +31,7 @@ use crate::{
         outbox::{self, Letter, Postage},
     },
     signin::{
-        limits::{PerAddress, count_per_address},
+        limits::{Buckets, PerAddress, count_per_address, count_per_user},
         ticket::{self, Draft, Handle, Held, Purpose, Terms},
     },
     store::{StoreError, Unique, User, UserId, tickets, users},
@@ -137,7 +137,7 @@ pub(crate) struct Change {
 }
 
 impl Purpose for ChangeEmail {
-    const NAME: &'static str = "change_email";
+    const NAME: &'static str = tickets::CHANGE_EMAIL;
     type Payload = Change;
 }
 
@@ -223,7 +223,8 @@ async fn link(web: Web<'_>, token: &str) -> Answer {
     mailed::link_page::<ChangeEmail>(&web, token, "/change-email", |held| {
         let action = web.site.path(&format!("/change-email/{token}"));
         Reply::page(LINK)
-            .with("account", json!({"email": held.user.email}))
+            // Whoever reads the mail may be somebody else, by a slip of the pen.
+            .with("account", json!({"email": masked(&held.user.email)}))
             .with("new_email", &held.payload.new)
             .form(FormView::new("change_email_link", action, []))
     })
@@ -232,8 +233,7 @@ async fn link(web: Web<'_>, token: &str) -> Answer {
 
 #[post("/change-email/<token>", data = "<form>")]
 async fn by_link(web: Web<'_>, token: &str, form: Submitted<Nothing>) -> Answer {
-    form?;
-    mailed::use_link(&web, token, "/change-email", async |held| {
+    mailed::use_link(&web, token, "/change-email", form, async |held, _| {
         change(&web, held).await
     })
     .await
@@ -253,8 +253,10 @@ async fn undo_link(web: Web<'_>, token: &str) -> Answer {
 
 #[post("/undo/<token>", data = "<form>")]
 async fn undo_by_link(web: Web<'_>, token: &str, form: Submitted<Nothing>) -> Answer {
-    form?;
-    mailed::use_link(&web, token, "/login", async |held| undo(&web, held).await).await
+    mailed::use_link(&web, token, "/login", form, async |held, _| {
+        undo(&web, held).await
+    })
+    .await
 }
 
 // Service.
@@ -272,20 +274,27 @@ async fn send(web: &Web<'_>, caller: &Caller, typed: &str) -> Result<(), Error> 
         return Err(wrong(Message::new("change_email.same")));
     }
     count_per_address(site, PerAddress::Mail, &web.client).await?;
+    count_per_user(site, "change_email", &user.id).await?;
     let identity = Identity::Email(new.clone());
-    let owner = {
-        let identity = identity.clone();
+    let handle = Handle::of_identity(site, &identity);
+    let (owner, reserved) = {
+        let (identity, handle, now) = (identity.clone(), handle.clone(), site.now());
         site.store
-            .read(move |conn| users::by_identity(conn, &identity))
+            .read(move |conn| {
+                let reserved = tickets::open_under(conn, tickets::UNDO, handle.as_str(), now)?;
+                Ok((users::by_identity(conn, &identity)?, reserved))
+            })
             .await?
     };
-    if owner.is_some() && !site.settings.generic_answers.0 {
+    // An address that its owner can still take back is theirs alone.
+    let is_reserved = reserved.is_some_and(|(of, _)| of != user.id);
+    if (owner.is_some() || is_reserved) && !site.settings.generic_answers.0 {
         return Err(wrong(Message::new("change_email.taken")));
     }
     let terms = Terms {
         life: site.settings.change_email.life,
         // Of nobody if the address is taken: written like any other, and opens nothing.
-        user: owner.is_none().then(|| user.id.clone()),
+        user: (owner.is_none() && !is_reserved).then(|| user.id.clone()),
         bound_to: None,
     };
     let payload = Change {
@@ -303,6 +312,12 @@ async fn send(web: &Web<'_>, caller: &Caller, typed: &str) -> Result<(), Error> 
             Postage::Limited,
             json!({}),
         )?,
+        None if is_reserved => scribe.letter(
+            &Addressee::at(new.address()),
+            ("change_email", "taken"),
+            Postage::Limited,
+            json!({}),
+        )?,
         None => scribe.letter(
             &Addressee::at(new.address()),
             ("change_email", "change_email"),
@@ -310,7 +325,21 @@ async fn send(web: &Web<'_>, caller: &Caller, typed: &str) -> Result<(), Error> 
             mailed::ticket_context(site, "/change-email", &draft),
         )?,
     };
-    let sent = mailed::write(site, letter, draft).await? && owner.is_none();
+    let (id, uniquifier) = (user.id.clone(), user.uniquifier.clone());
+    let posted = site
+        .store
+        .write(move |conn| {
+            users::hold(conn, &id, &uniquifier)?;
+            let posted = outbox::put(conn, &letter)?;
+            if posted.is_put() {
+                ticket::put(conn, &draft)?;
+            }
+            Ok(posted)
+        })
+        .await
+        .map_err(outdated)?;
+    let sent = posted.is_put() && owner.is_none() && !is_reserved;
+    site.posted(posted);
     if sent {
         let user = user.id.clone();
         let kind = EventKind::ChangeEmailInstructionsSent { user };
@@ -329,10 +358,10 @@ async fn held_by_code(web: &Web<'_>, form: &CodeForm) -> Result<Held<ChangeEmail
     let Some(email) = email.filter(|_| invalid.is_empty()) else {
         return Err(invalid.into());
     };
-    let identity = Identity::Email(email);
-    let handle = Handle::of_identity(web.site, &identity);
+    let handle = Handle::of_identity(web.site, &Identity::Email(email));
+    let buckets = Buckets::of_code(web.site, &handle, &web.client);
     let caller = web.caller.as_ref().map(|caller| caller.user.clone());
-    let (held, _) = mailed::by_code_of(web, identity, caller, handle, &form.code).await?;
+    let (held, _) = mailed::by_code_of(web, buckets, caller, handle, &form.code).await?;
     Ok(held)
 }
 
@@ -342,7 +371,20 @@ async fn change(web: &Web<'_>, held: Held<ChangeEmail>) -> Answer {
     let (site, user, payload) = (web.site, &held.user, &held.payload);
     let new = EmailAddress::parse(&payload.new)
         .map_err(|message| Error::Broken(message.key().to_string()))?;
-    let notice = notice(web, user, new.address())?;
+    // Back to an address that it had before, on the owner's own: no longer is there anything to undo.
+    let handle = Handle::of_identity(site, &Identity::Email(new.clone()));
+    let before = {
+        let (handle, now) = (handle.clone(), site.now());
+        let open = move |conn: &mut _| tickets::open_under(conn, Undo::NAME, handle.as_str(), now);
+        site.store.read(open).await?
+    };
+    let back = before
+        .as_ref()
+        .and_then(|(of, since)| (*of == user.id).then_some(*since));
+    if before.is_some() && back.is_none() {
+        return Err(Invalid::field("email", Message::new("change_email.taken")).into());
+    }
+    let notice = notice(web, user, new.address(), back.is_none())?;
     let (once, id, old_key, now) = (
         held.once(),
         user.id.clone(),
@@ -354,6 +396,9 @@ async fn change(web: &Web<'_>, held: Held<ChangeEmail>) -> Answer {
         .write(move |conn| {
             if !once.consume(conn, now)? || !users::set_email(conn, &id, &old_key, &new, now)? {
                 return Err(StoreError::Missing);
+            }
+            if let Some(since) = back {
+                tickets::end_since(conn, &id, Undo::NAME, since)?;
             }
             notice
                 .as_ref()
@@ -399,14 +444,14 @@ type Notice = (Letter, Option<Draft<Undo>>);
 
 /// What the old address is told, with the way back. An address that was never proven may be somebody
 /// else's by mistake: it is told nothing, and gets no power over the account.
-fn notice(web: &Web<'_>, user: &User, new: &str) -> Result<Option<Notice>, Error> {
+fn notice(web: &Web<'_>, user: &User, new: &str, undoable: bool) -> Result<Option<Notice>, Error> {
     let site = web.site;
-    if user.confirmed_at.is_none() {
+    if site.settings.confirm.enabled && user.confirmed_at.is_none() {
         return Ok(None);
     }
     let mut own = json!({});
     let mut undo = None;
-    if site.settings.change_email.undo.as_secs() > 0 {
+    if undoable && site.settings.change_email.undo.as_secs() > 0 {
         let terms = Terms {
             life: site.settings.change_email.undo,
             user: Some(user.id.clone()),
@@ -415,7 +460,11 @@ fn notice(web: &Web<'_>, user: &User, new: &str) -> Result<Option<Notice>, Error
         let payload = Back {
             old: user.email.clone(),
         };
-        let draft = ticket::draft::<Undo>(site, terms, &Handle::of_user(&user.id), &payload)?;
+        // Under the old address, which nobody else can take as long as its owner can.
+        let old = EmailAddress::parse(&user.email)
+            .map_err(|message| Error::Broken(message.key().to_string()))?;
+        let held_back = Handle::of_identity(site, &Identity::Email(old));
+        let draft = ticket::draft::<Undo>(site, terms, &held_back, &payload)?;
         own = mailed::ticket_context(site, "/undo", &draft);
         undo = Some(draft);
     }

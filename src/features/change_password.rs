@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Feature, Link, MenuFor, Submitted, Web,
     new_password::{self, Names, NewPassword},
-    sample_form, template,
+    outdated, sample_form, template,
 };
 use crate::{
     Message,
@@ -25,6 +25,7 @@ use crate::{
     secrets::Password,
     signin::{
         admit::{Admission, admit},
+        limits::count_per_user,
         password::{Proof, prove_again},
         session,
     },
@@ -146,6 +147,7 @@ async fn change(
     has_password: bool,
 ) -> Result<User, Error> {
     let (site, user) = (web.site, &caller.user);
+    count_per_user(site, "change_password", &user.id).await?;
     let mut invalid = Invalid::new();
     let present = match has_password {
         true => invalid.take("password", Password::parse(&form.password)),
@@ -172,15 +174,17 @@ async fn change(
     }
     let hash = site.hasher.hash(&new).await?;
     let notice = notices::password_changed(&web.scribe(), user)?;
-    let (id, now) = (user.id.clone(), site.now());
+    let (id, uniquifier, now) = (user.id.clone(), user.uniquifier.clone(), site.now());
     let tokens_too = site.settings.tokens.end_with_password;
     let (user, posted) = site
         .store
         .write(move |conn| {
+            users::hold(conn, &id, &uniquifier)?;
             let user = users::set_password(conn, &id, &hash, tokens_too, now)?;
             Ok((user, outbox::put(conn, &notice)?))
         })
-        .await?;
+        .await
+        .map_err(outdated)?;
     site.posted(posted);
     let id = user.id.clone();
     site.event(

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    Feature, Link, MenuFor, Submitted, Web, recover_username::has_usernames, sample_form, template,
+    Feature, Link, MenuFor, Submitted, Web, outdated, recover_username::has_usernames, sample_form,
+    template,
 };
 use crate::{
     Message,
@@ -17,6 +18,7 @@ use crate::{
         reply::{Answer, Reply, or_again},
     },
     notify::{events::EventKind, notices, outbox},
+    signin::limits::count_per_user,
     store::users,
 };
 
@@ -102,20 +104,23 @@ async fn submit(web: Web<'_>, form: Submitted<ChangeUsername>) -> Answer {
 
 async fn change(web: &Web<'_>, caller: &Caller, typed: &str) -> Result<(), Error> {
     let (site, user) = (web.site, &caller.user);
+    count_per_user(site, "change_username", &user.id).await?;
     let wrong = |message| Invalid::field("username", message);
     let username = site.usernames.parse(typed).map_err(wrong)?;
     if user.username.as_deref() == Some(username.name()) {
         return Err(wrong(Message::new("change_username.same")).into());
     }
     let notice = notices::username_changed(&web.scribe(), user, username.name())?;
-    let (id, now) = (user.id.clone(), site.now());
+    let (id, uniquifier, now) = (user.id.clone(), user.uniquifier.clone(), site.now());
     let posted = site
         .store
         .write(move |conn| {
+            users::hold(conn, &id, &uniquifier)?;
             users::set_username(conn, &id, &username, now)?;
             outbox::put(conn, &notice)
         })
-        .await?;
+        .await
+        .map_err(outdated)?;
     site.posted(posted);
     let user = user.id.clone();
     site.event(

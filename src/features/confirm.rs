@@ -22,15 +22,16 @@ use crate::{
         page,
         reply::{Answer, Reply, or_again},
     },
-    notify::events::EventKind,
+    notify::{events::EventKind, notices, outbox},
     signin::{
         Method, Methods,
         admit::admit,
         session::{self, Opening},
-        ticket::{Held, Purpose},
+        ticket::{self, Handle, Held, Purpose, Terms},
     },
+    site::Site,
     store::{
-        User, users,
+        User, tickets, users,
         users::{Confirmed, EarlierPassword},
     },
 };
@@ -116,6 +117,15 @@ impl Purpose for Confirm {
     type Payload = ();
 }
 
+/// The mark of an account for whose address somebody registered again before it was proven. Then nobody
+/// knows whose the password is.
+enum Contested {}
+
+impl Purpose for Contested {
+    const NAME: &'static str = "contested";
+    type Payload = ();
+}
+
 // Forms.
 
 fn email_field(email: &str) -> Field {
@@ -183,8 +193,7 @@ async fn link(web: Web<'_>, token: &str) -> Answer {
 
 #[post("/confirm/<token>", data = "<form>")]
 async fn by_link(web: Web<'_>, token: &str, form: Submitted<Nothing>) -> Answer {
-    form?;
-    mailed::use_link(&web, token, "/confirm", async |held| {
+    mailed::use_link(&web, token, "/confirm", form, async |held, _| {
         confirm(&web, held).await
     })
     .await
@@ -214,9 +223,27 @@ async fn send(web: &Web<'_>, email: &str) -> Result<(), Error> {
     Ok(())
 }
 
+/// Notes that somebody else wants the address of an account that has not proven it.
+pub(crate) async fn contest(site: &Site, user: &User) -> Result<(), Error> {
+    let terms = Terms {
+        life: Life::days(365),
+        user: Some(user.id.clone()),
+        bound_to: None,
+    };
+    let mark = ticket::draft::<Contested>(site, terms, &Handle::of_user(&user.id), &())?;
+    Ok(site
+        .store
+        .write(move |conn| ticket::put(conn, &mark))
+        .await?)
+}
+
 /// Uses the ticket up and marks the address as proven, or answers that somebody was faster.
 async fn confirm(web: &Web<'_>, held: Held<Confirm>) -> Answer {
     let (once, id, now) = (held.once(), held.user.id.clone(), web.site.now());
+    let removed = notices::password_removed(&web.scribe(), &held.user)?;
+    // Whoever confirms in a session of the account has shown whose it is.
+    let own = web.caller.is_some();
+    let handle = Handle::of_user(&id);
     let confirmed = web
         .site
         .store
@@ -224,13 +251,27 @@ async fn confirm(web: &Web<'_>, held: Held<Confirm>) -> Answer {
             if !once.consume(conn, now)? {
                 return Ok(None);
             }
-            let confirmed = users::confirm(conn, &id, EarlierPassword::Keep, now)?;
-            Ok(users::by_id(conn, &id)?.map(|user| (confirmed, user)))
+            let mark = tickets::open_under(conn, Contested::NAME, handle.as_str(), now)?;
+            let password = match mark.is_some() && !own {
+                true => EarlierPassword::Remove,
+                false => EarlierPassword::Keep,
+            };
+            let confirmed = users::confirm(conn, &id, password, now)?;
+            let posted = match confirmed {
+                Confirmed::Now {
+                    password_removed: true,
+                } => Some(outbox::put(conn, &removed)?),
+                _ => None,
+            };
+            Ok(users::by_id(conn, &id)?.map(|user| (confirmed, posted, user)))
         })
         .await?;
-    let Some((confirmed, user)) = confirmed else {
+    let Some((confirmed, posted, user)) = confirmed else {
         return Err(mailed::gone());
     };
+    if let Some(posted) = posted {
+        web.site.posted(posted);
+    }
     let first = confirmed != Confirmed::Before;
     if first {
         let kind = EventKind::EmailConfirmed {
@@ -238,14 +279,16 @@ async fn confirm(web: &Web<'_>, held: Held<Confirm>) -> Answer {
         };
         web.site.event(Some(&web.client.client), kind);
     }
-    let (settings, key) = (
-        &web.site.settings,
-        if first {
-            "confirm.done"
-        } else {
-            "confirm.already"
-        },
-    );
+    let settings = &web.site.settings;
+    let key = match confirmed {
+        Confirmed::Before => "confirm.already",
+        Confirmed::Now {
+            password_removed: false,
+        } => "confirm.done",
+        Confirmed::Now {
+            password_removed: true,
+        } => "confirm.done_choose",
+    };
     match web.caller.as_deref() {
         // All sessions have ended; that of the browser which confirmed goes on.
         Some(caller) if caller.mechanism == Mechanism::Session => {

@@ -114,8 +114,7 @@ async fn link(web: Web<'_>, token: &str) -> Answer {
 
 #[post("/invite/<token>", data = "<form>")]
 async fn by_link(web: Web<'_>, token: &str, form: Submitted<NewPassword>) -> Answer {
-    let form = form?;
-    mailed::use_link::<Invite>(&web, token, "/login", async |held| {
+    mailed::use_link::<Invite, _>(&web, token, "/login", form, async |held, form| {
         let email = held.user.email.clone();
         match accept(&web, held, &form).await {
             Err(Error::Invalid(invalid)) if !mailed::is_gone(&invalid) => {

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::json;
 
-use super::Web;
+use super::{Submitted, Web};
 use crate::{
     Message,
     config::Life,
@@ -169,11 +169,24 @@ pub(crate) async fn mail_ticket<P: Purpose>(
     };
     let draft = ticket::draft::<P>(web.site, terms, &asked.handle, &mailing.payload)?;
     let own = ticket_context(web.site, mailing.path, &draft);
-    let letter = web
-        .scribe()
-        .letter(&asked.addressee(), mailing.mail, Postage::Limited, own)?;
+    let letter = web.scribe().letter(
+        &asked.addressee(),
+        mailing.mail,
+        postage_for(web, asked),
+        own,
+    )?;
     let sent = write(web.site, letter, draft).await?;
     Ok(sent && asked.user.is_some())
+}
+
+/// What somebody asks for in a browser in which they signed in before is counted apart, so that nobody
+/// else can use up their mails.
+fn postage_for(web: &Web<'_>, asked: &Asked) -> Postage {
+    let device = asked
+        .user
+        .as_ref()
+        .and_then(|user| web.client.device.known_device(web.site, &user.id));
+    device.map_or(Postage::Limited, Postage::Device)
 }
 
 /// Writes a letter and its ticket; true if the letter is in the outbox, and not held back since one like
@@ -271,24 +284,20 @@ pub(crate) async fn by_code<P: Purpose>(
             .await?
     };
     let handle = handle_of(web, &identity, user.as_ref());
-    by_code_of(web, identity, user, handle, code).await
+    let id = user.as_ref().map(|user| &user.id);
+    let buckets = Buckets::of(web.site, &identity, id, &web.client);
+    by_code_of(web, buckets, user, handle, code).await
 }
 
-/// The same for a code of an address that has no account yet.
+/// The same, counted elsewhere.
 pub(crate) async fn by_code_of<P: Purpose>(
     web: &Web<'_>,
-    identity: Identity,
+    buckets: Buckets,
     user: Option<User>,
     handle: Handle,
     code: &str,
 ) -> Result<(Held<P>, Buckets), Error> {
     let site = web.site;
-    let buckets = Buckets::of(
-        site,
-        &identity,
-        user.as_ref().map(|user| &user.id),
-        &web.client,
-    );
     refuse_if_locked(site, &buckets).await?;
     let found = ticket::present::<P>(site, Presented::Code(handle, code), &web.bearer()).await?;
     match found {
@@ -357,16 +366,18 @@ pub(crate) async fn link_page<P: Purpose>(
 }
 
 /// The form of a link's page: `done` does what the ticket is for.
-pub(crate) async fn use_link<P: Purpose>(
+pub(crate) async fn use_link<P: Purpose, F>(
     web: &Web<'_>,
     token: &str,
     ask: &str,
-    done: impl AsyncFnOnce(Held<P>) -> Answer,
+    form: Submitted<F>,
+    done: impl AsyncFnOnce(Held<P>, F) -> Answer,
 ) -> Answer {
     headers::hide_address(web.request);
+    let form = form?.into_inner();
     match by_link::<P>(web, token).await? {
         // Somebody was faster, or it ran out in this moment.
-        Ok(held) => match done(held).await {
+        Ok(held) => match done(held, form).await {
             Err(Error::Invalid(invalid)) if is_gone(&invalid) => bad_link(web, GONE, ask),
             done => done,
         },

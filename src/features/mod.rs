@@ -27,7 +27,7 @@ use serde_json::Value;
 
 pub(crate) use self::{
     assets::STYLESHEET,
-    web::{Submitted, Web},
+    web::{Submitted, Web, outdated},
 };
 use crate::config::{Settings, Strictness};
 

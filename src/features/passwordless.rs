@@ -226,12 +226,12 @@ async fn by_link(
     form: Submitted<Nothing>,
 ) -> Answer {
     web.visitors_only()?;
-    form?;
     mailed::use_link(
         &web,
         token,
         "/login/link",
-        async |held: Held<SignInLink>| {
+        form,
+        async |held: Held<SignInLink>, _| {
             let buckets = Buckets::of_user(web.site, &held.user.id, &web.client);
             sign_in(&web, held, buckets, include_auth_token.is_some()).await
         },

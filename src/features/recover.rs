@@ -12,13 +12,14 @@ use super::{
     Feature, Link, MenuFor, Submitted, Web,
     mailed::{self, AskForm, Mailing},
     new_password::{self, NewPassword},
-    sample_form, sample_mail, template,
+    outdated, sample_form, sample_mail, template,
 };
 use crate::{
     Message,
     config::Life,
     error::{Denied, Error, Invalid},
     http::{
+        cookies,
         form::{Field, FormView},
         page,
         redirect::Target,
@@ -34,7 +35,7 @@ use crate::{
     signin::{
         Method, Methods, NextStep,
         admit::{Owing, admit},
-        limits::Buckets,
+        limits::{Buckets, PerAddress, count_per_address},
         session::Opening,
         ticket::{self, Draft, Handle, Held, Purpose, Terms},
     },
@@ -204,6 +205,7 @@ fn show_code(web: Web<'_>) -> Answer {
 #[post("/reset/code", data = "<form>")]
 async fn by_code(web: Web<'_>, form: Submitted<Code>) -> Answer {
     let form = form?;
+    count_per_address(web.site, PerAddress::Mail, &web.client).await?;
     // What is wrong with the password is said before an attempt at the code is used up.
     let new = NewPassword {
         password: form.password.clone(),
@@ -231,8 +233,7 @@ async fn link(web: Web<'_>, token: &str) -> Answer {
 
 #[post("/reset/<token>", data = "<form>")]
 async fn by_link(web: Web<'_>, token: &str, form: Submitted<NewPassword>) -> Answer {
-    let form = form?;
-    mailed::use_link::<Reset>(&web, token, "/reset", async |held| {
+    mailed::use_link::<Reset, _>(&web, token, "/reset", form, async |held, form| {
         let email = held.user.email.clone();
         match reset(&web, held, &form).await {
             Err(Error::Invalid(invalid)) if !mailed::is_gone(&invalid) => {
@@ -369,6 +370,12 @@ async fn reset(web: &Web<'_>, held: Held<Reset>, typed: &NewPassword) -> Answer 
         return Err(mailed::gone());
     };
     site.posted(posted);
+    if proof == Proof::Mail
+        && let Some(cookie) = web.client.device.knowing(site, &user.id)
+    {
+        // From now on this browser has guesses of its own, and no guesser's lock reaches it.
+        cookies::send(web.request, cookie);
+    }
     let id = || user.id.clone();
     let client = Some(&web.client.client);
     site.event(client, EventKind::PasswordReset { user: id() });
@@ -415,7 +422,8 @@ pub(crate) async fn next_step(web: &Web<'_>, owing: Owing) -> Answer {
     if !site.settings.recover.enabled {
         return Err(Denied::NewPassword.into());
     }
-    let (user, proof) = (owing.user.id, Proof::SignIn(owing.methods.bits()));
+    let (user, uniquifier) = (owing.user.id, owing.user.uniquifier);
+    let proof = Proof::SignIn(owing.methods.bits());
     let terms = Terms {
         life: FORCED,
         user: Some(user.clone()),
@@ -424,8 +432,12 @@ pub(crate) async fn next_step(web: &Web<'_>, owing: Owing) -> Answer {
     let draft = ticket::draft::<Reset>(site, terms, &Handle::of_user(&user), &proof)?;
     let secret = draft.secret.clone();
     site.store
-        .write(move |conn| ticket::put(conn, &draft))
-        .await?;
+        .write(move |conn| {
+            users::hold(conn, &user, &uniquifier)?;
+            ticket::put(conn, &draft)
+        })
+        .await
+        .map_err(outdated)?;
     let target = Target::local(&site.path(&format!("/reset/{}", secret.expose())));
     Ok(Reply::done(target)
         .json(step, true)

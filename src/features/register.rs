@@ -35,7 +35,7 @@ use crate::{
         session::Opening,
         ticket::{self, Draft, Handle, Terms},
     },
-    store::{NewUser, StoreError, Unique, User, users},
+    store::{NewUser, StoreError, Unique, User, tickets, users},
 };
 
 pub(crate) const FEATURE: Feature = Feature {
@@ -266,6 +266,8 @@ async fn register(web: &Web<'_>, form: &Register) -> Result<Option<User>, Error>
         new = new.username(username);
     }
     let welcome = welcome(web, &new)?;
+    // An address that its owner can still take back is theirs alone.
+    let reserved = Handle::of_identity(site, &Identity::Email(checked.email.clone()));
     let (hook, extra, now) = (
         site.hooks.on_register.clone(),
         checked.extra.clone(),
@@ -274,6 +276,9 @@ async fn register(web: &Web<'_>, form: &Register) -> Result<Option<User>, Error>
     let made = site
         .store
         .write(move |conn| {
+            if tickets::open_under(conn, tickets::UNDO, reserved.as_str(), now)?.is_some() {
+                return Err(StoreError::Taken(Unique::Email));
+            }
             let user = users::insert(conn, &new, now)?;
             if let Some(hook) = &hook {
                 hook(conn, &user, &extra)?;
@@ -340,7 +345,7 @@ fn welcome(web: &Web<'_>, new: &NewUser) -> Result<Option<Welcome>, Error> {
         let own = mailed::ticket_context(web.site, "/confirm", &draft);
         let letter = web
             .scribe()
-            .letter(&to, confirm::MAIL, Postage::Limited, own)?;
+            .letter(&to, confirm::MAIL, Postage::Free, own)?;
         return Ok(Some((letter, Some(draft))));
     }
     if settings.register.welcome_mail {
@@ -399,10 +404,22 @@ async fn taken(web: &Web<'_>, checked: &Checked) -> Result<Option<(Unique, User)
         return Ok(None);
     }
     let (email, username) = (checked.email.clone(), checked.username.clone());
+    let handle = Handle::of_identity(web.site, &Identity::Email(email.clone()));
+    let now = web.site.now();
     Ok(web
         .site
         .store
-        .read(move |conn| users::owner_of(conn, &email, username.as_ref()))
+        .read(move |conn| {
+            if let Some(owner) = users::owner_of(conn, &email, username.as_ref())? {
+                return Ok(Some(owner));
+            }
+            let reserved = tickets::open_under(conn, tickets::UNDO, handle.as_str(), now)?;
+            let owner = match reserved {
+                Some((id, _)) => users::by_id(conn, &id)?,
+                None => None,
+            };
+            Ok(owner.map(|owner| (Unique::Email, owner)))
+        })
         .await?)
 }
 
@@ -429,8 +446,9 @@ async fn collision(
             Postage::Limited,
             json!({"username": username.name()}),
         )?,
+        // To the address itself: one that is only held back for its owner is not the account's any more.
         _ => scribe.letter(
-            &Addressee::from(&owner),
+            &Addressee::at(typed),
             ("register", "existing"),
             Postage::Limited,
             json!({}),
@@ -446,5 +464,8 @@ async fn collision(
     let handle = Handle::of_identity(site, &identity);
     let decoy = ticket::draft::<Confirm>(site, terms, &handle, &())?;
     mailed::write(site, letter, decoy).await?;
+    if existing_email && owner.confirmed_at.is_none() && site.settings.confirm.enabled {
+        confirm::contest(site, &owner).await?;
+    }
     Ok(())
 }

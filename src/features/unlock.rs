@@ -13,6 +13,7 @@ use crate::{
     error::Error,
     http::{
         client::ClientInfo,
+        cookies,
         form::FormView,
         input::Nothing,
         page,
@@ -101,8 +102,10 @@ async fn link(web: Web<'_>, token: &str) -> Answer {
 
 #[post("/unlock/<token>", data = "<form>")]
 async fn by_link(web: Web<'_>, token: &str, form: Submitted<Nothing>) -> Answer {
-    form?;
-    mailed::use_link(&web, token, "/login", async |held| unlock(&web, held).await).await
+    mailed::use_link(&web, token, "/login", form, async |held, _| {
+        unlock(&web, held).await
+    })
+    .await
 }
 
 // Service.
@@ -156,6 +159,10 @@ async fn unlock(web: &Web<'_>, held: Held<Unlock>) -> Answer {
         return Err(mailed::gone());
     }
     let user = held.user.id;
+    // From now on this browser has guesses of its own, and no guesser's lock reaches it.
+    if let Some(cookie) = web.client.device.knowing(site, &user) {
+        cookies::send(web.request, cookie);
+    }
     site.event(Some(&web.client.client), EventKind::Unlocked { user });
     let target = page::after(site, &site.path("/login"));
     Ok(Reply::done(target)

@@ -33,7 +33,7 @@ use crate::{
         token,
     },
     site::Site,
-    store::User,
+    store::{StoreError, User},
 };
 
 /// The body of a handler: read after the handler has begun, so that it answers what is wrong with it.
@@ -173,5 +173,13 @@ impl Web<'_> {
         let caller = self.signed_in()?;
         weigh::<Fresh>(self.request, self.site, &caller).await?;
         Ok(caller)
+    }
+}
+
+/// What was asked for on the strength of a credential that has ended meanwhile.
+pub(crate) fn outdated(error: StoreError) -> Error {
+    match error {
+        StoreError::Missing => Denied::BadCredential.into(),
+        error => error.into(),
     }
 }

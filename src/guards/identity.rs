@@ -179,7 +179,16 @@ async fn find_basic(request: &Request<'_>) -> Result<Caller, Error> {
         &site.settings.identities.0,
         site.usernames.as_ref(),
     );
-    match prove(site, identity, &password, &client).await? {
+    let proof = match prove(site, identity, &password, &client).await {
+        // Why is told where answers tell.
+        Err(Error::Denied(Denied::Inactive | Denied::Unconfirmed))
+            if site.settings.generic_answers.0 =>
+        {
+            return Err(bad());
+        }
+        proof => proof?,
+    };
+    match proof {
         Proof::Right(Admission::In(admitted), _) => {
             announce(site, &admitted, None, &client.client);
             Ok(Caller {

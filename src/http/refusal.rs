@@ -12,8 +12,11 @@ struct Slot(Mutex<Option<Error>>);
 /// Leaves `error` for the catcher, and answers the status under which it will come.
 pub(crate) fn remember(request: &Request<'_>, error: &Error) -> Status {
     if let Error::Unavailable { why, .. } | Error::Broken(why) = error {
-        // Said here, because `Option<Guard>` reads every error as "none".
-        log::error!("{} {}: {why}", request.method(), request.uri().path());
+        // Said here, because `Option<Guard>` reads every error as "none". By the route: the path itself may
+        // hold a secret.
+        let route = request.route().map(|route| route.uri.to_string());
+        let route = route.unwrap_or_else(|| "a path without a route".into());
+        log::error!("{} {route}: {why}", request.method());
     }
     let slot = request.local_cache(Slot::default);
     *slot.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());

@@ -539,7 +539,12 @@ impl<'a> Scribe<'a> {
         let subject =
             Message::new(format!("mail.{which}.subject")).with("site", &site.settings.site_name.0);
         // A subject is one line, whatever the name of the site.
-        let subject = cut(&site.views.catalogue().say(self.language, &subject), 200);
+        let subject: String = cut(&site.views.catalogue().say(self.language, &subject), 200)
+            .chars()
+            .filter(|c| {
+                !crate::identity::text::is_hidden(*c) && !matches!(c, '\u{2028}' | '\u{2029}')
+            })
+            .collect();
         let part = |end: &str| {
             site.views.render(
                 self.language,

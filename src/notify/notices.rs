@@ -46,10 +46,11 @@ fn notice(
     which: &str,
     own: serde_json::Value,
 ) -> Result<Letter, Error> {
-    scribe.letter(
-        &Addressee::from(user),
-        ("notices", which),
-        Postage::Free,
-        own,
-    )
+    // An address that nobody proved may be a stranger's.
+    let proven = user.confirmed_at.is_some() || !scribe.site.settings.confirm.enabled;
+    let postage = match proven {
+        true => Postage::Free,
+        false => Postage::Limited,
+    };
+    scribe.letter(&Addressee::from(user), ("notices", which), postage, own)
 }

@@ -60,10 +60,12 @@ impl Posted {
 }
 
 /// How often letters of a kind may go to an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Postage {
     /// As `[security.mail]` says: for what anybody can ask for.
     Limited,
+    /// The same, apart from what others ask for: in a browser that the account knows.
+    Device(String),
     /// Always: for what the owner must be told.
     Free,
 }
@@ -80,9 +82,14 @@ impl Letter {
         let id = uuid::Uuid::now_v7().to_string();
         let text = serde_json::to_vec(&mail).map_err(|error| Error::Broken(error.to_string()))?;
         let text = zeroize::Zeroizing::new(text);
+        // What is for nobody uses nothing up that is for somebody.
+        let kind = match (&postage, decoy) {
+            (_, true) => format!("nobody's {}", mail.kind),
+            (Postage::Device(device), _) => format!("{} {device}", mail.kind),
+            _ => mail.kind.clone(),
+        };
         Ok(Self {
-            counters: (postage == Postage::Limited)
-                .then(|| MailCounters::of(site, &mail.kind, &mail.to)),
+            counters: (postage != Postage::Free).then(|| MailCounters::of(site, &kind, &mail.to)),
             row: NewMail {
                 body: site.keys.seal(Purpose::Outbox, &id, &text)?,
                 id,

@@ -18,7 +18,7 @@ use crate::{
     identity::{EmailAddress, Identity},
     notify::events::EventKind,
     secrets::Purpose,
-    signin::Methods,
+    signin::{Methods, ticket::Handle},
     site::Site,
     store::{
         Conn, StoreError, Timestamp, User, UserId,
@@ -70,6 +70,8 @@ pub(crate) struct Buckets {
     own: Vec<(String, Allowance)>,
     /// Of the client's address.
     address: Option<(String, Allowance)>,
+    /// Whether the owner is offered to open the lock by mail.
+    unlock: bool,
 }
 
 impl Buckets {
@@ -89,9 +91,12 @@ impl Buckets {
         }
         let typed = identity.bucket();
         let mut counters = vec![(["identity", typed.as_str(), ""], limits.per_account)];
-        if let Some(user) = user {
-            counters.push((["account", user.as_str(), ""], limits.per_account));
-        }
+        // For nobody another that is counted with it, so that the work is the same.
+        let account = match user {
+            Some(user) => ["account", user.as_str(), ""],
+            None => ["account", "", typed.as_str()],
+        };
+        counters.push((account, limits.per_account));
         Self::new(site, counters, client)
     }
 
@@ -111,6 +116,7 @@ impl Buckets {
         Some(Self {
             own: vec![counter],
             address: None,
+            unlock: true,
         })
     }
 
@@ -126,6 +132,17 @@ impl Buckets {
                 ["address", &address, ""],
                 site.settings.limits.per_address,
             )),
+            unlock: true,
+        }
+    }
+
+    /// The counters of guesses at the code of a new address, apart from any account's: whoever guesses
+    /// there keeps nobody from signing in.
+    pub(crate) fn of_code(site: &Site, handle: &Handle, client: &ClientInfo) -> Self {
+        let limit = site.settings.limits.per_account;
+        Self {
+            unlock: false,
+            ..Self::new(site, vec![(["code", handle.as_str(), ""], limit)], client)
         }
     }
 
@@ -245,6 +262,7 @@ pub(crate) async fn count_failure(
         site.event(Some(&client.client), EventKind::Locked { user, until });
     }
     if let Some(until) = own_shut
+        && buckets.unlock
         && site.settings.unlock.enabled
         && let Err(error) = unlock::offer(site, client, user, buckets, until).await
     {
@@ -278,6 +296,26 @@ pub(crate) async fn count_per_address(
         PerAddress::Mail => ("ask for a mail", limits.mails_per_address),
     };
     let (bucket, allowance) = counter(site, [name, &address, ""], limit.saturating_add(1));
+    let now = site.now();
+    let counted = site
+        .store
+        .write(move |conn| failures::count(conn, &bucket, allowance, now))
+        .await?;
+    match counted {
+        Counted::Open => Ok(()),
+        Counted::Shut(until) | Counted::WasShut(until) => refuse_until(Some(until), now),
+    }
+}
+
+/// Counts something that an account does, and refuses beyond ten times within `window`: for what sends
+/// mails or ends tickets each time.
+///
+/// # Errors
+///
+/// [`Denied::Locked`].
+pub(crate) async fn count_per_user(site: &Site, what: &str, user: &UserId) -> Result<(), Error> {
+    const TIMES: u32 = 10;
+    let (bucket, allowance) = counter(site, ["own", what, user.as_str()], TIMES + 1);
     let now = site.now();
     let counted = site
         .store

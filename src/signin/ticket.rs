@@ -176,6 +176,11 @@ impl Handle {
         Self(digest(user.as_str()))
     }
 
+    /// As it rests.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// What a counter is about.
     pub(crate) fn of_bucket(name: &str) -> Self {
         Self(digest(name))
@@ -258,7 +263,7 @@ impl<P: Purpose> Draft<P> {
 /// Writes a ticket in the place of the older ones for the same purpose.
 pub(crate) fn put<P: Purpose>(conn: &mut Conn, draft: &Draft<P>) -> Result<(), StoreError> {
     if let Some(handle) = &draft.row.handle {
-        tickets::end_of_handle(conn, handle, P::NAME)?;
+        tickets::end_of_handle(conn, handle, P::NAME, draft.row.user_id.is_none())?;
     }
     if let Some(user) = &draft.replaces {
         tickets::end_of_purpose(conn, user, P::NAME)?;

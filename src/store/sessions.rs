@@ -280,6 +280,8 @@ impl Store {
                 .optional()?;
             let kept = kept.flatten().unwrap_or_default();
             super::users::end_tokens(conn, &owner)?;
+            // What one of the others asked for is asked for no more.
+            super::tickets::end_of_purpose(conn, &owner, super::tickets::CHANGE_EMAIL)?;
             diesel::delete(
                 security_remember::table
                     .filter(security_remember::user_id.eq(&owner))

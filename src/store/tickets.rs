@@ -36,6 +36,8 @@ pub(crate) struct TicketRow {
 /// The purpose whose tickets outlive a new password and a new address: with them an owner takes back
 /// an account on which somebody else has changed both.
 pub(crate) const UNDO: &str = "undo";
+/// The purpose whose tickets end with the session that asked for them.
+pub(crate) const CHANGE_EMAIL: &str = "change_email";
 
 pub(crate) fn insert(conn: &mut Conn, new: &NewTicket) -> Result<(), StoreError> {
     diesel::insert_into(tickets::table)
@@ -129,19 +131,41 @@ pub(crate) fn end_of_purpose(
     Ok(())
 }
 
-/// Ends the tickets of one purpose that `handle` has codes for.
+/// Ends the tickets of one purpose that `handle` has codes for; a ticket of nobody ends only its like.
 pub(crate) fn end_of_handle(
     conn: &mut Conn,
     handle: &str,
     purpose: &str,
+    nobody: bool,
 ) -> Result<(), StoreError> {
-    diesel::delete(
-        tickets::table
-            .filter(tickets::handle.eq(handle))
-            .filter(tickets::purpose.eq(purpose)),
-    )
-    .execute(conn)?;
+    let of_handle = tickets::table
+        .filter(tickets::handle.eq(handle))
+        .filter(tickets::purpose.eq(purpose));
+    match nobody {
+        true => diesel::delete(of_handle.filter(tickets::user_id.is_null())).execute(conn)?,
+        false => diesel::delete(of_handle).execute(conn)?,
+    };
     Ok(())
+}
+
+/// Whose open ticket of a purpose is under this handle, and since when.
+pub(crate) fn open_under(
+    conn: &mut Conn,
+    purpose: &str,
+    handle: &str,
+    now: Timestamp,
+) -> Result<Option<(UserId, Timestamp)>, StoreError> {
+    let found: Option<(Option<UserId>, Timestamp)> = tickets::table
+        .filter(tickets::handle.eq(handle))
+        .filter(tickets::purpose.eq(purpose))
+        .filter(tickets::used_at.is_null())
+        .filter(tickets::expires_at.gt(now))
+        .order(tickets::id)
+        .select((tickets::user_id, tickets::created_at))
+        .limit(1)
+        .get_result(conn)
+        .optional()?;
+    Ok(found.and_then(|(user, since)| Some((user?, since))))
 }
 
 /// Ends the account's tickets of one purpose that were made at or after `since`.

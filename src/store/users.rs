@@ -284,6 +284,25 @@ pub(crate) fn set_password(
     by_id(conn, id)?.ok_or(StoreError::Missing)
 }
 
+/// Goes on only if the account still is as a credential found it, and keeps it so until the transaction
+/// ends: a new password, a shut account or a sign-out everywhere that commits first wins.
+pub(crate) fn hold(
+    conn: &mut Conn,
+    id: &UserId,
+    uniquifier: &Uniquifier,
+) -> Result<(), StoreError> {
+    let same = users::table
+        .find(id)
+        .filter(users::uniquifier.eq(uniquifier));
+    let held = diesel::update(same)
+        .set(users::uniquifier.eq(uniquifier))
+        .execute(conn)?;
+    match held {
+        0 => Err(StoreError::Missing),
+        _ => Ok(()),
+    }
+}
+
 /// What becomes of the password of an account whose address is proven for the first time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EarlierPassword {
@@ -438,6 +457,8 @@ pub(crate) fn end_sessions(
     diesel::update(users::table.find(id))
         .set(users::uniquifier.eq(Uniquifier::new()))
         .execute(conn)?;
+    // What a session that ends here asked for is asked for no more.
+    tickets::end_of_purpose(conn, id, tickets::CHANGE_EMAIL)?;
     diesel::delete(security_sessions::table.filter(security_sessions::user_id.eq(id)))
         .execute(conn)?;
     diesel::delete(security_remember::table.filter(security_remember::user_id.eq(id)))
@@ -688,6 +709,7 @@ impl Store {
         self.write(move |conn| {
             by_id(conn, &id)?.ok_or(StoreError::Missing)?;
             tickets::end_all_of(conn, &id)?;
+            tickets::end_of_purpose(conn, &id, tickets::UNDO)?;
             end_sessions(conn, &id, true)
         })
         .await
