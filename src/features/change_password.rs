@@ -198,7 +198,8 @@ async fn change(
 async fn done(web: &Web<'_>, caller: &Caller, user: User, with_token: bool) -> Answer {
     let admitted = match caller.mechanism {
         Mechanism::Session => {
-            session::reopen(web.request, web.site, &web.client, user, caller.methods).await?
+            let (methods, now) = (caller.methods, web.site.now());
+            session::reopen(web.request, web.site, &web.client, user, methods, now).await?
         }
         // A token or Basic has no session; but it may ask for a new token.
         _ => match admit(web.site, user, caller.methods)? {

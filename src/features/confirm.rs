@@ -293,7 +293,8 @@ async fn confirm(web: &Web<'_>, held: Held<Confirm>) -> Answer {
         // All sessions have ended; that of the browser which confirmed goes on.
         Some(caller) if caller.mechanism == Mechanism::Session => {
             if first {
-                session::reopen(web.request, web.site, &web.client, user, caller.methods).await?;
+                let (methods, at) = (caller.methods, caller.authenticated_at);
+                session::reopen(web.request, web.site, &web.client, user, methods, at).await?;
             }
             let target = page::after(web.site, settings.after.confirm.as_deref().unwrap_or("/"));
             Ok(Reply::done(target).csrf().flash("success", key))

@@ -357,13 +357,14 @@ pub(crate) async fn renew(
 }
 
 /// After a change that ended all sessions of an account: the browser that made it goes on, under a new
-/// session that is remembered if the old one was.
+/// session that is remembered if the old one was, and as fresh as the last proof.
 pub(crate) async fn reopen(
     request: &Request<'_>,
     site: &Site,
     client: &ClientInfo,
     user: User,
     methods: Methods,
+    authenticated_at: Timestamp,
 ) -> Result<Option<Admitted>, Error> {
     let Admission::In(admitted) = admit(site, user, methods)? else {
         return Ok(None);
@@ -372,7 +373,7 @@ pub(crate) async fn reopen(
     let opening = Opening {
         remember: Remember::chosen(site, Some(remembered)),
         clears: None,
-        authenticated_at: None,
+        authenticated_at: Some(authenticated_at),
     };
     open(request, site, client, &admitted, opening).await?;
     Ok(Some(admitted))

@@ -325,6 +325,19 @@ async fn confirming_signs_in_where_the_site_wants_it() {
 }
 
 #[rocket::async_test]
+async fn confirming_makes_no_stale_sign_in_fresh() {
+    let app = App::new().await;
+    register(&app, ADA).await;
+    let browser = app.browser();
+    browser.login(ADA, PASSWORD).await;
+    assert_eq!(browser.get("/g/fresh-600").await.status, 200);
+    app.later(Life::minutes(10));
+    browser.submit(&app.link_to(ADA, "confirm"), &[]).await;
+    assert!(browser.is_signed_in().await);
+    assert_eq!(browser.get("/g/fresh-600").await.status, 302);
+}
+
+#[rocket::async_test]
 async fn link_and_code_run_out_exactly() {
     let app = Plan::new().set("confirm.life", "1h").start().await;
     register(&app, ADA).await;
