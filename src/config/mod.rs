@@ -544,14 +544,6 @@ impl Settings {
                 ));
             }
         }
-        if self.change_email.enabled
-            && self.change_email.undo.as_secs() > 0
-            && !self.recover.enabled
-        {
-            return wrong(
-                "`security.change_email.undo` takes the password away and so wants `security.recover`; turn that on, or write undo = 0".into(),
-            );
-        }
         if self.database.connections == Some(0) {
             return wrong(
                 "`security.database.connections` is 0; write 1 or more, or leave it out".into(),

@@ -112,7 +112,8 @@ pub struct ChangeEmailSettings {
     pub enabled: bool,
     /// How long the new address has to prove itself. _Default:_ 2 h.
     pub life: Life,
-    /// How long the old address can take it back; 0 for not at all. _Default:_ 7 d.
+    /// How long the old address can take it back; 0 for not at all, as where `[security.recover]` is
+    /// off. _Default:_ 7 d.
     pub undo: Life,
 }
 
@@ -451,6 +452,8 @@ fn notice(web: &Web<'_>, user: &User, new: &str, undoable: bool) -> Result<Optio
     }
     let mut own = json!({});
     let mut undo = None;
+    // Taking it back takes the password away, and so wants a way to another.
+    let undoable = undoable && site.settings.recover.enabled;
     if undoable && site.settings.change_email.undo.as_secs() > 0 {
         let terms = Terms {
             life: site.settings.change_email.undo,
