@@ -118,7 +118,10 @@ async fn submit(
     let caller = web.signed_in()?;
     let has_password = has_password(&web, &caller).await?;
     let done = match change(&web, &caller, &form, has_password).await {
-        Ok(user) => done(&web, &caller, user, include_auth_token.is_some()).await,
+        Ok(user) => {
+            let with_token = include_auth_token.is_some();
+            done(&web, &caller, user, has_password, with_token).await
+        }
         Err(error) => Err(error),
     };
     or_again(done, || form_page(&web, has_password))
@@ -195,11 +198,22 @@ async fn change(
 }
 
 /// All sessions have ended; whoever changed it goes on.
-async fn done(web: &Web<'_>, caller: &Caller, user: User, with_token: bool) -> Answer {
+async fn done(
+    web: &Web<'_>,
+    caller: &Caller,
+    user: User,
+    has_password: bool,
+    with_token: bool,
+) -> Answer {
     let admitted = match caller.mechanism {
         Mechanism::Session => {
-            let (methods, now) = (caller.methods, web.site.now());
-            session::reopen(web.request, web.site, &web.client, user, methods, now).await?
+            // A present password proves it anew; without one the sign-in is as fresh as it was.
+            let at = match has_password {
+                true => web.site.now(),
+                false => caller.authenticated_at,
+            };
+            let methods = caller.methods;
+            session::reopen(web.request, web.site, &web.client, user, methods, at).await?
         }
         // A token or Basic has no session; but it may ask for a new token.
         _ => match admit(web.site, user, caller.methods)? {

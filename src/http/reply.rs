@@ -403,14 +403,15 @@ fn refuse_browser(
             };
             return redirect(&with_next(request, site, &way, "denied.stale"));
         }
-        Error::Denied(_) if status == Status::Unauthorized && !asks_by_basic => {
-            page::leave_message(request, site, "info", "denied.unauthenticated");
-            return redirect(&with_next(
-                request,
-                site,
-                &site.path("/login"),
-                "denied.unauthenticated",
-            ));
+        Error::Denied(denied) if status == Status::Unauthorized && !asks_by_basic => {
+            // Both come only after a right credential.
+            let key = match denied {
+                Denied::NewPassword => "denied.new_password",
+                Denied::Unconfirmed => "denied.unconfirmed",
+                _ => "denied.unauthenticated",
+            };
+            page::leave_message(request, site, "info", key);
+            return redirect(&with_next(request, site, &site.path("/login"), key));
         }
         _ => {}
     }
