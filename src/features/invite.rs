@@ -149,13 +149,14 @@ impl Invitation {
         }
     }
 
-    /// The username that the account gets.
+    /// The username that the account gets when it is made. Whoever is invited anew keeps what was given
+    /// first.
     pub fn username(mut self, username: Username) -> Self {
         self.username = Some(username);
         self
     }
 
-    /// A role that the account gets; it must exist.
+    /// A role that the account gets; it must exist. Say it again for each further one.
     pub fn role(mut self, name: &str) -> Self {
         self.roles.push(name.into());
         self

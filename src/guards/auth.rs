@@ -252,7 +252,8 @@ impl Auth<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`] if there is no such account or `[security.recover]` is off.
+    /// [`Error::NotFound`] if there is no such account or `[security.recover]` is off, [`Error::Denied`]
+    /// if the account is inactive.
     pub async fn send_recovery(&self, user: &UserId) -> Result<(), Error> {
         let user = self
             .site
@@ -288,8 +289,9 @@ impl Auth<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] if the address or username has an account, [`Error::NotFound`] if a role does
-    /// not exist or `[security.invite]` is off.
+    /// [`Error::Invalid`] if the address has an account with a password or a proven address, or the
+    /// username is another's; [`Error::Denied`] if whoever was invited before is inactive now;
+    /// [`Error::NotFound`] if a role does not exist or `[security.invite]` is off.
     pub async fn invite(&self, invitation: &Invitation) -> Result<User, Error> {
         let (user, _) = invite::invite(&self.scribe(), invitation, true).await?;
         Ok(user)

@@ -35,7 +35,8 @@ use crate::{
 pub struct MailSettings {
     /// `"smtp"` hands mails to a server, `"console"` prints them, `"file"` writes each into a file of
     /// `folder`, `"none"` drops them. A mailer given to [`Security::mailer`](crate::Security::mailer)
-    /// takes precedence. _Default:_ `"console"`; in development mails are also shown at `/dev/mail`.
+    /// takes precedence. _Default:_ `"console"`; in development those of the running site are also shown at
+    /// `/dev/mail`.
     pub transport: Transport,
     /// The sender of every mail, as `"address"` or `"Name <address>"`. _Default:_ `no-reply@` and the
     /// host of `base_url`.
@@ -229,7 +230,9 @@ pub struct Mail {
 /// ```
 #[async_trait]
 pub trait Mailer: Send + Sync + 'static {
-    /// Sends one mail. A mail that could not be sent is given again, with the same `message_id`.
+    /// Sends one mail. A mail that could not be sent is given again, with the same `message_id`. It may
+    /// take as long as `[security.mail] timeout` says; what lasts longer counts as [`MailError::down`], a
+    /// panic as [`MailError::later`].
     async fn send(&self, mail: &Mail) -> Result<(), MailError>;
 
     /// One sentence on whether mails can be sent, for `doctor`.
