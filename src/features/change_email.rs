@@ -398,6 +398,11 @@ async fn change(web: &Web<'_>, held: Held<ChangeEmail>) -> Answer {
             if !once.consume(conn, now)? || !users::set_email(conn, &id, &old_key, &new, now)? {
                 return Err(StoreError::Missing);
             }
+            // As it was when the notice was written; else somebody changed to it in between.
+            let open = tickets::open_under(conn, Undo::NAME, handle.as_str(), now)?;
+            if open.map(|(_, since)| since) != back {
+                return Err(StoreError::Missing);
+            }
             if let Some(since) = back {
                 tickets::end_since(conn, &id, Undo::NAME, since)?;
             }

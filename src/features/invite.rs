@@ -10,8 +10,9 @@ use super::{
     sample_form, sample_mail, template,
 };
 use crate::{
+    Message,
     config::Life,
-    error::{Denied, Error},
+    error::{Error, Invalid},
     http::{
         form::FormView,
         page,
@@ -31,7 +32,7 @@ use crate::{
         ticket::{self, Handle, Held, Purpose, Terms},
     },
     store::{
-        NewUser, StoreError, Unique, User, roles,
+        NewUser, StoreError, Unique, User, roles, tickets,
         users::{self, EarlierPassword},
     },
 };
@@ -191,7 +192,9 @@ pub(crate) async fn invite(
     let (id, new) = match known {
         Some((true, _)) => return Err(StoreError::Taken(Unique::Email).into()),
         // Its link would open nothing.
-        Some((false, user)) if !user.active => return Err(Denied::Inactive.into()),
+        Some((false, user)) if !user.active => {
+            return Err(Invalid::field("email", Message::new("login.inactive")).into());
+        }
         Some((false, user)) => (user.id, None),
         None => {
             let mut new = NewUser::new(invitation.email.clone());
@@ -212,19 +215,30 @@ pub(crate) async fn invite(
     let letter = scribe.letter(&to, ("invite", "invite"), Postage::Free, own)?;
     let (roles, now) = (invitation.roles.clone(), site.now());
     let hook = site.hooks.on_register.clone();
+    let username = invitation.username.clone();
+    let held_back = Handle::of_identity(site, &Identity::Email(invitation.email.clone()));
     let made = new.is_some();
     let (user, given, posted) = site
         .store
         .write(move |conn| {
             if let Some(new) = &new {
+                // An address that its owner can still take back is theirs alone.
+                if tickets::open_under(conn, tickets::UNDO, held_back.as_str(), now)?.is_some() {
+                    return Err(StoreError::Taken(Unique::Email));
+                }
                 let user = users::insert(conn, new, now)?;
                 if let Some(hook) = &hook {
                     hook(conn, &user, &Map::new())?;
                 }
             }
+            // Whoever is invited anew may get another name.
+            if let (None, Some(username)) = (&new, &username) {
+                users::set_username(conn, &id, username, now)?;
+            }
             let mut given = Vec::new();
             for name in &roles {
-                let role = roles::find(conn, name)?.ok_or(StoreError::Missing)?;
+                let role = roles::find(conn, name)?
+                    .ok_or_else(|| StoreError::Refused(format!("there is no role {name}")))?;
                 if roles::give(conn, &id, &role)? {
                     given.push(role.name);
                 }

@@ -220,7 +220,7 @@ pub(crate) async fn mail(
 ) -> Result<bool, Error> {
     let letter = web
         .scribe()
-        .letter(&asked.addressee(), which, Postage::Limited, own)?;
+        .letter(&asked.addressee(), which, postage_for(web, asked), own)?;
     let posted = web
         .site
         .store

@@ -319,7 +319,7 @@ pub(crate) async fn send_link(
     }
     // Its link would open nothing.
     if !user.active {
-        return Err(Denied::Inactive.into());
+        return Err(Invalid::field("email", Message::new("login.inactive")).into());
     }
     let recovery = prepare(scribe, &Addressee::from(user), user)?;
     let url = recovery.url.clone();

@@ -464,7 +464,10 @@ async fn collision(
     let handle = Handle::of_identity(site, &identity);
     let decoy = ticket::draft::<Confirm>(site, terms, &handle, &())?;
     mailed::write(site, letter, decoy).await?;
-    if existing_email && owner.confirmed_at.is_none() && site.settings.confirm.enabled {
+    // Where nobody could choose another password, nobody's is taken away.
+    let replaceable = site.settings.recover.enabled || site.settings.passwordless.enabled;
+    let unproven = owner.confirmed_at.is_none() && site.settings.confirm.enabled;
+    if existing_email && unproven && replaceable {
         confirm::contest(site, &owner).await?;
     }
     Ok(())
