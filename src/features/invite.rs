@@ -238,7 +238,7 @@ pub(crate) async fn invite(
             let mut given = Vec::new();
             for name in &roles {
                 let role = roles::find(conn, name)?
-                    .ok_or_else(|| StoreError::Refused(format!("there is no role {name}")))?;
+                    .ok_or_else(|| StoreError::Refused(format!("there is no role `{name}`")))?;
                 if roles::give(conn, &id, &role)? {
                     given.push(role.name);
                 }

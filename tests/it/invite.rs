@@ -175,7 +175,7 @@ async fn who_has_an_account_is_not_invited() {
             ),
             (
                 json!({"email": "eve@example.com", "role": "nonsense"}),
-                "error.not_found",
+                "input.application",
             ),
         ] {
             let answer = try_invite(&app, guest.clone()).await;

@@ -50,6 +50,8 @@ mod settings;
 mod shape;
 mod smtp;
 mod smtp_server;
+#[cfg(feature = "smtp")]
+mod takeover;
 mod tickets;
 mod tokens;
 #[cfg(feature = "smtp")]
