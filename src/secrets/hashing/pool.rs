@@ -218,18 +218,21 @@ mod tests {
         Pool::start(1, limit, wait, 8).unwrap()
     }
 
-    /// Occupies the only thread until the sender is dropped.
+    /// Occupies the only thread until the sender is dropped. Its job waits without an end for its turn,
+    /// however busy the machine is.
     async fn occupy(pool: &Arc<Pool>) -> mpsc::Sender<()> {
         let (release, released) = mpsc::channel::<()>();
         let (busy, is_busy) = oneshot::channel();
-        let pool = Arc::clone(pool);
-        tokio::spawn(async move {
-            pool.run(move |_| {
-                busy.send(()).unwrap();
-                let _ = released.recv();
-            })
-            .await
-        });
+        let (started, _asker) = oneshot::channel();
+        let work = move |_: &mut Memory| {
+            busy.send(()).unwrap();
+            let _ = released.recv();
+        };
+        let job = Job {
+            started,
+            work: Box::new(work),
+        };
+        pool.shared.push(job).unwrap();
         is_busy.await.unwrap();
         release
     }
