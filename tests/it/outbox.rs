@@ -1,4 +1,5 @@
 //! The outbox: a mail is written with its change, sent by one process, and never lost.
+#![cfg_attr(not(feature = "smtp"), allow(dead_code, unused_imports))]
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -58,6 +59,7 @@ async fn wait_for(app: &App, state: MailState, count: usize) {
     }
 }
 
+#[cfg(feature = "smtp")]
 #[rocket::async_test]
 async fn a_mail_is_sent_once_and_its_text_is_encrypted_and_then_erased() {
     for_each_database(|plan| async move {
@@ -136,6 +138,7 @@ async fn no_change_is_without_its_mail_and_no_mail_without_its_change() {
     .await;
 }
 
+#[cfg(feature = "smtp")]
 #[rocket::async_test]
 async fn a_dead_server_delays_nobody_and_loses_nothing() {
     for_each_database(|plan| async move {
@@ -170,6 +173,7 @@ async fn a_dead_server_delays_nobody_and_loses_nothing() {
     .await;
 }
 
+#[cfg(feature = "smtp")]
 #[rocket::async_test]
 async fn what_cannot_be_delivered_ends_where_it_is_seen_and_can_be_sent_again() {
     for_each_database(|plan| async move {
@@ -192,6 +196,7 @@ async fn what_cannot_be_delivered_ends_where_it_is_seen_and_can_be_sent_again() 
     .await;
 }
 
+#[cfg(feature = "smtp")]
 #[rocket::async_test]
 async fn a_mail_that_is_put_off_is_tried_at_longer_intervals_and_given_up_after_days() {
     let server = SmtpServer::start().await;
@@ -479,7 +484,7 @@ impl Site {
     }
 }
 
-#[cfg(all(feature = "cli", feature = "sqlite"))]
+#[cfg(all(feature = "cli", feature = "sqlite", feature = "smtp"))]
 #[rocket::async_test]
 async fn mailed_links_follow_base_url_whatever_the_request_line_and_its_hosts_say() {
     let folder = tempfile::tempdir().unwrap();
@@ -581,7 +586,7 @@ fn free_port() -> u16 {
     socket.local_addr().unwrap().port()
 }
 
-#[cfg(all(feature = "cli", feature = "sqlite"))]
+#[cfg(all(feature = "cli", feature = "sqlite", feature = "smtp"))]
 #[rocket::async_test]
 async fn a_killed_process_and_a_dead_server_lose_no_mail_of_two_hundred() {
     let folder = tempfile::tempdir().unwrap();
