@@ -302,7 +302,6 @@ async fn send(web: &Web<'_>, caller: &Caller, typed: &str) -> Result<(), Error> 
         old_key: old.key().to_string(),
         new: new.address().to_string(),
     };
-    let handle = Handle::of_identity(site, &identity);
     // Whether the address is taken or not: an older ticket that went on would tell.
     let draft = ticket::draft::<ChangeEmail>(site, terms, &handle, &payload)?.replacing(&user.id);
     let scribe = web.scribe();
@@ -331,11 +330,7 @@ async fn send(web: &Web<'_>, caller: &Caller, typed: &str) -> Result<(), Error> 
         .store
         .write(move |conn| {
             users::hold(conn, &id, &uniquifier)?;
-            let posted = outbox::put(conn, &letter)?;
-            if posted.is_put() {
-                ticket::put(conn, &draft)?;
-            }
-            Ok(posted)
+            mailed::put(conn, &letter, &draft)
         })
         .await
         .map_err(outdated)?;

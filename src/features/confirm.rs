@@ -22,7 +22,7 @@ use crate::{
         page,
         reply::{Answer, Reply, or_again},
     },
-    notify::{events::EventKind, notices, outbox},
+    notify::{events::EventKind, notices},
     signin::{
         Method, Methods,
         admit::admit,
@@ -256,13 +256,7 @@ async fn confirm(web: &Web<'_>, held: Held<Confirm>) -> Answer {
                 true => EarlierPassword::Remove,
                 false => EarlierPassword::Keep,
             };
-            let confirmed = users::confirm(conn, &id, password, now)?;
-            let posted = match confirmed {
-                Confirmed::Now {
-                    password_removed: true,
-                } => Some(outbox::put(conn, &removed)?),
-                _ => None,
-            };
+            let (confirmed, posted) = mailed::prove_address(conn, &id, password, &removed, now)?;
             Ok(users::by_id(conn, &id)?.map(|user| (confirmed, posted, user)))
         })
         .await?;

@@ -17,7 +17,7 @@ use crate::{
     identity::{EmailAddress, Identity},
     notify::{
         mail::Addressee,
-        outbox::{self, Letter, Postage},
+        outbox::{self, Letter, Postage, Posted},
     },
     signin::{
         Method, Methods,
@@ -25,7 +25,10 @@ use crate::{
         ticket::{self, Draft, Handle, Held, Presented, Purpose, Refusal, Terms},
     },
     site::Site,
-    store::{User, users},
+    store::{
+        Conn, StoreError, Timestamp, User, UserId,
+        users::{self, Confirmed, EarlierPassword},
+    },
 };
 
 // Forms.
@@ -198,17 +201,42 @@ pub(crate) async fn write<P: Purpose>(
 ) -> Result<bool, Error> {
     let posted = site
         .store
-        .write(move |conn| {
-            let posted = outbox::put(conn, &letter)?;
-            if posted.is_put() {
-                ticket::put(conn, &draft)?;
-            }
-            Ok(posted)
-        })
+        .write(move |conn| put(conn, &letter, &draft))
         .await?;
-    let put = posted.is_put();
+    let is_put = posted.is_put();
     site.posted(posted);
-    Ok(put)
+    Ok(is_put)
+}
+
+/// The same as part of a transaction: the ticket is written only if its letter is.
+pub(crate) fn put<P: Purpose>(
+    conn: &mut Conn,
+    letter: &Letter,
+    draft: &Draft<P>,
+) -> Result<Posted, StoreError> {
+    let posted = outbox::put(conn, letter)?;
+    if posted.is_put() {
+        ticket::put(conn, draft)?;
+    }
+    Ok(posted)
+}
+
+/// Notes the proof of an address; `removed` tells the owner if that took a password away.
+pub(crate) fn prove_address(
+    conn: &mut Conn,
+    id: &UserId,
+    password: EarlierPassword,
+    removed: &Letter,
+    now: Timestamp,
+) -> Result<(Confirmed, Option<Posted>), StoreError> {
+    let confirmed = users::confirm(conn, id, password, now)?;
+    let posted = match confirmed {
+        Confirmed::Now {
+            password_removed: true,
+        } => Some(outbox::put(conn, removed)?),
+        _ => None,
+    };
+    Ok((confirmed, posted))
 }
 
 /// Mails something that carries no ticket to whom it was asked for; true if a mail is on its way.

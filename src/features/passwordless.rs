@@ -19,7 +19,7 @@ use crate::{
         reply::{Answer, Reply, or_again},
     },
     identity::IdentityKind,
-    notify::{events::EventKind, notices, outbox},
+    notify::{events::EventKind, notices},
     signin::{
         Method, Methods,
         admit::admit,
@@ -289,13 +289,8 @@ async fn sign_in(
             if !once.consume(conn, now)? {
                 return Ok(None);
             }
-            let confirmed = users::confirm(conn, &id, EarlierPassword::Remove, now)?;
-            let posted = match confirmed {
-                Confirmed::Now {
-                    password_removed: true,
-                } => Some(outbox::put(conn, &removed)?),
-                _ => None,
-            };
+            let (confirmed, posted) =
+                mailed::prove_address(conn, &id, EarlierPassword::Remove, &removed, now)?;
             let user = users::by_id(conn, &id)?.ok_or(StoreError::Missing)?;
             Ok(Some((user, confirmed, posted)))
         })
