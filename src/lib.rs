@@ -123,6 +123,7 @@ pub mod cli;
 mod clock;
 pub mod config;
 mod error;
+mod factors;
 mod fairing;
 mod features;
 pub mod guards;
@@ -140,6 +141,12 @@ pub use self::signin::ticket;
 pub use self::{
     clock::{Clock, SharedClock, SystemClock},
     error::{Denied, Error, Invalid},
+    factors::{
+        FactorKind, MfaPolicy,
+        phone::{Phone, PhoneParser, PlainPhoneParser},
+        recovery::{RecoveryCodes, RecoveryCodesError, StandardRecoveryCodes},
+        totp::{Seed, StandardTotp, TotpError, TotpProvider},
+    },
     fairing::Security,
     features::invite::Invitation,
     guards::{
@@ -161,6 +168,7 @@ pub use self::{
     notify::{
         events::{Client, Event, EventKind},
         mail::{Mail, MailError, MailFailure, Mailbox, Mailer},
+        sms::{Sms, SmsSender},
     },
     secrets::{
         HashError, Hasher, Password, PasswordCheck, PasswordHash, PasswordPolicy, PolicyError,
@@ -168,10 +176,14 @@ pub use self::{
     },
     signin::{Admitted, Method, Methods, NextStep, token::IssuedToken},
     store::{
-        Conn, Dialect, Grants, MailInfo, MailState, NewUser, Pool, Role, RoleId, SessionId,
-        SessionInfo, Store, StoreError, Timestamp, Unique, Uniquifier, User, UserId,
+        Conn, DeviceInfo, Dialect, FactorInfo, Grants, MailInfo, MailState, NewUser, Pool, Role,
+        RoleId, SessionId, SessionInfo, Store, StoreError, Timestamp, Unique, Uniquifier, User,
+        UserId,
     },
 };
+
+#[cfg(feature = "sms")]
+pub use self::factors::phone::StandardPhoneParser;
 
 #[doc(hidden)]
 pub use self::guards::__Grant;

@@ -8,6 +8,7 @@ use crate::{
     clock::{Clock, SharedClock},
     config::{Settings, Strictness, Transport},
     error::Error,
+    factors::{MfaPolicy, phone::PhoneParser, recovery::RecoveryCodes, totp::TotpProvider},
     fairing::Hooks,
     features::{self, Feature},
     guards::report::Routes,
@@ -17,6 +18,7 @@ use crate::{
         events::{Client, EventKind, Events},
         mail::{Mailbox, Mailer},
         outbox::Courier,
+        sms::SmsSender,
     },
     secrets::{Hasher, Keys, PasswordPolicy},
     signin::session::Touches,
@@ -45,6 +47,12 @@ pub(crate) struct Site {
     pub(crate) sender: String,
     pub(crate) mailbox: Option<Mailbox>,
     pub(crate) courier: Courier,
+    pub(crate) sms: Option<Arc<dyn SmsSender>>,
+    pub(crate) phones: Arc<dyn PhoneParser>,
+    pub(crate) totp: Arc<dyn TotpProvider>,
+    pub(crate) recovery_codes: Arc<dyn RecoveryCodes>,
+    /// Who must have a second factor, where anybody must.
+    pub(crate) mfa_policy: Option<Arc<dyn MfaPolicy>>,
     pub(crate) views: Views,
     pub(crate) redirects: RedirectRules,
     pub(crate) cookies: Names,
@@ -96,6 +104,23 @@ impl Site {
     /// One of our own paths, under the prefix: `path("/login")`.
     pub(crate) fn path(&self, path: &str) -> String {
         format!("{}{path}", self.settings.url_prefix)
+    }
+
+    /// Where people sign in.
+    pub(crate) fn login_path(&self) -> String {
+        let unified = &self.settings.unified;
+        self.path(match unified.enabled && unified.replaces_login {
+            true => "/us-signin",
+            false => "/login",
+        })
+    }
+
+    /// Where people prove it is them.
+    pub(crate) fn verify_path(&self) -> String {
+        self.path(match self.settings.unified.enabled {
+            true => "/us-verify",
+            false => "/verify",
+        })
     }
 
     /// The path as the rest of the world sees it, from `base_url` and never from a request.

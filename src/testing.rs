@@ -194,7 +194,7 @@ async fn login(web: Web<'_>, said: &str, user: UserId, methods: i64) -> Result<S
         .find_user(&user)
         .await?
         .ok_or(Error::NotFound)?;
-    let Admission::In(admitted) = admit(web.site, user, Methods::from_bits(methods))? else {
+    let Admission::In(admitted) = admit(web.site, user, Methods::from_bits(methods)).await? else {
         return Err(Error::NotFound);
     };
     session::open(

@@ -16,20 +16,25 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub use self::life::Life;
 pub(crate) use self::nearest::nearest;
 pub use crate::{
+    factors::totp::TotpSettings,
     features::{
         change_email::ChangeEmailSettings, change_password::ChangePasswordSettings,
         change_username::ChangeUsernameSettings, confirm::ConfirmSettings,
         dev_mail::DevMailSettings, invite::InviteSettings, login::LoginSettings,
         logout::LogoutSettings, passwordless::PasswordlessSettings, recover::RecoverSettings,
-        recover_username::RecoverUsernameSettings, register::RegisterSettings,
-        sessions::SessionsSettings, unlock::UnlockSettings, verify::VerifySettings,
+        recover_username::RecoverUsernameSettings, recovery_codes::RecoveryCodesSettings,
+        register::RegisterSettings, sessions::SessionsSettings, two_factor::TwoFactorSettings,
+        unified::UnifiedSettings, unlock::UnlockSettings, verify::VerifySettings,
     },
     http::{
         address::ForwardedHeader, csrf::CsrfSettings, headers::HeaderSettings,
         redirect::RedirectSettings,
     },
     identity::{IdentityKind, UsernameSettings},
-    notify::mail::{Encryption, MailSettings, Transport},
+    notify::{
+        mail::{Encryption, MailSettings, Transport},
+        sms::{SmsSettings, SmsTransport},
+    },
     secrets::{BreachCheck, HashingSettings, PolicySettings},
     signin::{limits::LimitSettings, remember::RememberSettings, session::SessionSettings},
 };
@@ -128,6 +133,16 @@ pub struct Settings {
     pub unlock: UnlockSettings,
     /// `[security.invite]`.
     pub invite: InviteSettings,
+    /// `[security.two_factor]`.
+    pub two_factor: TwoFactorSettings,
+    /// `[security.recovery_codes]`.
+    pub recovery_codes: RecoveryCodesSettings,
+    /// `[security.unified]`.
+    pub unified: UnifiedSettings,
+    /// `[security.totp]`.
+    pub totp: TotpSettings,
+    /// `[security.sms]`.
+    pub sms: SmsSettings,
     /// `[security.dev_mail]`.
     pub dev_mail: DevMailSettings,
 }
@@ -524,6 +539,10 @@ impl Settings {
             ("passwordless.life", self.passwordless.life),
             ("unlock.life", self.unlock.life),
             ("invite.life", self.invite.life),
+            ("two_factor.pending", self.two_factor.pending),
+            ("two_factor.mail_life", self.two_factor.mail_life),
+            ("two_factor.trust", self.two_factor.trust),
+            ("unified.mail_life", self.unified.mail_life),
             ("database.patience", self.database.patience),
         ] {
             if life.as_secs() == 0 {
@@ -543,6 +562,20 @@ impl Settings {
                     "`security.{key}` is 0, which would let nobody in; write 1 or more"
                 ));
             }
+        }
+        let two_factor = &self.two_factor;
+        let required = two_factor.required || !two_factor.required_roles.is_empty();
+        if two_factor.enabled && required && two_factor.methods.is_empty() {
+            return wrong(
+                "`security.two_factor` requires a second factor and `methods` is empty; write [\"authenticator\"]".into(),
+            );
+        }
+        if let Some(mail) = &two_factor.rescue_mail
+            && crate::EmailAddress::parse(mail).is_err()
+        {
+            return wrong(format!(
+                "`security.two_factor.rescue_mail` is `{mail}`, which is no address; write for example \"help@example.com\""
+            ));
         }
         if self.database.connections == Some(0) {
             return wrong(
@@ -614,6 +647,9 @@ impl Settings {
         self.mail
             .validate()
             .map_err(|why| ConfigError(format!("`security.mail`: {why}")))?;
+        self.sms
+            .validate()
+            .map_err(|why| ConfigError(format!("`security.sms`: {why}")))?;
         self.passwords
             .validate()
             .map_err(|why| ConfigError(format!("`security.passwords`: {why}")))?;

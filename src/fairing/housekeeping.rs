@@ -7,7 +7,7 @@ use rocket::tokio;
 use crate::{
     config::Life,
     site::Site,
-    store::{StoreError, failures, outbox, remember, sessions, tickets, tokens},
+    store::{StoreError, devices, failures, outbox, remember, sessions, tickets, tokens},
 };
 
 /// Seconds between writing down uses of sessions.
@@ -48,6 +48,7 @@ pub(crate) async fn sweep(site: &Site) -> Result<(), StoreError> {
             tokens::delete_expired(conn, now)?;
             tickets::delete_expired(conn, now)?;
             outbox::delete_old(conn, now)?;
+            devices::delete_expired(conn, now)?;
             failures::delete_expired(conn, window, now)
         })
         .await

@@ -12,6 +12,8 @@ use super::{
 };
 use crate::{
     config::{ConfigError, ReportLevel, Settings, Strictness},
+    factors::{FactorKind, phone, policy, recovery::StandardRecoveryCodes, totp::StandardTotp},
+    features::unified::SignInMethod,
     guards::report,
     http::{catchers, cookies::Names, page, redirect::RedirectRules, views::Views},
     identity::{StandardEmailPolicy, StandardUsernamePolicy},
@@ -19,6 +21,7 @@ use crate::{
         events::Events,
         mail::{self, Mailbox},
         outbox::Courier,
+        sms,
     },
     secrets::{Hasher, Keys, StandardPolicy},
     signin::session::Touches,
@@ -100,6 +103,19 @@ pub(super) async fn ignite(parts: Parts, rocket: &Rocket<Build>) -> Result<Site,
     let mailer = parts.mailer.unwrap_or_else(|| mail::mailer(&settings.mail));
     let development = strictness == Strictness::Development && settings.dev_mail.enabled;
     let mailbox = parts.mailbox.or_else(|| development.then(Mailbox::default));
+    let sms = parts.sms.or_else(|| sms::sender(&settings.sms));
+    let wants_sms = settings.two_factor.methods.contains(&FactorKind::Sms)
+        || settings.unified.methods.contains(&SignInMethod::Sms);
+    if wants_sms && sms.is_none() {
+        return Err(ConfigError(
+            "`security.two_factor.methods` or `security.unified.methods` lists \"sms\", and nothing sends text messages; write `security.sms.transport`, or give a sender by `Security::sms`".into(),
+        ));
+    }
+    let phones = match parts.phones {
+        Some(phones) => phones,
+        None => phone::standard(&settings.sms.region)
+            .map_err(|why| ConfigError(format!("`security.sms.region`: {why}")))?,
+    };
     let sender = match &settings.mail.from {
         Some(from) => from.clone(),
         None => format!("no-reply@{}", base_url.host_str().unwrap_or("localhost")),
@@ -126,6 +142,13 @@ pub(super) async fn ignite(parts: Parts, rocket: &Rocket<Build>) -> Result<Site,
         transport,
         mailbox,
         courier: Courier::default(),
+        sms,
+        phones,
+        totp: parts.totp.unwrap_or_else(|| Arc::new(StandardTotp)),
+        recovery_codes: parts
+            .recovery_codes
+            .unwrap_or_else(|| Arc::new(StandardRecoveryCodes)),
+        mfa_policy: policy::of(&settings.two_factor, parts.mfa_policy),
         views,
         settings,
     };

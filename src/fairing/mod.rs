@@ -34,6 +34,7 @@ use self::{
 use crate::{
     clock::{Clock, SharedClock},
     config::Strictness,
+    factors::{MfaPolicy, phone::PhoneParser, recovery::RecoveryCodes, totp::TotpProvider},
     http::{
         fields::{ExtraFields, Form},
         reply,
@@ -44,6 +45,7 @@ use crate::{
         events::{Event, Subscriber},
         mail::{Mailbox, Mailer},
         outbox::deliver,
+        sms::SmsSender,
     },
     secrets::PasswordPolicy,
     site::Site,
@@ -115,6 +117,11 @@ struct Parts {
     passwords: Option<Arc<dyn PasswordPolicy>>,
     emails: Option<Arc<dyn EmailPolicy>>,
     usernames: Option<Arc<dyn UsernamePolicy>>,
+    sms: Option<Arc<dyn SmsSender>>,
+    phones: Option<Arc<dyn PhoneParser>>,
+    totp: Option<Arc<dyn TotpProvider>>,
+    recovery_codes: Option<Arc<dyn RecoveryCodes>>,
+    mfa_policy: Option<Arc<dyn MfaPolicy>>,
     engines: Vec<Extend>,
     messages: Vec<(String, String, String)>,
 }
@@ -141,6 +148,31 @@ impl Security {
     /// Sends mails by the application's own means.
     pub fn mailer(self, mailer: impl Mailer) -> Self {
         self.with(|parts| parts.mailer = Some(Arc::new(mailer)))
+    }
+
+    /// Sends text messages by the application's own means.
+    pub fn sms(self, sender: impl SmsSender) -> Self {
+        self.with(|parts| parts.sms = Some(Arc::new(sender)))
+    }
+
+    /// Reads phone numbers by the application's own rules instead of `[security.sms]`'s region.
+    pub fn phone_parser(self, parser: impl PhoneParser) -> Self {
+        self.with(|parts| parts.phones = Some(Arc::new(parser)))
+    }
+
+    /// Makes and checks codes of authenticator apps otherwise.
+    pub fn totp(self, provider: impl TotpProvider) -> Self {
+        self.with(|parts| parts.totp = Some(Arc::new(provider)))
+    }
+
+    /// Makes and reads recovery codes otherwise.
+    pub fn recovery_codes(self, codes: impl RecoveryCodes) -> Self {
+        self.with(|parts| parts.recovery_codes = Some(Arc::new(codes)))
+    }
+
+    /// Decides who must have a second factor, beside what `[security.two_factor]` says.
+    pub fn mfa_policy(self, policy: impl MfaPolicy) -> Self {
+        self.with(|parts| parts.mfa_policy = Some(Arc::new(policy)))
     }
 
     /// Hears of everything that happens. A subscriber runs on its own, delays nothing and harms nothing.

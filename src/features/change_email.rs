@@ -34,7 +34,7 @@ use crate::{
         limits::{Buckets, PerAddress, count_per_address, count_per_user},
         ticket::{self, Draft, Handle, Held, Purpose, Terms},
     },
-    store::{StoreError, Unique, User, UserId, tickets, users},
+    store::{StoreError, Unique, User, UserId, factors, tickets, users},
 };
 
 pub(crate) const FEATURE: Feature = Feature {
@@ -433,7 +433,7 @@ async fn change(web: &Web<'_>, held: Held<ChangeEmail>) -> Answer {
     }
     let target = match &web.caller {
         Some(_) => page::after(site, &site.settings.after.change),
-        None => page::after(site, &site.path("/login")),
+        None => page::after(site, &site.login_path()),
     };
     Ok(Reply::done(target)
         .flash("success", "change_email.done")
@@ -501,6 +501,8 @@ async fn undo(web: &Web<'_>, held: Held<Undo>) -> Answer {
                 return Ok(None);
             }
             users::restore_email(conn, &id, &email, now)?;
+            // Factors that were set up since may be the other's.
+            factors::delete_since(conn, &id, since)?;
             // What was changed after that is undone with it; an earlier address may still take it back.
             tickets::end_since(conn, &id, Undo::NAME, since)?;
             let posted = match &recovery {
@@ -526,7 +528,7 @@ async fn undo(web: &Web<'_>, held: Held<Undo>) -> Answer {
         Some(&web.client.client),
         EventKind::EmailChangeUndone { user: id },
     );
-    let target = page::after(site, &site.path("/login"));
+    let target = page::after(site, &site.login_path());
     Ok(Reply::done(target)
         .flash("success", "change_email.undone")
         .spa("undo", old.address()))

@@ -171,7 +171,7 @@ async fn change(
         return Err(invalid.into());
     };
     if let Some(present) = &present
-        && let Proof::Wrong = prove_again(site, user, present, &web.client).await?
+        && let Proof::Wrong = prove_again(site, user, present, caller.methods, &web.client).await?
     {
         return Err(Invalid::field("password", Message::new("change_password.wrong")).into());
     }
@@ -216,7 +216,7 @@ async fn done(
             session::reopen(web.request, web.site, &web.client, user, methods, at).await?
         }
         // A token or Basic has no session; but it may ask for a new token.
-        _ => match admit(web.site, user, caller.methods)? {
+        _ => match admit(web.site, user, caller.methods).await? {
             Admission::In(admitted) => Some(admitted),
             Admission::Next(_) => None,
         },

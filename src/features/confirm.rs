@@ -294,13 +294,13 @@ async fn confirm(web: &Web<'_>, held: Held<Confirm>) -> Answer {
             Ok(Reply::done(target).csrf().flash("success", key))
         }
         _ if settings.confirm.sign_in => {
-            let admission = admit(web.site, user, Methods::of(Method::Email))?;
+            let admission = admit(web.site, user, Methods::of(Method::Email)).await?;
             let target = page::after(web.site, settings.after.confirm.as_deref().unwrap_or("/"));
             web.enter(admission, Opening::plain(), target, false, "confirm")
                 .await
         }
         _ => {
-            let login = web.site.path("/login");
+            let login = web.site.login_path();
             let target = page::after(
                 web.site,
                 settings.after.confirm.as_deref().unwrap_or(&login),

@@ -288,13 +288,13 @@ async fn accept(web: &Web<'_>, held: Held<Invite>, typed: &NewPassword) -> Answe
     site.event(client, EventKind::InvitationAccepted { user: id() });
     site.event(client, EventKind::EmailConfirmed { user: id() });
     if site.settings.invite.sign_in && web.caller.is_none() {
-        let admission = admit(site, user, Methods::of(Method::Email))?;
+        let admission = admit(site, user, Methods::of(Method::Email)).await?;
         let target = page::after(site, &site.settings.after.login);
         return web
             .enter(admission, Opening::plain(), target, false, "invite")
             .await;
     }
-    let target = page::after(site, &site.path("/login"));
+    let target = page::after(site, &site.login_path());
     Ok(Reply::done(target)
         .flash("success", "invite.done")
         .spa("invite", &user.email))

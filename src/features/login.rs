@@ -25,7 +25,10 @@ use crate::{
 
 pub(crate) const FEATURE: Feature = Feature {
     name: "login",
-    is_on: |settings, _| settings.login.enabled,
+    is_on: |settings, _| {
+        let unified = &settings.unified;
+        settings.login.enabled && !(unified.enabled && unified.replaces_login)
+    },
     routes: || routes![show, submit],
     templates: &[template!("login/login.html")],
     samples: || vec![(PAGE, json!({"form": sample_form()}))],

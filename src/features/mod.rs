@@ -12,8 +12,11 @@ pub(crate) mod logout;
 pub(crate) mod passwordless;
 pub(crate) mod recover;
 pub(crate) mod recover_username;
+pub(crate) mod recovery_codes;
 pub(crate) mod register;
 pub(crate) mod sessions;
+pub(crate) mod two_factor;
+pub(crate) mod unified;
 pub(crate) mod unlock;
 pub(crate) mod verify;
 
@@ -43,6 +46,9 @@ pub(crate) const ALL: &[&Feature] = &[
     &unlock::FEATURE,
     &invite::FEATURE,
     &verify::FEATURE,
+    &unified::FEATURE,
+    &two_factor::FEATURE,
+    &recovery_codes::FEATURE,
     &change_password::FEATURE,
     &change_email::FEATURE,
     &change_username::FEATURE,
@@ -128,6 +134,8 @@ pub(crate) fn sample_mail() -> Value {
         "url": "https://example.com/confirm/secret", "code": "123456", "until": "tomorrow",
         "url_login": "https://example.com/login", "url_register": "https://example.com/register",
         "url_recover": "https://example.com/reset", "username": "ada", "previous": "lovelace",
+        "method": "Authenticator app", "name": "Phone", "left": 3,
+        "account": {"email": "grace@example.com", "display": "Grace"},
         "new_email": "a***@example.com", "locked_until": "soon", "inviter": "Grace",
     })
 }

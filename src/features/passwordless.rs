@@ -306,7 +306,7 @@ async fn sign_in(
         site.event(Some(&web.client.client), EventKind::EmailConfirmed { user });
     }
     let target = web.next(held.payload.next.as_deref(), &site.settings.after.login);
-    let admission = admit(site, user, Methods::of(Method::Email))?;
+    let admission = admit(site, user, Methods::of(Method::Email)).await?;
     let opening = Opening {
         remember: Remember::chosen(site, held.payload.remember),
         clears: Some(&buckets),

@@ -388,13 +388,13 @@ async fn reset(web: &Web<'_>, held: Held<Reset>, typed: &NewPassword) -> Answer 
             Proof::Mail => Methods::of(Method::Email),
             Proof::SignIn(methods) => Methods::from_bits(methods),
         };
-        let admission = admit(site, user, methods)?;
+        let admission = admit(site, user, methods).await?;
         let target = page::after(site, after.unwrap_or("/"));
         return web
             .enter(admission, Opening::plain(), target, false, "reset")
             .await;
     }
-    let login = site.path("/login");
+    let login = site.login_path();
     let target = page::after(site, after.unwrap_or(&login));
     Ok(Reply::done(target)
         .flash("success", "recover.done")

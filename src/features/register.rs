@@ -215,7 +215,7 @@ async fn submit(
                 after.as_deref().unwrap_or("/"),
             );
             let methods = Methods::of(Method::Password).and(Method::Register);
-            let admission = admit(web.site, user, methods)?;
+            let admission = admit(web.site, user, methods).await?;
             web.enter(
                 admission,
                 Opening::plain(),
@@ -230,7 +230,7 @@ async fn submit(
                 true => "register.done_confirm",
                 false => "register.done",
             };
-            let login = web.site.path("/login");
+            let login = web.site.login_path();
             let target = page::after(web.site, after.as_deref().unwrap_or(&login));
             Ok(Reply::done(target)
                 .json("user", Map::new())

@@ -164,7 +164,7 @@ async fn unlock(web: &Web<'_>, held: Held<Unlock>) -> Answer {
         cookies::send(web.request, cookie);
     }
     site.event(Some(&web.client.client), EventKind::Unlocked { user });
-    let target = page::after(site, &site.path("/login"));
+    let target = page::after(site, &site.login_path());
     Ok(Reply::done(target)
         .flash("success", "unlock.done")
         .spa("unlock", &held.user.email))

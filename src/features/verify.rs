@@ -15,7 +15,6 @@ use crate::{
     },
     secrets::Password,
     signin::{
-        NextStep,
         admit::Admission,
         password::{Proof, prove_again},
         session,
@@ -80,7 +79,7 @@ impl Verify {
 // Routes.
 
 /// Only a session can become fresh: a token or Basic proves itself anew with each request.
-fn in_session<'a>(web: &'a Web<'_>) -> Result<&'a Caller, Error> {
+pub(crate) fn in_session<'a>(web: &'a Web<'_>) -> Result<&'a Caller, Error> {
     match web.caller.as_deref() {
         Some(caller) if caller.mechanism == Mechanism::Session => Ok(caller),
         Some(_) => Err(Denied::Mechanism.into()),
@@ -140,7 +139,15 @@ async fn verify(
 ) -> Result<serde_json::Value, Error> {
     let password =
         Password::parse(&form.password).map_err(|message| Invalid::field("password", message))?;
-    match prove_again(web.site, &caller.user, &password, &web.client).await? {
+    match prove_again(
+        web.site,
+        &caller.user,
+        &password,
+        caller.methods,
+        &web.client,
+    )
+    .await?
+    {
         Proof::Right(Admission::In(admitted), buckets) => {
             session::renew(
                 web.request,
@@ -153,11 +160,7 @@ async fn verify(
             .await?;
             web.user_payload(&admitted, with_token).await
         }
-        Proof::Right(Admission::Next(owing), _) => Err(match owing.step {
-            NextStep::SecondFactor => Denied::SecondFactor,
-            NextStep::NewPassword => Denied::NewPassword,
-        }
-        .into()),
+        Proof::Right(Admission::Next(owing), _) => Err(owing.denied().into()),
         Proof::Wrong => Err(Invalid::field("password", Message::new("verify.wrong")).into()),
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     error::{Denied, Error},
-    features::recover,
+    features::{recover, two_factor},
     guards::{
         Fresh,
         identity::{self, Caller},
@@ -26,11 +26,13 @@ use crate::{
     },
     notify::mail::Scribe,
     signin::{
-        Admitted,
-        admit::Admission,
+        Admitted, NextStep,
+        admit::{Admission, Owing, spare},
+        remember::Remember,
+        second::Wish,
         session::{self, Opening},
         ticket::Bearer,
-        token,
+        token, trusted,
     },
     site::Site,
     store::{StoreError, User},
@@ -101,6 +103,20 @@ impl Web<'_> {
     ) -> Answer {
         let admitted = match admission {
             Admission::In(admitted) => admitted,
+            Admission::Next(owing) if owing.step == NextStep::SecondFactor => {
+                match self.spared(owing).await? {
+                    Ok(admitted) => admitted,
+                    Err(owing) if owing.step == NextStep::SecondFactor => {
+                        let wish = Wish {
+                            remember: matches!(opening.remember, Remember::Start),
+                            next: Some(target.as_str().to_string()),
+                            session: None,
+                        };
+                        return two_factor::begin(self, owing, wish).await;
+                    }
+                    Err(owing) => return recover::next_step(self, owing).await,
+                }
+            }
             Admission::Next(owing) => return recover::next_step(self, owing).await,
         };
         session::open(self.request, self.site, &self.client, &admitted, opening).await?;
@@ -110,6 +126,21 @@ impl Web<'_> {
             .json("tf_required", false)
             .csrf()
             .spa(done, &admitted.user().email))
+    }
+
+    /// Lets somebody in without the second factor that they owe, if this browser is trusted.
+    async fn spared(&self, owing: Owing) -> Result<Result<Admitted, Owing>, Error> {
+        if owing.ways.is_empty() {
+            return Ok(Err(owing));
+        }
+        let trusted = trusted::check(self.request, self.site, &self.client, &owing.user).await?;
+        let Some(trusted) = trusted else {
+            return Ok(Err(owing));
+        };
+        Ok(match spare(self.site, owing, trusted) {
+            Admission::In(admitted) => Ok(admitted),
+            Admission::Next(owing) => Err(owing),
+        })
     }
 
     /// The account as programs see it, with a token if a program asked for one and passed the gate.

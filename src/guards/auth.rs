@@ -25,6 +25,7 @@ use crate::{
         admit::{Admission, admit},
         password::{Proof, prove},
         remember::Remember,
+        second::{self, Wish},
         session::{self, Opening},
         token::{self, IssuedToken},
     },
@@ -67,7 +68,8 @@ impl std::fmt::Debug for Auth<'_> {
 pub enum SignIn {
     /// Signed in; the cookie goes out with the answer.
     Done(SignedIn),
-    /// Something more is owed first.
+    /// Something more is owed first. A second factor is asked for at the page `tf_validate` (or
+    /// `tf_select`, `tf_setup`), where this browser goes on: `auth.url("tf_validate")`.
     Next(NextStep),
 }
 
@@ -100,7 +102,7 @@ impl Auth<'_> {
             .find_user(&user.id)
             .await?
             .ok_or(Error::NotFound)?;
-        match admit(self.site, user, methods)? {
+        match admit(self.site, user, methods).await? {
             Admission::In(admitted) => {
                 let opening = Opening {
                     remember: Remember::chosen(self.site, Some(remember)),
@@ -112,7 +114,17 @@ impl Auth<'_> {
                         .await?;
                 Ok(SignIn::Done(SignedIn::of(Arc::new(caller))))
             }
-            Admission::Next(owing) => Ok(SignIn::Next(owing.step)),
+            Admission::Next(owing) => {
+                let step = owing.step.clone();
+                if step == NextStep::SecondFactor {
+                    let wish = Wish {
+                        remember,
+                        ..Wish::default()
+                    };
+                    second::begin(self.request, self.site, &self.client, owing, wish).await?;
+                }
+                Ok(SignIn::Next(step))
+            }
         }
     }
 

@@ -22,6 +22,10 @@ pub(crate) enum Kind {
     Visitor,
     /// Messages for the next page.
     Flash,
+    /// A sign-in that waits for its second step.
+    Pending,
+    /// The trusted device's series and token.
+    Trusted,
 }
 
 /// Names are fixed at launch: prefixed with `__Host-` where the site is reached by https, so that no
@@ -29,7 +33,7 @@ pub(crate) enum Kind {
 #[derive(Clone, Debug)]
 pub(crate) struct Names {
     secure: bool,
-    names: [String; 5],
+    names: [String; 7],
 }
 
 impl Names {
@@ -44,6 +48,8 @@ impl Names {
                 name("device"),
                 name("visitor"),
                 name("flash"),
+                name("pending"),
+                name("trusted"),
             ],
         }
     }

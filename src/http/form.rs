@@ -28,6 +28,8 @@ pub(crate) struct Field {
     lengths: (Option<u64>, Option<u64>),
     hint: Option<Message>,
     inputmode: Option<&'static str>,
+    /// Of a choice: values, and the messages that say them.
+    options: Vec<(String, Message)>,
 }
 
 impl Field {
@@ -44,6 +46,7 @@ impl Field {
             lengths: (None, None),
             hint: None,
             inputmode: None,
+            options: Vec::new(),
         }
     }
 
@@ -55,6 +58,23 @@ impl Field {
     /// An e-mail address.
     pub(crate) fn email(name: &'static str, label: &'static str) -> Self {
         Self::new(name, "email", label)
+    }
+
+    /// A phone number.
+    pub(crate) fn phone(name: &'static str, label: &'static str) -> Self {
+        Self::new(name, "tel", label).autocomplete("tel")
+    }
+
+    /// One of several.
+    pub(crate) fn choice(
+        name: &'static str,
+        label: &'static str,
+        options: Vec<(String, Message)>,
+    ) -> Self {
+        Self {
+            options,
+            ..Self::new(name, "select", label)
+        }
     }
 
     /// A password; what was typed is never shown again.
@@ -175,6 +195,10 @@ impl FormView {
                     ("minlength", field.lengths.0.map(Value::from)),
                     ("maxlength", field.lengths.1.map(Value::from)),
                     ("inputmode", field.inputmode.map(Value::from)),
+                    ("options", (field.kind == "select").then(|| {
+                        let options = field.options.iter();
+                        options.map(|(value, label)| json!({"value": value, "label": say(label)})).collect()
+                    })),
                     ("hint", field.hint.as_ref().map(|hint| say(hint).into())),
                 ];
                 if let Value::Object(view) = &mut view {

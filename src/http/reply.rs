@@ -36,10 +36,14 @@ pub(crate) struct Reply {
     redirect: Option<Target>,
     flash: Option<(&'static str, &'static str)>,
     form: Option<FormView>,
+    /// Further forms, by the names that the page has for them.
+    forms: Vec<(&'static str, FormView)>,
     invalid: Invalid,
     json: Map<String, Value>,
     context: Map<String, Value>,
     csrf: bool,
+    /// Whether the page is one person's, and is never kept.
+    own: bool,
     spa: Option<(&'static str, String)>,
 }
 
@@ -68,6 +72,14 @@ impl Reply {
         self
     }
 
+    /// Adds to the payload for programs where it is so.
+    pub(crate) fn json_if(self, is_so: bool, key: &str, value: impl Serialize) -> Self {
+        match is_so {
+            true => self.json(key, value),
+            false => self,
+        }
+    }
+
     /// Adds to the page's context.
     pub(crate) fn with(mut self, key: &str, value: impl Serialize) -> Self {
         self.context
@@ -78,6 +90,18 @@ impl Reply {
     /// The form on the page, with what is wrong with it.
     pub(crate) fn form(mut self, form: FormView) -> Self {
         self.form = Some(form);
+        self
+    }
+
+    /// Says that the page is one person's.
+    pub(crate) fn own(mut self) -> Self {
+        self.own = true;
+        self
+    }
+
+    /// A further form on the page.
+    pub(crate) fn and_form(mut self, name: &'static str, form: FormView) -> Self {
+        self.forms.push((name, form));
         self
     }
 
@@ -152,6 +176,8 @@ impl Reply {
             context
         };
         if self.invalid.is_empty()
+            && self.forms.is_empty()
+            && !self.own
             && page::is_for_anybody(request, site)
             && let Some(rendered) = site.views.rendered()
         {
@@ -171,7 +197,12 @@ impl Reply {
             });
             return html.map(|html| html_response(Status::Ok, html, language));
         }
-        let context = with_form(self.form.as_ref(), self.context);
+        let mut context = with_form(self.form.as_ref(), self.context);
+        let (catalogue, nothing) = (site.views.catalogue(), Invalid::new());
+        for (name, form) in &self.forms {
+            let view = form.view(site, &catalogue, &language, &nothing);
+            context.insert((*name).into(), view);
+        }
         render(request, site, Status::Ok, name, context)
     }
 }
@@ -362,7 +393,8 @@ fn refuse_program(
         && let Value::Object(payload) = &mut payload
     {
         payload.insert("reauth_required".into(), true.into());
-        payload.insert("unified_signin_enabled".into(), false.into());
+        let unified = site.settings.unified.enabled;
+        payload.insert("unified_signin_enabled".into(), unified.into());
         payload.insert("has_webauthn_verify_credential".into(), false.into());
         payload.insert("oauth_enabled".into(), false.into());
         payload.insert("oauth_providers".into(), Value::Array(Vec::new()));
@@ -394,12 +426,16 @@ fn refuse_browser(
         Error::Denied(Denied::SignedIn) => {
             return redirect(&page::after(site, &site.settings.after.login));
         }
+        Error::Denied(Denied::SecondFactor) if site.settings.two_factor.enabled => {
+            let way = site.path("/tf-select");
+            return redirect(&with_next(request, site, &way, "denied.second_factor"));
+        }
         Error::Denied(Denied::Stale | Denied::SecondFactor) => {
             let way = if site.settings.verify.enabled && site.settings.freshness.within.0.is_some()
             {
-                site.path("/verify")
+                site.verify_path()
             } else {
-                site.path("/login")
+                site.login_path()
             };
             return redirect(&with_next(request, site, &way, "denied.stale"));
         }
@@ -411,7 +447,7 @@ fn refuse_browser(
                 _ => "denied.unauthenticated",
             };
             page::leave_message(request, site, "info", key);
-            return redirect(&with_next(request, site, &site.path("/login"), key));
+            return redirect(&with_next(request, site, &site.login_path(), key));
         }
         _ => {}
     }

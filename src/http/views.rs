@@ -60,6 +60,7 @@ pub(crate) fn built_in() -> impl Iterator<Item = (&'static str, &'static str)> {
         features::template!("partials/menu.html"),
         features::template!("partials/messages.html"),
         features::template!("partials/mail.html"),
+        features::template!("partials/factor.html"),
     ];
     SHARED
         .iter()

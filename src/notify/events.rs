@@ -25,6 +25,7 @@ use rocket::{
 use serde::Serialize;
 
 use crate::{
+    factors::FactorKind,
     signin::Methods,
     store::{SessionId, Timestamp, UserId},
 };
@@ -191,6 +192,73 @@ pub enum EventKind {
     /// The next sign-in must set a new password.
     PasswordChangeRequired {
         /// Whose.
+        user: UserId,
+    },
+    /// A factor was set up.
+    FactorAdded {
+        /// Whose.
+        user: UserId,
+        /// Of which kind.
+        method: FactorKind,
+    },
+    /// A factor was removed.
+    FactorRemoved {
+        /// Whose.
+        user: UserId,
+        /// Of which kind.
+        method: FactorKind,
+    },
+    /// A second factor was shown.
+    SecondFactorPassed {
+        /// By whom.
+        user: UserId,
+        /// All that was shown.
+        methods: Methods,
+    },
+    /// An account asks for no second factor any more.
+    SecondFactorOff {
+        /// Whose.
+        user: UserId,
+    },
+    /// A code was sent for a second step.
+    SecondFactorCodeSent {
+        /// To whom.
+        user: UserId,
+        /// By what.
+        method: FactorKind,
+    },
+    /// A code was sent for unified sign-in.
+    SigninCodeSent {
+        /// To whom.
+        user: UserId,
+        /// By what.
+        method: FactorKind,
+    },
+    /// A second factor is not asked for in a browser for a while.
+    DeviceTrusted {
+        /// Whose.
+        user: UserId,
+    },
+    /// A browser is trusted no more.
+    DeviceRevoked {
+        /// Whose.
+        user: UserId,
+    },
+    /// There are new recovery codes.
+    RecoveryCodesGenerated {
+        /// Whose.
+        user: UserId,
+    },
+    /// A recovery code was used.
+    RecoveryCodeUsed {
+        /// Whose.
+        user: UserId,
+        /// How many are left.
+        left: usize,
+    },
+    /// Somebody who lost every factor asks an administrator for help.
+    SecondFactorHelp {
+        /// Who.
         user: UserId,
     },
     /// A mail was given up; `mail list` says why.

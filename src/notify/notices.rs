@@ -8,7 +8,7 @@ use super::{
     mail::{Addressee, Scribe},
     outbox::{Letter, Postage},
 };
-use crate::{error::Error, store::User};
+use crate::{Message, error::Error, factors::FactorKind, store::User};
 
 /// Templates of notices that several features send.
 pub(crate) const TEMPLATES: &[(&str, &str)] = &[
@@ -16,6 +16,18 @@ pub(crate) const TEMPLATES: &[(&str, &str)] = &[
     crate::features::template!("notices/password_changed.mail.txt"),
     crate::features::template!("notices/password_removed.mail.html"),
     crate::features::template!("notices/password_removed.mail.txt"),
+    crate::features::template!("notices/factor_added.mail.html"),
+    crate::features::template!("notices/factor_added.mail.txt"),
+    crate::features::template!("notices/factor_removed.mail.html"),
+    crate::features::template!("notices/factor_removed.mail.txt"),
+    crate::features::template!("notices/two_factor_off.mail.html"),
+    crate::features::template!("notices/two_factor_off.mail.txt"),
+    crate::features::template!("notices/recovery_codes_new.mail.html"),
+    crate::features::template!("notices/recovery_codes_new.mail.txt"),
+    crate::features::template!("notices/recovery_code_used.mail.html"),
+    crate::features::template!("notices/recovery_code_used.mail.txt"),
+    crate::features::template!("notices/device_trusted.mail.html"),
+    crate::features::template!("notices/device_trusted.mail.txt"),
     crate::features::template!("notices/username_changed.mail.html"),
     crate::features::template!("notices/username_changed.mail.txt"),
 ];
@@ -28,6 +40,57 @@ pub(crate) fn password_changed(scribe: &Scribe<'_>, user: &User) -> Result<Lette
 /// The password was removed, since the address was proven by another way than by whoever chose it.
 pub(crate) fn password_removed(scribe: &Scribe<'_>, user: &User) -> Result<Letter, Error> {
     notice(scribe, user, "password_removed", json!({}))
+}
+
+/// A factor was set up.
+pub(crate) fn factor_added(
+    scribe: &Scribe<'_>,
+    user: &User,
+    kind: FactorKind,
+    name: &str,
+) -> Result<Letter, Error> {
+    let own = json!({"method": words(scribe, kind), "name": name});
+    notice(scribe, user, "factor_added", own)
+}
+
+/// A factor was removed.
+pub(crate) fn factor_removed(
+    scribe: &Scribe<'_>,
+    user: &User,
+    kind: FactorKind,
+    name: &str,
+) -> Result<Letter, Error> {
+    let own = json!({"method": words(scribe, kind), "name": name});
+    notice(scribe, user, "factor_removed", own)
+}
+
+fn words(scribe: &Scribe<'_>, kind: FactorKind) -> String {
+    let message = Message::new(format!("factor.{}", kind.name()));
+    scribe.site.views.catalogue().say(scribe.language, &message)
+}
+
+/// The second factor is asked for no more.
+pub(crate) fn two_factor_off(scribe: &Scribe<'_>, user: &User) -> Result<Letter, Error> {
+    notice(scribe, user, "two_factor_off", json!({}))
+}
+
+/// There are new recovery codes, and the former are void.
+pub(crate) fn recovery_codes_new(scribe: &Scribe<'_>, user: &User) -> Result<Letter, Error> {
+    notice(scribe, user, "recovery_codes_new", json!({}))
+}
+
+/// A recovery code was used, and so many are left.
+pub(crate) fn recovery_code_used(
+    scribe: &Scribe<'_>,
+    user: &User,
+    left: usize,
+) -> Result<Letter, Error> {
+    notice(scribe, user, "recovery_code_used", json!({"left": left}))
+}
+
+/// A browser is not asked for the second factor for a while.
+pub(crate) fn device_trusted(scribe: &Scribe<'_>, user: &User) -> Result<Letter, Error> {
+    notice(scribe, user, "device_trusted", json!({}))
 }
 
 /// The username was changed; `user` is as before.

@@ -19,6 +19,7 @@ use rocket::{
     futures::future::join_all,
     tokio::{self, time::timeout},
 };
+use serde::{Deserialize, Serialize};
 
 use crate::{
     config::Life,
@@ -26,6 +27,7 @@ use crate::{
     notify::{
         events::EventKind,
         mail::{Mail, MailError, MailFailure},
+        sms::Sms,
     },
     secrets::Purpose,
     signin::limits::{MailCounters, may_mail},
@@ -40,6 +42,7 @@ use crate::{
 #[derive(Clone)]
 pub(crate) struct Letter {
     row: NewMail,
+    /// As mailboxes of tests and developers show it.
     mail: Option<Mail>,
     counters: Option<MailCounters>,
 }
@@ -48,7 +51,7 @@ pub(crate) struct Letter {
 #[must_use = "give it to `Site::posted` once the transaction is committed"]
 pub(crate) enum Posted {
     /// It lies in the outbox; a decoy carries no mail.
-    Put(Option<Mail>),
+    Put(Option<Box<Mail>>),
     /// One of its kind went to that address a moment ago.
     Throttled,
 }
@@ -64,10 +67,20 @@ impl Posted {
 pub(crate) enum Postage {
     /// As `[security.mail]` says: for what anybody can ask for.
     Limited,
+    /// A few at once: for whoever has shown something already.
+    Steps,
     /// The same, apart from what others ask for: in a browser that the account knows.
     Device(String),
     /// Always: for what the owner must be told.
     Free,
+}
+
+/// What lies in the outbox.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Content {
+    Mail(Mail),
+    Sms(Sms),
 }
 
 impl Letter {
@@ -79,8 +92,31 @@ impl Letter {
         postage: Postage,
         decoy: bool,
     ) -> Result<Self, Error> {
+        Self::of(site, mail.clone(), Content::Mail(mail), postage, decoy)
+    }
+
+    /// Makes a letter of a text message of a kind.
+    pub(crate) fn of_sms(
+        site: &Site,
+        kind: &str,
+        sms: Sms,
+        postage: Postage,
+        decoy: bool,
+    ) -> Result<Self, Error> {
+        let mail = sms.as_mail(kind);
+        Self::of(site, mail, Content::Sms(sms), postage, decoy)
+    }
+
+    fn of(
+        site: &Site,
+        mail: Mail,
+        content: Content,
+        postage: Postage,
+        decoy: bool,
+    ) -> Result<Self, Error> {
         let id = uuid::Uuid::now_v7().to_string();
-        let text = serde_json::to_vec(&mail).map_err(|error| Error::Broken(error.to_string()))?;
+        let text =
+            serde_json::to_vec(&content).map_err(|error| Error::Broken(error.to_string()))?;
         let text = zeroize::Zeroizing::new(text);
         // What is for nobody uses nothing up that is for somebody.
         let kind = match (&postage, decoy) {
@@ -89,7 +125,13 @@ impl Letter {
             _ => mail.kind.clone(),
         };
         Ok(Self {
-            counters: (postage != Postage::Free).then(|| MailCounters::of(site, &kind, &mail.to)),
+            counters: match postage {
+                Postage::Limited | Postage::Device(_) => {
+                    Some(MailCounters::of(site, &kind, &mail.to))
+                }
+                Postage::Steps => Some(MailCounters::of_steps(site, &kind, &mail.to)),
+                Postage::Free => None,
+            },
             row: NewMail {
                 body: site.keys.seal(Purpose::Outbox, &id, &text)?,
                 id,
@@ -110,7 +152,7 @@ pub(crate) fn put(conn: &mut Conn, letter: &Letter) -> Result<Posted, StoreError
         return Ok(Posted::Throttled);
     }
     outbox::insert(conn, &letter.row)?;
-    Ok(Posted::Put(letter.mail.clone()))
+    Ok(Posted::Put(letter.mail.clone().map(Box::new)))
 }
 
 impl Site {
@@ -253,7 +295,10 @@ async fn try_one(
 ) -> Result<Option<MailFailure>, StoreError> {
     let now = site.now();
     let result = match unsealed(site, &claimed) {
-        Some(mail) => send(site, mail).await,
+        Some(Content::Sms(sms)) if sms.until <= now => {
+            Err(MailError::refused("its code has run out"))
+        }
+        Some(content) => send(site, content).await,
         None => Err(MailError::refused(
             "it was encrypted under a secret that is not in `security.secret` any more",
         )),
@@ -287,16 +332,28 @@ async fn try_one(
     Ok(failure)
 }
 
-fn unsealed(site: &Site, claimed: &Claimed) -> Option<Mail> {
+fn unsealed(site: &Site, claimed: &Claimed) -> Option<Content> {
     let body = claimed.body.as_deref()?;
-    let text = site.keys.unseal(Purpose::Outbox, &claimed.id, body)?;
+    let (text, _) = site.keys.unseal(Purpose::Outbox, &claimed.id, body)?;
     serde_json::from_slice(text.expose()).ok()
 }
 
 /// In a task of its own: a mailer that panics loses one try, and one that hangs is left behind.
-async fn send(site: &Arc<Site>, mail: Mail) -> Result<(), MailError> {
-    let mailer = site.mailer.clone();
-    let task = tokio::spawn(async move { mailer.send(&mail).await });
+async fn send(site: &Arc<Site>, content: Content) -> Result<(), MailError> {
+    let (mailer, sms) = (site.mailer.clone(), site.sms.clone());
+    let task = tokio::spawn(async move {
+        match (content, sms) {
+            (Content::Mail(mail), _) => mailer.send(&mail).await,
+            (Content::Sms(sms), Some(sender)) => match sender.send(&sms).await {
+                // That one cannot be reached says nothing of the mail server.
+                Err(error) if error.failure == MailFailure::Down => {
+                    Err(MailError::later(error.why))
+                }
+                sent => sent,
+            },
+            (Content::Sms(_), None) => Err(MailError::refused("text messages are not sent here")),
+        }
+    });
     let abort = task.abort_handle();
     let patience = Duration::from_secs(site.settings.mail.timeout.as_secs());
     match timeout(patience, task).await {

@@ -137,25 +137,25 @@ impl Keys {
         Ok(BASE64URL_NOPAD.encode(&sealed))
     }
 
-    /// Decrypts what [`seal`](Self::seal) made under any of the keys; `None` if it was not, or was
-    /// about something else.
+    /// Decrypts what [`seal`](Self::seal) made under any of the keys, and says whether it was the current
+    /// one; `None` if it was not made, or was about something else.
     pub(crate) fn unseal(
         &self,
         purpose: Purpose,
         about: &str,
         sealed: &str,
-    ) -> Option<Secret<Vec<u8>>> {
+    ) -> Option<(Secret<Vec<u8>>, bool)> {
         let sealed = BASE64URL_NOPAD.decode(sealed.as_bytes()).ok()?;
         let (nonce, text) = sealed.split_at_checked(NONCE)?;
         let mut with = XNonce::default();
         with.copy_from_slice(nonce);
-        self.keys(purpose).find_map(|key| {
+        self.keys(purpose).enumerate().find_map(|(n, key)| {
             let payload = Payload {
                 msg: text,
                 aad: about.as_bytes(),
             };
             let opened = XChaCha20Poly1305::new(key.into()).decrypt(&with, payload);
-            opened.ok().map(Secret::new)
+            opened.ok().map(|text| (Secret::new(text), n == 0))
         })
     }
 
@@ -280,11 +280,11 @@ mod tests {
         );
         let open = |keys: &Keys, purpose, about: &str| {
             keys.unseal(purpose, about, &sealed)
-                .map(|text| text.expose().clone())
+                .map(|(text, current)| (text.expose().clone(), current))
         };
         assert_eq!(
             open(&after, Purpose::Outbox, "row 1"),
-            Some(b"canary".to_vec())
+            Some((b"canary".to_vec(), false))
         );
         assert_eq!(open(&after, Purpose::Outbox, "row 2"), None);
         assert_eq!(open(&after, Purpose::Totp, "row 1"), None);

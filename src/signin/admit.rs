@@ -3,12 +3,17 @@
 //! Every way in calls [`admit`]; only it makes an [`Admitted`], and sessions and tokens are made from
 //! nothing else. So a new way in cannot forget a check.
 
-use super::Methods;
+use super::{Methods, second::Passed, trusted::Trusted};
 use crate::{
     error::{Denied, Error},
+    factors::{FactorKind, Usages},
     notify::events::{Client, EventKind},
     site::Site,
-    store::{SessionId, Timestamp, User},
+    store::{
+        Grants, SessionId, Timestamp, User,
+        factors::{self, FactorRow},
+        users,
+    },
 };
 
 /// Somebody who passed the gate. Nothing else makes one, and each is used once.
@@ -52,6 +57,18 @@ pub(crate) struct Owing {
     pub(crate) user: Box<User>,
     pub(crate) methods: Methods,
     pub(crate) step: NextStep,
+    /// The second factors one of which is owed; none if one must be set up first.
+    pub(crate) ways: Vec<FactorRow>,
+}
+
+impl Owing {
+    /// What is said where it cannot be asked for.
+    pub(crate) fn denied(&self) -> Denied {
+        match self.step {
+            NextStep::SecondFactor => Denied::SecondFactor,
+            NextStep::NewPassword => Denied::NewPassword,
+        }
+    }
 }
 
 /// What the gate answers.
@@ -82,21 +99,95 @@ pub(crate) fn standing(site: &Site, user: &User) -> Result<(), Denied> {
 /// The account is judged as it was read together with the credential, and carries the uniquifiers of
 /// that moment: a password change or deactivation that commits meanwhile makes what is built on this
 /// admission void.
-pub(crate) fn admit(site: &Site, user: User, methods: Methods) -> Result<Admission, Error> {
+pub(crate) async fn admit(site: &Site, user: User, methods: Methods) -> Result<Admission, Error> {
     standing(site, &user)?;
-    let user = Box::new(user);
-    if user.must_change_password {
+    if let Some(ways) = second_factor_owed(site, &user, methods).await? {
         return Ok(Admission::Next(Owing {
+            user: Box::new(user),
+            methods,
+            step: NextStep::SecondFactor,
+            ways,
+        }));
+    }
+    Ok(beyond_second_factor(site, Box::new(user), methods))
+}
+
+/// Lets somebody go on who answered the second step: what was owed is shown, whatever kind it is of.
+pub(crate) fn answered(site: &Site, user: User, passed: Passed) -> Result<Admission, Error> {
+    standing(site, &user)?;
+    Ok(beyond_second_factor(site, Box::new(user), passed.methods()))
+}
+
+/// Lets somebody go on whose session was ended by their own change: what it had been admitted for stays.
+pub(crate) fn continued(
+    site: &Site,
+    user: User,
+    methods: Methods,
+) -> Result<Option<Admitted>, Error> {
+    standing(site, &user)?;
+    match beyond_second_factor(site, Box::new(user), methods) {
+        Admission::In(admitted) => Ok(Some(admitted)),
+        Admission::Next(_) => Ok(None),
+    }
+}
+
+/// Spares somebody the second factor, in a browser in which it was given before and which is trusted.
+pub(crate) fn spare(site: &Site, owing: Owing, _: Trusted) -> Admission {
+    beyond_second_factor(site, owing.user, owing.methods)
+}
+
+fn beyond_second_factor(site: &Site, user: Box<User>, methods: Methods) -> Admission {
+    if user.must_change_password {
+        return Admission::Next(Owing {
             user,
             methods,
             step: NextStep::NewPassword,
-        }));
+            ways: Vec::new(),
+        });
     }
-    Ok(Admission::In(Admitted {
+    Admission::In(Admitted {
         user,
         methods,
         at: site.now(),
-    }))
+    })
+}
+
+/// The factors one of which is owed; none of them if one must be set up first; `None` if nothing is owed.
+async fn second_factor_owed(
+    site: &Site,
+    user: &User,
+    methods: Methods,
+) -> Result<Option<Vec<FactorRow>>, Error> {
+    let settings = &site.settings;
+    if !settings.two_factor.enabled || methods.is_multi_factor() {
+        return Ok(None);
+    }
+    // Something held is as good as two by the setting: an authenticator or phone in unified sign-in.
+    let owes = |method: &FactorKind| settings.unified.mfa_required.contains(method);
+    let held = [FactorKind::Authenticator, FactorKind::Sms]
+        .into_iter()
+        .any(|kind| methods.contains(kind.method()) && !owes(&kind));
+    if held {
+        return Ok(None);
+    }
+    let id = user.id.clone();
+    let policy = site.mfa_policy.is_some();
+    let (ways, grants) = site
+        .store
+        .read(move |conn| {
+            let ways = factors::serving(conn, &id, Usages::SECOND)?;
+            let grants = match policy && ways.is_empty() {
+                true => users::grants(conn, &id)?,
+                false => Grants::default(),
+            };
+            Ok((ways, grants))
+        })
+        .await?;
+    let required = || {
+        let policy = site.mfa_policy.as_ref();
+        policy.is_some_and(|policy| policy.requires(user, &grants))
+    };
+    Ok((!ways.is_empty() || required()).then_some(ways))
 }
 
 /// Tells the world that somebody came in. Called where the admission takes effect.

@@ -201,15 +201,17 @@ pub(crate) async fn refuse_if_locked(site: &Site, buckets: &Buckets) -> Result<(
     refuse_until(locked, now)
 }
 
-fn refuse_until(locked: Option<Timestamp>, now: Timestamp) -> Result<(), Error> {
-    match locked {
-        Some(until) => Err(Denied::Locked {
-            until,
-            retry_after: now.seconds_until(until),
-        }
-        .into()),
-        None => Ok(()),
+fn refuse_until(until: Option<Timestamp>, now: Timestamp) -> Result<(), Error> {
+    until.map_or(Ok(()), |until| Err(locked(until, now)))
+}
+
+/// The door is shut until then.
+pub(crate) fn locked(until: Timestamp, now: Timestamp) -> Error {
+    Denied::Locked {
+        until,
+        retry_after: now.seconds_until(until),
     }
+    .into()
 }
 
 /// Counts a failure in every bucket of an attempt, and tells of it.
@@ -225,18 +227,43 @@ pub(crate) async fn count_failure(
     methods: Methods,
     client: &ClientInfo,
 ) -> Result<(), Error> {
-    let now = site.now();
-    let counters: Vec<(String, Allowance)> = buckets.counters().cloned().collect();
+    let (counting, now) = (buckets.clone(), site.now());
     let counted = site
         .store
-        .write(move |conn| {
-            let mut counted = Vec::with_capacity(counters.len());
-            for (bucket, allowance) in &counters {
-                counted.push(failures::count(conn, bucket, *allowance, now)?);
-            }
-            Ok(counted)
-        })
+        .write(move |conn| count(conn, &counting, now))
         .await?;
+    tell_failure(site, buckets, counted, user, methods, client).await
+}
+
+/// What became of the counters of an attempt.
+pub(crate) struct Tally(Vec<Counted>);
+
+/// Counts a failure in every bucket of an attempt, in the transaction that judged it.
+pub(crate) fn count(
+    conn: &mut Conn,
+    buckets: &Buckets,
+    now: Timestamp,
+) -> Result<Tally, StoreError> {
+    let counted = buckets
+        .counters()
+        .map(|(bucket, allowance)| failures::count(conn, bucket, *allowance, now));
+    counted.collect::<Result<_, _>>().map(Tally)
+}
+
+/// Tells of a failure that was counted.
+///
+/// # Errors
+///
+/// As [`count_failure`].
+pub(crate) async fn tell_failure(
+    site: &Site,
+    buckets: &Buckets,
+    Tally(counted): Tally,
+    user: Option<&User>,
+    methods: Methods,
+    client: &ClientInfo,
+) -> Result<(), Error> {
+    let now = site.now();
     site.event(
         Some(&client.client),
         EventKind::AuthenticationFailed {
@@ -347,6 +374,23 @@ impl MailCounters {
         Self([
             counter("mail", 1, settings.throttle),
             counter("mail a day", settings.per_day, Life::days(1)),
+        ])
+    }
+
+    /// Those of codes for somebody who has shown something already: a few at once, since a person may
+    /// begin again.
+    pub(crate) fn of_steps(site: &Site, kind: &str, address: &str) -> Self {
+        let counter = |name, codes, time| {
+            let allowance = Allowance {
+                failures: codes,
+                window: time,
+                lock: time,
+            };
+            (bucket(site, [name, kind, address]), allowance)
+        };
+        Self([
+            counter("codes", 5, Life::minutes(10)),
+            counter("codes a day", 50, Life::days(1)),
         ])
     }
 }

@@ -76,16 +76,20 @@ impl Methods {
         self.0 & (1 << method as i64) != 0
     }
 
-    /// Whether two different factors were shown: something known and something held.
+    /// Whether two different factors were shown: at least two of something known, a mailbox or account
+    /// elsewhere, and something held.
     pub const fn is_multi_factor(self) -> bool {
-        let second = self.contains(Method::Sms)
+        let known = self.contains(Method::Password);
+        let elsewhere = self.contains(Method::Email) || self.contains(Method::Oauth);
+        known as u8 + elsewhere as u8 + self.is_held() as u8 >= 2
+    }
+
+    /// Whether something was shown that one holds.
+    pub(crate) const fn is_held(self) -> bool {
+        self.contains(Method::Sms)
             || self.contains(Method::Authenticator)
             || self.contains(Method::Passkey)
-            || self.contains(Method::RecoveryCode);
-        let first = self.contains(Method::Password)
-            || self.contains(Method::Email)
-            || self.contains(Method::Oauth);
-        first && second
+            || self.contains(Method::RecoveryCode)
     }
 
     /// The methods in it.

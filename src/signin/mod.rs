@@ -1,13 +1,16 @@
 //! From proof to session: the one gate, and what lies behind it.
 
 pub(crate) mod admit;
+pub(crate) mod factor_setup;
 pub(crate) mod limits;
 mod methods;
 pub(crate) mod password;
 pub(crate) mod remember;
+pub(crate) mod second;
 pub(crate) mod session;
 pub mod ticket;
 pub(crate) mod token;
+pub(crate) mod trusted;
 
 pub use self::{
     admit::{Admitted, NextStep},

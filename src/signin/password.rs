@@ -42,11 +42,12 @@ pub(crate) async fn prove(
     check(site, user, hash, buckets, password, client).await
 }
 
-/// Checks that `user`, who is known already, knows the password: for `/verify`.
+/// Checks that `user`, who is known already and has shown `before`, knows the password: for `/verify`.
 pub(crate) async fn prove_again(
     site: &Site,
     user: &User,
     password: &Password,
+    before: Methods,
     client: &ClientInfo,
 ) -> Result<Proof, Error> {
     let id = user.id.clone();
@@ -58,15 +59,29 @@ pub(crate) async fn prove_again(
         return Err(Denied::BadCredential.into());
     };
     let buckets = Buckets::of_user(site, &user.id, client);
-    check(site, Some(user), hash, buckets, password, client).await
+    check_after(site, Some(user), hash, buckets, password, before, client).await
 }
 
-async fn check(
+/// Checks a password against what an account has, if there is one, behind its lock.
+pub(crate) async fn check(
     site: &Site,
     user: Option<User>,
     hash: Option<PasswordHash>,
     buckets: Buckets,
     password: &Password,
+    client: &ClientInfo,
+) -> Result<Proof, Error> {
+    let nothing = Methods::default();
+    check_after(site, user, hash, buckets, password, nothing, client).await
+}
+
+async fn check_after(
+    site: &Site,
+    user: Option<User>,
+    hash: Option<PasswordHash>,
+    buckets: Buckets,
+    password: &Password,
+    before: Methods,
     client: &ClientInfo,
 ) -> Result<Proof, Error> {
     let methods = Methods::of(Method::Password);
@@ -82,7 +97,7 @@ async fn check(
     // Of many guesses at once, a right one that was answered after the door was shut comes too late; a
     // wrong one got the same answer when it could not be counted.
     refuse_if_locked(site, &buckets).await?;
-    let admission = match admit(site, user.clone(), methods) {
+    let admission = match admit(site, user.clone(), before.union(methods)).await {
         // To guess the password of a shut account is no cheaper.
         Err(error @ Error::Denied(Denied::Inactive | Denied::Unconfirmed)) => {
             count_failure(site, &buckets, Some(&user), methods, client).await?;

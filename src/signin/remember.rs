@@ -172,7 +172,12 @@ pub(crate) async fn restore(
             return Err(Denied::BadCredential.into());
         }
     }
-    let Admission::In(admitted) = admit(site, user, row.methods)? else {
+    let Admission::In(admitted) = admit(site, user, row.methods).await? else {
+        // More is owed by now: the person signs in, and may be remembered anew.
+        site.store
+            .write(move |conn| remember::delete_with_sessions(conn, &name))
+            .await?;
+        cookies::send(request, cookies::expired(site, Kind::Remember));
         return Ok(None);
     };
     let opening = Opening {

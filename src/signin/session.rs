@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Admitted, Methods,
-    admit::{Admission, admit, announce, standing},
+    admit::{announce, continued, standing},
     limits::Buckets,
     remember::{self, Remember},
 };
@@ -243,6 +243,9 @@ fn send_cookie(request: &Request<'_>, site: &Site, token: &str) {
     if cookies::get(request, site, Kind::Visitor).is_some() {
         cookies::send(request, cookies::expired(site, Kind::Visitor));
     }
+    if cookies::get(request, site, Kind::Pending).is_some() {
+        cookies::send(request, cookies::expired(site, Kind::Pending));
+    }
     if site.settings.csrf.cookie.is_some() {
         let token = csrf::token(request, site);
         csrf::send_readable(request, site, &token);
@@ -366,7 +369,7 @@ pub(crate) async fn reopen(
     methods: Methods,
     authenticated_at: Timestamp,
 ) -> Result<Option<Admitted>, Error> {
-    let Admission::In(admitted) = admit(site, user, methods)? else {
+    let Some(admitted) = continued(site, user, methods)? else {
         return Ok(None);
     };
     let remembered = cookies::get(request, site, Kind::Remember).is_some();

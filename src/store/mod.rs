@@ -6,6 +6,8 @@
 //! [`StoreError`], and becomes 503.
 
 mod conn;
+pub(crate) mod devices;
+pub(crate) mod factors;
 pub(crate) mod failures;
 pub(crate) mod outbox;
 pub(crate) mod remember;
@@ -34,6 +36,8 @@ use rocket::tokio::{
 pub(crate) use self::conn::connect;
 pub use self::{
     conn::{Conn, Dialect, Pool},
+    devices::DeviceInfo,
+    factors::FactorInfo,
     outbox::{MailInfo, MailState},
     roles::Role,
     sessions::SessionInfo,

@@ -127,6 +127,47 @@ diesel::table! {
 }
 
 diesel::table! {
+    security_factors (id) {
+        id -> Text,
+        user_id -> Text,
+        kind -> Text,
+        name -> Text,
+        usages -> BigInt,
+        secret -> Nullable<Text>,
+        phone -> Nullable<Text>,
+        identity -> Nullable<Text>,
+        last_step -> BigInt,
+        created_at -> BigInt,
+        last_used_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    security_recovery_codes (id) {
+        id -> Text,
+        user_id -> Text,
+        code_hash -> Text,
+        created_at -> BigInt,
+        used_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    security_devices (series) {
+        series -> Text,
+        id -> Text,
+        user_id -> Text,
+        user_uniquifier -> Text,
+        token_hash -> Text,
+        created_at -> BigInt,
+        last_used_at -> BigInt,
+        expires_at -> BigInt,
+        address -> Text,
+        agent -> Text,
+    }
+}
+
+diesel::table! {
     security_failures (bucket) {
         bucket -> Text,
         started_at -> BigInt,

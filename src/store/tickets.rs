@@ -38,6 +38,8 @@ pub(crate) struct TicketRow {
 pub(crate) const UNDO: &str = "undo";
 /// The purpose whose tickets end with the session that asked for them.
 pub(crate) const CHANGE_EMAIL: &str = "change_email";
+/// The same of sign-ins that wait for their second step.
+pub(crate) const SECOND_STEP: &str = "second_step";
 
 pub(crate) fn insert(conn: &mut Conn, new: &NewTicket) -> Result<(), StoreError> {
     diesel::insert_into(tickets::table)
@@ -91,6 +93,52 @@ pub(crate) fn attempt(
         .set(tickets::attempts_left.eq(tickets::attempts_left - 1))
         .execute(conn)?;
     Ok((counted == 1).then_some(row))
+}
+
+/// One of a ticket's attempts used up, and the ticket as it is then: of many guesses at once no more are
+/// judged than there are attempts.
+pub(crate) fn attempt_at(
+    conn: &mut Conn,
+    id: &str,
+    now: Timestamp,
+) -> Result<Option<TicketRow>, StoreError> {
+    let open = tickets::table
+        .find(id)
+        .filter(tickets::used_at.is_null())
+        .filter(tickets::expires_at.gt(now))
+        .filter(tickets::attempts_left.gt(0));
+    let counted = diesel::update(open)
+        .set(tickets::attempts_left.eq(tickets::attempts_left - 1))
+        .execute(conn)?;
+    if counted == 0 {
+        return Ok(None);
+    }
+    Ok(tickets::table
+        .find(id)
+        .select(TicketRow::as_select())
+        .get_result(conn)
+        .optional()?)
+}
+
+/// Changes what an open ticket carries, and its code if there is another; false if it is spent.
+pub(crate) fn carry(
+    conn: &mut Conn,
+    id: &str,
+    payload: &str,
+    code_hash: Option<&str>,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let open = tickets::table
+        .find(id)
+        .filter(tickets::used_at.is_null())
+        .filter(tickets::expires_at.gt(now));
+    Ok(diesel::update(open)
+        .set((
+            tickets::payload.eq(payload),
+            tickets::code_hash.eq(code_hash),
+        ))
+        .execute(conn)?
+        == 1)
 }
 
 /// Uses a ticket up: one conditional UPDATE, so of many at once exactly one gets true.

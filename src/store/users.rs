@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::{
     Conn, Store, StoreError, Timestamp, Unique, Uniquifier, UserId,
     conn::natively,
+    devices, factors,
     schema::{
         role_permissions, roles, security_remember, security_sessions, security_tokens, user_roles,
         users,
@@ -339,6 +340,7 @@ pub(crate) fn confirm(
         return Ok(Confirmed::Before);
     }
     tickets::end_all_of(conn, id)?;
+    factors::delete_all_of(conn, id)?;
     end_sessions(conn, id, true)?;
     let password_removed = match password {
         EarlierPassword::Keep => false,
@@ -459,10 +461,12 @@ pub(crate) fn end_sessions(
         .execute(conn)?;
     // What a session that ends here asked for is asked for no more.
     tickets::end_of_purpose(conn, id, tickets::CHANGE_EMAIL)?;
+    tickets::end_of_purpose(conn, id, tickets::SECOND_STEP)?;
     diesel::delete(security_sessions::table.filter(security_sessions::user_id.eq(id)))
         .execute(conn)?;
     diesel::delete(security_remember::table.filter(security_remember::user_id.eq(id)))
         .execute(conn)?;
+    devices::delete_all_of(conn, id)?;
     if tokens_too {
         end_tokens(conn, id)?;
     }
@@ -710,6 +714,7 @@ impl Store {
             by_id(conn, &id)?.ok_or(StoreError::Missing)?;
             tickets::end_all_of(conn, &id)?;
             tickets::end_of_purpose(conn, &id, tickets::UNDO)?;
+            factors::delete_all_of(conn, &id)?;
             end_sessions(conn, &id, true)
         })
         .await

@@ -691,6 +691,12 @@ impl<'a> Actor<'a> {
         self
     }
 
+    /// Asks for pages again.
+    pub fn of_pages(mut self) -> Self {
+        self.json = false;
+        self
+    }
+
     pub fn from(mut self, address: &str) -> Self {
         self.remote = Some(SocketAddr::new(address.parse().expect("an address"), 4711));
         self

@@ -23,6 +23,8 @@ mod cli;
 mod confirm;
 mod csrf;
 mod datastore;
+#[cfg(all(feature = "smtp", feature = "sms"))]
+mod factors;
 mod guards;
 mod hashes;
 mod input;
@@ -42,9 +44,13 @@ mod passwordless;
 mod recover;
 #[cfg(feature = "smtp")]
 mod recover_username;
+#[cfg(all(feature = "smtp", feature = "sms"))]
+mod recovery_codes;
 mod redirects;
 mod register;
 mod remember;
+#[cfg(all(feature = "smtp", feature = "sms"))]
+mod second_step;
 mod sessions;
 mod settings;
 mod shape;
@@ -54,6 +60,9 @@ mod smtp_server;
 mod takeover;
 mod tickets;
 mod tokens;
+#[cfg(all(feature = "smtp", feature = "sms"))]
+mod two_factor;
 #[cfg(feature = "smtp")]
+mod unified;
 mod unlock;
 mod verify;

@@ -71,7 +71,16 @@ fn every_feature_is_listed_has_its_templates_its_settings_and_its_test() {
             table.contains(&format!("&{feature}::FEATURE,")),
             "{feature} is not listed"
         );
-        let source = read(&format!("src/features/{feature}.rs"));
+        // A feature of one file, or of a folder.
+        let folder = root().join(format!("src/features/{feature}"));
+        let source = match folder.is_dir() {
+            true => {
+                let mut files = all(&format!("src/features/{feature}"), &[".rs"]);
+                files.sort_by_key(|(path, _)| !path.ends_with("mod.rs"));
+                files.into_iter().map(|(_, text)| text).collect::<String>()
+            }
+            false => read(&format!("src/features/{feature}.rs")),
+        };
         assert!(
             source.starts_with("//! "),
             "{feature} does not say what it is"

@@ -1,0 +1,296 @@
+//! Ways to prove that it is you, beside a password: authenticator app, mailed code, text message, and
+//! recovery codes for when all else is lost.
+//!
+//! Each kind is a [`Factor`]: how it is set up, whether it sends a code, how an answer is judged. What
+//! asks for them (the second step of a sign-in, unified sign-in, re-authentication) knows only that.
+
+pub(crate) mod phone;
+pub(crate) mod policy;
+pub(crate) mod recovery;
+pub(crate) mod totp;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Message,
+    error::{Error, Invalid},
+    secrets::{Keys, Purpose},
+    signin::Method,
+    site::Site,
+    store::{
+        Conn, Grants, StoreError, Timestamp, User,
+        factors::{self, FactorRow, NewFactor},
+    },
+};
+
+/// A kind of factor that an account can hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum FactorKind {
+    /// An authenticator app.
+    Authenticator,
+    /// A code sent to the mailbox of the account.
+    Email,
+    /// A code sent to a phone.
+    Sms,
+}
+
+impl FactorKind {
+    pub(crate) const ALL: [Self; 3] = [Self::Authenticator, Self::Email, Self::Sms];
+
+    /// Its name in settings, forms and the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Authenticator => "authenticator",
+            Self::Email => "email",
+            Self::Sms => "sms",
+        }
+    }
+
+    pub(crate) fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// What its use proves.
+    pub const fn method(self) -> Method {
+        match self {
+            Self::Authenticator => Method::Authenticator,
+            Self::Email => Method::Email,
+            Self::Sms => Method::Sms,
+        }
+    }
+
+    /// Whether it sends a code before one can be typed.
+    pub const fn sends(self) -> bool {
+        !matches!(self, Self::Authenticator)
+    }
+}
+
+/// What a factor is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Usages(i64);
+
+impl Usages {
+    /// To sign in.
+    pub(crate) const FIRST: Self = Self(1);
+    /// As the second step.
+    pub(crate) const SECOND: Self = Self(2);
+
+    pub(crate) const fn bits(self) -> i64 {
+        self.0
+    }
+}
+
+/// Who must have a second factor, beside those who want one.
+///
+/// ```
+/// use rocket_security::{Grants, MfaPolicy, Security, User};
+/// struct Staff;
+/// impl MfaPolicy for Staff {
+///     fn requires(&self, user: &User, grants: &Grants) -> bool {
+///         grants.has_role("admin") || user.email.ends_with("@example.com")
+///     }
+/// }
+/// let security = Security::default().mfa_policy(Staff);
+/// ```
+pub trait MfaPolicy: Send + Sync + 'static {
+    /// Whether this account does not come in without a second factor.
+    fn requires(&self, user: &User, grants: &Grants) -> bool;
+}
+
+/// A factor that is being set up: nothing counts until a code of it was typed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Setup {
+    pub(crate) kind: FactorKind,
+    pub(crate) usage: Usages,
+    pub(crate) name: String,
+    /// The encrypted seed, about the id that the factor will have.
+    pub(crate) secret: Option<String>,
+    pub(crate) phone: Option<String>,
+    pub(crate) id: String,
+}
+
+/// What a form says of a factor to be set up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) kind: FactorKind,
+    pub(crate) usage: Usages,
+    pub(crate) name: &'a str,
+    pub(crate) phone: &'a str,
+}
+
+/// Characters of a factor's name.
+const NAME: usize = 64;
+
+/// Begins to set a factor up.
+pub(crate) fn begin(site: &Site, wanted: Wanted<'_>) -> Result<Setup, Error> {
+    let id = uuid::Uuid::now_v7().to_string();
+    let name = crate::store::cut(wanted.name.trim(), NAME);
+    let (mut secret, mut phone) = (None, None);
+    match wanted.kind {
+        FactorKind::Authenticator => {
+            let seed = site
+                .totp
+                .generate()
+                .map_err(|error| Error::Broken(error.0))?;
+            secret = Some(site.keys.seal(Purpose::Totp, &id, seed.expose())?);
+        }
+        FactorKind::Sms => {
+            let parsed = site
+                .phones
+                .parse(wanted.phone)
+                .map_err(|message| Invalid::field("phone", message))?;
+            phone = Some(parsed.as_str().to_string());
+        }
+        FactorKind::Email => {}
+    }
+    Ok(Setup {
+        kind: wanted.kind,
+        usage: wanted.usage,
+        name,
+        secret,
+        phone,
+        id,
+    })
+}
+
+/// What an authenticator app is shown while it is set up.
+#[derive(Clone, Debug)]
+pub(crate) struct Shown {
+    pub(crate) key: String,
+    pub(crate) grouped: String,
+    pub(crate) uri: String,
+    pub(crate) issuer: String,
+    pub(crate) username: String,
+    /// The QR code, as an image that a page may hold.
+    pub(crate) qr: String,
+}
+
+/// What is shown of a set-up, if its kind shows anything.
+pub(crate) fn shown(site: &Site, setup: &Setup, user: &User) -> Result<Option<Shown>, Error> {
+    let Some(sealed) = &setup.secret else {
+        return Ok(None);
+    };
+    let (seed, _) = site
+        .keys
+        .unseal(Purpose::Totp, &setup.id, sealed)
+        .ok_or_else(|| Error::Broken("a seed that was just sealed does not open".into()))?;
+    let broken = |error: totp::TotpError| Error::Broken(error.0);
+    let issuer = match &site.settings.totp.issuer {
+        Some(issuer) => issuer.clone(),
+        None => site.settings.site_name.0.clone(),
+    };
+    let uri = site
+        .totp
+        .uri(&seed, &issuer, user.display())
+        .map_err(broken)?;
+    let svg = site.totp.qr(&uri).map_err(broken)?;
+    let key = totp::key(&seed);
+    Ok(Some(Shown {
+        grouped: totp::grouped(&key),
+        key,
+        issuer,
+        username: user.display().to_string(),
+        qr: format!(
+            "data:image/svg+xml;base64,{}",
+            data_encoding::BASE64.encode(svg.as_bytes())
+        ),
+        uri,
+    }))
+}
+
+/// A code as people type it, without what they put between its digits.
+pub(crate) fn digits(typed: &str) -> String {
+    typed
+        .chars()
+        .filter(|c| !c.is_whitespace() && *c != '-')
+        .take(64)
+        .collect()
+}
+
+/// The time step of a right code of an authenticator that is being set up.
+pub(crate) fn setup_step(site: &Site, setup: &Setup, code: &str) -> Option<i64> {
+    let sealed = setup.secret.as_deref()?;
+    let (seed, _) = site.keys.unseal(Purpose::Totp, &setup.id, sealed)?;
+    site.totp.step_of(&seed, code, site.now())
+}
+
+/// The row of a factor whose set-up was proven. The step of the code that proved it is used up.
+pub(crate) fn row(setup: &Setup, user: &User, last_step: i64, now: Timestamp) -> NewFactor {
+    let identity = setup.phone.clone().filter(|_| setup.usage == Usages::FIRST);
+    let name = match setup.name.is_empty() {
+        true => setup.kind.name().to_string(),
+        false => setup.name.clone(),
+    };
+    NewFactor {
+        id: setup.id.clone(),
+        user_id: user.id.clone(),
+        kind: setup.kind.name().into(),
+        name,
+        usages: setup.usage.bits(),
+        secret: setup.secret.clone(),
+        phone: setup.phone.clone(),
+        identity,
+        last_step,
+        created_at: now,
+    }
+}
+
+/// What a right code of an authenticator is, before it is used up by [`accept`].
+#[derive(Clone, Debug)]
+pub(crate) struct Right {
+    id: String,
+    step: i64,
+    /// The seed under the current key, if it rests under a former.
+    resealed: Option<(String, String)>,
+}
+
+/// Whether `code` is right for one of the authenticators among `rows`.
+pub(crate) fn right_code(site: &Site, rows: &[FactorRow], code: &str) -> Option<Right> {
+    let (code, now) = (digits(code), site.now());
+    rows.iter()
+        .filter(|row| row.kind() == Some(FactorKind::Authenticator))
+        .find_map(|row| {
+            let sealed = row.secret.as_deref()?;
+            let (seed, current) = site.keys.unseal(Purpose::Totp, &row.id, sealed)?;
+            let step = site.totp.step_of(&seed, &code, now)?;
+            let resealed = match current {
+                true => None,
+                false => reseal(&site.keys, &row.id, seed.expose(), sealed),
+            };
+            Some(Right {
+                id: row.id.clone(),
+                step,
+                resealed,
+            })
+        })
+}
+
+fn reseal(keys: &Keys, id: &str, seed: &[u8], old: &str) -> Option<(String, String)> {
+    let new = keys.seal(Purpose::Totp, id, seed).ok()?;
+    Some((old.to_string(), new))
+}
+
+/// Uses a right code up; false if its step, or a later one, was used before.
+pub(crate) fn accept(conn: &mut Conn, right: &Right, now: Timestamp) -> Result<bool, StoreError> {
+    if !factors::advance(conn, &right.id, right.step, now)? {
+        return Ok(false);
+    }
+    if let Some((old, new)) = &right.resealed {
+        factors::reseal(conn, &right.id, old, new)?;
+    }
+    Ok(true)
+}
+
+/// A factor of the kind that a form names.
+pub(crate) fn kind_of(
+    typed: &str,
+    enabled: &[FactorKind],
+    field: &str,
+) -> Result<FactorKind, Error> {
+    FactorKind::of(typed.trim())
+        .filter(|kind| enabled.contains(kind))
+        .ok_or_else(|| Invalid::field(field, Message::new("factor.unknown_method")).into())
+}

@@ -1,0 +1,42 @@
+//! Who must have a second factor by the settings.
+
+use std::sync::Arc;
+
+use super::MfaPolicy;
+use crate::{
+    features::two_factor::TwoFactorSettings,
+    store::{Grants, User},
+};
+
+/// What `[security.two_factor]` requires, and what the application does beside.
+struct BySettings {
+    everybody: bool,
+    roles: Vec<String>,
+    own: Option<Arc<dyn MfaPolicy>>,
+}
+
+impl MfaPolicy for BySettings {
+    fn requires(&self, user: &User, grants: &Grants) -> bool {
+        self.everybody
+            || self.roles.iter().any(|role| grants.has_role(role))
+            || self
+                .own
+                .as_ref()
+                .is_some_and(|own| own.requires(user, grants))
+    }
+}
+
+/// The policy, if anybody at all may have to.
+pub(crate) fn of(
+    settings: &TwoFactorSettings,
+    own: Option<Arc<dyn MfaPolicy>>,
+) -> Option<Arc<dyn MfaPolicy>> {
+    if !settings.required && settings.required_roles.is_empty() && own.is_none() {
+        return None;
+    }
+    Some(Arc::new(BySettings {
+        everybody: settings.required,
+        roles: settings.required_roles.clone(),
+        own,
+    }))
+}

@@ -1,0 +1,228 @@
+//! Recovery codes: made at `/mf-recovery-codes`, used at `/mf-recovery` in the place of a second factor.
+
+use data_encoding::BASE64URL_NOPAD;
+use rocket::{get, post, routes};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{
+    Feature, Link, MenuFor, Submitted, Web, outdated, sample_form, template,
+    two_factor::{self, Code, Passed},
+};
+use crate::{
+    Message,
+    error::{Error, Invalid},
+    guards::identity::Caller,
+    http::{
+        form::{Field, FormView},
+        input::Nothing,
+        reply::{Answer, Reply, or_again},
+    },
+    notify::{events::EventKind, notices, outbox},
+    secrets::{Purpose, Secret},
+    signin::second,
+    store::{
+        factors::{self, NewCode},
+        users,
+    },
+};
+
+pub(crate) const FEATURE: Feature = Feature {
+    name: "recovery_codes",
+    is_on: |settings, _| settings.two_factor.enabled && settings.recovery_codes.enabled,
+    routes: || routes![show, generate, show_recover, recover],
+    templates: &[
+        template!("recovery_codes/manage.html"),
+        template!("recovery_codes/recover.html"),
+    ],
+    samples: || {
+        let page = json!({
+            "form": sample_form(), "left": 3, "codes": ["ABCD-EFGH-JKMN"],
+            "download": "data:text/plain;charset=utf-8,ABCD",
+        });
+        vec![(MANAGE, page.clone()), (RECOVER, page)]
+    },
+    links: &[
+        Link {
+            name: "recovery_codes",
+            path: "/mf-recovery-codes",
+            menu: MenuFor::Nobody,
+        },
+        Link {
+            name: "mf_recovery",
+            path: "/mf-recovery",
+            menu: MenuFor::Nobody,
+        },
+    ],
+};
+
+const MANAGE: &str = "security/recovery_codes/manage.html";
+const RECOVER: &str = "security/recovery_codes/recover.html";
+
+// Settings.
+
+/// `[security.recovery_codes]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RecoveryCodesSettings {
+    /// Whether there are any, where there is a second factor. _Default:_ `true`.
+    pub enabled: bool,
+    /// How many are made at once, at most 50. _Default:_ 10.
+    pub count: u32,
+}
+
+impl Default for RecoveryCodesSettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            count: 10,
+        }
+    }
+}
+
+// Form.
+
+#[derive(Debug, Default, Deserialize)]
+struct Recover {
+    #[serde(default)]
+    code: Code,
+}
+
+fn manage_page(web: &Web<'_>, left: usize) -> Reply {
+    let action = web.site.path("/mf-recovery-codes");
+    // They are shown when they are made, and never again.
+    Reply::page(MANAGE)
+        .with("left", left)
+        .json("left", left)
+        .json("recovery_codes", [""; 0])
+        .form(FormView::new("mf_recovery_codes", action, []))
+}
+
+fn recover_page(web: &Web<'_>) -> Reply {
+    let field = Field::text("code", "field.recovery_code")
+        .autocomplete("off")
+        .autofocus();
+    let action = web.site.path("/mf-recovery");
+    Reply::page(RECOVER).form(FormView::new("mf_recovery", action, [field]))
+}
+
+// Routes.
+
+#[get("/mf-recovery-codes")]
+async fn show(web: Web<'_>) -> Answer {
+    let caller = web.fresh().await?;
+    let left = web.site.store.recovery_codes_left(&caller.user.id).await?;
+    Ok(manage_page(&web, left))
+}
+
+#[post("/mf-recovery-codes", data = "<form>")]
+async fn generate(web: Web<'_>, form: Submitted<Nothing>) -> Answer {
+    form?;
+    let caller = web.fresh().await?;
+    let codes = match make(&web, &caller).await {
+        Ok(codes) => codes,
+        Err(Error::Invalid(invalid)) => return Ok(manage_page(&web, 0).invalid(invalid)),
+        Err(error) => return Err(error),
+    };
+    let shown: Vec<&str> = codes.iter().map(|code| code.expose().as_str()).collect();
+    let text = shown.join("%0A");
+    Ok(manage_page(&web, shown.len())
+        .with("codes", &shown)
+        .with(
+            "download",
+            format!("data:text/plain;charset=utf-8,{text}%0A"),
+        )
+        .json("recovery_codes", shown))
+}
+
+#[get("/mf-recovery")]
+async fn show_recover(web: Web<'_>) -> Answer {
+    let page = two_factor::pending(&web).await.map(|_| recover_page(&web));
+    two_factor::without_pending(&web, page)
+}
+
+#[post("/mf-recovery?<include_auth_token>", data = "<form>")]
+async fn recover(
+    web: Web<'_>,
+    include_auth_token: Option<&str>,
+    form: Submitted<Recover>,
+) -> Answer {
+    let form = form?;
+    let held = match two_factor::pending(&web).await {
+        Ok(held) => held,
+        Err(error) => return two_factor::without_pending(&web, Err(error)),
+    };
+    let (site, user) = (web.site, held.user.clone());
+    let scribe = web.scribe();
+    let notice = |left| notices::recovery_code_used(&scribe, &user, left);
+    let typed = form.code.0.as_str();
+    let answer = second::answer_by_recovery_code(site, &web.client, &held, typed, notice).await;
+    let done = match answer {
+        Ok((proof, buckets)) => {
+            let left = site.store.recovery_codes_left(&user.id).await?;
+            let used = EventKind::RecoveryCodeUsed {
+                user: user.id.clone(),
+                left,
+            };
+            site.event(Some(&web.client.client), used);
+            let passed = Passed {
+                proof,
+                buckets,
+                // A code that stands for what was lost makes no browser a trusted one.
+                trust: false,
+                with_token: include_auth_token.is_some(),
+            };
+            two_factor::finish(&web, held, passed).await
+        }
+        Err(error) => Err(error),
+    };
+    or_again(two_factor::without_pending(&web, done), || {
+        recover_page(&web)
+    })
+}
+
+// Service.
+
+/// Makes new codes, which end the former ones.
+async fn make(web: &Web<'_>, caller: &Caller) -> Result<Vec<Secret<String>>, Error> {
+    let (site, user) = (web.site, &caller.user);
+    if second::ways(site, user).await?.is_empty() {
+        return Err(Invalid::form(Message::new("mf.none")).into());
+    }
+    let count = site.settings.recovery_codes.count.clamp(1, 50);
+    let codes = site
+        .recovery_codes
+        .generate(count)
+        .map_err(|error| Error::Broken(error.0))?;
+    let now = site.now();
+    let rows: Vec<NewCode> = codes
+        .iter()
+        .map(|code| {
+            let plain = site.recovery_codes.normalise(code.expose());
+            let parts = second::recovery_parts(user, &plain);
+            let parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
+            NewCode {
+                id: uuid::Uuid::now_v7().to_string(),
+                user_id: user.id.clone(),
+                code_hash: BASE64URL_NOPAD.encode(&site.keys.mac(Purpose::Codes, &parts)),
+                created_at: now,
+            }
+        })
+        .collect();
+    let notice = notices::recovery_codes_new(&web.scribe(), user)?;
+    let (id, uniquifier) = (user.id.clone(), user.uniquifier.clone());
+    let posted = site
+        .store
+        .write(move |conn| {
+            users::hold(conn, &id, &uniquifier)?;
+            factors::replace_codes(conn, &id, &rows)?;
+            outbox::put(conn, &notice)
+        })
+        .await
+        .map_err(outdated)?;
+    site.posted(posted);
+    let user = user.id.clone();
+    let kind = EventKind::RecoveryCodesGenerated { user };
+    site.event(Some(&web.client.client), kind);
+    Ok(codes)
+}

@@ -1,0 +1,68 @@
+//! The browsers that are trusted: `/tf-devices`.
+
+use rocket::{Route, get, post, routes};
+use serde_json::{Value, json};
+
+use super::super::{Submitted, Web};
+use crate::{
+    error::Error,
+    http::{
+        input::Nothing,
+        redirect::Target,
+        reply::{Answer, Reply},
+    },
+    notify::events::EventKind,
+    signin::trusted,
+};
+
+pub(super) const DEVICES: &str = "security/two_factor/devices.html";
+
+pub(super) fn routes() -> Vec<Route> {
+    routes![list, revoke]
+}
+
+#[get("/tf-devices")]
+async fn list(web: Web<'_>) -> Answer {
+    let caller = web.signed_in()?;
+    let here = trusted::series_of(web.request, web.site);
+    let rows = web.site.store.trusted_devices_of(&caller.user.id).await?;
+    let devices: Vec<Value> = rows
+        .iter()
+        .map(|row| {
+            json!({
+                "id": row.id,
+                "current": here.as_deref() == Some(row.series.as_str()),
+                "agent": row.agent,
+                "address": row.address,
+                "created": row.created_at.to_text(),
+                "created_iso": row.created_at.rfc3339(),
+                "last_used": row.last_used_at.to_text(),
+                "last_used_iso": row.last_used_at.rfc3339(),
+                "revoke_url": web.site.path(&format!("/tf-devices/{}/revoke", row.id)),
+            })
+        })
+        .collect();
+    Ok(Reply::page(DEVICES)
+        .json("devices", &devices)
+        .with("devices", devices))
+}
+
+#[post("/tf-devices/<id>/revoke", data = "<form>")]
+async fn revoke(web: Web<'_>, id: &str, form: Submitted<Nothing>) -> Answer {
+    form?;
+    let caller = web.signed_in()?;
+    // One that is none and one that is another's are answered alike.
+    if !web
+        .site
+        .store
+        .revoke_trusted_device(&caller.user.id, id)
+        .await?
+    {
+        return Err(Error::NotFound);
+    }
+    let user = caller.user.id.clone();
+    web.site
+        .event(Some(&web.client.client), EventKind::DeviceRevoked { user });
+    let target = Target::local(&web.site.path("/tf-devices"));
+    Ok(Reply::done(target).flash("success", "devices.revoked"))
+}

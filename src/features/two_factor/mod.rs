@@ -1,0 +1,682 @@
+//! The second step of sign-in: `/tf-validate`, `/tf-select`, `/tf-rescue`; setting factors up at
+//! `/tf-setup`, and the browsers that are trusted at `/tf-devices`.
+
+mod devices;
+mod setup;
+
+use rocket::{get, post, routes};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::json;
+
+use super::{
+    Feature, Link, MenuFor, Submitted, Web, outdated, recover, sample_form, sample_mail, template,
+};
+use crate::{
+    Message,
+    config::Life,
+    error::{Denied, Error, Invalid},
+    factors::FactorKind,
+    http::{
+        cookies::{self, Kind},
+        form::{Field, FormView},
+        input::Tick,
+        redirect::Target,
+        reply::{Answer, Reply, or_again, wants_json},
+    },
+    notify::{
+        events::EventKind,
+        mail::Addressee,
+        notices,
+        outbox::{self, Postage},
+    },
+    signin::{
+        admit::{Admission, Owing, answered},
+        limits::Buckets,
+        remember::Remember,
+        second::{self, Chosen, SecondStep, State, Wish},
+        session::{self, Opening},
+        ticket::Held,
+        trusted,
+    },
+    store::{devices as rows, factors::FactorRow},
+};
+
+pub(crate) const FEATURE: Feature = Feature {
+    name: "two_factor",
+    is_on: |settings, _| settings.two_factor.enabled,
+    routes: || {
+        let mut routes = routes![show, validate, show_select, select, show_rescue, rescue];
+        routes.extend(setup::routes());
+        routes.extend(devices::routes());
+        routes
+    },
+    templates: &[
+        template!("two_factor/setup.html"),
+        template!("two_factor/confirm.html"),
+        template!("two_factor/validate.html"),
+        template!("two_factor/select.html"),
+        template!("two_factor/rescue.html"),
+        template!("two_factor/devices.html"),
+        template!("two_factor/two_factor.mail.html"),
+        template!("two_factor/two_factor.mail.txt"),
+        template!("two_factor/rescue.mail.html"),
+        template!("two_factor/rescue.mail.txt"),
+        template!("two_factor/help.mail.html"),
+        template!("two_factor/help.mail.txt"),
+    ],
+    samples: || {
+        let mail = sample_mail();
+        let page = json!({
+            "form": sample_form(), "disable_form": sample_form(), "resend_form": sample_form(),
+            "method": "authenticator", "destination": "a***@example.com", "can_select": true,
+            "from_login": false, "required": true, "sent": true, "qr": "data:image/svg+xml;base64,",
+            "key": "ABCD EFGH", "uri": "otpauth://totp/x", "issuer": "Site", "username": "ada",
+            "factors": [{
+                "id": "1", "kind": "authenticator", "name": "Phone", "created": "today",
+                "created_iso": "2026-01-01T00:00:00Z", "last_used": "now",
+                "last_used_iso": "2026-01-01T00:00:00Z", "remove_url": "/",
+            }],
+            "devices": [{
+                "id": "1", "current": true, "agent": "Browser", "address": "::1", "created": "today",
+                "created_iso": "2026-01-01T00:00:00Z", "last_used": "now",
+                "last_used_iso": "2026-01-01T00:00:00Z", "revoke_url": "/",
+            }],
+        });
+        let pages = [
+            setup::SETUP,
+            setup::CONFIRM,
+            VALIDATE,
+            SELECT,
+            RESCUE,
+            devices::DEVICES,
+        ];
+        let mails = [
+            "security/two_factor/two_factor.mail.html",
+            "security/two_factor/two_factor.mail.txt",
+            "security/two_factor/rescue.mail.html",
+            "security/two_factor/rescue.mail.txt",
+            "security/two_factor/help.mail.html",
+            "security/two_factor/help.mail.txt",
+        ];
+        let pages = pages.into_iter().map(|name| (name, page.clone()));
+        let mails = mails.into_iter().map(|name| (name, mail.clone()));
+        pages.chain(mails).collect()
+    },
+    links: &[
+        Link {
+            name: "two_factor",
+            path: "/tf-setup",
+            menu: MenuFor::SignedIn { post: false },
+        },
+        Link {
+            name: "trusted_devices",
+            path: "/tf-devices",
+            menu: MenuFor::Nobody,
+        },
+        Link {
+            name: "tf_validate",
+            path: "/tf-validate",
+            menu: MenuFor::Nobody,
+        },
+        Link {
+            name: "tf_select",
+            path: "/tf-select",
+            menu: MenuFor::Nobody,
+        },
+        Link {
+            name: "tf_rescue",
+            path: "/tf-rescue",
+            menu: MenuFor::Nobody,
+        },
+    ],
+};
+
+const VALIDATE: &str = "security/two_factor/validate.html";
+const SELECT: &str = "security/two_factor/select.html";
+const RESCUE: &str = "security/two_factor/rescue.html";
+
+// Settings.
+
+/// `[security.two_factor]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TwoFactorSettings {
+    /// Whether accounts may have a second factor. _Default:_ `true`.
+    pub enabled: bool,
+    /// What can be set up as one: `"authenticator"`, `"email"`, `"sms"`.
+    /// _Default:_ `["authenticator", "email"]`.
+    pub methods: Vec<FactorKind>,
+    /// Whether nobody comes in without one. _Default:_ `false`.
+    pub required: bool,
+    /// The roles whose holders do not come in without one. _Default:_ none.
+    pub required_roles: Vec<String>,
+    /// How long a sign-in waits for its second step, and a factor for its first code. _Default:_ 10 min.
+    pub pending: Life,
+    /// How long a mailed code is good. _Default:_ 15 min.
+    pub mail_life: Life,
+    /// Whether people may ask not to be asked again in a browser. _Default:_ `true`.
+    pub trust_devices: bool,
+    /// For how long. _Default:_ 30 d.
+    pub trust: Life,
+    /// Whether somebody who lost every factor gets a code by mail instead. Whoever reads the mail can then
+    /// do without the factor. _Default:_ `false`.
+    pub rescue_email: bool,
+    /// The address of an administrator whom they can ask for help. _Default:_ none.
+    pub rescue_mail: Option<String>,
+}
+
+impl Default for TwoFactorSettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            methods: vec![FactorKind::Authenticator, FactorKind::Email],
+            required: false,
+            required_roles: Vec::new(),
+            pending: Life::minutes(10),
+            mail_life: Life::minutes(15),
+            trust_devices: true,
+            trust: Life::days(30),
+            rescue_email: false,
+            rescue_mail: None,
+        }
+    }
+}
+
+// Forms.
+
+/// A code as programs send it: a text, or a number that has lost its leading zeros.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Code(pub(crate) String);
+
+impl<'de> Deserialize<'de> for Code {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = Code;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a code")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Code, E> {
+                Ok(Code(text.chars().take(256).collect()))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Code, E> {
+                Ok(Code(format!("{number:06}")))
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Validate {
+    #[serde(default)]
+    code: Code,
+    #[serde(default)]
+    remember_device: Option<Tick>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Select {
+    #[serde(default)]
+    which: String,
+    #[serde(default)]
+    next: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Rescue {
+    #[serde(default)]
+    help_setup: String,
+}
+
+// Routes.
+
+/// What waits in this browser; without it there is no second step.
+pub(in crate::features) async fn pending(web: &Web<'_>) -> Result<Held<SecondStep>, Error> {
+    let held = second::held(web.request, web.site, &web.bearer()).await?;
+    held.ok_or_else(second::no_pending)
+}
+
+/// Without anything that waits a browser begins again, and a program gets 400.
+pub(in crate::features) fn without_pending(web: &Web<'_>, answer: Answer) -> Answer {
+    match answer {
+        Err(Error::Invalid(invalid))
+            if invalid.of("").iter().any(|m| m.key() == "tf.no_pending") =>
+        {
+            if wants_json(web.request, web.site) {
+                return Err(invalid.into());
+            }
+            let login = web.site.login_path();
+            Ok(Reply::done(Target::local(&login)).flash("error", "tf.no_pending"))
+        }
+        answer => answer,
+    }
+}
+
+#[get("/tf-validate")]
+async fn show(web: Web<'_>) -> Answer {
+    let page = match pending(&web).await {
+        Ok(held) => validate_page(&web, &held).await,
+        Err(error) => Err(error),
+    };
+    without_pending(&web, page)
+}
+
+#[post("/tf-validate?<include_auth_token>", data = "<form>")]
+async fn validate(
+    web: Web<'_>,
+    include_auth_token: Option<&str>,
+    form: Submitted<Validate>,
+) -> Answer {
+    let form = form?;
+    let held = match pending(&web).await {
+        Ok(held) => held,
+        Err(error) => return without_pending(&web, Err(error)),
+    };
+    let again = validate_page(&web, &held).await?;
+    let trust = form.remember_device.is_some_and(|tick| tick.0);
+    let done = match second::answer(web.site, &web.client, &held, &form.code.0).await {
+        Ok((proof, buckets)) => {
+            let passed = Passed {
+                proof,
+                buckets,
+                // What stands for a lost factor makes no browser a trusted one.
+                trust: trust && held.payload.chosen != Some(Chosen::Rescue),
+                with_token: include_auth_token.is_some(),
+            };
+            finish(&web, held, passed).await
+        }
+        Err(error) => Err(error),
+    };
+    or_again(without_pending(&web, done), || again)
+}
+
+/// The page on which a code is typed, for what was chosen or is being set up.
+async fn validate_page(web: &Web<'_>, held: &Held<SecondStep>) -> Answer {
+    let site = web.site;
+    if let Some(setup) = &held.payload.setup {
+        return setup::confirm_page(web, &held.user, setup, &site.path("/tf-validate"));
+    }
+    let ways = second::ways(site, &held.user).await?;
+    let (kind, destination) = match &held.payload.chosen {
+        Some(Chosen::Rescue) => (FactorKind::Email, Some(masked_mail(&held.user.email))),
+        Some(Chosen::Factor(id)) => match ways.iter().find(|way| way.id == *id) {
+            Some(way) => (
+                way.kind().unwrap_or(FactorKind::Authenticator),
+                destination(web, held, way),
+            ),
+            None => return Err(second::no_pending()),
+        },
+        None if ways.is_empty() => {
+            return Ok(Reply::done(Target::local(&site.path("/tf-setup"))));
+        }
+        None => return Ok(Reply::done(Target::local(&site.path("/tf-select")))),
+    };
+    let mut fields = vec![Field::code("code").autofocus()];
+    if site.settings.two_factor.trust_devices && held.payload.session.is_none() {
+        fields.push(Field::tick(
+            "remember_device",
+            "field.remember_device",
+            false,
+        ));
+    }
+    let form = FormView::new("tf_validate", site.path("/tf-validate"), fields);
+    let mut page = Reply::page(VALIDATE)
+        .with("method", kind.name())
+        .with("can_select", ways.len() > 1)
+        .json("tf_required", true)
+        .json("tf_state", "ready")
+        .json("tf_method", kind.name())
+        .json("tf_primary_method", kind.name());
+    if let Some(destination) = destination {
+        page = page.with("destination", destination);
+    }
+    if let (true, Some(Chosen::Factor(id))) = (kind.sends(), &held.payload.chosen) {
+        let again = [Field::hidden("which", id)];
+        let resend = FormView::new("tf_resend", site.path("/tf-select"), again);
+        page = page.and_form("resend_form", resend);
+    }
+    Ok(page.form(form))
+}
+
+fn destination(web: &Web<'_>, held: &Held<SecondStep>, way: &FactorRow) -> Option<String> {
+    let _ = web;
+    match way.kind() {
+        Some(FactorKind::Email) => Some(masked_mail(&held.user.email)),
+        Some(FactorKind::Sms) => way.phone.as_deref().map(crate::factors::phone::masked),
+        _ => None,
+    }
+}
+
+pub(super) fn masked_mail(address: &str) -> String {
+    match address.split_once('@') {
+        Some((local, domain)) => {
+            let first: String = local.chars().take(1).collect();
+            format!("{first}***@{domain}")
+        }
+        None => "***".into(),
+    }
+}
+
+#[get("/tf-select?<next>")]
+async fn show_select(web: Web<'_>, next: Option<&str>) -> Answer {
+    let user = match pending(&web).await {
+        Ok(held) => held.user,
+        Err(error) => match &web.caller {
+            // Somebody who is signed in shows a second factor later than the first.
+            Some(caller) => caller.user.clone(),
+            None => return without_pending(&web, Err(error)),
+        },
+    };
+    let ways = second::ways(web.site, &user).await?;
+    if ways.is_empty() && web.caller.is_some() {
+        // There is none to choose yet.
+        return Ok(Reply::done(Target::local(&web.site.path("/tf-setup"))));
+    }
+    Ok(select_page(&web, &ways, next))
+}
+
+fn select_page(web: &Web<'_>, ways: &[FactorRow], next: Option<&str>) -> Reply {
+    let kinds: Vec<&str> = ways
+        .iter()
+        .filter_map(FactorRow::kind)
+        .map(FactorKind::name)
+        .collect();
+    let options = ways
+        .iter()
+        .filter_map(|way| {
+            let kind = way.kind()?;
+            let label = match way.name.is_empty() || way.name == kind.name() {
+                true => Message::new(format!("factor.{}", kind.name())),
+                false => Message::new("input.application").with("text", &way.name),
+            };
+            Some((way.id.clone(), label))
+        })
+        .collect();
+    let mut fields = vec![Field::choice("which", "field.which", options).autofocus()];
+    if let Some(next) = next.and_then(|next| web.site.redirects.judge(next)) {
+        fields.push(Field::hidden("next", next.as_str()));
+    }
+    Reply::page(SELECT)
+        .with("methods", &kinds)
+        .json("tf_required", true)
+        .json("tf_select", true)
+        .json("tf_setup_methods", &kinds)
+        .form(FormView::new(
+            "tf_select",
+            web.site.path("/tf-select"),
+            fields,
+        ))
+}
+
+#[post("/tf-select", data = "<form>")]
+async fn select(web: Web<'_>, form: Submitted<Select>) -> Answer {
+    let form = form?;
+    let held = match pending(&web).await {
+        Ok(held) => held,
+        Err(error) => match step_up(&web, form.next.clone()).await? {
+            Some(held) => held,
+            None => return without_pending(&web, Err(error)),
+        },
+    };
+    let ways = second::ways(web.site, &held.user).await?;
+    // By id, or by kind as programs know it.
+    let way = ways.iter().find(|way| {
+        way.id == form.which || way.kind().is_some_and(|kind| kind.name() == form.which)
+    });
+    let Some(way) = way.cloned() else {
+        let wrong = Invalid::field("which", Message::new("factor.unknown_method"));
+        return Ok(select_page(&web, &ways, form.next.as_deref()).invalid(wrong));
+    };
+    let user = held.user.id.clone();
+    let done = match second::choose(web.site, &web.client, held, &way).await {
+        Ok(state) => Ok(go_on(&web, user, state)),
+        Err(error) => Err(error),
+    };
+    or_again(without_pending(&web, done), || {
+        select_page(&web, &ways, form.next.as_deref())
+    })
+}
+
+/// Begins a second step for somebody who is signed in by a session.
+async fn step_up(web: &Web<'_>, next: Option<String>) -> Result<Option<Held<SecondStep>>, Error> {
+    let Some(caller) = web.caller.as_deref() else {
+        return Ok(None);
+    };
+    let Some(session) = caller.session.clone() else {
+        return Ok(None);
+    };
+    let ways = second::ways(web.site, &caller.user).await?;
+    if ways.is_empty() {
+        return Ok(None);
+    }
+    let wish = Wish {
+        session: Some(session),
+        next,
+        ..Wish::default()
+    };
+    second::begin_step_up(web.request, web.site, caller, wish)
+        .await
+        .map(Some)
+}
+
+/// What somebody is told whose sign-in goes into its second step.
+pub(crate) async fn begin(web: &Web<'_>, owing: Owing, wish: Wish) -> Answer {
+    let user = owing.user.id.clone();
+    let kinds: Vec<&str> = owing
+        .ways
+        .iter()
+        .filter_map(FactorRow::kind)
+        .map(FactorKind::name)
+        .collect();
+    let state = second::begin(web.request, web.site, &web.client, owing, wish).await?;
+    Ok(go_on(web, user, state).json_if(state == State::Select, "tf_setup_methods", kinds))
+}
+
+fn go_on(web: &Web<'_>, user: crate::UserId, state: State) -> Reply {
+    let site = web.site;
+    let to = |path: &str| Reply::done(Target::local(&site.path(path))).json("tf_required", true);
+    let reply = match state {
+        State::Ready(kind) => {
+            if kind.sends() {
+                let kind = EventKind::SecondFactorCodeSent { user, method: kind };
+                site.event(Some(&web.client.client), kind);
+            }
+            to("/tf-validate")
+                .json("tf_state", "ready")
+                .json("tf_method", kind.name())
+                .json("tf_primary_method", kind.name())
+        }
+        State::Select => to("/tf-select")
+            .json("tf_state", "ready")
+            .json("tf_select", true),
+        State::Setup => to("/tf-setup").json("tf_state", "setup_from_login"),
+    };
+    reply.csrf()
+}
+
+#[get("/tf-rescue")]
+async fn show_rescue(web: Web<'_>) -> Answer {
+    match pending(&web).await {
+        Ok(_) => Ok(rescue_page(&web, false)),
+        Err(error) => without_pending(&web, Err(error)),
+    }
+}
+
+fn rescue_ways(web: &Web<'_>) -> Vec<&'static str> {
+    let settings = &web.site.settings;
+    let mut ways = Vec::new();
+    if settings.recovery_codes.enabled {
+        ways.push("recovery_code");
+    }
+    if settings.two_factor.rescue_email {
+        ways.push("email");
+    }
+    if settings.two_factor.rescue_mail.is_some() {
+        ways.push("help");
+    }
+    ways
+}
+
+fn rescue_page(web: &Web<'_>, sent: bool) -> Reply {
+    let ways = rescue_ways(web);
+    let options = ways
+        .iter()
+        .map(|way| ((*way).to_string(), Message::new(format!("tf_rescue.{way}"))))
+        .collect();
+    let field = Field::choice("help_setup", "field.help_setup", options).autofocus();
+    let action = web.site.path("/tf-rescue");
+    Reply::page(RESCUE)
+        .with("sent", sent)
+        .json("options", &ways)
+        .form(FormView::new("tf_rescue", action, [field]))
+}
+
+#[post("/tf-rescue", data = "<form>")]
+async fn rescue(web: Web<'_>, form: Submitted<Rescue>) -> Answer {
+    let form = form?;
+    let held = match pending(&web).await {
+        Ok(held) => held,
+        Err(error) => return without_pending(&web, Err(error)),
+    };
+    let way = form.help_setup.as_str();
+    if !rescue_ways(&web).contains(&way) {
+        let wrong = Invalid::field("help_setup", Message::new("factor.unknown_method"));
+        return Ok(rescue_page(&web, false).invalid(wrong));
+    }
+    let done = match way {
+        "recovery_code" => Ok(Reply::done(Target::local(&web.site.path("/mf-recovery"))).csrf()),
+        "email" => second::rescue(web.site, &web.client, held)
+            .await
+            .map(|()| rescue_page(&web, true)),
+        _ => help(&web, held).await.map(|()| {
+            Reply::done(Target::local(&web.site.login_path())).flash("success", "tf.help_sent")
+        }),
+    };
+    or_again(without_pending(&web, done), || rescue_page(&web, false))
+}
+
+// Service.
+
+/// Asks an administrator for help, by a mail that is limited like any that people can ask for.
+async fn help(web: &Web<'_>, held: Held<SecondStep>) -> Result<(), Error> {
+    let site = web.site;
+    let Some(to) = &site.settings.two_factor.rescue_mail else {
+        return Err(Error::NotFound);
+    };
+    let user = &held.user;
+    let own = json!({"account": {"email": user.email, "display": user.display()}});
+    // Counted by who asks: one person's questions do not use up another's.
+    let postage = Postage::Device(user.id.to_string());
+    let letter = web
+        .scribe()
+        .letter(&Addressee::at(to), ("two_factor", "help"), postage, own)?;
+    let posted = site
+        .store
+        .write(move |conn| outbox::put(conn, &letter))
+        .await?;
+    // It was asked a moment ago: that mail says it all.
+    if !posted.is_put() {
+        return Ok(());
+    }
+    site.posted(posted);
+    let user = user.id.clone();
+    site.event(
+        Some(&web.client.client),
+        EventKind::SecondFactorHelp { user },
+    );
+    Ok(())
+}
+
+/// What a right answer comes with.
+pub(in crate::features) struct Passed {
+    pub(in crate::features) proof: second::Passed,
+    pub(in crate::features) buckets: Buckets,
+    /// Whether the browser is to be trusted.
+    pub(in crate::features) trust: bool,
+    pub(in crate::features) with_token: bool,
+}
+
+/// Completes a sign-in after its second step, or makes a session one of two factors.
+pub(in crate::features) async fn finish(
+    web: &Web<'_>,
+    held: Held<SecondStep>,
+    passed: Passed,
+) -> Answer {
+    let (site, pending) = (web.site, &held.payload);
+    cookies::send(web.request, cookies::expired(site, Kind::Pending));
+    // A factor that was shown in one session is none that was shown in another.
+    let here = web
+        .caller
+        .as_ref()
+        .and_then(|caller| caller.session.clone());
+    if pending.session.is_some() && pending.session != here {
+        return Err(Denied::BadCredential.into());
+    }
+    // As the account is now: it may have been shut out, or given a new password, in between.
+    let user = site.store.find_user(&held.user.id).await?;
+    let same = user.filter(|user| user.uniquifier == held.user.uniquifier);
+    let user = same.ok_or(Denied::BadCredential)?;
+    let (client, id) = (Some(&web.client.client), user.id.clone());
+    let kind = EventKind::SecondFactorPassed {
+        user: id.clone(),
+        methods: passed.proof.methods(),
+    };
+    site.event(client, kind);
+    let next = web.next(pending.next.as_deref(), &site.settings.after.login);
+    let admission = answered(site, user, passed.proof)?;
+    if pending.session.is_some() {
+        let Admission::In(admitted) = admission else {
+            return Err(Denied::SecondFactor.into());
+        };
+        session::renew(
+            web.request,
+            site,
+            &web.client,
+            &admitted,
+            passed.proof.methods(),
+            &passed.buckets,
+        )
+        .await?;
+        let payload = web.user_payload(&admitted, passed.with_token).await?;
+        return Ok(Reply::done(next).json("user", payload).csrf());
+    }
+    let admitted = match admission {
+        Admission::In(admitted) => admitted,
+        Admission::Next(owing) => return recover::next_step(web, owing).await,
+    };
+    let trust = (passed.trust && site.settings.two_factor.trust_devices)
+        .then(|| trusted::prepare(site, &web.client, admitted.user()))
+        .transpose()?;
+    if let Some(device) = &trust {
+        let notice = notices::device_trusted(&web.scribe(), admitted.user())?;
+        let row = device.row.clone();
+        let posted = site
+            .store
+            .write(move |conn| {
+                rows::insert(conn, &row)?;
+                outbox::put(conn, &notice)
+            })
+            .await
+            .map_err(outdated)?;
+        site.posted(posted);
+        device.send(web.request, site);
+        site.event(client, EventKind::DeviceTrusted { user: id });
+    }
+    let opening = Opening {
+        remember: Remember::chosen(site, Some(pending.remember)),
+        clears: Some(&passed.buckets),
+        authenticated_at: None,
+    };
+    web.enter(
+        Admission::In(admitted),
+        opening,
+        next,
+        passed.with_token,
+        "login",
+    )
+    .await
+}

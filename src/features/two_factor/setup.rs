@@ -1,0 +1,410 @@
+//! Setting second factors up, and turning them off: `/tf-setup`.
+
+use rocket::{Route, get, post, routes};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    super::{Submitted, Web, outdated},
+    Code, masked_mail, pending, without_pending,
+};
+use crate::{
+    Message,
+    error::{Error, Invalid},
+    factors::{self, FactorKind, Setup, Usages, Wanted},
+    guards::identity::Caller,
+    http::{
+        form::{Field, FormView},
+        input::Nothing,
+        page,
+        redirect::Target,
+        reply::{Answer, Reply, or_again},
+    },
+    notify::{events::EventKind, notices, outbox},
+    signin::{
+        factor_setup::{self, Proven},
+        second,
+    },
+    store::{StoreError, User, devices, factors as rows, tickets, users},
+};
+
+pub(super) const SETUP: &str = "security/two_factor/setup.html";
+pub(super) const CONFIRM: &str = "security/two_factor/confirm.html";
+
+pub(super) fn routes() -> Vec<Route> {
+    routes![show, submit, confirm, remove]
+}
+
+// Forms.
+
+#[derive(Debug, Default, Deserialize)]
+struct TfSetup {
+    #[serde(default)]
+    setup: String,
+    #[serde(default)]
+    phone: String,
+    #[serde(default)]
+    name: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Confirm {
+    #[serde(default)]
+    code: Code,
+}
+
+fn setup_form(web: &Web<'_>, typed: &TfSetup) -> FormView {
+    let methods = &web.site.settings.two_factor.methods;
+    let options = methods
+        .iter()
+        .map(|kind| {
+            let name = kind.name();
+            (name.to_string(), Message::new(format!("factor.{name}")))
+        })
+        .collect();
+    let mut fields = vec![Field::choice("setup", "field.setup", options).value(&typed.setup)];
+    if methods.contains(&FactorKind::Sms) {
+        fields.push(
+            Field::phone("phone", "field.phone")
+                .value(&typed.phone)
+                .optional()
+                .hint(Message::new("field.phone_hint")),
+        );
+    }
+    fields.push(
+        Field::text("name", "field.factor_name")
+            .value(&typed.name)
+            .optional()
+            .hint(Message::new("field.factor_name_hint")),
+    );
+    FormView::new("tf_setup", web.site.path("/tf-setup"), fields)
+}
+
+/// The page for somebody who is signed in.
+async fn own_page(web: &Web<'_>, caller: &Caller, typed: &TfSetup) -> Result<Reply, Error> {
+    let site = web.site;
+    let rows = second::ways(site, &caller.user).await?;
+    let required = is_required(web, &caller.user).await?;
+    let factors: Vec<Value> = rows
+        .iter()
+        .filter_map(|row| {
+            let kind = row.kind()?;
+            Some(json!({
+                "id": row.id,
+                "kind": kind.name(),
+                "name": if row.name == kind.name() { "" } else { row.name.as_str() },
+                "detail": row.phone.as_deref().map(factors::phone::masked),
+                "created": row.created_at.to_text(),
+                "created_iso": row.created_at.rfc3339(),
+                "last_used": row.last_used_at.map(|at| at.to_text()),
+                "last_used_iso": row.last_used_at.map(|at| at.rfc3339()),
+                "remove_url": site.path(&format!("/tf-setup/{}/remove", row.id)),
+            }))
+        })
+        .collect();
+    let mut available: Vec<&str> = site
+        .settings
+        .two_factor
+        .methods
+        .iter()
+        .map(|kind| kind.name())
+        .collect();
+    if !required {
+        available.push("disable");
+    }
+    let first = rows
+        .first()
+        .and_then(|row| row.kind())
+        .map(FactorKind::name);
+    let phone = rows.iter().find_map(|row| row.phone.clone());
+    let mut reply = Reply::page(SETUP)
+        .with("from_login", false)
+        .with("required", required)
+        .with("factors", &factors)
+        .json("tf_required", required)
+        .json("tf_available_methods", available)
+        .json("tf_method", first)
+        .json("tf_primary_method", first)
+        .json("tf_phone_number", phone)
+        .json("tf_factors", factors)
+        .form(setup_form(web, typed));
+    if !required && !rows.is_empty() {
+        let off = [Field::hidden("setup", "disable")];
+        let off = FormView::new("tf_disable", site.path("/tf-setup"), off);
+        reply = reply.and_form("disable_form", off);
+    }
+    Ok(reply)
+}
+
+/// The page for somebody whose sign-in wants a factor that is not there yet.
+fn login_page(web: &Web<'_>, typed: &TfSetup) -> Reply {
+    let methods: Vec<&str> = web
+        .site
+        .settings
+        .two_factor
+        .methods
+        .iter()
+        .map(|kind| kind.name())
+        .collect();
+    Reply::page(SETUP)
+        .with("from_login", true)
+        .with("required", true)
+        .with("factors", [""; 0])
+        .json("tf_required", true)
+        .json("tf_state", "setup_from_login")
+        .json("tf_available_methods", methods)
+        .form(setup_form(web, typed))
+}
+
+/// The page on which the first code of a factor is typed.
+pub(super) fn confirm_page(web: &Web<'_>, user: &User, setup: &Setup, action: &str) -> Answer {
+    let kind = setup.kind;
+    let mut reply = Reply::page(CONFIRM)
+        .own()
+        .with("method", kind.name())
+        .json("tf_method", kind.name())
+        .json("tf_primary_method", kind.name());
+    if let Some(shown) = factors::shown(web.site, setup, user)? {
+        reply = reply
+            .json("tf_authr_key", &shown.grouped)
+            .json("tf_authr_b32key", &shown.key)
+            .json("tf_authr_uri", &shown.uri)
+            .json("tf_authr_issuer", &shown.issuer)
+            .json("tf_authr_username", &shown.username)
+            .with("qr", shown.qr)
+            .with("key", shown.grouped)
+            .with("uri", shown.uri)
+            .with("issuer", shown.issuer)
+            .with("username", shown.username);
+    }
+    let destination = match kind {
+        FactorKind::Email => Some(masked_mail(&user.email)),
+        FactorKind::Sms => setup.phone.as_deref().map(factors::phone::masked),
+        FactorKind::Authenticator => None,
+    };
+    if let Some(destination) = destination {
+        reply = reply.with("destination", destination);
+    }
+    if let Some(phone) = &setup.phone {
+        reply = reply.json("tf_phone", phone);
+    }
+    let fields = [Field::code("code").autofocus()];
+    Ok(reply.form(FormView::new("tf_confirm", action.to_string(), fields)))
+}
+
+// Routes.
+
+#[get("/tf-setup")]
+async fn show(web: Web<'_>) -> Answer {
+    if web.caller.is_none() {
+        let page = pending(&web).await.and_then(|held| only_setup(&web, held));
+        return without_pending(&web, page);
+    }
+    let caller = web.fresh().await?;
+    own_page(&web, &caller, &TfSetup::default()).await
+}
+
+fn only_setup(web: &Web<'_>, held: crate::signin::ticket::Held<second::SecondStep>) -> Answer {
+    // Whoever has a factor shows it: no new one can be put in its place.
+    match held.payload.sets_up {
+        true => Ok(login_page(web, &TfSetup::default())),
+        false => Err(second::no_pending()),
+    }
+}
+
+#[post("/tf-setup", data = "<form>")]
+async fn submit(web: Web<'_>, form: Submitted<TfSetup>) -> Answer {
+    let form = form?;
+    if web.caller.is_none() {
+        let done = from_login(&web, &form).await;
+        return or_again(without_pending(&web, done), || login_page(&web, &form));
+    }
+    let caller = web.fresh().await?;
+    let again = own_page(&web, &caller, &form).await?;
+    let done = match form.setup.trim() {
+        "disable" => turn_off(&web, &caller).await,
+        _ => set_up(&web, &caller, &form).await,
+    };
+    or_again(done, || again)
+}
+
+#[post("/tf-setup/<token>", data = "<form>", rank = 2)]
+async fn confirm(web: Web<'_>, token: &str, form: Submitted<Confirm>) -> Answer {
+    let form = form?;
+    let caller = web.fresh().await?;
+    let held = factor_setup::held(&web, &caller, Usages::SECOND, token).await;
+    let held = match held {
+        Ok(held) => held,
+        Err(error) => return to_setup(&web, Err(error)),
+    };
+    let action = web.site.path(&format!("/tf-setup/{token}"));
+    let again = confirm_page(&web, &caller.user, &held.payload, &action)?;
+    let first = second::ways(web.site, &caller.user).await?.is_empty();
+    let done = match factor_setup::prove(&web, &caller, held, &form.code.0, first).await {
+        Ok(proven) => Ok(added(&web, &proven)),
+        Err(error) => Err(error),
+    };
+    or_again(done, || again)
+}
+
+/// A set-up that is no longer one: a browser begins again, a program gets 400.
+fn to_setup(web: &Web<'_>, answer: Answer) -> Answer {
+    match answer {
+        Err(Error::Invalid(invalid)) if !crate::http::reply::wants_json(web.request, web.site) => {
+            let _ = invalid;
+            let target = Target::local(&web.site.path("/tf-setup"));
+            Ok(Reply::done(target).flash("error", "ticket.invalid"))
+        }
+        answer => answer,
+    }
+}
+
+fn added(web: &Web<'_>, proven: &Proven) -> Reply {
+    let target = Target::local(&web.site.path("/tf-setup"));
+    Reply::done(target)
+        .json("tf_method", proven.kind.name())
+        .json("tf_primary_method", proven.kind.name())
+        .json("tf_phone", &proven.phone)
+        .csrf()
+        .flash("success", "factor.added")
+}
+
+#[post("/tf-setup/<id>/remove", data = "<form>")]
+async fn remove(web: Web<'_>, id: &str, form: Submitted<Nothing>) -> Answer {
+    form?;
+    let caller = web.fresh().await?;
+    let target = Target::local(&web.site.path("/tf-setup"));
+    match remove_one(&web, &caller, id).await {
+        Ok(()) => Ok(Reply::done(target).flash("success", "factor.removed")),
+        Err(Error::Invalid(invalid)) if !crate::http::reply::wants_json(web.request, web.site) => {
+            let _ = invalid;
+            Ok(Reply::done(target).flash("error", "factor.last_one"))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+// Service.
+
+/// Whether the account does not come in without a second factor.
+async fn is_required(web: &Web<'_>, user: &User) -> Result<bool, Error> {
+    let Some(policy) = &web.site.mfa_policy else {
+        return Ok(false);
+    };
+    let grants = web.site.store.grants(&user.id).await?;
+    Ok(policy.requires(user, &grants))
+}
+
+async fn from_login(web: &Web<'_>, form: &TfSetup) -> Answer {
+    let held = pending(web).await?;
+    if !held.payload.sets_up {
+        return Err(second::no_pending());
+    }
+    let setup = wanted(web, form)?;
+    second::begin_setup(web.site, &web.client, &held, setup.clone()).await?;
+    let action = web.site.path("/tf-validate");
+    Ok(confirm_page(web, &held.user, &setup, &action)?.json("tf_state", "validating_profile"))
+}
+
+fn wanted(web: &Web<'_>, form: &TfSetup) -> Result<Setup, Error> {
+    let enabled = &web.site.settings.two_factor.methods;
+    let kind = factors::kind_of(&form.setup, enabled, "setup")?;
+    factors::begin(
+        web.site,
+        Wanted {
+            kind,
+            usage: Usages::SECOND,
+            name: &form.name,
+            phone: &form.phone,
+        },
+    )
+}
+
+async fn set_up(web: &Web<'_>, caller: &Caller, form: &TfSetup) -> Answer {
+    let setup = wanted(web, form)?;
+    let secret = factor_setup::begin(web, caller, &setup).await?;
+    let action = web.site.path(&format!("/tf-setup/{}", secret.expose()));
+    Ok(confirm_page(web, &caller.user, &setup, &action)?
+        .json("tf_state", "validating_profile")
+        .json("tf_state_token", secret.expose()))
+}
+
+/// Removes one factor from the second step, unless one is required and it is the last.
+async fn remove_one(web: &Web<'_>, caller: &Caller, id: &str) -> Result<(), Error> {
+    let (site, user) = (web.site, &caller.user);
+    let ways = second::ways(site, user).await?;
+    let Some(way) = ways.iter().find(|way| way.id == id) else {
+        return Err(Error::NotFound);
+    };
+    let required = is_required(web, user).await?;
+    let kind = way.kind().unwrap_or(FactorKind::Authenticator);
+    let notice = notices::factor_removed(&web.scribe(), user, kind, &way.name)?;
+    let (owner, uniquifier, id) = (user.id.clone(), user.uniquifier.clone(), id.to_string());
+    let removed = site
+        .store
+        .write(move |conn| {
+            // Of two removals at once the second finds what the first has left.
+            users::hold(conn, &owner, &uniquifier)?;
+            let last = rows::serving(conn, &owner, Usages::SECOND)?.len() == 1;
+            if last && required {
+                return Ok(None);
+            }
+            if rows::take_usage(conn, &owner, &id, Usages::SECOND)?.is_none() {
+                return Err(StoreError::Missing);
+            }
+            devices::delete_all_of(conn, &owner)?;
+            tickets::end_of_purpose(conn, &owner, factor_setup::NAME)?;
+            if last {
+                rows::replace_codes(conn, &owner, &[])?;
+            }
+            Ok(Some((outbox::put(conn, &notice)?, last)))
+        })
+        .await
+        .map_err(outdated)?;
+    let Some((posted, last)) = removed else {
+        return Err(Invalid::form(Message::new("factor.last_one")).into());
+    };
+    site.posted(posted);
+    let (client, id) = (Some(&web.client.client), user.id.clone());
+    let removed = EventKind::FactorRemoved {
+        user: id.clone(),
+        method: kind,
+    };
+    site.event(client, removed);
+    if last {
+        site.event(client, EventKind::SecondFactorOff { user: id });
+    }
+    Ok(())
+}
+
+/// Removes every second factor, with recovery codes and trusted devices.
+async fn turn_off(web: &Web<'_>, caller: &Caller) -> Answer {
+    let (site, user) = (web.site, &caller.user);
+    if is_required(web, user).await? {
+        return Err(Invalid::field("setup", Message::new("factor.last_one")).into());
+    }
+    let notice = notices::two_factor_off(&web.scribe(), user)?;
+    let (owner, uniquifier) = (user.id.clone(), user.uniquifier.clone());
+    let posted = site
+        .store
+        .write(move |conn| {
+            users::hold(conn, &owner, &uniquifier)?;
+            for row in rows::serving(conn, &owner, Usages::SECOND)? {
+                rows::take_usage(conn, &owner, &row.id, Usages::SECOND)?;
+            }
+            rows::replace_codes(conn, &owner, &[])?;
+            devices::delete_all_of(conn, &owner)?;
+            tickets::end_of_purpose(conn, &owner, factor_setup::NAME)?;
+            outbox::put(conn, &notice)
+        })
+        .await
+        .map_err(outdated)?;
+    site.posted(posted);
+    let user = user.id.clone();
+    site.event(
+        Some(&web.client.client),
+        EventKind::SecondFactorOff { user },
+    );
+    let target = page::after(site, &site.path("/tf-setup"));
+    Ok(Reply::done(target).flash("success", "factor.off"))
+}

@@ -1,0 +1,721 @@
+//! Unified sign-in: `/us-signin` takes any identity with any passcode that the account has: password,
+//! mailed code or link, text message, authenticator app. `/us-setup` adds some, `/us-verify` asks again.
+
+mod setup;
+mod verify;
+
+use rocket::{get, post, routes};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{Feature, Link, MenuFor, Submitted, Web, mailed, sample_form, sample_mail, template};
+use crate::{
+    Message,
+    config::Life,
+    error::{Denied, Error, Invalid},
+    factors::{self, FactorKind, Usages},
+    http::{
+        form::{Field, FormView},
+        input::{Nothing, Tick},
+        reply::{Answer, Reply, or_again, wants_json},
+    },
+    identity::{EmailAddress, Identity, IdentityKind},
+    notify::{
+        events::EventKind,
+        mail::Addressee,
+        notices,
+        outbox::{self, Letter, Postage},
+        sms::Sms,
+    },
+    secrets::{Password, PasswordHash},
+    signin::{
+        Method, Methods,
+        admit::{Admission, admit},
+        limits::{Buckets, PerAddress, count_per_address, refuse_if_locked},
+        password::{self, Proof},
+        remember::Remember,
+        second::sms_text,
+        session::Opening,
+        ticket::{self, Draft, Handle, Held, Presented, Purpose, Terms},
+    },
+    store::{
+        Conn, StoreError, User,
+        factors::{self as rows},
+        users::{self, Confirmed, EarlierPassword},
+    },
+};
+
+pub(crate) const FEATURE: Feature = Feature {
+    name: "unified",
+    is_on: |settings, _| settings.unified.enabled,
+    routes: || {
+        let mut routes = routes![show, submit, send_code, link, by_link];
+        routes.extend(setup::routes());
+        routes.extend(verify::routes());
+        routes
+    },
+    templates: &[
+        template!("unified/signin.html"),
+        template!("unified/link.html"),
+        template!("unified/setup.html"),
+        template!("unified/confirm.html"),
+        template!("unified/verify.html"),
+        template!("unified/unified.mail.html"),
+        template!("unified/unified.mail.txt"),
+    ],
+    samples: || {
+        let mail = sample_mail();
+        let page = json!({
+            "form": sample_form(), "sent": true, "method": "email", "destination": "a***@example.com",
+            "account": {"email": "ada@example.com"}, "qr": "data:image/svg+xml;base64,",
+            "key": "ABCD EFGH", "uri": "otpauth://totp/x", "issuer": "Site", "username": "ada",
+            "active": [{"id": "1", "kind": "sms", "name": "Phone", "detail": "34", "remove_url": "/"}],
+            "available": [{"kind": "sms", "label": "Text message"}],
+        });
+        let pages = [SIGNIN, LINK, setup::SETUP, setup::CONFIRM, verify::VERIFY];
+        let mails = [
+            "security/unified/unified.mail.html",
+            "security/unified/unified.mail.txt",
+        ];
+        let pages = pages.into_iter().map(|name| (name, page.clone()));
+        let mails = mails.into_iter().map(|name| (name, mail.clone()));
+        pages.chain(mails).collect()
+    },
+    links: &[
+        Link {
+            name: "us_signin",
+            path: "/us-signin",
+            menu: MenuFor::Visitors,
+        },
+        Link {
+            name: "us_send_code",
+            path: "/us-signin/send-code",
+            menu: MenuFor::Nobody,
+        },
+        Link {
+            name: "us_setup",
+            path: "/us-setup",
+            menu: MenuFor::SignedIn { post: false },
+        },
+        Link {
+            name: "us_verify",
+            path: "/us-verify",
+            menu: MenuFor::Nobody,
+        },
+        Link {
+            name: "us_verify_send",
+            path: "/us-verify/send-code",
+            menu: MenuFor::Nobody,
+        },
+    ],
+};
+
+const SIGNIN: &str = "security/unified/signin.html";
+const LINK: &str = "security/unified/link.html";
+
+// Settings.
+
+/// `[security.unified]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct UnifiedSettings {
+    /// Whether `/us-signin` is there. _Default:_ `false`.
+    pub enabled: bool,
+    /// What can be a passcode: `"password"`, `"email"`, `"authenticator"`, `"sms"`.
+    /// _Default:_ `["password", "email", "authenticator"]`.
+    pub methods: Vec<SignInMethod>,
+    /// Which of authenticator and SMS owe a further factor where one is set up, as password and mail
+    /// always do. _Default:_ none.
+    pub mfa_required: Vec<FactorKind>,
+    /// How long a mailed link or code is good. _Default:_ 15 min.
+    pub mail_life: Life,
+    /// Whether `/login` leads here. _Default:_ `false`.
+    pub replaces_login: bool,
+}
+
+impl Default for UnifiedSettings {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            methods: vec![
+                SignInMethod::Password,
+                SignInMethod::Email,
+                SignInMethod::Authenticator,
+            ],
+            mfa_required: Vec::new(),
+            mail_life: Life::minutes(15),
+            replaces_login: false,
+        }
+    }
+}
+
+/// What can be a passcode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum SignInMethod {
+    /// A password.
+    Password,
+    /// A mailed code or link.
+    Email,
+    /// A code of an authenticator app.
+    Authenticator,
+    /// A code in a text message.
+    Sms,
+}
+
+impl SignInMethod {
+    /// Its name in forms and the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::Email => "email",
+            Self::Authenticator => "authenticator",
+            Self::Sms => "sms",
+        }
+    }
+}
+
+/// The ticket of a code, and of the link that goes with a mailed one.
+pub(crate) enum Passcode {}
+
+/// How it was sent, and what was chosen when it was asked for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Sent {
+    kind: FactorKind,
+    remember: Option<bool>,
+    next: Option<String>,
+}
+
+impl Purpose for Passcode {
+    const NAME: &'static str = "passcode";
+    type Payload = Sent;
+}
+
+// Forms.
+
+#[derive(Debug, Default, Deserialize)]
+struct SignIn {
+    #[serde(default)]
+    identity: String,
+    #[serde(default)]
+    passcode: String,
+    #[serde(default)]
+    chosen_method: String,
+    #[serde(default)]
+    remember: Option<Tick>,
+    #[serde(default)]
+    next: Option<String>,
+}
+
+impl SignIn {
+    fn page(&self, web: &Web<'_>, sent: bool) -> Reply {
+        let site = web.site;
+        let identity = match site.settings.identities.0.as_slice() {
+            [IdentityKind::Email]
+                if !site.settings.unified.methods.contains(&SignInMethod::Sms) =>
+            {
+                Field::email("identity", "field.email")
+            }
+            _ => Field::text("identity", "field.identity"),
+        };
+        let identity = identity.value(&self.identity).autocomplete("username");
+        let passcode = passcode_field();
+        let mut fields = match sent {
+            true => vec![identity, passcode.autofocus()],
+            false => vec![identity.autofocus(), passcode],
+        };
+        if site.settings.remember.enabled {
+            let ticked = self
+                .remember
+                .map_or(site.settings.remember.by_default, |tick| tick.0);
+            fields.push(Field::tick("remember", "field.remember", ticked));
+        }
+        fields.extend(method_field(web, &self.chosen_method));
+        if let Some(next) = &self.next {
+            fields.push(Field::hidden("next", next));
+        }
+        let form = FormView::new("us_signin", site.path("/us-signin"), fields);
+        let page = Reply::page(SIGNIN).with("sent", sent);
+        let page = match sent {
+            true => page.with("method", &self.chosen_method),
+            false => page,
+        };
+        with_methods(web, page).form(form)
+    }
+}
+
+/// A password or a code: hidden like the one, and never shown again.
+fn passcode_field() -> Field {
+    Field::password("passcode", "field.passcode")
+        .autocomplete("current-password")
+        .hint(Message::new("field.passcode_hint"))
+}
+
+/// The ways by which a code is sent here.
+fn code_methods(web: &Web<'_>) -> Vec<FactorKind> {
+    let methods = &web.site.settings.unified.methods;
+    [
+        (SignInMethod::Email, FactorKind::Email),
+        (SignInMethod::Sms, FactorKind::Sms),
+    ]
+    .into_iter()
+    .filter(|(method, _)| methods.contains(method))
+    .map(|(_, kind)| kind)
+    .collect()
+}
+
+fn method_field(web: &Web<'_>, chosen: &str) -> Option<Field> {
+    let kinds = code_methods(web);
+    match kinds.as_slice() {
+        [] => None,
+        [only] => Some(Field::hidden("chosen_method", only.name())),
+        several => {
+            let option = |kind: &FactorKind| {
+                let name = kind.name();
+                (name.to_string(), Message::new(format!("factor.{name}")))
+            };
+            let options = several.iter().map(option).collect();
+            Some(Field::choice("chosen_method", "field.chosen_method", options).value(chosen))
+        }
+    }
+}
+
+/// What programs are told of the ways in.
+fn with_methods(web: &Web<'_>, reply: Reply) -> Reply {
+    let settings = &web.site.settings;
+    let available: Vec<&str> = settings.unified.methods.iter().map(|m| m.name()).collect();
+    let codes: Vec<&str> = code_methods(web)
+        .into_iter()
+        .map(FactorKind::name)
+        .collect();
+    let attributes: Vec<&str> = settings
+        .identities
+        .0
+        .iter()
+        .map(IdentityKind::name)
+        .collect();
+    reply
+        .json("available_methods", available)
+        .json("code_methods", codes)
+        .json("identity_attributes", attributes)
+}
+
+// Routes.
+
+#[get("/us-signin?<next>")]
+fn show(web: Web<'_>, next: Option<&str>) -> Answer {
+    match &web.caller {
+        // A single-page application asks here, after a reload, who is signed in.
+        Some(caller) if wants_json(web.request, web.site) => {
+            let reply = Reply::page(SIGNIN).json("user", web.account(&caller.user));
+            Ok(with_methods(&web, reply))
+        }
+        Some(_) => Err(Denied::SignedIn.into()),
+        None => {
+            let next = next.and_then(|next| web.site.redirects.judge(next));
+            let form = SignIn {
+                next: next.map(String::from),
+                ..SignIn::default()
+            };
+            Ok(form.page(&web, false))
+        }
+    }
+}
+
+#[post("/us-signin?<next>&<include_auth_token>", data = "<form>")]
+async fn submit(
+    web: Web<'_>,
+    next: Option<&str>,
+    include_auth_token: Option<&str>,
+    form: Submitted<SignIn>,
+) -> Answer {
+    web.visitors_only()?;
+    let form = form?;
+    let done = match sign_in(&web, &form).await {
+        Ok((admission, buckets, sent)) => {
+            let wish = sent.as_ref();
+            let next = form
+                .next
+                .as_deref()
+                .or(next)
+                .or(wish.and_then(|sent| sent.next.as_deref()));
+            let remember = form
+                .remember
+                .map(|tick| tick.0)
+                .or(wish.and_then(|sent| sent.remember));
+            let opening = Opening {
+                remember: Remember::chosen(web.site, remember),
+                clears: Some(&buckets),
+                authenticated_at: None,
+            };
+            let target = web.next(next, &web.site.settings.after.login);
+            let with_token = include_auth_token.is_some();
+            web.enter(admission, opening, target, with_token, "login")
+                .await
+        }
+        Err(error) => Err(error),
+    };
+    or_again(done, || form.page(&web, false))
+}
+
+#[post("/us-signin/send-code?<next>", data = "<form>")]
+async fn send_code(web: Web<'_>, next: Option<&str>, form: Submitted<SignIn>) -> Answer {
+    web.visitors_only()?;
+    let form = form?;
+    let done = send(&web, &form, form.next.as_deref().or(next)).await;
+    or_again(done.map(|()| form.page(&web, true)), || {
+        form.page(&web, false)
+    })
+}
+
+#[get("/us-verify-link/<token>")]
+async fn link(web: Web<'_>, token: &str) -> Answer {
+    web.visitors_only()?;
+    mailed::link_page::<Passcode>(&web, token, "/us-signin", |held| {
+        let action = web.site.path(&format!("/us-verify-link/{token}"));
+        Reply::page(LINK)
+            .with("account", json!({"email": held.user.email}))
+            .form(FormView::new("us_link", action, []))
+    })
+    .await
+}
+
+#[post("/us-verify-link/<token>?<include_auth_token>", data = "<form>")]
+async fn by_link(
+    web: Web<'_>,
+    token: &str,
+    include_auth_token: Option<&str>,
+    form: Submitted<Nothing>,
+) -> Answer {
+    web.visitors_only()?;
+    mailed::use_link(
+        &web,
+        token,
+        "/us-signin",
+        form,
+        async |held: Held<Passcode>, _| {
+            // Only a mail has a link; what came by text message is typed.
+            if held.payload.kind != FactorKind::Email {
+                return Err(mailed::gone());
+            }
+            let buckets = Buckets::of_user(web.site, &held.user.id, &web.client);
+            refuse_if_locked(web.site, &buckets).await?;
+            let sent = held.payload.clone();
+            let user = spend(&web, held).await?;
+            let admission = admit(web.site, user, Methods::of(Method::Email)).await?;
+            let opening = Opening {
+                remember: Remember::chosen(web.site, sent.remember),
+                clears: Some(&buckets),
+                authenticated_at: None,
+            };
+            let target = web.next(sent.next.as_deref(), &web.site.settings.after.login);
+            let with_token = include_auth_token.is_some();
+            web.enter(admission, opening, target, with_token, "login")
+                .await
+        },
+    )
+    .await
+}
+
+// Service.
+
+/// Whom somebody means, by whatever of their names.
+struct Meant {
+    identity: Identity,
+    user: Option<User>,
+    hash: Option<PasswordHash>,
+    handle: Handle,
+}
+
+/// Finds the account by e-mail address, username, or a phone that it signs in with.
+async fn meant(web: &Web<'_>, typed: &str) -> Result<Meant, Error> {
+    let site = web.site;
+    let settings = &site.settings;
+    if typed.trim().is_empty() {
+        return Err(Invalid::field("identity", Message::new("input.required")).into());
+    }
+    let mut identity = Identity::recognise(typed, &settings.identities.0, site.usernames.as_ref());
+    let phone = match (
+        &identity,
+        settings.unified.methods.contains(&SignInMethod::Sms),
+    ) {
+        (Identity::Unknown(_), true) => site.phones.parse(typed).ok(),
+        _ => None,
+    };
+    if let Some(phone) = &phone {
+        identity = Identity::Unknown(phone.as_str().to_string());
+    }
+    let asked = identity.clone();
+    let found = site
+        .store
+        .read(move |conn| match phone {
+            Some(phone) => match rows::owner_of(conn, phone.as_str())? {
+                Some(id) => Ok(users::by_id(conn, &id)?
+                    .map(|user| Ok::<_, StoreError>((users::password_of(conn, &id)?, user)))
+                    .transpose()?
+                    .map(|(hash, user)| (user, hash))),
+                None => Ok(None),
+            },
+            None => users::with_password(conn, &asked),
+        })
+        .await?;
+    let (user, hash) = found.map_or((None, None), |(user, hash)| (Some(user), hash));
+    let handle = match &user {
+        Some(user) => Handle::of_user(&user.id),
+        None => Handle::of_identity(site, &identity),
+    };
+    Ok(Meant {
+        identity,
+        user,
+        hash,
+        handle,
+    })
+}
+
+/// Brings whoever the form names to the gate, by any passcode that is right.
+async fn sign_in(
+    web: &Web<'_>,
+    form: &SignIn,
+) -> Result<(Admission, Buckets, Option<Sent>), Error> {
+    let (site, mut invalid) = (web.site, Invalid::new());
+    if form.identity.trim().is_empty() {
+        invalid.add("identity", Message::new("input.required"));
+    }
+    if form.passcode.is_empty() {
+        invalid.add("passcode", Message::new("input.required"));
+    }
+    if !invalid.is_empty() {
+        return Err(invalid.into());
+    }
+    let meant = meant(web, &form.identity).await?;
+    let id = meant.user.as_ref().map(|user| &user.id);
+    let buckets = Buckets::of(site, &meant.identity, id, &web.client);
+    refuse_if_locked(site, &buckets).await?;
+    if let Some((user, methods, sent)) = by_code(web, &meant, &form.passcode).await? {
+        // A right code that was answered after the door was shut comes too late.
+        refuse_if_locked(site, &buckets).await?;
+        let admission = gate(admit(site, user, methods).await)?;
+        return Ok((admission, buckets, sent));
+    }
+    match gate(by_password(web, meant, buckets, &form.passcode).await)? {
+        Proof::Right(admission, buckets) => Ok((admission, buckets, None)),
+        Proof::Wrong => Err(wrong()),
+    }
+}
+
+/// One answer for all that is wrong, and for an account that is shut.
+fn wrong() -> Error {
+    Invalid::form(Message::new("us.wrong")).into()
+}
+
+fn gate<T>(answer: Result<T, Error>) -> Result<T, Error> {
+    match answer {
+        Err(Error::Denied(Denied::Inactive | Denied::Unconfirmed)) => Err(wrong()),
+        answer => answer,
+    }
+}
+
+/// A password, with the one hash that every failed attempt costs, and the count.
+async fn by_password(
+    web: &Web<'_>,
+    meant: Meant,
+    buckets: Buckets,
+    typed: &str,
+) -> Result<Proof, Error> {
+    let site = web.site;
+    let password = Password::parse(typed)
+        .map_err(|message| Error::from(Invalid::field("passcode", message)))?;
+    let taken = site
+        .settings
+        .unified
+        .methods
+        .contains(&SignInMethod::Password);
+    let hash = meant.hash.filter(|_| taken);
+    password::check(site, meant.user, hash, buckets, &password, &web.client).await
+}
+
+/// A code: that of an authenticator of the account, or one that was sent.
+async fn by_code(
+    web: &Web<'_>,
+    meant: &Meant,
+    typed: &str,
+) -> Result<Option<(User, Methods, Option<Sent>)>, Error> {
+    let (site, code) = (web.site, factors::digits(typed));
+    if code.len() != 6 || !code.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(None);
+    }
+    let methods = &site.settings.unified.methods;
+    if let Some(user) = &meant.user
+        && methods.contains(&SignInMethod::Authenticator)
+        && accept_authenticator(web, user, &code).await?
+    {
+        let methods = Methods::of(Method::Authenticator);
+        return Ok(Some((user.clone(), methods, None)));
+    }
+    let presented = Presented::Code(meant.handle.clone(), &code);
+    let Ok(held) = ticket::present::<Passcode>(site, presented, &web.bearer()).await? else {
+        return Ok(None);
+    };
+    let sent = held.payload.clone();
+    let user = spend(web, held).await?;
+    Ok(Some((user, Methods::of(sent.kind.method()), Some(sent))))
+}
+
+/// Whether `code` is right for an authenticator that the account signs in with; it is used up then.
+async fn accept_authenticator(web: &Web<'_>, user: &User, code: &str) -> Result<bool, Error> {
+    let (site, id, now) = (web.site, user.id.clone(), web.site.now());
+    let ways = site
+        .store
+        .read(move |conn| rows::serving(conn, &id, Usages::FIRST))
+        .await?;
+    let Some(right) = factors::right_code(site, &ways, code) else {
+        return Ok(false);
+    };
+    Ok(site
+        .store
+        .write(move |conn| factors::accept(conn, &right, now))
+        .await?)
+}
+
+/// Uses a sent code up. One that came by mail proves the address, like a mailed link.
+async fn spend(web: &Web<'_>, held: Held<Passcode>) -> Result<User, Error> {
+    let (site, now) = (web.site, web.site.now());
+    let by_mail = held.payload.kind == FactorKind::Email;
+    let removed = notices::password_removed(&web.scribe(), &held.user)?;
+    let (once, id) = (held.once(), held.user.id.clone());
+    let spent = site
+        .store
+        .write(move |conn: &mut Conn| {
+            if !once.consume(conn, now)? {
+                return Ok(None);
+            }
+            let mut confirmed = Confirmed::Before;
+            if by_mail {
+                confirmed = users::confirm(conn, &id, EarlierPassword::Remove, now)?;
+            }
+            let posted = match confirmed {
+                Confirmed::Now {
+                    password_removed: true,
+                } => Some(outbox::put(conn, &removed)?),
+                _ => None,
+            };
+            let user = users::by_id(conn, &id)?.ok_or(StoreError::Missing)?;
+            Ok(Some((user, confirmed, posted)))
+        })
+        .await?;
+    let Some((user, confirmed, posted)) = spent else {
+        return Err(wrong());
+    };
+    if let Some(posted) = posted {
+        site.posted(posted);
+    }
+    if confirmed != Confirmed::Before {
+        let user = user.id.clone();
+        site.event(Some(&web.client.client), EventKind::EmailConfirmed { user });
+    }
+    Ok(user)
+}
+
+/// A code that is about to be sent: its ticket and its letter.
+fn prepare(
+    web: &Web<'_>,
+    user: Option<&User>,
+    typed: &str,
+    handle: &Handle,
+    sent: &Sent,
+    phone: Option<&str>,
+) -> Result<(Draft<Passcode>, Letter), Error> {
+    let (site, now) = (web.site, web.site.now());
+    let life = match sent.kind {
+        FactorKind::Sms => site.settings.sms.life,
+        _ => site.settings.unified.mail_life,
+    };
+    let terms = Terms {
+        life,
+        user: user.map(|user| user.id.clone()),
+        bound_to: None,
+    };
+    let draft = ticket::draft::<Passcode>(site, terms, handle, sent)?;
+    let (scribe, code) = (web.scribe(), draft.code.expose());
+    let letter = match sent.kind {
+        FactorKind::Sms => {
+            let text = sms_text(&scribe, code, draft.until());
+            let sms = Sms::new(phone.unwrap_or(typed), text, now, draft.until());
+            let decoy = phone.is_none() || user.is_none();
+            Letter::of_sms(site, "unified_sms", sms, Postage::Limited, decoy)?
+        }
+        _ => {
+            let to = match user {
+                Some(user) => Addressee::from(user),
+                None => Addressee {
+                    decoy: true,
+                    ..Addressee::at(typed)
+                },
+            };
+            let own = mailed::ticket_context(site, "/us-verify-link", &draft);
+            scribe.letter(&to, ("unified", "unified"), Postage::Limited, own)?
+        }
+    };
+    Ok((draft, letter))
+}
+
+/// Sends a code to whoever is meant, if there is such an account and it has that way; the same work and
+/// answer else.
+async fn send(web: &Web<'_>, form: &SignIn, next: Option<&str>) -> Result<(), Error> {
+    let site = web.site;
+    let kind = factors::kind_of(&form.chosen_method, &code_methods(web), "chosen_method")?;
+    // That an address is none is told in either mode.
+    if let [IdentityKind::Email] = site.settings.identities.0.as_slice()
+        && kind == FactorKind::Email
+    {
+        EmailAddress::parse(&form.identity)
+            .map_err(|message| Invalid::field("identity", message))?;
+    }
+    let meant = meant(web, &form.identity).await?;
+    count_per_address(site, PerAddress::Mail, &web.client).await?;
+    let sent = Sent {
+        kind,
+        remember: form.remember.map(|tick| tick.0),
+        next: next
+            .and_then(|next| site.redirects.judge(next))
+            .map(String::from),
+    };
+    let user = meant.user.filter(|user| user.active);
+    let phone = match &user {
+        Some(user) => phone_of(web, user).await?,
+        None => None,
+    };
+    let reached = user.filter(|_| kind == FactorKind::Email || phone.is_some());
+    if reached.is_none() && !site.settings.generic_answers.0 {
+        return Err(Invalid::field("identity", Message::new("email.unknown")).into());
+    }
+    let typed = crate::store::cut(form.identity.trim(), 254);
+    let (draft, letter) = prepare(
+        web,
+        reached.as_ref(),
+        &typed,
+        &meant.handle,
+        &sent,
+        phone.as_deref(),
+    )?;
+    if mailed::write(site, letter, draft).await?
+        && let Some(user) = reached
+    {
+        let user = user.id;
+        let event = EventKind::SigninCodeSent { user, method: kind };
+        site.event(Some(&web.client.client), event);
+    }
+    Ok(())
+}
+
+/// The phone that an account signs in with.
+async fn phone_of(web: &Web<'_>, user: &User) -> Result<Option<String>, Error> {
+    let id = user.id.clone();
+    let ways = web
+        .site
+        .store
+        .read(move |conn| rows::serving(conn, &id, Usages::FIRST))
+        .await?;
+    Ok(ways.into_iter().find_map(|way| way.phone))
+}

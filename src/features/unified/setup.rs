@@ -1,0 +1,293 @@
+//! Further ways to sign in: `/us-setup`.
+
+use rocket::{Route, get, post, routes};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    super::{Submitted, Web, outdated},
+    SignInMethod,
+};
+use crate::{
+    Message,
+    error::{Error, Invalid},
+    factors::{self, FactorKind, Setup, Usages, Wanted},
+    guards::identity::Caller,
+    http::{
+        form::{Field, FormView},
+        input::Nothing,
+        redirect::Target,
+        reply::{Answer, Reply, or_again, wants_json},
+    },
+    notify::{events::EventKind, notices, outbox},
+    signin::factor_setup,
+    store::{
+        StoreError, User,
+        factors::{self as rows, FactorRow},
+        users,
+    },
+};
+
+pub(super) const SETUP: &str = "security/unified/setup.html";
+pub(super) const CONFIRM: &str = "security/unified/confirm.html";
+
+pub(super) fn routes() -> Vec<Route> {
+    routes![show, submit, confirm, remove]
+}
+
+// Forms.
+
+#[derive(Debug, Default, Deserialize)]
+struct UsSetup {
+    #[serde(default)]
+    chosen_method: String,
+    #[serde(default)]
+    delete_method: String,
+    #[serde(default)]
+    phone: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Confirm {
+    #[serde(default)]
+    passcode: String,
+}
+
+/// What has to be set up before it signs in: a mailbox is there already.
+fn available(web: &Web<'_>) -> Vec<FactorKind> {
+    let methods = &web.site.settings.unified.methods;
+    [
+        (SignInMethod::Authenticator, FactorKind::Authenticator),
+        (SignInMethod::Sms, FactorKind::Sms),
+    ]
+    .into_iter()
+    .filter(|(method, _)| methods.contains(method))
+    .map(|(_, kind)| kind)
+    .collect()
+}
+
+async fn ways(web: &Web<'_>, user: &User) -> Result<Vec<FactorRow>, Error> {
+    let id = user.id.clone();
+    Ok(web
+        .site
+        .store
+        .read(move |conn| rows::serving(conn, &id, Usages::FIRST))
+        .await?)
+}
+
+async fn page(web: &Web<'_>, caller: &Caller, typed: &UsSetup) -> Result<Reply, Error> {
+    let site = web.site;
+    let rows = ways(web, &caller.user).await?;
+    let kinds = available(web);
+    let active: Vec<Value> = rows
+        .iter()
+        .filter_map(|row| {
+            let kind = row.kind()?;
+            Some(json!({
+                "id": row.id,
+                "kind": kind.name(),
+                "name": if row.name == kind.name() { "" } else { row.name.as_str() },
+                "detail": row.phone.as_deref().map(factors::phone::masked),
+                "remove_url": site.path(&format!("/us-setup/{}/remove", row.id)),
+            }))
+        })
+        .collect();
+    let label = |kind: &FactorKind| Message::new(format!("factor.{}", kind.name()));
+    let options = kinds
+        .iter()
+        .map(|kind| (kind.name().to_string(), label(kind)))
+        .collect();
+    let mut fields = vec![
+        Field::choice("chosen_method", "field.chosen_method", options).value(&typed.chosen_method),
+    ];
+    if kinds.contains(&FactorKind::Sms) {
+        fields.push(
+            Field::phone("phone", "field.phone")
+                .value(&typed.phone)
+                .optional()
+                .hint(Message::new("field.phone_hint")),
+        );
+    }
+    let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+    let mut active_names: Vec<&str> = rows
+        .iter()
+        .filter_map(FactorRow::kind)
+        .map(FactorKind::name)
+        .collect();
+    if site.settings.unified.methods.contains(&SignInMethod::Email) {
+        active_names.push("email");
+    }
+    let phone = rows.iter().find_map(|row| row.phone.clone());
+    let reply = Reply::page(SETUP)
+        .with("active", active)
+        .with("available", &names)
+        .json("active_methods", active_names)
+        .json("setup_methods", &names)
+        .json("phone", phone)
+        .form(FormView::new("us_setup", site.path("/us-setup"), fields));
+    Ok(super::with_methods(web, reply))
+}
+
+fn confirm_page(web: &Web<'_>, user: &User, setup: &Setup, action: String) -> Answer {
+    let kind = setup.kind.name();
+    let mut reply = Reply::page(CONFIRM)
+        .own()
+        .with("method", kind)
+        .json("chosen_method", kind);
+    if let Some(shown) = factors::shown(web.site, setup, user)? {
+        reply = reply
+            .json("authr_key", &shown.grouped)
+            .json("authr_b32key", &shown.key)
+            .json("authr_uri", &shown.uri)
+            .json("authr_issuer", &shown.issuer)
+            .json("authr_username", &shown.username)
+            .with("qr", shown.qr)
+            .with("key", shown.grouped)
+            .with("uri", shown.uri)
+            .with("issuer", shown.issuer)
+            .with("username", shown.username);
+    }
+    if let Some(phone) = &setup.phone {
+        reply = reply
+            .json("phone", phone)
+            .with("destination", factors::phone::masked(phone));
+    }
+    let fields = [Field::code("passcode").autofocus()];
+    Ok(reply.form(FormView::new("us_confirm", action, fields)))
+}
+
+// Routes.
+
+#[get("/us-setup")]
+async fn show(web: Web<'_>) -> Answer {
+    let caller = web.fresh().await?;
+    page(&web, &caller, &UsSetup::default()).await
+}
+
+#[post("/us-setup", data = "<form>")]
+async fn submit(web: Web<'_>, form: Submitted<UsSetup>) -> Answer {
+    let form = form?;
+    let caller = web.fresh().await?;
+    let again = page(&web, &caller, &form).await?;
+    let done = match form.delete_method.trim() {
+        "" => set_up(&web, &caller, &form).await,
+        delete => take(&web, &caller, delete).await.map(|()| removed(&web)),
+    };
+    or_again(done, || again)
+}
+
+#[post("/us-setup/<token>", data = "<form>", rank = 2)]
+async fn confirm(web: Web<'_>, token: &str, form: Submitted<Confirm>) -> Answer {
+    let form = form?;
+    let caller = web.fresh().await?;
+    let held = match factor_setup::held(&web, &caller, Usages::FIRST, token).await {
+        Ok(held) => held,
+        Err(Error::Invalid(_)) if !wants_json(web.request, web.site) => {
+            let target = Target::local(&web.site.path("/us-setup"));
+            return Ok(Reply::done(target).flash("error", "ticket.invalid"));
+        }
+        Err(error) => return Err(error),
+    };
+    let action = web.site.path(&format!("/us-setup/{token}"));
+    let again = confirm_page(&web, &caller.user, &held.payload, action)?;
+    let proven = factor_setup::prove(&web, &caller, held, &form.passcode, false).await;
+    let done = proven.map_err(of_passcode).map(|proven| {
+        let target = Target::local(&web.site.path("/us-setup"));
+        Reply::done(target)
+            .json("chosen_method", proven.kind.name())
+            .json("phone", &proven.phone)
+            .csrf()
+            .flash("success", "us.setup_done")
+    });
+    or_again(done, || again)
+}
+
+#[post("/us-setup/<id>/remove", data = "<form>")]
+async fn remove(web: Web<'_>, id: &str, form: Submitted<Nothing>) -> Answer {
+    form?;
+    let caller = web.fresh().await?;
+    match take(&web, &caller, id).await {
+        Err(Error::Invalid(_)) if !wants_json(web.request, web.site) => {
+            let target = Target::local(&web.site.path("/us-setup"));
+            Ok(Reply::done(target).flash("error", "factor.last_one"))
+        }
+        done => done.map(|()| removed(&web)),
+    }
+}
+
+fn removed(web: &Web<'_>) -> Reply {
+    let target = Target::local(&web.site.path("/us-setup"));
+    Reply::done(target).flash("success", "us.removed")
+}
+
+// Service.
+
+/// What is wrong with the code, under the name that this form has for it.
+fn of_passcode(error: Error) -> Error {
+    match error {
+        Error::Invalid(invalid) => {
+            let mut renamed = Invalid::new();
+            for (field, messages) in invalid.fields() {
+                let field = if field == "code" { "passcode" } else { field };
+                for message in messages {
+                    renamed.add(field, message.clone());
+                }
+            }
+            renamed.into()
+        }
+        error => error,
+    }
+}
+
+async fn set_up(web: &Web<'_>, caller: &Caller, form: &UsSetup) -> Answer {
+    let kind = factors::kind_of(&form.chosen_method, &available(web), "chosen_method")?;
+    let wanted = Wanted {
+        kind,
+        usage: Usages::FIRST,
+        name: "",
+        phone: &form.phone,
+    };
+    let setup = factors::begin(web.site, wanted)?;
+    let secret = factor_setup::begin(web, caller, &setup).await?;
+    let action = web.site.path(&format!("/us-setup/{}", secret.expose()));
+    Ok(confirm_page(web, &caller.user, &setup, action)?.json("state", secret.expose()))
+}
+
+/// Removes a way to sign in, by its id or its kind, unless it is the last one.
+async fn take(web: &Web<'_>, caller: &Caller, which: &str) -> Result<(), Error> {
+    let (site, user) = (web.site, &caller.user);
+    let ways = ways(web, user).await?;
+    let is_it =
+        |way: &&FactorRow| way.id == which || way.kind().is_some_and(|kind| kind.name() == which);
+    let way = ways.iter().find(is_it).ok_or(Error::NotFound)?;
+    let id = user.id.clone();
+    let hash = site
+        .store
+        .read(move |conn| users::password_of(conn, &id))
+        .await?;
+    let by_mail = site.settings.unified.methods.contains(&SignInMethod::Email);
+    if ways.len() == 1 && hash.is_none() && !by_mail {
+        return Err(Invalid::form(Message::new("factor.last_one")).into());
+    }
+    let kind = way.kind().unwrap_or(FactorKind::Authenticator);
+    let notice = notices::factor_removed(&web.scribe(), user, kind, &way.name)?;
+    let (owner, uniquifier, id) = (user.id.clone(), user.uniquifier.clone(), way.id.clone());
+    let posted = site
+        .store
+        .write(move |conn| {
+            users::hold(conn, &owner, &uniquifier)?;
+            if rows::take_usage(conn, &owner, &id, Usages::FIRST)?.is_none() {
+                return Err(StoreError::Missing);
+            }
+            outbox::put(conn, &notice)
+        })
+        .await
+        .map_err(outdated)?;
+    site.posted(posted);
+    let removed = EventKind::FactorRemoved {
+        user: user.id.clone(),
+        method: kind,
+    };
+    site.event(Some(&web.client.client), removed);
+    Ok(())
+}

@@ -1,0 +1,221 @@
+//! Setting a factor up while signed in: a ticket of the account and its session, which a first code of
+//! the factor turns into the factor.
+
+use super::{
+    limits::{Buckets, count_failure, count_per_user, refuse_if_locked},
+    second::{Destination, code_letter, refuse_unproven},
+    session,
+    ticket::{self, Bearer, Handle, Held, Presented, Purpose, Refusal, Terms},
+};
+use crate::{
+    Message,
+    error::{Denied, Error, Invalid},
+    factors::{self, FactorKind, Setup, Usages},
+    features::{Web, outdated},
+    guards::identity::Caller,
+    notify::{events::EventKind, notices, outbox},
+    secrets::Secret,
+    signin::{Method, Methods},
+    store::{StoreError, Unique, devices, factors as rows, users},
+};
+
+pub(crate) const NAME: &str = "factor_setup";
+
+/// The ticket of a set-up.
+pub(crate) enum FactorSetup {}
+
+impl Purpose for FactorSetup {
+    const NAME: &'static str = NAME;
+    type Payload = Setup;
+}
+
+/// The most factors that an account has.
+const MOST: usize = 10;
+
+fn session_of(caller: &Caller) -> Result<String, Error> {
+    // Without a session there is nothing to bind the ticket to.
+    match &caller.session {
+        Some(session) => Ok(session.to_string()),
+        None => Err(Denied::Mechanism.into()),
+    }
+}
+
+/// Begins: writes the ticket, and sends a code if the factor sends one.
+pub(crate) async fn begin(
+    web: &Web<'_>,
+    caller: &Caller,
+    setup: &Setup,
+) -> Result<Secret<String>, Error> {
+    let (site, user) = (web.site, &caller.user);
+    if setup.kind.sends() {
+        count_per_user(site, "factor_setup", &user.id).await?;
+    }
+    refuse_unproven(site, user)?;
+    let terms = Terms {
+        life: site.settings.two_factor.pending,
+        user: Some(user.id.clone()),
+        bound_to: Some(session_of(caller)?),
+    };
+    let draft = ticket::draft::<FactorSetup>(site, terms, &Handle::of_user(&user.id), setup)?;
+    let secret = draft.secret.clone();
+    let to = Destination::of(setup.kind, setup.phone.as_deref());
+    let letter = match &to {
+        Some(to) => {
+            let mail = ("two_factor", "two_factor");
+            let code = draft.code.expose();
+            Some(code_letter(&web.scribe(), user, to, mail, code)?.0)
+        }
+        None => None,
+    };
+    let (id, uniquifier) = (user.id.clone(), user.uniquifier.clone());
+    let posted = site
+        .store
+        .write(move |conn| {
+            users::hold(conn, &id, &uniquifier)?;
+            if rows::of_user(conn, &id)?.len() >= MOST {
+                return Ok(None);
+            }
+            let posted = match &letter {
+                Some(letter) => Some(outbox::put(conn, letter)?),
+                None => None,
+            };
+            // One whose code is held back leaves the set-up before as it is.
+            if posted.as_ref().is_none_or(outbox::Posted::is_put) {
+                ticket::put(conn, &draft)?;
+            }
+            Ok(Some(posted))
+        })
+        .await
+        .map_err(outdated)?;
+    let too_many = || Error::from(Invalid::form(Message::new("factor.too_many")));
+    match posted.ok_or_else(too_many)? {
+        None => Ok(secret),
+        Some(posted) if posted.is_put() => {
+            site.posted(posted);
+            Ok(secret)
+        }
+        Some(_) => Err(Invalid::form(Message::new("factor.too_often")).into()),
+    }
+}
+
+/// The set-up behind a token, if it is this session's and of this use.
+pub(crate) async fn held(
+    web: &Web<'_>,
+    caller: &Caller,
+    usage: Usages,
+    token: &str,
+) -> Result<Held<FactorSetup>, Error> {
+    let bearer = Bearer {
+        user: Some(caller.user.id.clone()),
+        browser: Some(session_of(caller)?),
+    };
+    let held = ticket::present::<FactorSetup>(web.site, Presented::Link(token), &bearer).await?;
+    let held = held.and_then(|held| match held.payload.usage == usage {
+        true => Ok(held),
+        false => Err(Refusal::Invalid),
+    });
+    held.map_err(|_| Invalid::form(Message::new("ticket.invalid")).into())
+}
+
+/// A factor that was set up.
+pub(crate) struct Proven {
+    pub(crate) kind: FactorKind,
+    pub(crate) phone: Option<String>,
+}
+
+enum Judged {
+    Done(Box<(outbox::Posted, crate::User)>),
+    Wrong,
+    Gone,
+}
+
+/// Proves a factor by its first code. `first` says that the account had none of this use: then every
+/// other session ends.
+pub(crate) async fn prove(
+    web: &Web<'_>,
+    caller: &Caller,
+    held: Held<FactorSetup>,
+    typed: &str,
+    first: bool,
+) -> Result<Proven, Error> {
+    let (site, user, setup) = (web.site, &caller.user, held.payload.clone());
+    let buckets = Buckets::of_user(site, &user.id, &web.client);
+    refuse_if_locked(site, &buckets).await?;
+    let code = factors::digits(typed);
+    let step = factors::setup_step(site, &setup, &code);
+    let scribe = web.scribe();
+    let notice = notices::factor_added(&scribe, user, setup.kind, &setup.name)?;
+    let (once, keys, now) = (held.once(), site.keys.clone(), site.now());
+    let life = match setup.kind {
+        FactorKind::Sms => site.settings.sms.life,
+        _ => site.settings.two_factor.mail_life,
+    };
+    let (owner, written, made) = (user.clone(), setup.clone(), held.created_at);
+    let judged = site
+        .store
+        .write(move |conn| {
+            let Some((_, tag)) = once.attempt::<FactorSetup>(conn, now)? else {
+                return Ok(Judged::Gone);
+            };
+            let step = match written.kind {
+                FactorKind::Authenticator => step,
+                _ => (made.after(life) > now && once.is_code::<FactorSetup>(&keys, &tag, &code))
+                    .then_some(0),
+            };
+            let Some(step) = step else {
+                return Ok(Judged::Wrong);
+            };
+            users::hold(conn, &owner.id, &owner.uniquifier)?;
+            if !once.consume(conn, now)? {
+                return Ok(Judged::Gone);
+            }
+            rows::insert(conn, &factors::row(&written, &owner, step, now))?;
+            devices::delete_all_of(conn, &owner.id)?;
+            if first {
+                users::end_sessions(conn, &owner.id, true)?;
+            }
+            let posted = outbox::put(conn, &notice)?;
+            let user = users::by_id(conn, &owner.id)?.ok_or(StoreError::Missing)?;
+            Ok(Judged::Done(Box::new((posted, user))))
+        })
+        .await;
+    let judged = match judged {
+        // Somebody else signs in with that phone.
+        Err(StoreError::Taken(Unique::Other)) => {
+            return Err(Invalid::form(Message::new("factor.phone_taken")).into());
+        }
+        judged => judged.map_err(outdated)?,
+    };
+    let (posted, now_user) = match judged {
+        Judged::Done(done) => *done,
+        Judged::Wrong => {
+            let methods = Methods::of(setup.kind.method());
+            count_failure(site, &buckets, Some(user), methods, &web.client).await?;
+            return Err(Invalid::field("code", Message::new("factor.code_wrong")).into());
+        }
+        Judged::Gone => return Err(Invalid::form(Message::new("ticket.invalid")).into()),
+    };
+    site.posted(posted);
+    let added = EventKind::FactorAdded {
+        user: user.id.clone(),
+        method: setup.kind,
+    };
+    site.event(Some(&web.client.client), added);
+    if first {
+        let method: Method = setup.kind.method();
+        let methods = caller.methods.and(method);
+        session::reopen(
+            web.request,
+            site,
+            &web.client,
+            now_user,
+            methods,
+            site.now(),
+        )
+        .await?;
+    }
+    Ok(Proven {
+        kind: setup.kind,
+        phone: setup.phone,
+    })
+}

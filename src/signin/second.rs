@@ -1,0 +1,621 @@
+//! The second step of a sign-in: what waits while a further factor is owed.
+//!
+//! It is a ticket, bound to account and browser, good for ten minutes and a few guesses. Nothing is
+//! opened, remembered or handed out before it is answered.
+
+use rocket::Request;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Method, Methods,
+    admit::Owing,
+    limits::{Buckets, count, locked, tell_failure},
+    ticket::{self, Bearer, Handle, Held, Presented, Purpose, Terms},
+};
+use crate::{
+    Message,
+    error::{Denied, Error, Invalid},
+    factors::{self, FactorKind, Setup, Usages},
+    guards::identity::Caller,
+    http::{
+        client::ClientInfo,
+        cookies::{self, Kind},
+        csrf,
+    },
+    notify::{
+        events::EventKind,
+        mail::{Addressee, Scribe},
+        notices,
+        outbox::{self, Letter, Postage, Posted},
+        sms::Sms,
+    },
+    secrets::Purpose as Key,
+    site::Site,
+    store::{
+        Conn, SessionId, StoreError, Timestamp, User,
+        factors::{self as rows, FactorRow},
+        failures, tickets, users,
+    },
+};
+
+/// The ticket of a second step.
+pub(crate) enum SecondStep {}
+
+impl Purpose for SecondStep {
+    const NAME: &'static str = tickets::SECOND_STEP;
+    type Payload = Pending;
+}
+
+/// What waits for the second step.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Pending {
+    methods: i64,
+    /// Whether the browser is to be remembered.
+    pub(crate) remember: bool,
+    /// Where to go afterwards.
+    pub(crate) next: Option<String>,
+    /// The session that shows a second factor later than it was opened, if it is one.
+    pub(crate) session: Option<SessionId>,
+    /// What the answer is to come from.
+    pub(crate) chosen: Option<Chosen>,
+    /// Until when the code that was sent is good.
+    pub(crate) code_until: Option<Timestamp>,
+    /// Whether a factor is to be set up, since one is required and there was none.
+    pub(crate) sets_up: bool,
+    /// The one that is being set up.
+    pub(crate) setup: Option<Setup>,
+}
+
+impl Pending {
+    pub(crate) fn methods(&self) -> Methods {
+        Methods::from_bits(self.methods)
+    }
+}
+
+/// What an answer is to come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Chosen {
+    /// A factor of the account.
+    Factor(String),
+    /// A code mailed to whoever has lost them.
+    Rescue,
+}
+
+/// What a sign-in that goes into its second step had asked for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wish {
+    pub(crate) remember: bool,
+    pub(crate) next: Option<String>,
+    pub(crate) session: Option<SessionId>,
+}
+
+/// How a second step goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// A code can be typed.
+    Ready(FactorKind),
+    /// One of several must be chosen.
+    Select,
+    /// One must be set up first.
+    Setup,
+}
+
+/// Begins a second step in this browser.
+pub(crate) async fn begin(
+    request: &Request<'_>,
+    site: &Site,
+    client: &ClientInfo,
+    owing: Owing,
+    wish: Wish,
+) -> Result<State, Error> {
+    let sets_up = owing.ways.is_empty();
+    let held = open(request, site, &owing.user, owing.methods, wish, sets_up).await?;
+    match owing.ways.as_slice() {
+        [] => Ok(State::Setup),
+        [way] => choose(site, client, held, way).await,
+        _ => Ok(State::Select),
+    }
+}
+
+/// Begins a second step in the session of somebody who is signed in already.
+pub(crate) async fn begin_step_up(
+    request: &Request<'_>,
+    site: &Site,
+    caller: &Caller,
+    wish: Wish,
+) -> Result<Held<SecondStep>, Error> {
+    open(request, site, &caller.user, caller.methods, wish, false).await
+}
+
+async fn open(
+    request: &Request<'_>,
+    site: &Site,
+    user: &User,
+    methods: Methods,
+    wish: Wish,
+    sets_up: bool,
+) -> Result<Held<SecondStep>, Error> {
+    let pending = Pending {
+        methods: methods.bits(),
+        remember: wish.remember,
+        next: wish.next,
+        session: wish.session,
+        chosen: None,
+        code_until: None,
+        sets_up,
+        setup: None,
+    };
+    let browser = csrf::visitor(request, site)?;
+    let terms = Terms {
+        life: site.settings.two_factor.pending,
+        user: Some(user.id.clone()),
+        bound_to: Some(browser.clone()),
+    };
+    let handle = Handle::of_user(&user.id);
+    let draft = ticket::draft::<SecondStep>(site, terms, &handle, &pending)?.without_code();
+    let secret = draft.secret.clone();
+    let (id, uniquifier) = (user.id.clone(), user.uniquifier.clone());
+    let written = site
+        .store
+        .write(move |conn| {
+            users::hold(conn, &id, &uniquifier)?;
+            ticket::put_beside(conn, &draft)
+        })
+        .await;
+    match written {
+        Err(StoreError::Missing) => return Err(Denied::BadCredential.into()),
+        written => written?,
+    }
+    let cookie = cookies::make(site, Kind::Pending, secret.expose().clone());
+    cookies::send(request, cookie);
+    let bearer = Bearer {
+        user: None,
+        browser: Some(browser),
+    };
+    let presented = Presented::Link(secret.expose());
+    let held = ticket::present::<SecondStep>(site, presented, &bearer).await?;
+    held.map_err(|_| Denied::BadCredential.into())
+}
+
+/// What waits in this browser, if anything does.
+pub(crate) async fn held(
+    request: &Request<'_>,
+    site: &Site,
+    bearer: &Bearer,
+) -> Result<Option<Held<SecondStep>>, Error> {
+    let Some(cookie) = cookies::get(request, site, Kind::Pending) else {
+        return Ok(None);
+    };
+    let held = ticket::present::<SecondStep>(site, Presented::Link(cookie), bearer).await?;
+    Ok(held.ok())
+}
+
+/// The second factors of an account.
+pub(crate) async fn ways(site: &Site, user: &User) -> Result<Vec<FactorRow>, Error> {
+    let id = user.id.clone();
+    Ok(site
+        .store
+        .read(move |conn| rows::serving(conn, &id, Usages::SECOND))
+        .await?)
+}
+
+/// Chooses one of the account's factors, and sends its code if it has one.
+pub(crate) async fn choose(
+    site: &Site,
+    client: &ClientInfo,
+    held: Held<SecondStep>,
+    way: &FactorRow,
+) -> Result<State, Error> {
+    let kind = way
+        .kind()
+        .ok_or_else(|| Error::Broken("a factor of an unknown kind".into()))?;
+    let chosen = Some(Chosen::Factor(way.id.clone()));
+    let pending = Pending {
+        chosen,
+        setup: None,
+        ..held.payload.clone()
+    };
+    let to = Destination::of(kind, way.phone.as_deref());
+    carry(
+        site,
+        client,
+        &held,
+        pending,
+        to,
+        ("two_factor", "two_factor"),
+    )
+    .await?;
+    Ok(State::Ready(kind))
+}
+
+/// Chooses a code by mail, for whoever has lost every factor.
+pub(crate) async fn rescue(
+    site: &Site,
+    client: &ClientInfo,
+    held: Held<SecondStep>,
+) -> Result<(), Error> {
+    // Whoever has to set one up first has lost none.
+    if held.payload.sets_up {
+        return Err(no_pending());
+    }
+    let pending = Pending {
+        chosen: Some(Chosen::Rescue),
+        setup: None,
+        ..held.payload.clone()
+    };
+    let mail = ("two_factor", "rescue");
+    carry(
+        site,
+        client,
+        &held,
+        pending,
+        Some(Destination::Mailbox),
+        mail,
+    )
+    .await
+}
+
+/// Sets a factor up in the middle of a sign-in that wants one.
+pub(crate) async fn begin_setup(
+    site: &Site,
+    client: &ClientInfo,
+    held: &Held<SecondStep>,
+    setup: Setup,
+) -> Result<(), Error> {
+    refuse_unproven(site, &held.user)?;
+    let phone = setup.phone.clone();
+    let to = Destination::of(setup.kind, phone.as_deref());
+    let pending = Pending {
+        setup: Some(setup.clone()),
+        chosen: None,
+        ..held.payload.clone()
+    };
+    carry(
+        site,
+        client,
+        held,
+        pending,
+        to,
+        ("two_factor", "two_factor"),
+    )
+    .await
+}
+
+/// Nobody sets a factor up who has not proven the address: it would lock the address's owner out.
+pub(crate) fn refuse_unproven(site: &Site, user: &User) -> Result<(), Error> {
+    match site.settings.confirm.enabled && user.confirmed_at.is_none() {
+        true => Err(Invalid::form(Message::new("login.unconfirmed")).into()),
+        false => Ok(()),
+    }
+}
+
+/// Where a code goes.
+#[derive(Clone, Debug)]
+pub(crate) enum Destination {
+    Mailbox,
+    Phone(String),
+}
+
+impl Destination {
+    /// Where codes of a kind go; nowhere for one that makes its own.
+    pub(crate) fn of(kind: FactorKind, phone: Option<&str>) -> Option<Self> {
+        match kind {
+            FactorKind::Authenticator => None,
+            FactorKind::Email => Some(Self::Mailbox),
+            FactorKind::Sms => Some(Self::Phone(phone.unwrap_or_default().into())),
+        }
+    }
+}
+
+/// The letter with a code, and until when that is good.
+pub(crate) fn code_letter(
+    scribe: &Scribe<'_>,
+    user: &User,
+    to: &Destination,
+    mail: (&str, &str),
+    code: &str,
+) -> Result<(Letter, Timestamp), Error> {
+    let (site, now) = (scribe.site, scribe.site.now());
+    match to {
+        Destination::Mailbox => {
+            let until = now.after(site.settings.two_factor.mail_life);
+            let own = serde_json::json!({"code": code, "until": until.to_text()});
+            let letter = scribe.letter(&Addressee::from(user), mail, Postage::Steps, own)?;
+            Ok((letter, until))
+        }
+        Destination::Phone(phone) => {
+            let until = now.after(site.settings.sms.life);
+            let text = sms_text(scribe, code, until);
+            let sms = Sms::new(phone, text, now, until);
+            let letter = Letter::of_sms(site, mail.0, sms, Postage::Steps, false)?;
+            Ok((letter, until))
+        }
+    }
+}
+
+/// What a text message with a code says.
+pub(crate) fn sms_text(scribe: &Scribe<'_>, code: &str, until: Timestamp) -> String {
+    let site = scribe.site;
+    let message = Message::new("sms.code")
+        .with("code", code)
+        .with("site", &site.settings.site_name.0)
+        .with("until", until.to_text());
+    site.views.catalogue().say(scribe.language, &message)
+}
+
+/// Writes down what the ticket carries now; with a new code, which is sent, if there is somewhere to.
+async fn carry(
+    site: &Site,
+    client: &ClientInfo,
+    held: &Held<SecondStep>,
+    mut pending: Pending,
+    to: Option<Destination>,
+    mail: (&str, &str),
+) -> Result<(), Error> {
+    let (once, now) = (held.once(), site.now());
+    let mut sent = None;
+    pending.code_until = None;
+    if let Some(to) = to {
+        let new = once.new_code::<SecondStep>(site)?;
+        let scribe = Scribe::on_behalf(site, client);
+        let (letter, until) = code_letter(&scribe, &held.user, &to, mail, new.code.expose())?;
+        pending.code_until = Some(until);
+        sent = Some((new, letter));
+    }
+    let posted = site
+        .store
+        .write(move |conn| {
+            let posted = match &sent {
+                Some((_, letter)) => Some(outbox::put(conn, letter)?),
+                None => None,
+            };
+            // One that is held back leaves the code before as it is.
+            if posted.as_ref().is_some_and(|posted| !posted.is_put()) {
+                return Ok(posted);
+            }
+            let code = sent.as_ref().map(|(code, _)| code);
+            if !once.carry::<SecondStep>(conn, &pending, code, now)? {
+                return Err(StoreError::Missing);
+            }
+            Ok(posted)
+        })
+        .await;
+    match posted {
+        Ok(None) => Ok(()),
+        Ok(Some(posted)) if posted.is_put() => {
+            site.posted(posted);
+            Ok(())
+        }
+        Ok(Some(_)) => Err(Invalid::form(Message::new("factor.too_often")).into()),
+        Err(StoreError::Missing) => Err(no_pending()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// There is nothing that a code could be for.
+pub(crate) fn no_pending() -> Error {
+    Invalid::form(Message::new("tf.no_pending")).into()
+}
+
+/// The proof that a second step was answered. Nothing but a right answer makes one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Passed(Methods);
+
+impl Passed {
+    /// All that was shown.
+    pub(crate) fn methods(self) -> Methods {
+        self.0
+    }
+}
+
+/// What an answer came to.
+enum Judged {
+    /// What is proven by now, and the letter that tells of it.
+    Right(Methods, Option<Box<Posted>>),
+    Wrong,
+    /// No attempt is left, or somebody was faster.
+    Dead,
+}
+
+/// Judges a code; right ones use the ticket up and are counted as used, wrong ones count as guesses.
+/// Answers what is proven by now.
+pub(crate) async fn answer(
+    site: &Site,
+    client: &ClientInfo,
+    held: &Held<SecondStep>,
+    typed: &str,
+) -> Result<(Passed, Buckets), Error> {
+    let ways = ways(site, &held.user).await?;
+    let code = factors::digits(typed);
+    let way = match &held.payload.chosen {
+        Some(Chosen::Factor(id)) => ways.iter().find(|way| way.id == *id).cloned(),
+        _ => None,
+    };
+    let right = way
+        .as_ref()
+        .and_then(|way| factors::right_code(site, std::slice::from_ref(way), &code));
+    let sets_up = held.payload.setup.clone();
+    let setup_step = sets_up
+        .as_ref()
+        .and_then(|setup| factors::setup_step(site, setup, &code));
+    let scribe = Scribe::on_behalf(site, client);
+    let notice = sets_up
+        .as_ref()
+        .map(|setup| notices::factor_added(&scribe, &held.user, setup.kind, &setup.name))
+        .transpose()?;
+    let (once, keys, user, now) = (
+        held.once(),
+        site.keys.clone(),
+        held.user.clone(),
+        site.now(),
+    );
+    let judge = move |conn: &mut Conn| {
+        let Some((pending, tag)) = once.attempt::<SecondStep>(conn, now)? else {
+            return Ok(Judged::Dead);
+        };
+        let mailed = || {
+            pending.code_until.is_some_and(|until| until > now)
+                && once.is_code::<SecondStep>(&keys, &tag, &code)
+        };
+        let mut posted = None;
+        let method = if let Some(setup) = &pending.setup {
+            // Another was begun meanwhile, or the account has a factor by now, which is to be shown.
+            if sets_up.as_ref().is_none_or(|begun| begun.id != setup.id)
+                || !rows::serving(conn, &user.id, Usages::SECOND)?.is_empty()
+            {
+                return Ok(Judged::Dead);
+            }
+            let step = match setup.kind {
+                FactorKind::Authenticator => setup_step,
+                _ => mailed().then_some(0),
+            };
+            let Some(step) = step else {
+                return Ok(Judged::Wrong);
+            };
+            if !once.consume(conn, now)? {
+                return Ok(Judged::Dead);
+            }
+            rows::insert(conn, &factors::row(setup, &user, step, now))?;
+            if let Some(notice) = &notice {
+                posted = Some(Box::new(outbox::put(conn, notice)?));
+            }
+            setup.kind.method()
+        } else {
+            let method = match (&pending.chosen, &way) {
+                (Some(Chosen::Rescue), _) if mailed() => Some(Method::Email),
+                (Some(Chosen::Factor(id)), Some(way)) if *id == way.id => match way.kind() {
+                    Some(FactorKind::Authenticator) => match &right {
+                        Some(right) if factors::accept(conn, right, now)? => {
+                            Some(Method::Authenticator)
+                        }
+                        _ => None,
+                    },
+                    Some(kind) if mailed() && rows::touch(conn, &way.id, now)? => {
+                        Some(kind.method())
+                    }
+                    _ => None,
+                },
+                _ => None,
+            };
+            let Some(method) = method else {
+                return Ok(Judged::Wrong);
+            };
+            if !once.consume(conn, now)? {
+                return Ok(Judged::Dead);
+            }
+            method
+        };
+        Ok(Judged::Right(pending.methods().and(method), posted))
+    };
+    let answer = judged(site, client, &held.user, judge, "factor.code_wrong").await?;
+    if let Some(setup) = &held.payload.setup {
+        let added = EventKind::FactorAdded {
+            user: held.user.id.clone(),
+            method: setup.kind,
+        };
+        site.event(Some(&client.client), added);
+    }
+    Ok(answer)
+}
+
+/// Judges a recovery code in the place of a factor.
+pub(crate) async fn answer_by_recovery_code(
+    site: &Site,
+    client: &ClientInfo,
+    held: &Held<SecondStep>,
+    typed: &str,
+    notice: impl Fn(usize) -> Result<Letter, Error>,
+) -> Result<(Passed, Buckets), Error> {
+    let plain = site.recovery_codes.normalise(typed);
+    let id = held.user.id.clone();
+    let left = site
+        .store
+        .read(move |conn| rows::codes_left(conn, &id))
+        .await?;
+    let notice = notice(left.len().saturating_sub(1))?;
+    let found = left.into_iter().find(|(_, hash)| {
+        let tag = data_encoding::BASE64URL_NOPAD.decode(hash.as_bytes());
+        let parts = recovery_parts(&held.user, &plain);
+        let parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
+        tag.is_ok_and(|tag| site.keys.verify_mac(Key::Codes, &parts, &tag))
+    });
+    let (once, now) = (held.once(), site.now());
+    let judge = move |conn: &mut Conn| {
+        let Some((pending, _)) = once.attempt::<SecondStep>(conn, now)? else {
+            return Ok(Judged::Dead);
+        };
+        let Some((code, _)) = &found else {
+            return Ok(Judged::Wrong);
+        };
+        if !rows::use_code(conn, code, now)? {
+            return Ok(Judged::Wrong);
+        }
+        if !once.consume(conn, now)? {
+            return Err(StoreError::Missing);
+        }
+        let methods = pending.methods().and(Method::RecoveryCode);
+        let posted = Box::new(outbox::put(conn, &notice)?);
+        Ok(Judged::Right(methods, Some(posted)))
+    };
+    judged(site, client, &held.user, judge, "mf.code_wrong").await
+}
+
+/// What the tag of a recovery code is made of.
+pub(crate) fn recovery_parts(user: &User, plain: &str) -> [String; 3] {
+    [
+        "recovery code".into(),
+        user.id.to_string(),
+        plain.to_string(),
+    ]
+}
+
+/// Lets `judge` decide, behind the account's lock, and counts what was wrong.
+///
+/// The answers for one account are judged one after the other, each with the failures before it counted:
+/// of many guesses at once no more are judged than the limit allows.
+async fn judged(
+    site: &Site,
+    client: &ClientInfo,
+    user: &User,
+    mut judge: impl FnMut(&mut Conn) -> Result<Judged, StoreError> + Send + 'static,
+    wrong: &'static str,
+) -> Result<(Passed, Buckets), Error> {
+    let (buckets, now) = (Buckets::of_user(site, &user.id, client), site.now());
+    let (counting, id, uniquifier) = (buckets.clone(), user.id.clone(), user.uniquifier.clone());
+    let judged = site
+        .store
+        .write(move |conn| {
+            users::hold(conn, &id, &uniquifier)?;
+            if let Some(until) = failures::locked_until(conn, &counting.names(), now)? {
+                return Ok(Err(until));
+            }
+            let judged = judge(conn)?;
+            let tally = match judged {
+                Judged::Wrong => Some(count(conn, &counting, now)?),
+                Judged::Right(..) | Judged::Dead => None,
+            };
+            Ok(Ok((judged, tally)))
+        })
+        .await;
+    let (judged, tally) = match judged {
+        Ok(Ok(judged)) => judged,
+        Ok(Err(until)) => return Err(locked(until, now)),
+        Err(StoreError::Missing) => (Judged::Dead, None),
+        Err(error) => return Err(error.into()),
+    };
+    if let Some(tally) = tally {
+        let methods = Methods::of(Method::Authenticator);
+        tell_failure(site, &buckets, tally, Some(user), methods, client).await?;
+    }
+    match judged {
+        Judged::Right(methods, posted) => {
+            if let Some(posted) = posted {
+                site.posted(*posted);
+            }
+            Ok((Passed(methods), buckets))
+        }
+        Judged::Wrong => Err(Invalid::field("code", Message::new(wrong)).into()),
+        Judged::Dead => Err(no_pending()),
+    }
+}

@@ -1,0 +1,119 @@
+//! Trusted devices: browsers in which the second factor was given once and is not asked for again for a
+//! while.
+//!
+//! A cookie names a row, with a token that changes at each use; an old copy that comes back ends the row.
+//! A new password or a changed factor ends them all.
+
+use rocket::Request;
+
+use crate::{
+    error::Error,
+    http::{
+        client::ClientInfo,
+        cookies::{self, Kind},
+    },
+    secrets::{Secret, digest, random_token},
+    site::Site,
+    store::{
+        User,
+        devices::{self, NewDevice, Shown},
+    },
+};
+
+/// The proof that a browser is trusted by an account. Nothing but [`check`] makes one.
+#[derive(Debug)]
+pub(crate) struct Trusted(());
+
+/// The series and the token of a cookie.
+fn split(cookie: &str) -> Option<(&str, &str)> {
+    cookie
+        .split_once('.')
+        .filter(|(series, token)| series.len() == 43 && token.len() == 43)
+}
+
+/// The name under which the row of this browser is kept.
+pub(crate) fn series_of(request: &Request<'_>, site: &Site) -> Option<String> {
+    let (series, _) = split(cookies::get(request, site, Kind::Trusted)?)?;
+    Some(digest(series))
+}
+
+/// Whether the browser is trusted by `user`; its cookie is exchanged for the next.
+pub(crate) async fn check(
+    request: &Request<'_>,
+    site: &Site,
+    client: &ClientInfo,
+    user: &User,
+) -> Result<Option<Trusted>, Error> {
+    let cookie = cookies::get(request, site, Kind::Trusted).and_then(split);
+    let Some((series, token)) = cookie.filter(|_| site.settings.two_factor.trust_devices) else {
+        return Ok(None);
+    };
+    let (next, now) = (random_token()?, site.now());
+    let shown = Shown {
+        series: digest(series),
+        token_hash: digest(token),
+        address: client.client.address.clone(),
+        agent: client.client.agent.clone(),
+    };
+    let (id, uniquifier, next_hash) = (
+        user.id.clone(),
+        user.uniquifier.clone(),
+        digest(next.expose()),
+    );
+    let good = site
+        .store
+        .write(move |conn| {
+            let good = devices::rotate(conn, &id, &uniquifier, &shown, &next_hash, now)?;
+            if !good {
+                // Only this account's: another's stays, whose owner may come back to this browser.
+                devices::delete_series(conn, &id, &shown.series)?;
+            }
+            Ok(good)
+        })
+        .await?;
+    if !good {
+        return Ok(None);
+    }
+    send_cookie(request, site, &format!("{series}.{}", next.expose()));
+    Ok(Some(Trusted(())))
+}
+
+/// A row to be written, and the cookie that goes with it.
+pub(crate) struct Prepared {
+    pub(crate) row: NewDevice,
+    cookie: Secret<String>,
+}
+
+/// Prepares to trust the browser of `user`, who has just given a second factor in it.
+pub(crate) fn prepare(site: &Site, client: &ClientInfo, user: &User) -> Result<Prepared, Error> {
+    let (series, token, now) = (random_token()?, random_token()?, site.now());
+    Ok(Prepared {
+        row: NewDevice {
+            series: digest(series.expose()),
+            id: uuid::Uuid::now_v7().to_string(),
+            user_id: user.id.clone(),
+            user_uniquifier: user.uniquifier.clone(),
+            token_hash: digest(token.expose()),
+            created_at: now,
+            last_used_at: now,
+            expires_at: now.after(site.settings.two_factor.trust),
+            address: client.client.address.clone(),
+            agent: client.client.agent.clone(),
+        },
+        cookie: Secret::new(format!("{}.{}", series.expose(), token.expose())),
+    })
+}
+
+impl Prepared {
+    /// Once the row is written.
+    pub(crate) fn send(&self, request: &Request<'_>, site: &Site) {
+        send_cookie(request, site, self.cookie.expose());
+    }
+}
+
+fn send_cookie(request: &Request<'_>, site: &Site, value: &str) {
+    let mut cookie = cookies::make(site, Kind::Trusted, value.to_string());
+    let seconds = i64::try_from(site.settings.two_factor.trust.as_secs()).unwrap_or(i64::MAX);
+    cookie.set_max_age(time::Duration::seconds(seconds));
+    cookies::send(request, cookie);
+}
