@@ -17,6 +17,7 @@ use crate::{
     http::{
         form::{Field, FormView},
         input::{Nothing, Tick},
+        redirect::Target,
         reply::{Answer, Reply, or_again, wants_json},
     },
     identity::{EmailAddress, Identity, IdentityKind},
@@ -110,6 +111,16 @@ pub(crate) const FEATURE: Feature = Feature {
     ],
 };
 
+/// What stands at `/login` where this replaces it.
+pub(crate) const AT_LOGIN: Feature = Feature {
+    name: "login",
+    is_on: |settings, _| settings.unified.enabled && settings.unified.replaces_login,
+    routes: || routes![show_at_login, submit_at_login],
+    templates: &[],
+    samples: Vec::new,
+    links: &[],
+};
+
 const SIGNIN: &str = "security/unified/signin.html";
 const LINK: &str = "security/unified/link.html";
 
@@ -125,8 +136,8 @@ pub struct UnifiedSettings {
     /// _Default:_ `["password", "email", "authenticator"]`.
     pub methods: Vec<SignInMethod>,
     /// Which of authenticator and SMS owe a further factor where one is set up, as password and mail
-    /// always do. _Default:_ none.
-    pub mfa_required: Vec<FactorKind>,
+    /// always do, listed or not. _Default:_ none.
+    pub mfa_required: Vec<SignInMethod>,
     /// How long a mailed link or code is good. _Default:_ 15 min.
     pub mail_life: Life,
     /// Whether `/login` leads here. _Default:_ `false`.
@@ -196,9 +207,9 @@ impl Purpose for Passcode {
 
 #[derive(Debug, Default, Deserialize)]
 struct SignIn {
-    #[serde(default)]
+    #[serde(default, alias = "email", alias = "username")]
     identity: String,
-    #[serde(default)]
+    #[serde(default, alias = "password")]
     passcode: String,
     #[serde(default)]
     chosen_method: String,
@@ -357,6 +368,31 @@ async fn submit(
         Err(error) => Err(error),
     };
     or_again(done, || form.page(&web, false))
+}
+
+/// Whoever comes to `/login` goes on to the form.
+#[get("/login?<next>")]
+fn show_at_login(web: Web<'_>, next: Option<&str>) -> Answer {
+    if web.caller.is_some() || wants_json(web.request, web.site) {
+        return show(web, next);
+    }
+    let form = Target::local(&web.site.login_path());
+    let next = next.and_then(|next| web.site.redirects.judge(next));
+    Ok(Reply::done(match &next {
+        Some(next) => form.with_query(&[("next", next.as_str())]),
+        None => form,
+    }))
+}
+
+/// Programs that know `/login` sign in there with what they know: `email` or `username`, and `password`.
+#[post("/login?<next>&<include_auth_token>", data = "<form>")]
+async fn submit_at_login(
+    web: Web<'_>,
+    next: Option<&str>,
+    include_auth_token: Option<&str>,
+    form: Submitted<SignIn>,
+) -> Answer {
+    submit(web, next, include_auth_token, form).await
 }
 
 #[post("/us-signin/send-code?<next>", data = "<form>")]
@@ -642,7 +678,9 @@ fn prepare<P: Purpose<Payload = Sent>>(
     reached: Reached<'_>,
     sent: &Sent,
 ) -> Result<(Draft<P>, Letter), Error> {
-    let Reached { user, typed, phone, .. } = reached;
+    let Reached {
+        user, typed, phone, ..
+    } = reached;
     let (site, now) = (web.site, web.site.now());
     let life = match sent.kind {
         FactorKind::Sms => site.settings.sms.life,

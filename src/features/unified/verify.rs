@@ -5,8 +5,8 @@ use serde::Deserialize;
 
 use super::{
     super::{Submitted, Web, outdated, verify::in_session},
-    Reached, Sent, accept_authenticator, code_methods, code_of, mailed, method_field, passcode_field,
-    phone_of, prepare, with_methods,
+    Reached, Sent, accept_authenticator, code_methods, code_of, mailed, method_field,
+    passcode_field, phone_of, prepare, with_methods,
 };
 use crate::{
     Message,
