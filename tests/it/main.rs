@@ -24,6 +24,8 @@ mod confirm;
 mod csrf;
 mod datastore;
 #[cfg(all(feature = "smtp", feature = "sms"))]
+mod factor_attacks;
+#[cfg(all(feature = "smtp", feature = "sms"))]
 mod factors;
 mod guards;
 mod hashes;
@@ -62,7 +64,7 @@ mod tickets;
 mod tokens;
 #[cfg(all(feature = "smtp", feature = "sms"))]
 mod two_factor;
-#[cfg(feature = "smtp")]
+#[cfg(all(feature = "smtp", feature = "sms"))]
 mod unified;
 mod unlock;
 mod verify;

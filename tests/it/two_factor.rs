@@ -313,6 +313,7 @@ async fn only_what_is_offered_is_set_up_and_only_so_many() {
         for n in 0..10 {
             browser.add_authenticator().await;
             assert_eq!(app.factors(&ada).await, n + 1);
+            app.later(Life::minutes(2));
         }
         let answer = browser
             .post_json("/tf-setup", json!({"setup": "authenticator"}))
