@@ -138,6 +138,9 @@ pub(crate) fn begin(site: &Site, wanted: Wanted<'_>) -> Result<Setup, Error> {
             secret = Some(site.keys.seal(Purpose::Totp, &id, seed.expose())?);
         }
         FactorKind::Sms => {
+            if wanted.phone.trim().is_empty() {
+                return Err(Invalid::field("phone", Message::new("phone.required")).into());
+            }
             let parsed = site
                 .phones
                 .parse(wanted.phone)

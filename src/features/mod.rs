@@ -47,6 +47,7 @@ pub(crate) const ALL: &[&Feature] = &[
     &invite::FEATURE,
     &verify::FEATURE,
     &unified::FEATURE,
+    &unified::AT_LOGIN,
     &two_factor::FEATURE,
     &recovery_codes::FEATURE,
     &change_password::FEATURE,

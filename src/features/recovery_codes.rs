@@ -12,6 +12,7 @@ use super::{
 use crate::{
     Message,
     error::{Error, Invalid},
+    factors::Usages,
     guards::identity::Caller,
     http::{
         form::{Field, FormView},
@@ -110,7 +111,7 @@ fn recover_page(web: &Web<'_>) -> Reply {
 
 #[get("/mf-recovery-codes")]
 async fn show(web: Web<'_>) -> Answer {
-    let caller = web.fresh().await?;
+    let caller = web.strong().await?;
     let left = web.site.store.recovery_codes_left(&caller.user.id).await?;
     Ok(manage_page(&web, left))
 }
@@ -118,7 +119,7 @@ async fn show(web: Web<'_>) -> Answer {
 #[post("/mf-recovery-codes", data = "<form>")]
 async fn generate(web: Web<'_>, form: Submitted<Nothing>) -> Answer {
     form?;
-    let caller = web.fresh().await?;
+    let caller = web.strong().await?;
     let codes = match make(&web, &caller).await {
         Ok(codes) => codes,
         Err(Error::Invalid(invalid)) => return Ok(manage_page(&web, 0).invalid(invalid)),
@@ -186,9 +187,6 @@ async fn recover(
 /// Makes new codes, which end the former ones.
 async fn make(web: &Web<'_>, caller: &Caller) -> Result<Vec<Secret<String>>, Error> {
     let (site, user) = (web.site, &caller.user);
-    if second::ways(site, user).await?.is_empty() {
-        return Err(Invalid::form(Message::new("mf.none")).into());
-    }
     let count = site.settings.recovery_codes.count.clamp(1, 50);
     let codes = site
         .recovery_codes
@@ -215,11 +213,16 @@ async fn make(web: &Web<'_>, caller: &Caller) -> Result<Vec<Secret<String>>, Err
         .store
         .write(move |conn| {
             users::hold(conn, &id, &uniquifier)?;
+            if factors::serving(conn, &id, Usages::SECOND)?.is_empty() {
+                return Ok(None);
+            }
             factors::replace_codes(conn, &id, &rows)?;
-            outbox::put(conn, &notice)
+            outbox::put(conn, &notice).map(Some)
         })
         .await
         .map_err(outdated)?;
+    // There is nothing that they would stand for.
+    let posted = posted.ok_or_else(|| Invalid::form(Message::new("mf.none")))?;
     site.posted(posted);
     let user = user.id.clone();
     let kind = EventKind::RecoveryCodesGenerated { user };

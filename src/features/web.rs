@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     error::{Denied, Error},
+    factors::FactorKind,
     features::{recover, two_factor},
     guards::{
         Fresh,
@@ -27,7 +28,7 @@ use crate::{
     notify::mail::Scribe,
     signin::{
         Admitted, NextStep,
-        admit::{Admission, Owing, spare},
+        admit::{Admission, Owing, second_factor_owed, spare},
         remember::Remember,
         second::Wish,
         session::{self, Opening},
@@ -35,7 +36,7 @@ use crate::{
         token, trusted,
     },
     site::Site,
-    store::{StoreError, User},
+    store::{StoreError, User, factors::FactorRow},
 };
 
 /// The body of a handler: read after the handler has begun, so that it answers what is wrong with it.
@@ -204,6 +205,22 @@ impl Web<'_> {
         let caller = self.signed_in()?;
         weigh::<Fresh>(self.request, self.site, &caller).await?;
         Ok(caller)
+    }
+
+    /// Who is signed in freshly and, where the account has second factors, has shown one in this session:
+    /// the ways into an account are not changed for less than a sign-in takes (NIST SP 800-63B, 6.1.2.1).
+    pub(crate) async fn strong(&self) -> Result<Arc<Caller>, Error> {
+        let caller = self.fresh().await?;
+        let owed = second_factor_owed(self.site, &caller.user, caller.methods).await?;
+        // One that was shown as the first is not asked for again.
+        let unshown = |way: &FactorRow| {
+            let shown = |kind: FactorKind| caller.methods.contains(kind.method());
+            !way.kind().is_some_and(shown)
+        };
+        match owed.is_some_and(|ways| ways.iter().any(unshown)) {
+            true => Err(Denied::SecondFactor.into()),
+            false => Ok(caller),
+        }
     }
 }
 

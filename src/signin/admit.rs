@@ -3,10 +3,11 @@
 //! Every way in calls [`admit`]; only it makes an [`Admitted`], and sessions and tokens are made from
 //! nothing else. So a new way in cannot forget a check.
 
-use super::{Methods, second::Passed, trusted::Trusted};
+use super::{Method, Methods, second::Passed, trusted::Trusted};
 use crate::{
     error::{Denied, Error},
-    factors::{FactorKind, Usages},
+    factors::Usages,
+    features::unified::SignInMethod,
     notify::events::{Client, EventKind},
     site::Site,
     store::{
@@ -153,7 +154,7 @@ fn beyond_second_factor(site: &Site, user: Box<User>, methods: Methods) -> Admis
 }
 
 /// The factors one of which is owed; none of them if one must be set up first; `None` if nothing is owed.
-async fn second_factor_owed(
+pub(crate) async fn second_factor_owed(
     site: &Site,
     user: &User,
     methods: Methods,
@@ -163,10 +164,13 @@ async fn second_factor_owed(
         return Ok(None);
     }
     // Something held is as good as two by the setting: an authenticator or phone in unified sign-in.
-    let owes = |method: &FactorKind| settings.unified.mfa_required.contains(method);
-    let held = [FactorKind::Authenticator, FactorKind::Sms]
-        .into_iter()
-        .any(|kind| methods.contains(kind.method()) && !owes(&kind));
+    let owes = |method| settings.unified.mfa_required.contains(&method);
+    let held = [
+        (Method::Authenticator, SignInMethod::Authenticator),
+        (Method::Sms, SignInMethod::Sms),
+    ]
+    .into_iter()
+    .any(|(shown, method)| methods.contains(shown) && !owes(method));
     if held {
         return Ok(None);
     }

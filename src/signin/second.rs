@@ -426,6 +426,10 @@ pub(crate) async fn answer(
     held: &Held<SecondStep>,
     typed: &str,
 ) -> Result<(Passed, Buckets), Error> {
+    // Before a way is chosen there is nothing that a code could be of, and no attempt is lost.
+    if held.payload.chosen.is_none() && held.payload.setup.is_none() {
+        return Err(Invalid::form(Message::new("tf.choose_first")).into());
+    }
     let ways = ways(site, &held.user).await?;
     let code = factors::digits(typed);
     let way = match &held.payload.chosen {

@@ -137,8 +137,11 @@ async fn of_several_one_is_chosen_first() {
         );
         // Nothing is sent, and no code is good, before one is chosen.
         assert_eq!(app.count_mails(ADA, "two_factor"), mails);
-        let answer = browser.validate(&phone.code(&app)).await;
-        assert_eq!(answer.status, 400, "{}", answer.text());
+        // However often it is tried, it costs the challenge nothing.
+        for _ in 0..7 {
+            let answer = browser.validate(&phone.code(&app)).await;
+            assert_refused(&answer, 400, "tf.choose_first");
+        }
         assert!(!browser.is_signed_in().await);
         app.later(Life::minutes(1));
         for (which, kind) in [
@@ -1024,6 +1027,70 @@ async fn a_session_of_one_factor_becomes_one_of_two() {
                 .await,
             1
         );
+    })
+    .await;
+}
+
+#[rocket::async_test]
+async fn a_session_of_one_factor_changes_no_way_in() {
+    for_each_database(|plan| async move {
+        let app = plan.set("unified.enabled", true).start().await;
+        let ada = app.user(ADA).await;
+        let (browser, phone) = of_one_factor(&app, &ada).await;
+        let factors = app.store().factors_of(&ada.id).await.unwrap();
+        let remove = format!("/tf-setup/{}/remove", factors[0].id);
+        let changes = [
+            ("/tf-setup", json!({"setup": "disable"})),
+            ("/tf-setup", json!({"setup": "authenticator"})),
+            (remove.as_str(), json!({})),
+            ("/mf-recovery-codes", json!({"generate_new_codes": true})),
+            ("/us-setup", json!({"chosen_method": "authenticator"})),
+        ];
+        for (path, body) in &changes {
+            let answer = browser.post_json(path, body.clone()).await;
+            assert_refused(&answer, 401, "denied.second_factor");
+        }
+        assert_eq!(app.store().factors_of(&ada.id).await.unwrap(), factors);
+        // A person is led to the code, and comes back.
+        let person = browser.copy().of_pages();
+        let answer = person.get("/tf-setup").await;
+        assert_eq!(answer.location(), Some("/tf-select?next=%2Ftf-setup"));
+        let chosen = json!({"which": "authenticator"});
+        browser.post_json("/tf-select", chosen).await;
+        let answer = browser.validate(&phone.code(&app)).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let off = browser
+            .post_json("/tf-setup", json!({"setup": "disable"}))
+            .await;
+        assert_eq!(off.status, 200, "{}", off.text());
+        assert_eq!(app.factors(&ada).await, 0);
+    })
+    .await;
+}
+
+#[rocket::async_test]
+async fn a_mailbox_that_was_the_first_factor_is_asked_again_where_it_is_the_second() {
+    for_each_database(|plan| async move {
+        let plan = plan.without_limits().set("unified.enabled", true);
+        let app = plan.start().await;
+        let ada = app.user(ADA).await;
+        app.with_mailed_codes(&ada).await;
+        let browser = app.browser().in_json();
+        let body = json!({"identity": ADA, "chosen_method": "email"});
+        browser.post_json("/us-signin/send-code", body).await;
+        let code = app.code_to(ADA, "unified");
+        let body = json!({"identity": ADA, "passcode": code});
+        let answer = browser.post_json("/us-signin", body).await;
+        assert_eq!(answer.json()["response"]["tf_required"], true);
+        assert!(!browser.is_signed_in().await);
+        assert_eq!(browser.validate(&code).await.status, 400);
+        let code = app.code_to(ADA, "two_factor");
+        let answer = browser.validate(&code).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        // There is nothing more that could be shown.
+        assert_eq!(browser.get("/tf-setup").await.status, 200);
+        browser.add_authenticator().await;
+        assert_eq!(app.factors(&ada).await, 2);
     })
     .await;
 }

@@ -729,6 +729,11 @@ async fn trust_ends_with_its_time_a_new_password_a_changed_factor_and_an_old_cop
         assert!(is_spared(&owner, PASSWORD).await);
         let factors = app.store().factors_of(&ada.id).await.unwrap();
         let path = format!("/tf-setup/{}/remove", factors[1].id);
+        // Being trusted is not enough for that.
+        assert_eq!(owner.post_json(&path, json!({})).await.status, 401);
+        let which = json!({"which": factors[0].id});
+        owner.post_json("/tf-select", which).await;
+        assert_eq!(owner.validate(&phone.code(&app)).await.status, 200);
         assert_eq!(owner.post_json(&path, json!({})).await.status, 200);
         owner.logout().await;
         assert!(!is_spared(&owner, PASSWORD).await);
@@ -866,8 +871,10 @@ async fn codes_go_to_a_phone() {
         let app = with_phones(plan, &phones).without_limits().start().await;
         let ada = app.user(ADA).await;
         let browser = app.signed_in(&ada).await.in_json();
+        let blank = json!({"setup": "sms", "phone": " "});
+        let answer = browser.post_json("/tf-setup", blank).await;
+        assert_refused(&answer, 400, "phone.required");
         for phone in [
-            "",
             "1",
             "abc",
             "+4917",

@@ -450,6 +450,54 @@ async fn a_phone_belongs_to_one_account() {
 }
 
 #[rocket::async_test]
+async fn a_code_that_proves_it_again_is_good_in_its_session_only() {
+    for_each_database(|on| async move {
+        let app = plan(on).start().await;
+        let ada = app.user(ADA).await;
+        let browser = app.signed_in(&ada).await.in_json();
+        let other = app.signed_in(&ada).await.in_json();
+        app.later(Life::minutes(11));
+        let body = json!({"chosen_method": "email"});
+        let sent = browser.post_json("/us-verify/send-code", body).await;
+        assert_eq!(sent.status, 200, "{}", sent.text());
+        let mails = app.mails_to(ADA);
+        let text = &mails.last().unwrap().text;
+        assert!(!text.contains("/us-verify-link/"), "{text}");
+        let code = code_in(&app, ADA);
+        // Neither signs in by it nor makes another session fresh.
+        assert_eq!(sign_in(&app.program(), ADA, &code).await.status, 400);
+        let body = json!({"passcode": code});
+        assert_eq!(
+            other.post_json("/us-verify", body.clone()).await.status,
+            400
+        );
+        let done = browser.post_json("/us-verify", body.clone()).await;
+        assert_eq!(done.status, 200, "{}", done.text());
+        assert_eq!(browser.post_json("/us-verify", body).await.status, 400);
+        // Nor does a code to sign in prove it again.
+        app.later(Life::minutes(11));
+        ask(&app, ADA, "email").await;
+        let body = json!({"passcode": code_in(&app, ADA)});
+        assert_eq!(browser.post_json("/us-verify", body).await.status, 400);
+    })
+    .await;
+}
+
+#[rocket::async_test]
+async fn an_address_that_is_not_proven_proves_nothing_again() {
+    let app = plan(Plan::new()).start().await;
+    let ada = app.user_with(ADA, |new| new.confirmed(false)).await;
+    let browser = app.signed_in(&ada).await.in_json();
+    let body = json!({"chosen_method": "email"});
+    let answer = browser.post_json("/us-verify/send-code", body).await;
+    assert_eq!(
+        (answer.status, answer.codes()),
+        (400, vec!["login.unconfirmed".to_string()])
+    );
+    assert!(app.mails_to(ADA).is_empty());
+}
+
+#[rocket::async_test]
 async fn it_can_take_the_place_of_the_login_page() {
     let app = plan(Plan::new())
         .set("unified.replaces_login", true)
@@ -457,11 +505,29 @@ async fn it_can_take_the_place_of_the_login_page() {
         .await;
     app.user(ADA).await;
     let browser = app.browser();
-    assert_eq!(browser.get("/login").await.status, 404);
+    assert_eq!(browser.get("/login").await.location(), Some("/us-signin"));
+    assert_eq!(
+        browser.get("/login?next=/me").await.location(),
+        Some("/us-signin?next=%2Fme")
+    );
+    assert_eq!(
+        browser.get("/login?next=//evil.example").await.location(),
+        Some("/us-signin")
+    );
     assert_eq!(
         browser.get("/me").await.location(),
         Some("/us-signin?next=%2Fme")
     );
+    // Programs that know `/login` go on as they did.
+    let program = app.program();
+    let described = program.get("/login").await;
+    assert_eq!(described.status, 200);
+    assert!(described.json()["response"]["available_methods"].is_array());
+    let body = json!({"email": ADA, "password": PASSWORD});
+    let answer = program.post_json("/login", body).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let body = json!({"email": ADA, "password": WRONG});
+    assert_eq!(app.program().post_json("/login", body).await.status, 400);
     let off = Plan::new().start().await;
     for path in ["/us-signin", "/us-setup", "/us-verify"] {
         assert_eq!(off.browser().get(path).await.status, 404, "{path}");

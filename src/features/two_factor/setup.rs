@@ -200,7 +200,7 @@ async fn show(web: Web<'_>) -> Answer {
         let page = pending(&web).await.and_then(|held| only_setup(&web, held));
         return without_pending(&web, page);
     }
-    let caller = web.fresh().await?;
+    let caller = web.strong().await?;
     own_page(&web, &caller, &TfSetup::default()).await
 }
 
@@ -219,7 +219,7 @@ async fn submit(web: Web<'_>, form: Submitted<TfSetup>) -> Answer {
         let done = from_login(&web, &form).await;
         return or_again(without_pending(&web, done), || login_page(&web, &form));
     }
-    let caller = web.fresh().await?;
+    let caller = web.strong().await?;
     let again = own_page(&web, &caller, &form).await?;
     let done = match form.setup.trim() {
         "disable" => turn_off(&web, &caller).await,
@@ -231,7 +231,7 @@ async fn submit(web: Web<'_>, form: Submitted<TfSetup>) -> Answer {
 #[post("/tf-setup/<token>", data = "<form>", rank = 2)]
 async fn confirm(web: Web<'_>, token: &str, form: Submitted<Confirm>) -> Answer {
     let form = form?;
-    let caller = web.fresh().await?;
+    let caller = web.strong().await?;
     let held = factor_setup::held(&web, &caller, Usages::SECOND, token).await;
     let held = match held {
         Ok(held) => held,
@@ -272,7 +272,7 @@ fn added(web: &Web<'_>, proven: &Proven) -> Reply {
 #[post("/tf-setup/<id>/remove", data = "<form>")]
 async fn remove(web: Web<'_>, id: &str, form: Submitted<Nothing>) -> Answer {
     form?;
-    let caller = web.fresh().await?;
+    let caller = web.strong().await?;
     let target = Target::local(&web.site.path("/tf-setup"));
     match remove_one(&web, &caller, id).await {
         Ok(()) => Ok(Reply::done(target).flash("success", "factor.removed")),

@@ -17,6 +17,7 @@ use crate::{
     http::{
         form::{Field, FormView},
         input::{Nothing, Tick},
+        redirect::Target,
         reply::{Answer, Reply, or_again, wants_json},
     },
     identity::{EmailAddress, Identity, IdentityKind},
@@ -110,6 +111,16 @@ pub(crate) const FEATURE: Feature = Feature {
     ],
 };
 
+/// What stands at `/login` where this replaces it.
+pub(crate) const AT_LOGIN: Feature = Feature {
+    name: "login",
+    is_on: |settings, _| settings.unified.enabled && settings.unified.replaces_login,
+    routes: || routes![show_at_login, submit_at_login],
+    templates: &[],
+    samples: Vec::new,
+    links: &[],
+};
+
 const SIGNIN: &str = "security/unified/signin.html";
 const LINK: &str = "security/unified/link.html";
 
@@ -125,8 +136,8 @@ pub struct UnifiedSettings {
     /// _Default:_ `["password", "email", "authenticator"]`.
     pub methods: Vec<SignInMethod>,
     /// Which of authenticator and SMS owe a further factor where one is set up, as password and mail
-    /// always do. _Default:_ none.
-    pub mfa_required: Vec<FactorKind>,
+    /// always do, listed or not. _Default:_ none.
+    pub mfa_required: Vec<SignInMethod>,
     /// How long a mailed link or code is good. _Default:_ 15 min.
     pub mail_life: Life,
     /// Whether `/login` leads here. _Default:_ `false`.
@@ -196,9 +207,9 @@ impl Purpose for Passcode {
 
 #[derive(Debug, Default, Deserialize)]
 struct SignIn {
-    #[serde(default)]
+    #[serde(default, alias = "email", alias = "username")]
     identity: String,
-    #[serde(default)]
+    #[serde(default, alias = "password")]
     passcode: String,
     #[serde(default)]
     chosen_method: String,
@@ -357,6 +368,31 @@ async fn submit(
         Err(error) => Err(error),
     };
     or_again(done, || form.page(&web, false))
+}
+
+/// Whoever comes to `/login` goes on to the form.
+#[get("/login?<next>")]
+fn show_at_login(web: Web<'_>, next: Option<&str>) -> Answer {
+    if web.caller.is_some() || wants_json(web.request, web.site) {
+        return show(web, next);
+    }
+    let form = Target::local(&web.site.login_path());
+    let next = next.and_then(|next| web.site.redirects.judge(next));
+    Ok(Reply::done(match &next {
+        Some(next) => form.with_query(&[("next", next.as_str())]),
+        None => form,
+    }))
+}
+
+/// Programs that know `/login` sign in there with what they know: `email` or `username`, and `password`.
+#[post("/login?<next>&<include_auth_token>", data = "<form>")]
+async fn submit_at_login(
+    web: Web<'_>,
+    next: Option<&str>,
+    include_auth_token: Option<&str>,
+    form: Submitted<SignIn>,
+) -> Answer {
+    submit(web, next, include_auth_token, form).await
 }
 
 #[post("/us-signin/send-code?<next>", data = "<form>")]
@@ -535,16 +571,24 @@ async fn by_password(
     password::check(site, meant.user, hash, buckets, &password, &web.client).await
 }
 
+/// What was typed, if it can be a code: ours have six digits, an application's own authenticators may have
+/// up to ten.
+fn code_of(typed: &str) -> Option<String> {
+    let code = factors::digits(typed);
+    let is_code = (6..=10).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_digit());
+    is_code.then_some(code)
+}
+
 /// A code: that of an authenticator of the account, or one that was sent.
 async fn by_code(
     web: &Web<'_>,
     meant: &Meant,
     typed: &str,
 ) -> Result<Option<(User, Methods, Option<Sent>)>, Error> {
-    let (site, code) = (web.site, factors::digits(typed));
-    if code.len() != 6 || !code.bytes().all(|byte| byte.is_ascii_digit()) {
+    let site = web.site;
+    let Some(code) = code_of(typed) else {
         return Ok(None);
-    }
+    };
     let methods = &site.settings.unified.methods;
     if let Some(user) = &meant.user
         && methods.contains(&SignInMethod::Authenticator)
@@ -617,15 +661,26 @@ async fn spend(web: &Web<'_>, held: Held<Passcode>) -> Result<User, Error> {
     Ok(user)
 }
 
+/// Whom a code is for, and where.
+struct Reached<'a> {
+    user: Option<&'a User>,
+    /// What was typed as their name.
+    typed: &'a str,
+    handle: &'a Handle,
+    phone: Option<&'a str>,
+    /// The session in which alone the code is good, if it is for one.
+    session: Option<String>,
+}
+
 /// A code that is about to be sent: its ticket and its letter.
-fn prepare(
+fn prepare<P: Purpose<Payload = Sent>>(
     web: &Web<'_>,
-    user: Option<&User>,
-    typed: &str,
-    handle: &Handle,
+    reached: Reached<'_>,
     sent: &Sent,
-    phone: Option<&str>,
-) -> Result<(Draft<Passcode>, Letter), Error> {
+) -> Result<(Draft<P>, Letter), Error> {
+    let Reached {
+        user, typed, phone, ..
+    } = reached;
     let (site, now) = (web.site, web.site.now());
     let life = match sent.kind {
         FactorKind::Sms => site.settings.sms.life,
@@ -634,9 +689,9 @@ fn prepare(
     let terms = Terms {
         life,
         user: user.map(|user| user.id.clone()),
-        bound_to: None,
+        bound_to: reached.session.clone(),
     };
-    let draft = ticket::draft::<Passcode>(site, terms, handle, sent)?;
+    let draft = ticket::draft::<P>(site, terms, reached.handle, sent)?;
     let (scribe, code) = (web.scribe(), draft.code.expose());
     let letter = match sent.kind {
         FactorKind::Sms => {
@@ -653,7 +708,11 @@ fn prepare(
                     ..Addressee::at(typed)
                 },
             };
-            let own = mailed::ticket_context(site, "/us-verify-link", &draft);
+            let own = match &reached.session {
+                // A link signs in, which whoever has a session already has done.
+                Some(_) => json!({"code": code, "until": draft.until().to_text()}),
+                None => mailed::ticket_context(site, "/us-verify-link", &draft),
+            };
             scribe.letter(&to, ("unified", "unified"), Postage::Limited, own)?
         }
     };
@@ -691,14 +750,14 @@ async fn send(web: &Web<'_>, form: &SignIn, next: Option<&str>) -> Result<(), Er
         return Err(Invalid::field("identity", Message::new("email.unknown")).into());
     }
     let typed = crate::store::cut(form.identity.trim(), 254);
-    let (draft, letter) = prepare(
-        web,
-        reached.as_ref(),
-        &typed,
-        &meant.handle,
-        &sent,
-        phone.as_deref(),
-    )?;
+    let to = Reached {
+        user: reached.as_ref(),
+        typed: &typed,
+        handle: &meant.handle,
+        phone: phone.as_deref(),
+        session: None,
+    };
+    let (draft, letter) = prepare::<Passcode>(web, to, &sent)?;
     if mailed::write(site, letter, draft).await?
         && let Some(user) = reached
     {

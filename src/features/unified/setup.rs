@@ -160,14 +160,14 @@ fn confirm_page(web: &Web<'_>, user: &User, setup: &Setup, action: String) -> An
 
 #[get("/us-setup")]
 async fn show(web: Web<'_>) -> Answer {
-    let caller = web.fresh().await?;
+    let caller = web.strong().await?;
     page(&web, &caller, &UsSetup::default()).await
 }
 
 #[post("/us-setup", data = "<form>")]
 async fn submit(web: Web<'_>, form: Submitted<UsSetup>) -> Answer {
     let form = form?;
-    let caller = web.fresh().await?;
+    let caller = web.strong().await?;
     let again = page(&web, &caller, &form).await?;
     let done = match form.delete_method.trim() {
         "" => set_up(&web, &caller, &form).await,
@@ -179,7 +179,7 @@ async fn submit(web: Web<'_>, form: Submitted<UsSetup>) -> Answer {
 #[post("/us-setup/<token>", data = "<form>", rank = 2)]
 async fn confirm(web: Web<'_>, token: &str, form: Submitted<Confirm>) -> Answer {
     let form = form?;
-    let caller = web.fresh().await?;
+    let caller = web.strong().await?;
     let held = match factor_setup::held(&web, &caller, Usages::FIRST, token).await {
         Ok(held) => held,
         Err(Error::Invalid(_)) if !wants_json(web.request, web.site) => {
@@ -205,7 +205,7 @@ async fn confirm(web: Web<'_>, token: &str, form: Submitted<Confirm>) -> Answer 
 #[post("/us-setup/<id>/remove", data = "<form>")]
 async fn remove(web: Web<'_>, id: &str, form: Submitted<Nothing>) -> Answer {
     form?;
-    let caller = web.fresh().await?;
+    let caller = web.strong().await?;
     match take(&web, &caller, id).await {
         Err(Error::Invalid(_)) if !wants_json(web.request, web.site) => {
             let target = Target::local(&web.site.path("/us-setup"));

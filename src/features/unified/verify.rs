@@ -4,13 +4,13 @@ use rocket::{Route, get, post, routes};
 use serde::Deserialize;
 
 use super::{
-    super::{Submitted, Web, verify::in_session},
-    Passcode, Sent, accept_authenticator, code_methods, mailed, method_field, passcode_field,
-    phone_of, prepare, spend, with_methods,
+    super::{Submitted, Web, outdated, verify::in_session},
+    Reached, Sent, accept_authenticator, code_methods, code_of, mailed, method_field,
+    passcode_field, phone_of, prepare, with_methods,
 };
 use crate::{
     Message,
-    error::{Error, Invalid},
+    error::{Denied, Error, Invalid},
     factors::{self, FactorKind},
     features::unified::SignInMethod,
     guards::identity::Caller,
@@ -24,10 +24,20 @@ use crate::{
         admit::{Admission, admit},
         limits::{Buckets, refuse_if_locked},
         password::{Proof, prove_again},
+        second::refuse_unproven,
         session,
-        ticket::{self, Handle, Presented},
+        ticket::{self, Bearer, Handle, Presented, Purpose},
     },
+    store::users,
 };
+
+/// The ticket of a code that proves it again, good in the session that asked for it and nowhere else.
+enum Again {}
+
+impl Purpose for Again {
+    const NAME: &'static str = "verify_code";
+    type Payload = Sent;
+}
 
 pub(super) const VERIFY: &str = "security/unified/verify.html";
 
@@ -137,20 +147,14 @@ async fn verify(
     let methods = &site.settings.unified.methods;
     let buckets = Buckets::of_user(site, &user.id, &web.client);
     refuse_if_locked(site, &buckets).await?;
-    let code = factors::digits(typed);
-    if code.len() == 6 && code.bytes().all(|byte| byte.is_ascii_digit()) {
+    if let Some(code) = code_of(typed) {
         let mut shown = None;
         if methods.contains(&SignInMethod::Authenticator)
             && accept_authenticator(web, user, &code).await?
         {
             shown = Some(Method::Authenticator);
-        } else {
-            let presented = Presented::Code(Handle::of_user(&user.id), &code);
-            if let Ok(held) = ticket::present::<Passcode>(site, presented, &web.bearer()).await? {
-                let kind = held.payload.kind;
-                spend(web, held).await?;
-                shown = Some(kind.method());
-            }
+        } else if let Some(kind) = take_code(web, caller, &code).await? {
+            shown = Some(kind.method());
         }
         if let Some(method) = shown {
             let methods = caller.methods.union(Methods::of(method));
@@ -167,6 +171,40 @@ async fn verify(
     }
 }
 
+/// The session to which a code is bound.
+fn session_of(caller: &Caller) -> Result<String, Error> {
+    let session = caller.session.as_ref().ok_or(Denied::Mechanism)?;
+    Ok(session.to_string())
+}
+
+/// Uses up the code that was sent for this session, if `code` is it; answers by which way it came.
+async fn take_code(
+    web: &Web<'_>,
+    caller: &Caller,
+    code: &str,
+) -> Result<Option<FactorKind>, Error> {
+    let (site, user) = (web.site, &caller.user);
+    let bearer = Bearer {
+        user: Some(user.id.clone()),
+        browser: Some(session_of(caller)?),
+    };
+    let presented = Presented::Code(Handle::of_user(&user.id), code);
+    let Ok(held) = ticket::present::<Again>(site, presented, &bearer).await? else {
+        return Ok(None);
+    };
+    let (once, kind, now) = (held.once(), held.payload.kind, site.now());
+    let (id, uniquifier) = (user.id.clone(), user.uniquifier.clone());
+    let taken = site
+        .store
+        .write(move |conn| {
+            users::hold(conn, &id, &uniquifier)?;
+            once.consume(conn, now)
+        })
+        .await
+        .map_err(outdated)?;
+    Ok(taken.then_some(kind))
+}
+
 async fn send(web: &Web<'_>, caller: &Caller, form: &Verify) -> Result<(), Error> {
     let (site, user) = (web.site, &caller.user);
     let kind = factors::kind_of(&form.chosen_method, &code_methods(web), "chosen_method")?;
@@ -178,13 +216,23 @@ async fn send(web: &Web<'_>, caller: &Caller, form: &Verify) -> Result<(), Error
         let unknown = Message::new("factor.unknown_method");
         return Err(Invalid::field("chosen_method", unknown).into());
     }
+    if kind == FactorKind::Email {
+        // An address that is not proven is perhaps somebody else's.
+        refuse_unproven(site, user)?;
+    }
     let sent = Sent {
         kind,
         remember: None,
         next: None,
     };
-    let handle = Handle::of_user(&user.id);
-    let (draft, letter) = prepare(web, Some(user), "", &handle, &sent, phone.as_deref())?;
+    let to = Reached {
+        user: Some(user),
+        typed: "",
+        handle: &Handle::of_user(&user.id),
+        phone: phone.as_deref(),
+        session: Some(session_of(caller)?),
+    };
+    let (draft, letter) = prepare::<Again>(web, to, &sent)?;
     mailed::write(site, letter, draft).await?;
     Ok(())
 }
