@@ -310,10 +310,13 @@ async fn validate_page(web: &Web<'_>, held: &Held<SecondStep>) -> Answer {
             ),
             None => return Err(second::no_pending()),
         },
-        None if ways.is_empty() => {
-            return Ok(Reply::done(Target::local(&site.path("/tf-setup"))));
+        None => {
+            let state = match ways.is_empty() {
+                true => State::Setup,
+                false => State::Select,
+            };
+            return Ok(go_on(web, held.user.id.clone(), state));
         }
-        None => return Ok(Reply::done(Target::local(&site.path("/tf-select")))),
     };
     let mut fields = vec![Field::code("code").autofocus()];
     if site.settings.two_factor.trust_devices && held.payload.session.is_none() {
