@@ -253,6 +253,8 @@ async fn a_person_sets_factors_up_and_signs_in_by_each() {
     ada.open("/tf-setup").await;
     ada.sees("You have no second factor yet", "tf-setup-empty")
         .await;
+    let link = Locator::Css("a[href='/mf-recovery-codes']");
+    assert!(ada.browser.find(link).await.is_err(), "for what?");
     ada.chooses("tf_setup-setup", "Authenticator app").await;
     ada.answers("tf_setup", &[("name", "Work phone")]).await;
     ada.sees("Scan the picture", "tf-confirm").await;
@@ -359,8 +361,10 @@ async fn a_person_sets_factors_up_and_signs_in_by_each() {
     ada.sign_out().await;
     ada.signs_in_with_password().await;
     ada.is_at("/").await;
+    // It spares signing in, not changing how one signs in.
     ada.open("/tf-setup").await;
-    ada.follows("Devices that are not asked for it").await;
+    ada.is_at("/tf-select").await;
+    ada.open("/tf-devices").await;
     ada.sees("This device", "tf-devices").await;
     ada.press(Locator::Css("main .sec-list button")).await;
     ada.sees("is asked for a second factor again", "tf-devices-none")
@@ -478,7 +482,7 @@ async fn a_person_signs_in_by_every_passcode() {
     let wrong = [("identity", ADA), ("passcode", "not the password")];
     ada.answers("us_signin", &wrong).await;
     ada.sees(
-        "The identity or the passcode is not right",
+        "The name, or the password or code, is not right",
         "us-signin-wrong",
     )
     .await;
@@ -521,7 +525,7 @@ async fn a_person_signs_in_by_every_passcode() {
     ada.answers("us_verify", &[("passcode", &app.wrong())])
         .await;
     ada.sees(
-        "The identity or the passcode is not right",
+        "The name, or the password or code, is not right",
         "us-verify-wrong",
     )
     .await;

@@ -320,11 +320,10 @@ async fn validate_page(web: &Web<'_>, held: &Held<SecondStep>) -> Answer {
     };
     let mut fields = vec![Field::code("code").autofocus()];
     if site.settings.two_factor.trust_devices && held.payload.session.is_none() {
-        fields.push(Field::tick(
-            "remember_device",
-            "field.remember_device",
-            false,
-        ));
+        let until = site.now().after(site.settings.two_factor.trust).to_text();
+        let hint = Message::new("field.remember_device_hint").with("until", until);
+        let tick = Field::tick("remember_device", "field.remember_device", false);
+        fields.push(tick.hint(hint));
     }
     let form = FormView::new("tf_validate", site.path("/tf-validate"), fields);
     let mut page = Reply::page(VALIDATE)
