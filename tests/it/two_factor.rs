@@ -706,6 +706,26 @@ async fn the_page_says_how_long_a_browser_would_be_trusted() {
 }
 
 #[rocket::async_test]
+async fn whoever_shows_the_only_factor_later_is_not_told_of_several() {
+    let app = App::new().await;
+    let ada = app.user(ADA).await;
+    let phone = app.with_authenticator(&ada).await;
+    let browser = trusted(&app, &phone).await;
+    assert!(is_spared(&browser, PASSWORD).await);
+    app.later(Life::minutes(2));
+    let browser = browser.of_pages();
+    let led = browser.get("/tf-setup").await;
+    let page = browser.get(led.location().unwrap()).await;
+    assert!(page.text().contains("Show your second factor"), "{led:?}");
+    let id = app.store().factors_of(&ada.id).await.unwrap()[0].id.clone();
+    browser.press(&page, &[("which", &id)]).await;
+    let code = phone.code(&app);
+    let done = browser.submit("/tf-validate", &[("code", &code)]).await;
+    assert_eq!(done.location(), Some("/tf-setup"));
+    assert_eq!(browser.get("/tf-setup").await.status, 200);
+}
+
+#[rocket::async_test]
 async fn trust_ends_with_its_time_a_new_password_a_changed_factor_and_an_old_copy() {
     for_each_database(|plan| async move {
         let app = plan.without_limits().start().await;

@@ -69,6 +69,7 @@ pub(crate) const FEATURE: Feature = Feature {
         let page = json!({
             "form": sample_form(), "disable_form": sample_form(), "resend_form": sample_form(),
             "method": "authenticator", "destination": "a***@example.com", "can_select": true,
+            "methods": ["authenticator"],
             "from_login": false, "required": true, "sent": true, "qr": "data:image/svg+xml;base64,",
             "key": "ABCD EFGH", "uri": "otpauth://totp/x", "issuer": "Site", "username": "ada",
             "factors": [{
