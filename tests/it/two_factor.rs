@@ -710,6 +710,10 @@ async fn whoever_shows_the_only_factor_later_is_not_told_of_several() {
     let app = App::new().await;
     let ada = app.user(ADA).await;
     let phone = app.with_authenticator(&ada).await;
+    let owner = app.browser().in_json();
+    owner.sign_in_as(&ada, "mfa=true").await;
+    let made = owner.post_json("/mf-recovery-codes", json!({})).await;
+    let recovery = made.json()["response"]["recovery_codes"][0].clone();
     let browser = trusted(&app, &phone).await;
     assert!(is_spared(&browser, PASSWORD).await);
     app.later(Life::minutes(2));
@@ -719,8 +723,19 @@ async fn whoever_shows_the_only_factor_later_is_not_told_of_several() {
     assert!(page.text().contains("Show your second factor"), "{led:?}");
     let id = app.store().factors_of(&ada.id).await.unwrap()[0].id.clone();
     browser.press(&page, &[("which", &id)]).await;
-    let code = phone.code(&app);
-    let done = browser.submit("/tf-validate", &[("code", &code)]).await;
+    // Whoever has lost it goes on from there, and not from before.
+    assert!(!page.text().contains("tf-rescue"));
+    assert!(
+        browser
+            .get("/tf-validate")
+            .await
+            .text()
+            .contains("tf-rescue")
+    );
+    let lost = [("help_setup", "recovery_code")];
+    let led = browser.submit("/tf-rescue", &lost).await;
+    let code = [("code", recovery.as_str().unwrap())];
+    let done = browser.submit(led.location().unwrap(), &code).await;
     assert_eq!(done.location(), Some("/tf-setup"));
     assert_eq!(browser.get("/tf-setup").await.status, 200);
 }
