@@ -188,7 +188,7 @@ fn postage_for(web: &Web<'_>, asked: &Asked) -> Postage {
     let device = asked
         .user
         .as_ref()
-        .and_then(|user| web.client.device.known_device(web.site, &user.id));
+        .and_then(|user| web.client.device.known_device(web.site, user));
     device.map_or(Postage::Limited, Postage::Device)
 }
 
@@ -312,8 +312,7 @@ pub(crate) async fn by_code<P: Purpose>(
             .await?
     };
     let handle = handle_of(web, &identity, user.as_ref());
-    let id = user.as_ref().map(|user| &user.id);
-    let buckets = Buckets::of(web.site, &identity, id, &web.client);
+    let buckets = Buckets::of(web.site, &identity, user.as_ref(), &web.client);
     by_code_of(web, buckets, user, handle, code).await
 }
 

@@ -232,7 +232,7 @@ async fn by_link(
         "/login/link",
         form,
         async |held: Held<SignInLink>, _| {
-            let buckets = Buckets::of_user(web.site, &held.user.id, &web.client);
+            let buckets = Buckets::of_user(web.site, &held.user, &web.client);
             sign_in(&web, held, buckets, include_auth_token.is_some()).await
         },
     )

@@ -19,7 +19,6 @@ use crate::{
     config::Life,
     error::{Denied, Error, Invalid},
     http::{
-        cookies,
         form::{Field, FormView},
         page,
         redirect::Target,
@@ -347,7 +346,7 @@ async fn reset(web: &Web<'_>, held: Held<Reset>, typed: &NewPassword) -> Answer 
     let notice = notices::password_changed(&web.scribe(), user)?;
     let (once, id, proof, now) = (held.once(), user.id.clone(), held.payload, site.now());
     let mut locks = Buckets::names_of_account(site, user);
-    locks.extend(Buckets::of_user(site, &user.id, &web.client).cleared_by_success());
+    locks.extend(Buckets::of_user(site, user, &web.client).cleared_by_success());
     let changed = site
         .store
         .write(move |conn| {
@@ -370,11 +369,8 @@ async fn reset(web: &Web<'_>, held: Held<Reset>, typed: &NewPassword) -> Answer 
         return Err(mailed::gone());
     };
     site.posted(posted);
-    if proof == Proof::Mail
-        && let Some(cookie) = web.client.device.knowing(site, &user.id)
-    {
-        // From now on this browser has guesses of its own, and no guesser's lock reaches it.
-        cookies::send(web.request, cookie);
+    if proof == Proof::Mail {
+        web.know_device(&user).await?;
     }
     let id = || user.id.clone();
     let client = Some(&web.client.client);

@@ -21,7 +21,7 @@ use crate::{
     },
     notify::{events::EventKind, notices, outbox},
     secrets::{Purpose, Secret},
-    signin::second,
+    signin::{limits::count_per_user, second},
     store::{
         factors::{self, NewCode},
         users,
@@ -187,6 +187,7 @@ async fn recover(
 /// Makes new codes, which end the former ones.
 async fn make(web: &Web<'_>, caller: &Caller) -> Result<Vec<Secret<String>>, Error> {
     let (site, user) = (web.site, &caller.user);
+    count_per_user(site, "recovery_codes", &user.id).await?;
     let count = site.settings.recovery_codes.count.clamp(1, 50);
     let codes = site
         .recovery_codes

@@ -13,7 +13,6 @@ use crate::{
     error::Error,
     http::{
         client::ClientInfo,
-        cookies,
         form::FormView,
         input::Nothing,
         page,
@@ -123,7 +122,7 @@ pub(crate) async fn offer(
         user: user.map(|user| user.id.clone()),
         bound_to: None,
     };
-    let names = buckets.cleared_by_success();
+    let names = buckets.opened_by_mail();
     // Nobody types the code of this one: it has no other handle than what was shut.
     let handle = Handle::of_bucket(names.first().map_or("", String::as_str));
     let draft = ticket::draft::<Unlock>(site, terms, &handle, &names)?;
@@ -158,11 +157,8 @@ async fn unlock(web: &Web<'_>, held: Held<Unlock>) -> Answer {
     if !opened {
         return Err(mailed::gone());
     }
+    web.know_device(&held.user).await?;
     let user = held.user.id;
-    // From now on this browser has guesses of its own, and no guesser's lock reaches it.
-    if let Some(cookie) = web.client.device.knowing(site, &user) {
-        cookies::send(web.request, cookie);
-    }
     site.event(Some(&web.client.client), EventKind::Unlocked { user });
     let target = page::after(site, &site.login_path());
     Ok(Reply::done(target)

@@ -30,7 +30,7 @@ use crate::{
         Admitted, NextStep,
         admit::{Admission, Owing, second_factor_owed, spare},
         remember::Remember,
-        second::Wish,
+        second::{self, Wish},
         session::{self, Opening},
         ticket::Bearer,
         token, trusted,
@@ -194,6 +194,18 @@ impl Web<'_> {
         }
     }
 
+    /// Gives this browser guesses of its own, so that no guesser's lock reaches it. Where a second factor is
+    /// owed it gets them when that was shown: who only reads the mail has no more guesses at it than others.
+    pub(crate) async fn know_device(&self, user: &User) -> Result<(), Error> {
+        if !second::ways(self.site, user).await?.is_empty() {
+            return Ok(());
+        }
+        if let Some(cookie) = self.client.device.knowing(self.site, user) {
+            cookies::send(self.request, cookie);
+        }
+        Ok(())
+    }
+
     /// Who is signed in.
     pub(crate) fn signed_in(&self) -> Result<Arc<Caller>, Error> {
         self.caller.clone().ok_or_else(|| Denied::Anonymous.into())
@@ -212,7 +224,7 @@ impl Web<'_> {
     pub(crate) async fn strong(&self) -> Result<Arc<Caller>, Error> {
         let caller = self.fresh().await?;
         let owed = second_factor_owed(self.site, &caller.user, caller.methods).await?;
-        // One that was shown as the first is not asked for again.
+        // What was shown as the first is asked for only where there is nothing else, and not again then.
         let unshown = |way: &FactorRow| {
             let shown = |kind: FactorKind| caller.methods.contains(kind.method());
             !way.kind().is_some_and(shown)

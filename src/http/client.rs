@@ -16,7 +16,7 @@ use crate::{
     notify::events::Client,
     secrets::Purpose,
     site::Site,
-    store::{UserId, cut},
+    store::{User, cut},
 };
 
 /// Who asks.
@@ -56,7 +56,8 @@ impl ClientInfo {
 
 /// The browser's own mark: an id, and a seal for each account that signed in here (at most five).
 ///
-/// It is no credential. It only says that failed attempts from here are counted apart.
+/// It is no credential. It only says that failed attempts from here are counted apart. A new password, a
+/// first second factor or a sign-out everywhere makes a stranger of it: the seal is about the uniquifier.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct DeviceCookie {
     id: String,
@@ -80,12 +81,16 @@ impl DeviceCookie {
         }
     }
 
-    fn parts<'a>(id: &'a str, user: &'a UserId) -> [&'a [u8]; 2] {
-        [id.as_bytes(), user.as_str().as_bytes()]
+    fn parts<'a>(id: &'a str, user: &'a User) -> [&'a [u8]; 3] {
+        [
+            id.as_bytes(),
+            user.id.as_str().as_bytes(),
+            user.uniquifier.as_str().as_bytes(),
+        ]
     }
 
     /// The id of this device, if `user` signed in on it before.
-    pub(crate) fn known_device(&self, site: &Site, user: &UserId) -> Option<String> {
+    pub(crate) fn known_device(&self, site: &Site, user: &User) -> Option<String> {
         let known = self.seals.iter().any(|seal| {
             data_encoding::BASE64URL_NOPAD
                 .decode(seal.as_bytes())
@@ -98,7 +103,7 @@ impl DeviceCookie {
     }
 
     /// The cookie after `user` signed in here, unless it says so already.
-    pub(crate) fn knowing(&self, site: &Site, user: &UserId) -> Option<Cookie<'static>> {
+    pub(crate) fn knowing(&self, site: &Site, user: &User) -> Option<Cookie<'static>> {
         if self.known_device(site, user).is_some() {
             return None;
         }

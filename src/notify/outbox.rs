@@ -68,7 +68,7 @@ pub(crate) enum Postage {
     /// As `[security.mail]` says: for what anybody can ask for.
     Limited,
     /// A few at once: for whoever has shown something already.
-    Steps,
+    Steps(String),
     /// The same, apart from what others ask for: in a browser that the account knows.
     Device(String),
     /// Always: for what the owner must be told.
@@ -129,7 +129,7 @@ impl Letter {
                 Postage::Limited | Postage::Device(_) => {
                     Some(MailCounters::of(site, &kind, &mail.to))
                 }
-                Postage::Steps => Some(MailCounters::of_steps(site, &kind, &mail.to)),
+                Postage::Steps(whose) => Some(MailCounters::of_steps(site, &kind, &whose)),
                 Postage::Free => None,
             },
             row: NewMail {

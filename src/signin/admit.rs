@@ -3,7 +3,11 @@
 //! Every way in calls [`admit`]; only it makes an [`Admitted`], and sessions and tokens are made from
 //! nothing else. So a new way in cannot forget a check.
 
-use super::{Method, Methods, second::Passed, trusted::Trusted};
+use super::{
+    Method, Methods,
+    second::{Passed, further},
+    trusted::Trusted,
+};
 use crate::{
     error::{Denied, Error},
     factors::Usages,
@@ -114,7 +118,7 @@ pub(crate) async fn admit(site: &Site, user: User, methods: Methods) -> Result<A
 }
 
 /// Lets somebody go on who answered the second step: what was owed is shown, whatever kind it is of.
-pub(crate) fn answered(site: &Site, user: User, passed: Passed) -> Result<Admission, Error> {
+pub(crate) fn answered(site: &Site, user: User, passed: &Passed) -> Result<Admission, Error> {
     standing(site, &user)?;
     Ok(beyond_second_factor(site, Box::new(user), passed.methods()))
 }
@@ -191,7 +195,8 @@ pub(crate) async fn second_factor_owed(
         let policy = site.mfa_policy.as_ref();
         policy.is_some_and(|policy| policy.requires(user, &grants))
     };
-    Ok((!ways.is_empty() || required()).then_some(ways))
+    let owed = !ways.is_empty() || required();
+    Ok(owed.then(|| further(ways, methods)))
 }
 
 /// Tells the world that somebody came in. Called where the admission takes effect.

@@ -47,9 +47,7 @@ pub(crate) async fn begin(
     setup: &Setup,
 ) -> Result<Secret<String>, Error> {
     let (site, user) = (web.site, &caller.user);
-    if setup.kind.sends() {
-        count_per_user(site, "factor_setup", &user.id).await?;
-    }
+    count_per_user(site, "factor_setup", &user.id).await?;
     refuse_unproven(site, user)?;
     let terms = Terms {
         life: site.settings.two_factor.pending,
@@ -63,6 +61,7 @@ pub(crate) async fn begin(
         Some(to) => {
             let mail = ("two_factor", "two_factor");
             let code = draft.code.expose();
+            let to = (to, to.postage_of_setup(user));
             Some(code_letter(&web.scribe(), user, to, mail, code)?.0)
         }
         None => None,
@@ -139,7 +138,7 @@ pub(crate) async fn prove(
     first: bool,
 ) -> Result<Proven, Error> {
     let (site, user, setup) = (web.site, &caller.user, held.payload.clone());
-    let buckets = Buckets::of_user(site, &user.id, &web.client);
+    let buckets = Buckets::of_user(site, user, &web.client);
     refuse_if_locked(site, &buckets).await?;
     let code = factors::digits(typed);
     let step = factors::setup_step(site, &setup, &code);

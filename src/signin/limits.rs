@@ -68,6 +68,9 @@ impl Default for LimitSettings {
 pub(crate) struct Buckets {
     /// Of the name, the account or the device.
     own: Vec<(String, Allowance)>,
+    /// Of guesses at the codes of the account's factors. A new password and an unlocking mail leave them
+    /// be: a factor is there against whoever reads the mail, too.
+    codes: Vec<(String, Allowance)>,
     /// Of the client's address.
     address: Option<(String, Allowance)>,
     /// Whether the owner is offered to open the lock by mail.
@@ -82,7 +85,7 @@ impl Buckets {
     pub(crate) fn of(
         site: &Site,
         identity: &Identity,
-        user: Option<&UserId>,
+        user: Option<&User>,
         client: &ClientInfo,
     ) -> Self {
         let limits = &site.settings.limits;
@@ -93,7 +96,7 @@ impl Buckets {
         let mut counters = vec![(["identity", typed.as_str(), ""], limits.per_account)];
         // For nobody another that is counted with it, so that the work is the same.
         let account = match user {
-            Some(user) => ["account", user.as_str(), ""],
+            Some(user) => ["account", user.id.as_str(), ""],
             None => ["account", "", typed.as_str()],
         };
         counters.push((account, limits.per_account));
@@ -101,20 +104,45 @@ impl Buckets {
     }
 
     /// The counters of an attempt on a known account.
-    pub(crate) fn of_user(site: &Site, user: &UserId, client: &ClientInfo) -> Self {
+    pub(crate) fn of_user(site: &Site, user: &User, client: &ClientInfo) -> Self {
         Self::of_known_device(site, user, client).unwrap_or_else(|| {
             let limit = site.settings.limits.per_account;
-            Self::new(site, vec![(["account", user.as_str(), ""], limit)], client)
+            let account = ["account", user.id.as_str(), ""];
+            Self::new(site, vec![(account, limit)], client)
         })
     }
 
+    /// The counters of a guess at the code of a factor of a known account.
+    pub(crate) fn of_factor(site: &Site, user: &User, client: &ClientInfo) -> Self {
+        Self::of_user(site, user, client).with_codes(site, user.id.as_str())
+    }
+
+    /// With those of guesses at codes, of an account or whatever was typed for one; but for a browser in
+    /// which one was right before, which has its own.
+    pub(crate) fn with_codes(mut self, site: &Site, account: &str) -> Self {
+        if self.address.is_some() {
+            let limit = site.settings.limits.per_account;
+            let day = Allowance {
+                failures: CODES_A_DAY.max(limit),
+                window: Life::days(1),
+                lock: Life::days(1),
+            };
+            self.codes = vec![
+                counter(site, ["codes", account, ""], limit),
+                (bucket(site, ["codes a day", account, ""]), day),
+            ];
+        }
+        self
+    }
+
     /// A known device stands apart: neither the account's lock nor its address's reaches it.
-    fn of_known_device(site: &Site, user: &UserId, client: &ClientInfo) -> Option<Self> {
+    fn of_known_device(site: &Site, user: &User, client: &ClientInfo) -> Option<Self> {
         let device = client.device.known_device(site, user)?;
-        let parts = ["device", &device, user.as_str()];
+        let parts = ["device", &device, user.id.as_str()];
         let counter = counter(site, parts, site.settings.limits.per_device);
         Some(Self {
             own: vec![counter],
+            codes: Vec::new(),
             address: None,
             unlock: true,
         })
@@ -127,6 +155,7 @@ impl Buckets {
                 .into_iter()
                 .map(|(parts, limit)| counter(site, parts, limit))
                 .collect(),
+            codes: Vec::new(),
             address: Some(counter(
                 site,
                 ["address", &address, ""],
@@ -161,7 +190,7 @@ impl Buckets {
     }
 
     fn counters(&self) -> impl Iterator<Item = &(String, Allowance)> {
-        self.own.iter().chain(&self.address)
+        self.own.iter().chain(&self.codes).chain(&self.address)
     }
 
     pub(crate) fn names(&self) -> Vec<String> {
@@ -171,9 +200,19 @@ impl Buckets {
     /// Those that a success clears: not the address's, which a guesser could else wash clean by
     /// signing in to an account of his own now and then.
     pub(crate) fn cleared_by_success(&self) -> Vec<String> {
+        let own = self.own.iter().chain(&self.codes);
+        own.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Those that a mail to the owner opens.
+    pub(crate) fn opened_by_mail(&self) -> Vec<String> {
         self.own.iter().map(|(name, _)| name.clone()).collect()
     }
 }
+
+/// Guesses a day at the codes of one account's factors, from browsers that it does not know: NIST SP 800-63B,
+/// 5.2.2, allows no more than 100 in a row.
+const CODES_A_DAY: u32 = 50;
 
 fn counter(site: &Site, parts: [&str; 3], failures: u32) -> (String, Allowance) {
     let limits = &site.settings.limits;
@@ -379,14 +418,14 @@ impl MailCounters {
 
     /// Those of codes for somebody who has shown something already: a few at once, since a person may
     /// begin again.
-    pub(crate) fn of_steps(site: &Site, kind: &str, address: &str) -> Self {
+    pub(crate) fn of_steps(site: &Site, kind: &str, whose: &str) -> Self {
         let counter = |name, codes, time| {
             let allowance = Allowance {
                 failures: codes,
                 window: time,
                 lock: time,
             };
-            (bucket(site, [name, kind, address]), allowance)
+            (bucket(site, [name, kind, whose]), allowance)
         };
         Self([
             counter("codes", 5, Life::minutes(10)),

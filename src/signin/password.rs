@@ -22,6 +22,23 @@ pub(crate) enum Proof {
     Wrong,
 }
 
+/// Where a failure is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Counting {
+    /// By the check of the password.
+    Here,
+    /// It was, when what was typed was judged as a code.
+    Before,
+}
+
+/// From where a password is tried, and what was shown before it.
+pub(crate) struct Attempt<'a> {
+    pub(crate) buckets: Buckets,
+    pub(crate) client: &'a ClientInfo,
+    pub(crate) before: Methods,
+    pub(crate) counting: Counting,
+}
+
 /// Checks who `identity` is by `password` and brings them to the gate.
 ///
 /// An unknown identity costs the same work: one look-up, one hash, one count.
@@ -38,8 +55,14 @@ pub(crate) async fn prove(
             .await?
     };
     let (user, hash) = found.map_or((None, None), |(user, hash)| (Some(user), hash));
-    let buckets = Buckets::of(site, &identity, user.as_ref().map(|user| &user.id), client);
-    check(site, user, hash, buckets, password, client).await
+    let buckets = Buckets::of(site, &identity, user.as_ref(), client);
+    let attempt = Attempt {
+        buckets,
+        client,
+        before: Methods::default(),
+        counting: Counting::Here,
+    };
+    check(site, user, hash, password, attempt).await
 }
 
 /// Checks that `user`, who is known already and has shown `before`, knows the password: for `/verify`.
@@ -50,6 +73,18 @@ pub(crate) async fn prove_again(
     before: Methods,
     client: &ClientInfo,
 ) -> Result<Proof, Error> {
+    prove_again_counted(site, user, password, before, Counting::Here, client).await
+}
+
+/// The same, where a failure is counted elsewhere.
+pub(crate) async fn prove_again_counted(
+    site: &Site,
+    user: &User,
+    password: &Password,
+    before: Methods,
+    counting: Counting,
+    client: &ClientInfo,
+) -> Result<Proof, Error> {
     let id = user.id.clone();
     let (user, hash) = site
         .store
@@ -58,8 +93,14 @@ pub(crate) async fn prove_again(
     let Some(user) = user else {
         return Err(Denied::BadCredential.into());
     };
-    let buckets = Buckets::of_user(site, &user.id, client);
-    check_after(site, Some(user), hash, buckets, password, before, client).await
+    let buckets = Buckets::of_user(site, &user, client);
+    let attempt = Attempt {
+        buckets,
+        client,
+        before,
+        counting,
+    };
+    check(site, Some(user), hash, password, attempt).await
 }
 
 /// Checks a password against what an account has, if there is one, behind its lock.
@@ -67,30 +108,29 @@ pub(crate) async fn check(
     site: &Site,
     user: Option<User>,
     hash: Option<PasswordHash>,
-    buckets: Buckets,
     password: &Password,
-    client: &ClientInfo,
+    attempt: Attempt<'_>,
 ) -> Result<Proof, Error> {
-    let nothing = Methods::default();
-    check_after(site, user, hash, buckets, password, nothing, client).await
-}
-
-async fn check_after(
-    site: &Site,
-    user: Option<User>,
-    hash: Option<PasswordHash>,
-    buckets: Buckets,
-    password: &Password,
-    before: Methods,
-    client: &ClientInfo,
-) -> Result<Proof, Error> {
+    let Attempt {
+        buckets,
+        client,
+        before,
+        counting,
+    } = attempt;
+    let count = async |user: Option<&User>| match counting {
+        Counting::Here => {
+            let methods = Methods::of(Method::Password);
+            count_failure(site, &buckets, user, methods, client).await
+        }
+        Counting::Before => Ok(()),
+    };
     let methods = Methods::of(Method::Password);
     refuse_if_locked(site, &buckets).await?;
     let verdict = site.hasher.verify(password, hash.as_ref()).await?;
     let (user, upgrade) = match (user, verdict) {
         (Some(user), Verdict::Match { upgrade }) => (user, upgrade),
         (user, _) => {
-            count_failure(site, &buckets, user.as_ref(), methods, client).await?;
+            count(user.as_ref()).await?;
             return Ok(Proof::Wrong);
         }
     };
@@ -100,7 +140,7 @@ async fn check_after(
     let admission = match admit(site, user.clone(), before.union(methods)).await {
         // To guess the password of a shut account is no cheaper.
         Err(error @ Error::Denied(Denied::Inactive | Denied::Unconfirmed)) => {
-            count_failure(site, &buckets, Some(&user), methods, client).await?;
+            count(Some(&user)).await?;
             return Err(error);
         }
         admission => admission?,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Method, Methods,
     admit::Owing,
-    limits::{Buckets, count, locked, tell_failure},
+    limits::{Buckets, count, count_per_user, locked, tell_failure},
     ticket::{self, Bearer, Handle, Held, Presented, Purpose, Terms},
 };
 use crate::{
@@ -32,7 +32,7 @@ use crate::{
     secrets::Purpose as Key,
     site::Site,
     store::{
-        Conn, SessionId, StoreError, Timestamp, User,
+        Conn, SessionId, StoreError, Timestamp, Uniquifier, User,
         factors::{self as rows, FactorRow},
         failures, tickets, users,
     },
@@ -191,6 +191,27 @@ pub(crate) async fn held(
     Ok(held.ok())
 }
 
+/// The second factors one of which goes on from `methods`: what was shown already is none, unless there is
+/// nothing else.
+pub(crate) fn further(mut ways: Vec<FactorRow>, methods: Methods) -> Vec<FactorRow> {
+    let unshown = |way: &FactorRow| {
+        let shown = |kind: FactorKind| methods.contains(kind.method());
+        !way.kind().is_some_and(shown)
+    };
+    if ways.iter().any(unshown) {
+        ways.retain(unshown);
+    }
+    ways
+}
+
+/// Those that a second step that waits can be answered by.
+pub(crate) async fn ways_of(site: &Site, held: &Held<SecondStep>) -> Result<Vec<FactorRow>, Error> {
+    Ok(further(
+        ways(site, &held.user).await?,
+        held.payload.methods(),
+    ))
+}
+
 /// The second factors of an account.
 pub(crate) async fn ways(site: &Site, user: &User) -> Result<Vec<FactorRow>, Error> {
     let id = user.id.clone();
@@ -264,6 +285,7 @@ pub(crate) async fn begin_setup(
     setup: Setup,
 ) -> Result<(), Error> {
     refuse_unproven(site, &held.user)?;
+    count_per_user(site, "factor_setup", &held.user.id).await?;
     let phone = setup.phone.clone();
     let to = Destination::of(setup.kind, phone.as_deref());
     let pending = Pending {
@@ -306,13 +328,27 @@ impl Destination {
             FactorKind::Sms => Some(Self::Phone(phone.unwrap_or_default().into())),
         }
     }
+
+    /// How codes of a second step are counted: by account, so that whoever knows no more than the number
+    /// uses up none of its owner's.
+    fn postage(user: &User) -> Postage {
+        Postage::Steps(user.id.to_string())
+    }
+
+    /// How those of a set-up are: by where they go, whoever asks, since it may be a stranger's.
+    pub(crate) fn postage_of_setup(&self, user: &User) -> Postage {
+        Postage::Steps(match self {
+            Self::Mailbox => format!("set-up {}", user.email),
+            Self::Phone(phone) => format!("set-up {phone}"),
+        })
+    }
 }
 
 /// The letter with a code, and until when that is good.
 pub(crate) fn code_letter(
     scribe: &Scribe<'_>,
     user: &User,
-    to: &Destination,
+    (to, postage): (&Destination, Postage),
     mail: (&str, &str),
     code: &str,
 ) -> Result<(Letter, Timestamp), Error> {
@@ -321,14 +357,14 @@ pub(crate) fn code_letter(
         Destination::Mailbox => {
             let until = now.after(site.settings.two_factor.mail_life);
             let own = serde_json::json!({"code": code, "until": until.to_text()});
-            let letter = scribe.letter(&Addressee::from(user), mail, Postage::Steps, own)?;
+            let letter = scribe.letter(&Addressee::from(user), mail, postage, own)?;
             Ok((letter, until))
         }
         Destination::Phone(phone) => {
             let until = now.after(site.settings.sms.life);
             let text = sms_text(scribe, code, until);
             let sms = Sms::new(phone, text, now, until);
-            let letter = Letter::of_sms(site, mail.0, sms, Postage::Steps, false)?;
+            let letter = Letter::of_sms(site, mail.0, sms, postage, false)?;
             Ok((letter, until))
         }
     }
@@ -359,7 +395,12 @@ async fn carry(
     if let Some(to) = to {
         let new = once.new_code::<SecondStep>(site)?;
         let scribe = Scribe::on_behalf(site, client);
-        let (letter, until) = code_letter(&scribe, &held.user, &to, mail, new.code.expose())?;
+        let postage = match &pending.setup {
+            Some(_) => to.postage_of_setup(&held.user),
+            None => Destination::postage(&held.user),
+        };
+        let to = (&to, postage);
+        let (letter, until) = code_letter(&scribe, &held.user, to, mail, new.code.expose())?;
         pending.code_until = Some(until);
         sent = Some((new, letter));
     }
@@ -399,13 +440,21 @@ pub(crate) fn no_pending() -> Error {
 }
 
 /// The proof that a second step was answered. Nothing but a right answer makes one.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Passed(Methods);
+#[derive(Clone, Debug)]
+pub(crate) struct Passed {
+    methods: Methods,
+    uniquifier: Uniquifier,
+}
 
 impl Passed {
     /// All that was shown.
-    pub(crate) fn methods(self) -> Methods {
-        self.0
+    pub(crate) fn methods(&self) -> Methods {
+        self.methods
+    }
+
+    /// Whether `user` is the account as it was when that was shown.
+    pub(crate) fn is_of(&self, user: &User) -> bool {
+        self.uniquifier == user.uniquifier
     }
 }
 
@@ -430,7 +479,7 @@ pub(crate) async fn answer(
     if held.payload.chosen.is_none() && held.payload.setup.is_none() {
         return Err(Invalid::form(Message::new("tf.choose_first")).into());
     }
-    let ways = ways(site, &held.user).await?;
+    let ways = ways_of(site, held).await?;
     let code = factors::digits(typed);
     let way = match &held.payload.chosen {
         Some(Chosen::Factor(id)) => ways.iter().find(|way| way.id == *id).cloned(),
@@ -481,6 +530,8 @@ pub(crate) async fn answer(
                 return Ok(Judged::Dead);
             }
             rows::insert(conn, &factors::row(setup, &user, step, now))?;
+            // From now on nobody is in by less.
+            users::end_sessions(conn, &user.id, true)?;
             if let Some(notice) = &notice {
                 posted = Some(Box::new(outbox::put(conn, notice)?));
             }
@@ -585,7 +636,7 @@ async fn judged(
     mut judge: impl FnMut(&mut Conn) -> Result<Judged, StoreError> + Send + 'static,
     wrong: &'static str,
 ) -> Result<(Passed, Buckets), Error> {
-    let (buckets, now) = (Buckets::of_user(site, &user.id, client), site.now());
+    let (buckets, now) = (Buckets::of_factor(site, user, client), site.now());
     let (counting, id, uniquifier) = (buckets.clone(), user.id.clone(), user.uniquifier.clone());
     let judged = site
         .store
@@ -599,13 +650,14 @@ async fn judged(
                 Judged::Wrong => Some(count(conn, &counting, now)?),
                 Judged::Right(..) | Judged::Dead => None,
             };
-            Ok(Ok((judged, tally)))
+            let user = users::by_id(conn, &id)?.ok_or(StoreError::Missing)?;
+            Ok(Ok((judged, tally, user.uniquifier)))
         })
         .await;
-    let (judged, tally) = match judged {
+    let (judged, tally, uniquifier) = match judged {
         Ok(Ok(judged)) => judged,
         Ok(Err(until)) => return Err(locked(until, now)),
-        Err(StoreError::Missing) => (Judged::Dead, None),
+        Err(StoreError::Missing) => return Err(no_pending()),
         Err(error) => return Err(error.into()),
     };
     if let Some(tally) = tally {
@@ -617,7 +669,11 @@ async fn judged(
             if let Some(posted) = posted {
                 site.posted(*posted);
             }
-            Ok((Passed(methods), buckets))
+            let passed = Passed {
+                methods,
+                uniquifier,
+            };
+            Ok((passed, buckets))
         }
         Judged::Wrong => Err(Invalid::field("code", Message::new(wrong)).into()),
         Judged::Dead => Err(no_pending()),

@@ -228,7 +228,7 @@ pub(crate) async fn open(
         None if forgets => cookies::send(request, cookies::expired(site, Kind::Remember)),
         None => {}
     }
-    if let Some(cookie) = client.device.knowing(site, &user.id) {
+    if let Some(cookie) = client.device.knowing(site, &user) {
         cookies::send(request, cookie);
     }
     announce(site, admitted, Some(row.id), &client.client);
@@ -348,7 +348,7 @@ pub(crate) async fn renew(
         return Err(Denied::Anonymous.into());
     }
     send_cookie(request, site, token.expose());
-    if let Some(cookie) = client.device.knowing(site, &admitted.user().id) {
+    if let Some(cookie) = client.device.knowing(site, admitted.user()) {
         cookies::send(request, cookie);
     }
     let (user, methods) = (admitted.user().id.clone(), admitted.methods());

@@ -31,7 +31,7 @@ use crate::{
     },
     signin::{
         admit::{Admission, Owing, answered},
-        limits::Buckets,
+        limits::{Buckets, count_per_user},
         remember::Remember,
         second::{self, Chosen, SecondStep, State, Wish},
         session::{self, Opening},
@@ -301,7 +301,7 @@ async fn validate_page(web: &Web<'_>, held: &Held<SecondStep>) -> Answer {
     if let Some(setup) = &held.payload.setup {
         return setup::confirm_page(web, &held.user, setup, &site.path("/tf-validate"));
     }
-    let ways = second::ways(site, &held.user).await?;
+    let ways = second::ways_of(site, held).await?;
     let (kind, destination) = match &held.payload.chosen {
         Some(Chosen::Rescue) => (FactorKind::Email, Some(masked_mail(&held.user.email))),
         Some(Chosen::Factor(id)) => match ways.iter().find(|way| way.id == *id) {
@@ -366,15 +366,17 @@ pub(super) fn masked_mail(address: &str) -> String {
 
 #[get("/tf-select?<next>")]
 async fn show_select(web: Web<'_>, next: Option<&str>) -> Answer {
-    let user = match pending(&web).await {
-        Ok(held) => held.user,
+    let ways = match pending(&web).await {
+        Ok(held) => second::ways_of(web.site, &held).await?,
         Err(error) => match &web.caller {
             // Somebody who is signed in shows a second factor later than the first.
-            Some(caller) => caller.user.clone(),
+            Some(caller) => {
+                let ways = second::ways(web.site, &caller.user).await?;
+                second::further(ways, caller.methods)
+            }
             None => return without_pending(&web, Err(error)),
         },
     };
-    let ways = second::ways(web.site, &user).await?;
     if ways.is_empty() && web.caller.is_some() {
         // There is none to choose yet.
         return Ok(Reply::done(Target::local(&web.site.path("/tf-setup"))));
@@ -418,52 +420,50 @@ fn select_page(web: &Web<'_>, ways: &[FactorRow], next: Option<&str>) -> Reply {
 #[post("/tf-select", data = "<form>")]
 async fn select(web: Web<'_>, form: Submitted<Select>) -> Answer {
     let form = form?;
-    let held = match pending(&web).await {
-        Ok(held) => held,
-        Err(error) => match step_up(&web, form.next.clone()).await? {
-            Some(held) => held,
-            None => return without_pending(&web, Err(error)),
-        },
+    let again = |ways: &[FactorRow]| select_page(&web, ways, form.next.as_deref());
+    let wrong = || Invalid::field("which", Message::new("factor.unknown_method"));
+    let (held, ways) = match (pending(&web).await, web.caller.as_deref()) {
+        (Ok(held), _) => {
+            let ways = second::ways_of(web.site, &held).await?;
+            (Some(held), ways)
+        }
+        // Somebody who is signed in by a session shows a second factor later than the first.
+        (Err(_), Some(caller)) if caller.session.is_some() => {
+            let ways = second::ways(web.site, &caller.user).await?;
+            (None, second::further(ways, caller.methods))
+        }
+        (Err(error), _) => return without_pending(&web, Err(error)),
     };
-    let ways = second::ways(web.site, &held.user).await?;
     // By id, or by kind as programs know it.
-    let way = ways.iter().find(|way| {
+    let is_it = |way: &&FactorRow| {
         way.id == form.which || way.kind().is_some_and(|kind| kind.name() == form.which)
-    });
-    let Some(way) = way.cloned() else {
-        let wrong = Invalid::field("which", Message::new("factor.unknown_method"));
-        return Ok(select_page(&web, &ways, form.next.as_deref()).invalid(wrong));
+    };
+    let Some(way) = ways.iter().find(is_it) else {
+        return Ok(again(&ways).invalid(wrong()));
+    };
+    let held = match held {
+        Some(held) => held,
+        None => step_up(&web, form.next.as_deref()).await?,
     };
     let user = held.user.id.clone();
-    let done = match second::choose(web.site, &web.client, held, &way).await {
+    let done = match second::choose(web.site, &web.client, held, way).await {
         Ok(state) => Ok(go_on(&web, user, state)),
         Err(error) => Err(error),
     };
-    or_again(without_pending(&web, done), || {
-        select_page(&web, &ways, form.next.as_deref())
-    })
+    or_again(without_pending(&web, done), || again(&ways))
 }
 
 /// Begins a second step for somebody who is signed in by a session.
-async fn step_up(web: &Web<'_>, next: Option<String>) -> Result<Option<Held<SecondStep>>, Error> {
-    let Some(caller) = web.caller.as_deref() else {
-        return Ok(None);
-    };
-    let Some(session) = caller.session.clone() else {
-        return Ok(None);
-    };
-    let ways = second::ways(web.site, &caller.user).await?;
-    if ways.is_empty() {
-        return Ok(None);
-    }
+async fn step_up(web: &Web<'_>, next: Option<&str>) -> Result<Held<SecondStep>, Error> {
+    let caller = web.signed_in()?;
+    count_per_user(web.site, "step_up", &caller.user.id).await?;
+    let next = next.and_then(|next| web.site.redirects.judge(next));
     let wish = Wish {
-        session: Some(session),
-        next,
+        session: caller.session.clone(),
+        next: next.map(String::from),
         ..Wish::default()
     };
-    second::begin_step_up(web.request, web.site, caller, wish)
-        .await
-        .map(Some)
+    second::begin_step_up(web.request, web.site, &caller, wish).await
 }
 
 /// What somebody is told whose sign-in goes into its second step.
@@ -621,7 +621,7 @@ pub(in crate::features) async fn finish(
     }
     // As the account is now: it may have been shut out, or given a new password, in between.
     let user = site.store.find_user(&held.user.id).await?;
-    let same = user.filter(|user| user.uniquifier == held.user.uniquifier);
+    let same = user.filter(|user| passed.proof.is_of(user));
     let user = same.ok_or(Denied::BadCredential)?;
     let (client, id) = (Some(&web.client.client), user.id.clone());
     let kind = EventKind::SecondFactorPassed {
@@ -630,7 +630,7 @@ pub(in crate::features) async fn finish(
     };
     site.event(client, kind);
     let next = web.next(pending.next.as_deref(), &site.settings.after.login);
-    let admission = answered(site, user, passed.proof)?;
+    let admission = answered(site, user, &passed.proof)?;
     if pending.session.is_some() {
         let Admission::In(admitted) = admission else {
             return Err(Denied::SecondFactor.into());
@@ -651,7 +651,9 @@ pub(in crate::features) async fn finish(
         Admission::In(admitted) => admitted,
         Admission::Next(owing) => return recover::next_step(web, owing).await,
     };
-    let trust = (passed.trust && site.settings.two_factor.trust_devices)
+    // Where the second step showed no more than the first, trust would leave nothing to be shown.
+    let further = passed.proof.methods() != pending.methods();
+    let trust = (passed.trust && further && site.settings.two_factor.trust_devices)
         .then(|| trusted::prepare(site, &web.client, admitted.user()))
         .transpose()?;
     if let Some(device) = &trust {

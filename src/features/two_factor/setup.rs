@@ -23,6 +23,7 @@ use crate::{
     notify::{events::EventKind, notices, outbox},
     signin::{
         factor_setup::{self, Proven},
+        limits::count_per_user,
         second,
     },
     store::{StoreError, User, devices, factors as rows, tickets, users},
@@ -336,6 +337,7 @@ async fn remove_one(web: &Web<'_>, caller: &Caller, id: &str) -> Result<(), Erro
     let Some(way) = ways.iter().find(|way| way.id == id) else {
         return Err(Error::NotFound);
     };
+    count_per_user(site, "factor_change", &user.id).await?;
     let required = is_required(web, user).await?;
     let kind = way.kind().unwrap_or(FactorKind::Authenticator);
     let notice = notices::factor_removed(&web.scribe(), user, kind, &way.name)?;
@@ -383,6 +385,7 @@ async fn turn_off(web: &Web<'_>, caller: &Caller) -> Answer {
     if is_required(web, user).await? {
         return Err(Invalid::field("setup", Message::new("factor.last_one")).into());
     }
+    count_per_user(site, "factor_change", &user.id).await?;
     let notice = notices::two_factor_off(&web.scribe(), user)?;
     let (owner, uniquifier) = (user.id.clone(), user.uniquifier.clone());
     let posted = site

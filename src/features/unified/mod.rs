@@ -8,7 +8,9 @@ use rocket::{get, post, routes};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Feature, Link, MenuFor, Submitted, Web, mailed, sample_form, sample_mail, template};
+use super::{
+    Feature, Link, MenuFor, Submitted, Web, mailed, outdated, sample_form, sample_mail, template,
+};
 use crate::{
     Message,
     config::Life,
@@ -32,16 +34,19 @@ use crate::{
     signin::{
         Method, Methods,
         admit::{Admission, admit},
-        limits::{Buckets, PerAddress, count_per_address, refuse_if_locked},
-        password::{self, Proof},
+        limits::{
+            Buckets, PerAddress, count, count_per_address, locked, refuse_if_locked, tell_failure,
+        },
+        password::{self, Attempt, Counting, Proof},
         remember::Remember,
         second::sms_text,
         session::Opening,
         ticket::{self, Draft, Handle, Held, Presented, Purpose, Terms},
     },
     store::{
-        Conn, StoreError, User,
-        factors::{self as rows},
+        Conn, StoreError, User, UserId,
+        factors::{self as rows, FactorRow},
+        failures,
         users::{self, Confirmed, EarlierPassword},
     },
 };
@@ -435,7 +440,7 @@ async fn by_link(
             if held.payload.kind != FactorKind::Email {
                 return Err(mailed::gone());
             }
-            let buckets = Buckets::of_user(web.site, &held.user.id, &web.client);
+            let buckets = Buckets::of_user(web.site, &held.user, &web.client);
             refuse_if_locked(web.site, &buckets).await?;
             let sent = held.payload.clone();
             let user = spend(&web, held).await?;
@@ -525,16 +530,26 @@ async fn sign_in(
         return Err(invalid.into());
     }
     let meant = meant(web, &form.identity).await?;
-    let id = meant.user.as_ref().map(|user| &user.id);
-    let buckets = Buckets::of(site, &meant.identity, id, &web.client);
+    let buckets = Buckets::of(site, &meant.identity, meant.user.as_ref(), &web.client);
     refuse_if_locked(site, &buckets).await?;
-    if let Some((user, methods, sent)) = by_code(web, &meant, &form.passcode).await? {
-        // A right code that was answered after the door was shut comes too late.
-        refuse_if_locked(site, &buckets).await?;
-        let admission = gate(admit(site, user, methods).await)?;
-        return Ok((admission, buckets, sent));
+    // What can be neither is told before either is judged.
+    let password = Password::parse(&form.passcode)
+        .map_err(|message| Error::from(Invalid::field("passcode", message)))?;
+    let mut counting = Counting::Here;
+    if let Some(code) = code_of(&form.passcode) {
+        let account = match &meant.user {
+            Some(user) => user.id.to_string(),
+            None => meant.identity.bucket(),
+        };
+        let codes = buckets.clone().with_codes(site, &account);
+        let judged = by_code(web, &meant, &codes, &code).await?;
+        if let Some((user, methods, sent)) = judged {
+            let admission = gate(admit(site, user, methods).await)?;
+            return Ok((admission, codes, sent));
+        }
+        counting = Counting::Before;
     }
-    match gate(by_password(web, meant, buckets, &form.passcode).await)? {
+    match gate(by_password(web, meant, buckets, &password, counting).await)? {
         Proof::Right(admission, buckets) => Ok((admission, buckets, None)),
         Proof::Wrong => Err(wrong()),
     }
@@ -557,18 +572,23 @@ async fn by_password(
     web: &Web<'_>,
     meant: Meant,
     buckets: Buckets,
-    typed: &str,
+    password: &Password,
+    counting: Counting,
 ) -> Result<Proof, Error> {
     let site = web.site;
-    let password = Password::parse(typed)
-        .map_err(|message| Error::from(Invalid::field("passcode", message)))?;
     let taken = site
         .settings
         .unified
         .methods
         .contains(&SignInMethod::Password);
     let hash = meant.hash.filter(|_| taken);
-    password::check(site, meant.user, hash, buckets, &password, &web.client).await
+    let attempt = Attempt {
+        buckets,
+        client: &web.client,
+        before: Methods::default(),
+        counting,
+    };
+    password::check(site, meant.user, hash, password, attempt).await
 }
 
 /// What was typed, if it can be a code: ours have six digits, an application's own authenticators may have
@@ -579,46 +599,81 @@ fn code_of(typed: &str) -> Option<String> {
     is_code.then_some(code)
 }
 
-/// A code: that of an authenticator of the account, or one that was sent.
+/// A code: one that was sent, or that of an authenticator of the account. A wrong one is counted.
 async fn by_code(
     web: &Web<'_>,
     meant: &Meant,
-    typed: &str,
+    buckets: &Buckets,
+    code: &str,
 ) -> Result<Option<(User, Methods, Option<Sent>)>, Error> {
     let site = web.site;
-    let Some(code) = code_of(typed) else {
-        return Ok(None);
-    };
-    let methods = &site.settings.unified.methods;
-    if let Some(user) = &meant.user
-        && methods.contains(&SignInMethod::Authenticator)
-        && accept_authenticator(web, user, &code).await?
-    {
-        let methods = Methods::of(Method::Authenticator);
-        return Ok(Some((user.clone(), methods, None)));
+    refuse_if_locked(site, buckets).await?;
+    let presented = Presented::Code(meant.handle.clone(), code);
+    if let Ok(held) = ticket::present::<Passcode>(site, presented, &web.bearer()).await? {
+        let sent = held.payload.clone();
+        let user = spend(web, held).await?;
+        // A right code that was answered after the door was shut comes too late.
+        refuse_if_locked(site, buckets).await?;
+        return Ok(Some((user, Methods::of(sent.kind.method()), Some(sent))));
     }
-    let presented = Presented::Code(meant.handle.clone(), &code);
-    let Ok(held) = ticket::present::<Passcode>(site, presented, &web.bearer()).await? else {
-        return Ok(None);
-    };
-    let sent = held.payload.clone();
-    let user = spend(web, held).await?;
-    Ok(Some((user, Methods::of(sent.kind.method()), Some(sent))))
+    let right = accept_authenticator(web, meant.user.as_ref(), buckets, code).await?;
+    let user = meant.user.clone().filter(|_| right);
+    Ok(user.map(|user| (user, Methods::of(Method::Authenticator), None)))
 }
 
-/// Whether `code` is right for an authenticator that the account signs in with; it is used up then.
-async fn accept_authenticator(web: &Web<'_>, user: &User, code: &str) -> Result<bool, Error> {
-    let (site, id, now) = (web.site, user.id.clone(), web.site.now());
-    let ways = site
+/// Whether `code` is right for an authenticator that the account signs in with; it is used up then. A wrong
+/// one is counted in the transaction that judges it: of many at once no more are judged than the limit
+/// allows. Nobody's costs the same.
+async fn accept_authenticator(
+    web: &Web<'_>,
+    user: Option<&User>,
+    buckets: &Buckets,
+    code: &str,
+) -> Result<bool, Error> {
+    let (site, now) = (web.site, web.site.now());
+    let methods = &site.settings.unified.methods;
+    let mut ways = ways_in(web, user).await?;
+    if !methods.contains(&SignInMethod::Authenticator) {
+        ways.clear();
+    }
+    let right = factors::right_code(site, &ways, code);
+    let (counting, holder) = (buckets.clone(), user.cloned());
+    let judged = site
+        .store
+        .write(move |conn| {
+            if let Some(user) = &holder {
+                users::hold(conn, &user.id, &user.uniquifier)?;
+            }
+            if let Some(until) = failures::locked_until(conn, &counting.names(), now)? {
+                return Ok(Err(until));
+            }
+            if let Some(right) = &right
+                && factors::accept(conn, right, now)?
+            {
+                return Ok(Ok(None));
+            }
+            count(conn, &counting, now).map(|tally| Ok(Some(tally)))
+        })
+        .await
+        .map_err(outdated)?;
+    match judged {
+        Err(until) => Err(locked(until, now)),
+        Ok(None) => Ok(true),
+        Ok(Some(tally)) => {
+            let methods = Methods::of(Method::Authenticator);
+            tell_failure(site, buckets, tally, user, methods, &web.client).await?;
+            Ok(false)
+        }
+    }
+}
+
+/// What an account signs in with beside password and mail; the same look-up for nobody.
+async fn ways_in(web: &Web<'_>, user: Option<&User>) -> Result<Vec<FactorRow>, Error> {
+    let id = user.map_or_else(UserId::new, |user| user.id.clone());
+    Ok(web
+        .site
         .store
         .read(move |conn| rows::serving(conn, &id, Usages::FIRST))
-        .await?;
-    let Some(right) = factors::right_code(site, &ways, code) else {
-        return Ok(false);
-    };
-    Ok(site
-        .store
-        .write(move |conn| factors::accept(conn, &right, now))
         .await?)
 }
 
@@ -631,7 +686,12 @@ async fn spend(web: &Web<'_>, held: Held<Passcode>) -> Result<User, Error> {
     let spent = site
         .store
         .write(move |conn: &mut Conn| {
-            if !once.consume(conn, now)? {
+            // A phone that signs in no more makes nothing of a code that went there.
+            let serves = by_mail
+                || rows::serving(conn, &id, Usages::FIRST)?
+                    .iter()
+                    .any(|way| way.phone.is_some());
+            if !serves || !once.consume(conn, now)? {
                 return Ok(None);
             }
             let mut confirmed = Confirmed::Before;
@@ -741,19 +801,21 @@ async fn send(web: &Web<'_>, form: &SignIn, next: Option<&str>) -> Result<(), Er
             .map(String::from),
     };
     let user = meant.user.filter(|user| user.active);
-    let phone = match &user {
-        Some(user) => phone_of(web, user).await?,
-        None => None,
-    };
+    let phone = phone_of(web, user.as_ref()).await?;
     let reached = user.filter(|_| kind == FactorKind::Email || phone.is_some());
     if reached.is_none() && !site.settings.generic_answers.0 {
         return Err(Invalid::field("identity", Message::new("email.unknown")).into());
     }
     let typed = crate::store::cut(form.identity.trim(), 254);
+    // What is for nobody stands in nobody's way: an owner's code that is on its way stays good.
+    let handle = match &reached {
+        Some(_) => meant.handle,
+        None => Handle::of_identity(site, &meant.identity),
+    };
     let to = Reached {
         user: reached.as_ref(),
         typed: &typed,
-        handle: &meant.handle,
+        handle: &handle,
         phone: phone.as_deref(),
         session: None,
     };
@@ -768,13 +830,8 @@ async fn send(web: &Web<'_>, form: &SignIn, next: Option<&str>) -> Result<(), Er
     Ok(())
 }
 
-/// The phone that an account signs in with.
-async fn phone_of(web: &Web<'_>, user: &User) -> Result<Option<String>, Error> {
-    let id = user.id.clone();
-    let ways = web
-        .site
-        .store
-        .read(move |conn| rows::serving(conn, &id, Usages::FIRST))
-        .await?;
+/// The phone that an account signs in with; the same look-up for nobody.
+async fn phone_of(web: &Web<'_>, user: Option<&User>) -> Result<Option<String>, Error> {
+    let ways = ways_in(web, user).await?;
     Ok(ways.into_iter().find_map(|way| way.phone))
 }

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::{
     super::{Submitted, Web, outdated},
-    SignInMethod,
+    Passcode, SignInMethod,
+    verify::Again,
 };
 use crate::{
     Message,
@@ -20,11 +21,11 @@ use crate::{
         reply::{Answer, Reply, or_again, wants_json},
     },
     notify::{events::EventKind, notices, outbox},
-    signin::factor_setup,
+    signin::{factor_setup, limits::count_per_user, ticket::Purpose},
     store::{
         StoreError, User,
         factors::{self as rows, FactorRow},
-        users,
+        tickets, users,
     },
 };
 
@@ -269,6 +270,7 @@ async fn take(web: &Web<'_>, caller: &Caller, which: &str) -> Result<(), Error> 
     if ways.len() == 1 && hash.is_none() && !by_mail {
         return Err(Invalid::form(Message::new("us.last_one")).into());
     }
+    count_per_user(site, "factor_change", &user.id).await?;
     let kind = way.kind().unwrap_or(FactorKind::Authenticator);
     let notice = notices::factor_removed(&web.scribe(), user, kind, &way.name)?;
     let (owner, uniquifier, id) = (user.id.clone(), user.uniquifier.clone(), way.id.clone());
@@ -279,6 +281,9 @@ async fn take(web: &Web<'_>, caller: &Caller, which: &str) -> Result<(), Error> 
             if rows::take_usage(conn, &owner, &id, Usages::FIRST)?.is_none() {
                 return Err(StoreError::Missing);
             }
+            // A code on its way to that phone is none any more.
+            tickets::end_of_purpose(conn, &owner, Passcode::NAME)?;
+            tickets::end_of_purpose(conn, &owner, Again::NAME)?;
             outbox::put(conn, &notice)
         })
         .await

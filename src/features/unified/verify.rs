@@ -23,7 +23,7 @@ use crate::{
         Method, Methods,
         admit::{Admission, admit},
         limits::{Buckets, refuse_if_locked},
-        password::{Proof, prove_again},
+        password::{Counting, Proof, prove_again_counted},
         second::refuse_unproven,
         session,
         ticket::{self, Bearer, Handle, Presented, Purpose},
@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// The ticket of a code that proves it again, good in the session that asked for it and nowhere else.
-enum Again {}
+pub(super) enum Again {}
 
 impl Purpose for Again {
     const NAME: &'static str = "verify_code";
@@ -145,25 +145,25 @@ async fn verify(
 ) -> Result<(Admission, Buckets), Error> {
     let (site, user) = (web.site, &caller.user);
     let methods = &site.settings.unified.methods;
-    let buckets = Buckets::of_user(site, &user.id, &web.client);
+    let buckets = Buckets::of_factor(site, user, &web.client);
     refuse_if_locked(site, &buckets).await?;
+    let wrong = |message| Error::from(Invalid::field("passcode", message));
+    // What can be neither is told before either is judged.
+    let password = Password::parse(typed).map_err(wrong)?;
+    let mut counting = Counting::Here;
     if let Some(code) = code_of(typed) {
-        let mut shown = None;
-        if methods.contains(&SignInMethod::Authenticator)
-            && accept_authenticator(web, user, &code).await?
-        {
+        let mut shown = take_code(web, caller, &code).await?.map(FactorKind::method);
+        if shown.is_none() && accept_authenticator(web, Some(user), &buckets, &code).await? {
             shown = Some(Method::Authenticator);
-        } else if let Some(kind) = take_code(web, caller, &code).await? {
-            shown = Some(kind.method());
         }
         if let Some(method) = shown {
+            refuse_if_locked(site, &buckets).await?;
             let methods = caller.methods.union(Methods::of(method));
             return Ok((admit(site, user.clone(), methods).await?, buckets));
         }
+        counting = Counting::Before;
     }
-    let wrong = |message| Error::from(Invalid::field("passcode", message));
-    let password = Password::parse(typed).map_err(wrong)?;
-    match prove_again(site, user, &password, caller.methods, &web.client).await? {
+    match prove_again_counted(site, user, &password, caller.methods, counting, &web.client).await? {
         Proof::Right(admission, buckets) if methods.contains(&SignInMethod::Password) => {
             Ok((admission, buckets))
         }
@@ -209,7 +209,7 @@ async fn send(web: &Web<'_>, caller: &Caller, form: &Verify) -> Result<(), Error
     let (site, user) = (web.site, &caller.user);
     let kind = factors::kind_of(&form.chosen_method, &code_methods(web), "chosen_method")?;
     let phone = match kind {
-        FactorKind::Sms => phone_of(web, user).await?,
+        FactorKind::Sms => phone_of(web, Some(user)).await?,
         _ => None,
     };
     if kind == FactorKind::Sms && phone.is_none() {
