@@ -586,6 +586,54 @@ impl App {
         row.n
     }
 
+    /// What stands in every column of every table, as text.
+    pub async fn dump(&self) -> Vec<String> {
+        use diesel::RunQueryDsl;
+        #[derive(diesel::QueryableByName)]
+        struct Line {
+            #[diesel(sql_type = diesel::sql_types::Text)]
+            line: String,
+        }
+        let (columns, text) = match self.database.backend {
+            Backend::Sqlite => (
+                "SELECT m.name AS tab, p.name AS col FROM sqlite_master m \
+                 JOIN pragma_table_info(m.name) p WHERE m.type = 'table'",
+                "TEXT",
+            ),
+            Backend::Postgres => (
+                "SELECT table_name AS tab, column_name AS col \
+                 FROM information_schema.columns WHERE table_schema = current_schema()",
+                "TEXT",
+            ),
+            Backend::Mysql => (
+                "SELECT table_name AS tab, column_name AS col \
+                 FROM information_schema.columns WHERE table_schema = DATABASE()",
+                "CHAR",
+            ),
+        };
+        #[derive(diesel::QueryableByName)]
+        struct Column {
+            #[diesel(sql_type = diesel::sql_types::Text)]
+            tab: String,
+            #[diesel(sql_type = diesel::sql_types::Text)]
+            col: String,
+        }
+        let read = self.store().read(move |conn| {
+            let columns: Vec<Column> = diesel::sql_query(columns).load(conn)?;
+            assert!(columns.len() > 80, "{} columns", columns.len());
+            let mut lines = Vec::new();
+            for Column { tab, col } in columns {
+                let select = format!(
+                    "SELECT CAST({col} AS {text}) AS line FROM {tab} WHERE {col} IS NOT NULL"
+                );
+                let found: Vec<Line> = diesel::sql_query(select).load(conn)?;
+                lines.extend(found.into_iter().map(|found| found.line));
+            }
+            Ok(lines)
+        });
+        read.await.unwrap_or_else(|error| panic!("{error}"))
+    }
+
     /// Everything that happened until now.
     pub async fn events(&self) -> Vec<EventKind> {
         let path = {

@@ -16,7 +16,7 @@ use rocket::tokio;
 #[cfg(feature = "smtp")]
 use crate::smtp_server::{Received, SmtpServer};
 
-const PASSWORD: &str = "correct horse battery staple";
+pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
 /// A process that ends with the test, however that ends.
 struct Process(Child);
@@ -36,7 +36,7 @@ fn free_port() -> u16 {
         .port()
 }
 
-fn command(database: &Path, port: u16) -> Command {
+pub(crate) fn command(database: &Path, port: u16) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rocket_security"));
     command
         .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -122,7 +122,7 @@ async fn submit(browser: &Client) {
 }
 
 /// Waits until `found` says so: a page that a click leads to is there when it is there.
-async fn wait(what: &str, found: impl AsyncFn() -> bool) {
+pub(crate) async fn wait(what: &str, found: impl AsyncFn() -> bool) {
     let began = Instant::now();
     while !found().await {
         assert!(
@@ -239,27 +239,35 @@ async fn a_person_registers_signs_in_is_let_in_by_role_and_signs_out() {
 
 /// A person with a browser and a mailbox, at a site that sends its mails by SMTP.
 #[cfg(feature = "smtp")]
-struct Person {
-    browser: Client,
-    mailbox: SmtpServer,
+pub(crate) struct Person {
+    pub(crate) browser: Client,
+    pub(crate) mailbox: SmtpServer,
     port: u16,
+    pub(crate) folder: tempfile::TempDir,
     _processes: [Process; 2],
-    _folder: tempfile::TempDir,
 }
 
 #[cfg(feature = "smtp")]
 impl Person {
-    async fn arrive() -> Option<Self> {
+    /// At a site with these settings, by the names that the environment has for them.
+    pub(crate) async fn arrive_at(settings: &[(&str, &str)]) -> Option<Self> {
         let (driver, browser) = browser().await?;
         let mailbox = SmtpServer::start().await;
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
+        let settings = settings
+            .iter()
+            .map(|(name, value)| (format!("ROCKET_SECURITY__{name}"), *value));
         let site = command(&folder.path().join("site.db"), port)
             .env("ROCKET_SECURITY__MAIL__TRANSPORT", "smtp")
             .env("ROCKET_SECURITY__MAIL__HOST", "127.0.0.1")
             .env("ROCKET_SECURITY__MAIL__PORT", mailbox.port().to_string())
             .env("ROCKET_SECURITY__MAIL__ENCRYPTION", "none")
-            .env("ROCKET_SECURITY__PASSWORDLESS__ENABLED", "true")
+            .env(
+                "ROCKET_SECURITY__SMS__FOLDER",
+                folder.path().join("messages"),
+            )
+            .envs(settings)
             .spawn()
             .unwrap();
         let site = Process(site);
@@ -268,18 +276,27 @@ impl Person {
             browser,
             mailbox,
             port,
+            folder,
             _processes: [driver, site],
-            _folder: folder,
         })
     }
 
-    async fn open(&self, path: &str) {
+    async fn arrive() -> Option<Self> {
+        Self::arrive_at(&[("PASSWORDLESS__ENABLED", "true")]).await
+    }
+
+    /// The command line, at the site's database.
+    pub(crate) fn command(&self) -> Command {
+        command(&self.folder.path().join("site.db"), self.port)
+    }
+
+    pub(crate) async fn open(&self, path: &str) {
         let url = format!("http://localhost:{}{path}", self.port);
         self.browser.goto(&url).await.unwrap();
     }
 
-    /// Fills in the form of the page, whose fields are named `<form>-<name>`, and presses its button.
-    async fn send(&self, form: &str, fields: &[(&str, &str)]) {
+    /// Fills in a form of the page, whose fields are named `<form>-<name>`.
+    pub(crate) async fn fill(&self, form: &str, fields: &[(&str, &str)]) {
         for (name, text) in fields {
             let id = format!("{form}-{name}");
             wait(&id, async || {
@@ -288,19 +305,40 @@ impl Person {
             .await;
             fill(&self.browser, &id, text).await;
         }
+    }
+
+    /// Fills in the form of the page and presses its button.
+    async fn send(&self, form: &str, fields: &[(&str, &str)]) {
+        self.fill(form, fields).await;
         submit(&self.browser).await;
     }
 
-    async fn reads(&self, text: &str) {
+    /// Presses what is there, or comes to be there.
+    pub(crate) async fn press(&self, what: Locator<'_>) {
+        wait(&format!("{what:?}"), async || {
+            self.browser.find(what).await.is_ok()
+        })
+        .await;
+        let found = self.browser.find(what).await.unwrap();
+        found.click().await.unwrap();
+    }
+
+    pub(crate) async fn sign_out(&self) {
+        self.press(Locator::Css("form[action='/logout'] button"))
+            .await;
+        self.reads("You are signed out").await;
+    }
+
+    pub(crate) async fn reads(&self, text: &str) {
         shows(&self.browser, text).await;
     }
 
-    async fn is_at(&self, path: &str) {
+    pub(crate) async fn is_at(&self, path: &str) {
         arrives(&self.browser, path).await;
     }
 
     /// The mail with this number to an address.
-    async fn mail(&self, address: &str, number: usize) -> Received {
+    pub(crate) async fn mail(&self, address: &str, number: usize) -> Received {
         let came = async || self.mailbox.to(address).len() >= number;
         wait(&format!("mail {number} to {address}"), came).await;
         self.mailbox.to(address).swap_remove(number - 1)
@@ -338,7 +376,7 @@ impl Person {
 }
 
 #[cfg(feature = "smtp")]
-const ADA: &str = "ada@example.com";
+pub(crate) const ADA: &str = "ada@example.com";
 #[cfg(feature = "smtp")]
 const NEW: &str = "seven purple monkeys juggle lamps";
 
@@ -393,8 +431,7 @@ async fn a_person_confirms_signs_in_and_chooses_a_password_by_codes() {
 
     // From the sign-in page to the one that wants no password.
     let link = Locator::LinkText("Sign in by email instead");
-    let link = person.browser.find(link).await.unwrap();
-    link.click().await.unwrap();
+    person.press(link).await;
     person.is_at("/login/link").await;
     person.send("passwordless", &[("email", ADA)]).await;
     person.reads("enter the code here").await;
@@ -403,10 +440,7 @@ async fn a_person_confirms_signs_in_and_chooses_a_password_by_codes() {
     person.is_at("/").await;
     person.open("/profile").await;
     person.reads(ADA).await;
-    let button = Locator::Css("form[action='/logout'] button");
-    let button = person.browser.find(button).await.unwrap();
-    button.click().await.unwrap();
-    person.reads("You are signed out").await;
+    person.sign_out().await;
 
     person.open("/reset").await;
     person.send("recover", &[("email", ADA)]).await;

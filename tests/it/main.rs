@@ -11,6 +11,8 @@ mod app;
 mod attacks;
 #[cfg(all(feature = "cli", feature = "sqlite"))]
 mod browser;
+#[cfg(all(feature = "cli", feature = "sqlite", feature = "smtp", feature = "sms"))]
+mod browser_factors;
 #[cfg(feature = "smtp")]
 mod change_email;
 #[cfg(feature = "smtp")]

@@ -12,13 +12,16 @@ use rocket::tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
 };
-use rocket_security::{EventKind, FactorKind, config::Life};
+use rocket_security::{
+    Clock, EventKind, FactorKind, MailError, Sms, SmsSender, User, config::Life,
+};
 use serde_json::{Value, json};
 
 use crate::{
     app::{Actor, App, PASSWORD, Plan, SECRET, for_each_database},
     factors::{Authenticator, PENDING, Phones, REMEMBER, TRUSTED, six_digits},
     mailed::{NEW, SESSION, assert_refused, credentials},
+    smtp_server::{Behaviour, SmtpServer},
 };
 
 const ADA: &str = "ada@example.com";
@@ -693,6 +696,52 @@ async fn a_trusted_browser_is_not_asked_until_it_is_revoked() {
 }
 
 #[rocket::async_test]
+async fn the_page_says_how_long_a_browser_would_be_trusted() {
+    let app = Plan::new().set("two_factor.trust", "12h").start().await;
+    let ada = app.user(ADA).await;
+    app.with_authenticator(&ada).await;
+    let browser = app.waiting(ADA).await.of_pages();
+    let until = app.clock.now().after(Life::hours(12)).to_text();
+    let page = browser.get("/tf-validate").await.text();
+    assert!(page.contains(&format!("Until {until}.")), "{page}");
+}
+
+#[rocket::async_test]
+async fn whoever_shows_the_only_factor_later_is_not_told_of_several() {
+    let app = App::new().await;
+    let ada = app.user(ADA).await;
+    let phone = app.with_authenticator(&ada).await;
+    let owner = app.browser().in_json();
+    owner.sign_in_as(&ada, "mfa=true").await;
+    let made = owner.post_json("/mf-recovery-codes", json!({})).await;
+    let recovery = made.json()["response"]["recovery_codes"][0].clone();
+    let browser = trusted(&app, &phone).await;
+    assert!(is_spared(&browser, PASSWORD).await);
+    app.later(Life::minutes(2));
+    let browser = browser.of_pages();
+    let led = browser.get("/tf-setup").await;
+    let page = browser.get(led.location().unwrap()).await;
+    assert!(page.text().contains("Show your second factor"), "{led:?}");
+    let id = app.store().factors_of(&ada.id).await.unwrap()[0].id.clone();
+    browser.press(&page, &[("which", &id)]).await;
+    // Whoever has lost it goes on from there, and not from before.
+    assert!(!page.text().contains("tf-rescue"));
+    assert!(
+        browser
+            .get("/tf-validate")
+            .await
+            .text()
+            .contains("tf-rescue")
+    );
+    let lost = [("help_setup", "recovery_code")];
+    let led = browser.submit("/tf-rescue", &lost).await;
+    let code = [("code", recovery.as_str().unwrap())];
+    let done = browser.submit(led.location().unwrap(), &code).await;
+    assert_eq!(done.location(), Some("/tf-setup"));
+    assert_eq!(browser.get("/tf-setup").await.status, 200);
+}
+
+#[rocket::async_test]
 async fn trust_ends_with_its_time_a_new_password_a_changed_factor_and_an_old_copy() {
     for_each_database(|plan| async move {
         let app = plan.without_limits().start().await;
@@ -1226,62 +1275,240 @@ async fn seeds_go_over_to_a_new_secret_as_they_are_used() {
     .await;
 }
 
+/// Sends nothing, so that all messages wait; the mailbox of the harness has a copy.
+struct Later;
+
+#[rocket::async_trait]
+impl SmsSender for Later {
+    async fn send(&self, _: &Sms) -> Result<(), MailError> {
+        Err(MailError::later("not now"))
+    }
+}
+
+/// Whether a text has a code in it that is not a part of something longer.
+fn says(text: &str, code: &str) -> bool {
+    text.split(|c: char| !c.is_ascii_alphanumeric())
+        .any(|word| word == code)
+}
+
 #[rocket::async_test]
 async fn no_table_holds_a_seed_a_code_or_a_token_in_clear() {
-    let phones = Phones::default();
-    let plan = with_phones(Plan::new(), &phones)
-        .set("two_factor.methods", ["authenticator", "email", "sms"]);
-    let app = plan.without_limits().start().await;
-    let ada = app.user(ADA).await;
-    let browser = app.signed_in(&ada).await.in_json();
-    let mut secrets = Vec::new();
-    let open = browser.begin_setup(json!({"setup": "authenticator"})).await;
-    secrets.push(Authenticator::of(&open).key);
-    secrets.push(open["tf_state_token"].as_str().unwrap().to_string());
-    let phone = browser.add_authenticator().await;
-    secrets.push(phone.key.clone());
-    let made = browser
-        .post_json("/mf-recovery-codes", json!({}))
-        .await
-        .json();
-    for code in made["response"]["recovery_codes"].as_array().unwrap() {
-        let code = code.as_str().unwrap();
-        secrets.extend([code.to_string(), code.replace('-', "")]);
-    }
-    app.later(Life::hours(1));
-    let waiting = app.waiting(ADA).await;
-    secrets.push(waiting.cookie(PENDING).unwrap());
-    let body = json!({"code": phone.code(&app), "remember_device": true});
-    waiting
-        .post_json("/tf-validate?include_auth_token", body)
-        .await;
-    let cookie = waiting.cookie(TRUSTED).unwrap();
-    secrets.extend(cookie.split('.').map(String::from));
-    let begun = waiting.begin_setup(json!({"setup": "email"})).await;
-    secrets.push(begun["tf_state_token"].as_str().unwrap().to_string());
-    let mailed = app.code_to(ADA, "two_factor");
-    let mut dump = Vec::new();
-    for entry in std::fs::read_dir(app.dir.path()).unwrap().flatten() {
-        if entry
-            .file_name()
-            .to_string_lossy()
-            .starts_with("security.db")
+    for_each_database(|plan| async move {
+        let server = SmtpServer::start().await;
+        server.answer(Behaviour::TryLater);
+        let is_sqlite = plan.is_sqlite();
+        let methods = ["password", "email", "authenticator", "sms"];
+        let app = plan
+            .smtp(&server)
+            .security(|security| security.sms(Later))
+            .set("two_factor.methods", &methods[1..])
+            .set("unified.enabled", true)
+            .set("unified.methods", methods)
+            .without_limits()
+            .start()
+            .await;
+        let texted = || six_digits(&app.mails_to(PHONE).pop().unwrap().text);
+        let ada = app.user(ADA).await;
+        let browser = app.signed_in(&ada).await.in_json();
+        let (mut secrets, mut keys, mut codes) = (Vec::new(), Vec::new(), Vec::new());
+
+        // One of each kind, and one that is not done.
+        for kind in ["authenticator", "email", "sms", "authenticator"] {
+            let body = json!({"setup": kind, "phone": PHONE, "name": "Mine"});
+            let begun = browser.begin_setup(body).await;
+            secrets.push(begun["tf_state_token"].as_str().unwrap().to_string());
+            let code = match kind {
+                "email" => app.code_to(ADA, "two_factor"),
+                "sms" => texted(),
+                _ => Authenticator::of(&begun).code(&app),
+            };
+            if kind == "authenticator" {
+                keys.push(Authenticator::of(&begun).key);
+            }
+            if keys.len() < 2 {
+                browser.finish_setup(&begun, &code).await;
+            }
+            codes.push(code);
+        }
+        let body = json!({"chosen_method": "authenticator"});
+        let begun = browser.post_json("/us-setup", body).await.json()["response"].clone();
+        secrets.push(begun["state"].as_str().unwrap().to_string());
+        keys.push(begun["authr_b32key"].as_str().unwrap().to_string());
+        let made = browser.post_json("/mf-recovery-codes", json!({})).await;
+        for code in made.json()["response"]["recovery_codes"]
+            .as_array()
+            .unwrap()
         {
-            dump.extend(std::fs::read(entry.path()).unwrap());
+            let code = code.as_str().unwrap();
+            secrets.extend([code.to_string(), code.replace('-', "")]);
         }
-    }
-    let has = |needle: &[u8]| dump.windows(needle.len()).any(|window| window == needle);
-    assert!(has(ADA.as_bytes()), "a dump it is");
-    for secret in &secrets {
-        assert!(!has(secret.as_bytes()), "{secret}");
-        if let Ok(seed) = data_encoding::BASE32_NOPAD.decode(secret.as_bytes()) {
-            assert!(seed.len() < 16 || !has(&seed), "the bytes of {secret}");
+
+        // A sign-in that waits for a code, one that is done and trusted and remembered, and one by mail.
+        app.later(Life::hours(1));
+        let waiting = app.browser().in_json();
+        let mut body = credentials(ADA, PASSWORD);
+        body["remember"] = true.into();
+        waiting.post_json("/login", body).await;
+        for kind in ["sms", "email"] {
+            let chosen = waiting
+                .post_json("/tf-select", json!({"which": kind}))
+                .await;
+            assert_eq!(chosen.status, 200, "{}", chosen.text());
         }
-    }
-    // Six digits are met by chance among numbers; a mail's text is not.
-    assert!(!has(format!("{mailed}\\n").as_bytes()) && !has(b"Enter this code"));
-    let told = format!("{:?}", app.events().await);
-    for secret in secrets.iter().chain([&mailed]) {
-        assert!(!told.contains(secret.as_str()), "{secret} in an event");
-    }
+        codes.extend([texted(), app.code_to(ADA, "two_factor")]);
+        let other = app.waiting(ADA).await;
+        secrets.extend([waiting.cookie(PENDING), other.cookie(PENDING)].map(Option::unwrap));
+        let body = json!({"code": codes.last(), "remember_device": true});
+        let path = "/tf-validate?include_auth_token";
+        let done = waiting.post_json(path, body).await.json()["response"].clone();
+        let token = done["user"]["authentication_token"].as_str().unwrap();
+        secrets.push(token.to_string());
+        for cookie in [SESSION, REMEMBER, TRUSTED] {
+            let cookie = waiting.cookie(cookie).unwrap();
+            secrets.extend(cookie.split('.').map(String::from));
+        }
+        for kind in ["email", "sms"] {
+            let body = json!({"identity": ADA, "chosen_method": kind});
+            app.program().post_json("/us-signin/send-code", body).await;
+        }
+        let link = app.link_to(ADA, "unified");
+        secrets.push(link.rsplit('/').next().unwrap().to_string());
+        codes.push(app.code_to(ADA, "unified"));
+
+        for key in &keys {
+            let seed = data_encoding::BASE32_NOPAD.decode(key.as_bytes()).unwrap();
+            secrets.extend([
+                data_encoding::BASE64.encode(&seed),
+                data_encoding::BASE64URL_NOPAD.encode(&seed),
+                data_encoding::HEXLOWER.encode(&seed),
+                key.clone(),
+            ]);
+        }
+        secrets.push(PASSWORD.to_string());
+        let dump = app.dump().await;
+        assert!(dump.iter().any(|text| text == ADA), "a dump it is");
+        let waits = "SELECT COUNT(*) AS n FROM security_outbox WHERE body IS NOT NULL";
+        assert!(app.number(waits).await >= 7, "codes wait to be sent");
+        let told = app.events().await;
+        let told = told.iter().map(|event| format!("{event:?}"));
+        for text in dump.into_iter().chain(told) {
+            for secret in &secrets {
+                assert!(secret.len() >= 12, "{secret}");
+                assert!(!text.contains(secret.as_str()), "{secret} in {text}");
+            }
+            for code in &codes {
+                assert!(!says(&text, code), "{code} in {text}");
+            }
+        }
+        // Nor is anything left in what the file has of deleted rows.
+        for entry in std::fs::read_dir(app.dir.path()).unwrap().flatten() {
+            let name = entry.file_name();
+            if !is_sqlite || !name.to_string_lossy().starts_with("security.db") {
+                continue;
+            }
+            let file = std::fs::read(entry.path()).unwrap();
+            let has = |needle: &[u8]| file.windows(needle.len()).any(|part| part == needle);
+            for secret in &secrets {
+                assert!(!has(secret.as_bytes()), "{secret} in {name:?}");
+            }
+            for key in &keys {
+                let seed = data_encoding::BASE32_NOPAD.decode(key.as_bytes()).unwrap();
+                assert!(!has(&seed), "the bytes of {key} in {name:?}");
+            }
+        }
+    })
+    .await;
+}
+
+// Taking the account back.
+
+/// Changes the address of whoever is signed in; answers the path by which it is undone.
+async fn change_address(browser: &Actor<'_>, from: &str, to: &str) -> String {
+    let asked = browser
+        .post_json("/change-email", json!({"email": to}))
+        .await;
+    assert_eq!(asked.status, 200, "{}", asked.text());
+    let link = browser.app.link_to(to, "change_email");
+    let done = browser.app.post(&link, json!({})).await;
+    assert_eq!(done.status, 200, "{}", done.text());
+    browser.app.link_to(from, "changed")
+}
+
+#[rocket::async_test]
+async fn taking_an_address_back_removes_what_was_set_up_since() {
+    for_each_database(|plan| async move {
+        let app = plan
+            .set("unified.enabled", true)
+            .without_limits()
+            .start()
+            .await;
+        let (ada, bob) = (app.user(ADA).await, app.user(BOB).await);
+        let mut undo = Vec::new();
+        let mut own = Vec::new();
+        for (user, to) in [(&ada, "thief@example.org"), (&bob, "robber@example.org")] {
+            own.push(app.with_authenticator(user).await);
+            // Somebody else sits at the owner's open session.
+            let thief = app.browser().in_json();
+            thief.sign_in_as(user, "mfa=true").await;
+            let made = thief.post_json("/mf-recovery-codes", json!({})).await;
+            assert_eq!(made.status, 200, "{}", made.text());
+            app.later(Life::minutes(2));
+            undo.push(change_address(&thief, &user.email, to).await);
+        }
+        app.later(Life::minutes(2));
+        let thief = app.browser().in_json();
+        thief.sign_in_as(&ada, "mfa=true").await;
+        let theirs = thief.add_authenticator().await;
+        let body = json!({"chosen_method": "authenticator"});
+        let begun = thief.post_json("/us-setup", body).await.json()["response"].clone();
+        let key = begun["authr_b32key"].as_str().unwrap().to_string();
+        let passcode = Authenticator { key }.code(&app);
+        let path = format!("/us-setup/{}", begun["state"].as_str().unwrap());
+        let done = thief.post_json(&path, json!({"passcode": passcode})).await;
+        assert_eq!(done.status, 200, "{}", done.text());
+        let made = thief.post_json("/mf-recovery-codes", json!({})).await;
+        let code = made.json()["response"]["recovery_codes"][0].clone();
+        app.later(Life::hours(1));
+        let waiting = app.waiting("thief@example.org").await;
+        let body = json!({"which": app.store().factors_of(&ada.id).await.unwrap()[1].id});
+        waiting.post_json("/tf-select", body).await;
+        let body = json!({"code": theirs.code(&app), "remember_device": true});
+        let done = waiting.post_json("/tf-validate", body).await;
+        assert_eq!(done.status, 200, "{}", done.text());
+        let count = async |table: &str, user: &User| {
+            let query = format!(
+                "SELECT COUNT(*) AS n FROM {table} WHERE user_id = '{}'",
+                user.id
+            );
+            app.number(&query).await
+        };
+        assert_eq!(count("security_factors", &ada).await, 3);
+        assert_eq!(count("security_devices", &ada).await, 1);
+
+        for (user, undo) in [&ada, &bob].into_iter().zip(&undo) {
+            let answer = app.post(undo, json!({})).await;
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            let recovery = app.link_to(&user.email, "recover");
+            let new = crate::mailed::new_password(NEW);
+            assert_eq!(app.post(&recovery, new).await.status, 200);
+        }
+        // Of hers, only what she had before is there; his recovery codes are older, and so good still.
+        assert_eq!(count("security_factors", &ada).await, 1);
+        assert_eq!(count("security_recovery_codes", &ada).await, 0);
+        assert_eq!(count("security_devices", &ada).await, 0);
+        assert_eq!(count("security_factors", &bob).await, 1);
+        assert_eq!(app.store().recovery_codes_left(&bob.id).await.unwrap(), 10);
+        app.later(Life::hours(1));
+        let browser = app.browser().in_json();
+        browser.post_json("/login", credentials(ADA, NEW)).await;
+        let wrong = browser.validate(&theirs.code(&app)).await;
+        assert_refused(&wrong, 400, "factor.code_wrong");
+        let wrong = browser
+            .post_json("/mf-recovery", json!({"code": code}))
+            .await;
+        assert_refused(&wrong, 400, "mf.code_wrong");
+        let right = browser.validate(&own[0].code(&app)).await;
+        assert_eq!(right.status, 200, "{}", right.text());
+    })
+    .await;
 }

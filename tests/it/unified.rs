@@ -543,3 +543,34 @@ async fn a_mailed_code_proves_the_address_and_takes_a_planted_password() {
     assert_eq!(sign_in(&app.program(), ADA, &code).await.status, 200);
     assert_eq!(sign_in(&app.program(), ADA, PASSWORD).await.status, 400);
 }
+
+#[rocket::async_test]
+async fn the_only_way_in_is_not_removed() {
+    for_each_database(|on| async move {
+        let methods = ["password", "authenticator"];
+        let app = plan(on).set("unified.methods", methods).start().await;
+        let new = NewUser::new(rocket_security::EmailAddress::parse(ADA).unwrap());
+        let ada = app.store().create_user(new.confirmed(true)).await.unwrap();
+        let browser = app.signed_in(&ada).await.in_json();
+        set_up(&app, &browser, "authenticator").await;
+        let body = json!({"delete_method": "authenticator"});
+        let answer = browser.post_json("/us-setup", body).await;
+        assert_eq!(
+            (answer.status, answer.codes()),
+            (400, vec!["us.last_one".to_string()])
+        );
+        let way = app.store().factors_of(&ada.id).await.unwrap().remove(0);
+        let path = format!("/us-setup/{}/remove", way.id);
+        let answer = browser.post_json(&path, json!({})).await;
+        assert_eq!(
+            (answer.status, answer.codes()),
+            (400, vec!["us.last_one".to_string()])
+        );
+        let browser = browser.of_pages();
+        browser.post_form(&path, &[]).await;
+        let page = browser.get("/us-setup").await.text();
+        assert!(page.contains("This is your only way to sign in"), "{page}");
+        assert_eq!(app.store().factors_of(&ada.id).await.unwrap().len(), 1);
+    })
+    .await;
+}

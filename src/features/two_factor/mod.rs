@@ -69,6 +69,7 @@ pub(crate) const FEATURE: Feature = Feature {
         let page = json!({
             "form": sample_form(), "disable_form": sample_form(), "resend_form": sample_form(),
             "method": "authenticator", "destination": "a***@example.com", "can_select": true,
+            "methods": ["authenticator"],
             "from_login": false, "required": true, "sent": true, "qr": "data:image/svg+xml;base64,",
             "key": "ABCD EFGH", "uri": "otpauth://totp/x", "issuer": "Site", "username": "ada",
             "factors": [{
@@ -320,11 +321,10 @@ async fn validate_page(web: &Web<'_>, held: &Held<SecondStep>) -> Answer {
     };
     let mut fields = vec![Field::code("code").autofocus()];
     if site.settings.two_factor.trust_devices && held.payload.session.is_none() {
-        fields.push(Field::tick(
-            "remember_device",
-            "field.remember_device",
-            false,
-        ));
+        let until = site.now().after(site.settings.two_factor.trust).to_text();
+        let hint = Message::new("field.remember_device_hint").with("until", until);
+        let tick = Field::tick("remember_device", "field.remember_device", false);
+        fields.push(tick.hint(hint));
     }
     let form = FormView::new("tf_validate", site.path("/tf-validate"), fields);
     let mut page = Reply::page(VALIDATE)

@@ -210,7 +210,7 @@ async fn remove(web: Web<'_>, id: &str, form: Submitted<Nothing>) -> Answer {
     match take(&web, &caller, id).await {
         Err(Error::Invalid(_)) if !wants_json(web.request, web.site) => {
             let target = Target::local(&web.site.path("/us-setup"));
-            Ok(Reply::done(target).flash("error", "factor.last_one"))
+            Ok(Reply::done(target).flash("error", "us.last_one"))
         }
         done => done.map(|()| removed(&web)),
     }
@@ -268,7 +268,7 @@ async fn take(web: &Web<'_>, caller: &Caller, which: &str) -> Result<(), Error> 
         .await?;
     let by_mail = site.settings.unified.methods.contains(&SignInMethod::Email);
     if ways.len() == 1 && hash.is_none() && !by_mail {
-        return Err(Invalid::form(Message::new("factor.last_one")).into());
+        return Err(Invalid::form(Message::new("us.last_one")).into());
     }
     count_per_user(site, "factor_change", &user.id).await?;
     let kind = way.kind().unwrap_or(FactorKind::Authenticator);
