@@ -114,12 +114,17 @@ impl Buckets {
 
     /// The counters of a guess at the code of a factor of a known account.
     pub(crate) fn of_factor(site: &Site, user: &User, client: &ClientInfo) -> Self {
-        Self::of_user(site, user, client).with_codes(site, user.id.as_str())
+        Self::of_user(site, user, client).with_codes(site, "codes", user.id.as_str())
     }
 
-    /// With those of guesses at codes, of an account or whatever was typed for one; but for a browser in
-    /// which one was right before, which has its own.
-    pub(crate) fn with_codes(mut self, site: &Site, account: &str) -> Self {
+    /// The same with those of guesses at codes by which somebody signs in, of an account or whatever was
+    /// typed for one. They are apart from those of the second step, which a stranger is not to shut.
+    pub(crate) fn with_first_codes(self, site: &Site, account: &str) -> Self {
+        self.with_codes(site, "first codes", account)
+    }
+
+    /// But for a browser in which one was right before, which has its own.
+    fn with_codes(mut self, site: &Site, door: &str, account: &str) -> Self {
         if self.address.is_some() {
             let limit = site.settings.limits.per_account;
             let day = Allowance {
@@ -128,8 +133,8 @@ impl Buckets {
                 lock: Life::days(1),
             };
             self.codes = vec![
-                counter(site, ["codes", account, ""], limit),
-                (bucket(site, ["codes a day", account, ""]), day),
+                counter(site, [door, account, ""], limit),
+                (bucket(site, [door, account, "a day"]), day),
             ];
         }
         self

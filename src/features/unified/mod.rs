@@ -541,7 +541,7 @@ async fn sign_in(
             Some(user) => user.id.to_string(),
             None => meant.identity.bucket(),
         };
-        let codes = buckets.clone().with_codes(site, &account);
+        let codes = buckets.clone().with_first_codes(site, &account);
         let judged = by_code(web, &meant, &codes, &code).await?;
         if let Some((user, methods, sent)) = judged {
             let admission = gate(admit(site, user, methods).await)?;
