@@ -4,6 +4,8 @@ use std::{fmt, sync::Arc};
 
 use rocket::{Request, http::uri::Origin, tokio::sync::Semaphore};
 
+#[cfg(feature = "passkeys")]
+use crate::store::passkeys;
 use crate::{
     clock::{Clock, SharedClock},
     config::{Settings, Strictness, Transport},
@@ -24,7 +26,7 @@ use crate::{
     },
     secrets::{Hasher, Keys, PasswordPolicy},
     signin::session::Touches,
-    store::{Store, Timestamp, factors::FactorRow},
+    store::{Store, StoreError, Timestamp, UserId, factors::FactorRow},
 };
 
 /// The running state behind the fairing.
@@ -117,6 +119,18 @@ impl Site {
         return self.passkeys.is_some();
         #[cfg(not(feature = "passkeys"))]
         false
+    }
+
+    /// Whether an account has a passkey that it could show.
+    pub(crate) async fn has_usable_passkey(&self, user: &UserId) -> Result<bool, StoreError> {
+        #[cfg(feature = "passkeys")]
+        if self.has_passkeys() {
+            let user = user.clone();
+            let usable = move |conn: &mut _| passkeys::usable(conn, &user, None);
+            return Ok(!self.store.read(usable).await?.is_empty());
+        }
+        let _ = user;
+        Ok(false)
     }
 
     /// The kinds of second factors that are asked for.

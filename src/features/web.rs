@@ -205,7 +205,7 @@ impl Web<'_> {
     /// What a page is given that asks somebody to prove it again; null for who has no passkey.
     pub(crate) async fn own_passkeys(&self, user: &User) -> Result<Value, Error> {
         #[cfg(feature = "passkeys")]
-        if super::passkeys::is_held_by(self, &user.id).await? {
+        if self.site.has_usable_passkey(&user.id).await? {
             return Ok(super::passkeys::offer(
                 self.site,
                 "/wan-verify",

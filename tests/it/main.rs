@@ -9,6 +9,8 @@
 
 mod app;
 mod attacks;
+#[cfg(all(feature = "passkeys", feature = "smtp", feature = "sms"))]
+mod authenticators;
 #[cfg(all(feature = "cli", feature = "sqlite"))]
 mod browser;
 #[cfg(feature = "smtp")]
@@ -38,6 +40,10 @@ mod mailed;
 mod negotiation;
 mod outbox;
 mod overrides;
+#[cfg(all(feature = "passkeys", feature = "smtp", feature = "sms"))]
+mod passkey_attacks;
+#[cfg(all(feature = "passkeys", feature = "smtp", feature = "sms"))]
+mod passkeys;
 #[cfg(feature = "smtp")]
 mod passwordless;
 #[cfg(feature = "smtp")]

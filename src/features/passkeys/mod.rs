@@ -10,8 +10,6 @@ mod signin;
 mod signup;
 mod verify;
 
-pub(crate) use self::verify::is_held_by;
-
 use rocket::{Route, get, routes, serde::json::Json};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

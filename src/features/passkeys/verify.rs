@@ -24,7 +24,7 @@ use crate::{
         session,
         ticket::{self, Purpose},
     },
-    store::{UserId, users},
+    store::users,
 };
 
 pub(super) const VERIFY: &str = "security/passkeys/verify.html";
@@ -75,7 +75,7 @@ async fn show(web: Web<'_>, next: Option<&str>) -> Answer {
     let form = Ask {
         next: next.map(String::from),
     };
-    let has_one = is_held_by(&web, &caller.user.id).await?;
+    let has_one = web.site.has_usable_passkey(&caller.user.id).await?;
     Ok(form
         .page(&web)
         .json("has_webauthn_verify_credential", has_one))
@@ -108,16 +108,6 @@ async fn finish(
 }
 
 // Service.
-
-/// Whether an account has a passkey that it could show.
-pub(crate) async fn is_held_by(web: &Web<'_>, user: &UserId) -> Result<bool, Error> {
-    if web.site.passkeys.is_none() {
-        return Ok(false);
-    }
-    let user = user.clone();
-    let usable = move |conn: &mut _| Ok(!rows::usable(conn, &user, None)?.is_empty());
-    Ok(web.site.store.read(usable).await?)
-}
 
 async fn begin(
     web: &Web<'_>,
