@@ -40,12 +40,12 @@ mod mailed;
 mod negotiation;
 mod outbox;
 mod overrides;
-#[cfg(all(feature = "cli", feature = "sqlite", feature = "passkeys"))]
-mod passkeys_browser;
 #[cfg(all(feature = "passkeys", feature = "smtp", feature = "sms"))]
 mod passkey_attacks;
 #[cfg(all(feature = "passkeys", feature = "smtp", feature = "sms"))]
 mod passkeys;
+#[cfg(all(feature = "cli", feature = "sqlite", feature = "passkeys"))]
+mod passkeys_browser;
 #[cfg(feature = "smtp")]
 mod passwordless;
 #[cfg(feature = "smtp")]
