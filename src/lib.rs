@@ -184,6 +184,11 @@ pub use self::{
 
 #[cfg(feature = "sms")]
 pub use self::factors::phone::StandardPhoneParser;
+#[cfg(feature = "passkeys")]
+pub use self::{
+    factors::passkey::{Attachment, PasskeyHint, PasskeyUsage, WebauthnPolicy},
+    store::PasskeyInfo,
+};
 
 #[doc(hidden)]
 pub use self::guards::__Grant;

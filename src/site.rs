@@ -4,11 +4,15 @@ use std::{fmt, sync::Arc};
 
 use rocket::{Request, http::uri::Origin, tokio::sync::Semaphore};
 
+#[cfg(feature = "passkeys")]
+use crate::store::passkeys;
 use crate::{
     clock::{Clock, SharedClock},
     config::{Settings, Strictness, Transport},
     error::Error,
-    factors::{MfaPolicy, phone::PhoneParser, recovery::RecoveryCodes, totp::TotpProvider},
+    factors::{
+        FactorKind, MfaPolicy, phone::PhoneParser, recovery::RecoveryCodes, totp::TotpProvider,
+    },
     fairing::Hooks,
     features::{self, Feature},
     guards::report::Routes,
@@ -22,7 +26,7 @@ use crate::{
     },
     secrets::{Hasher, Keys, PasswordPolicy},
     signin::session::Touches,
-    store::{Store, Timestamp},
+    store::{Store, StoreError, Timestamp, UserId, factors::FactorRow},
 };
 
 /// The running state behind the fairing.
@@ -51,6 +55,9 @@ pub(crate) struct Site {
     pub(crate) phones: Arc<dyn PhoneParser>,
     pub(crate) totp: Arc<dyn TotpProvider>,
     pub(crate) recovery_codes: Arc<dyn RecoveryCodes>,
+    /// What is done with authenticators, where passkeys are on.
+    #[cfg(feature = "passkeys")]
+    pub(crate) passkeys: Option<crate::factors::passkey::Ceremonies>,
     /// Who must have a second factor, where anybody must.
     pub(crate) mfa_policy: Option<Arc<dyn MfaPolicy>>,
     pub(crate) views: Views,
@@ -106,6 +113,34 @@ impl Site {
         format!("{}{path}", self.settings.url_prefix)
     }
 
+    /// Whether passkeys are there.
+    pub(crate) fn has_passkeys(&self) -> bool {
+        #[cfg(feature = "passkeys")]
+        return self.passkeys.is_some();
+        #[cfg(not(feature = "passkeys"))]
+        false
+    }
+
+    /// Whether an account has a passkey that it could show.
+    pub(crate) async fn has_usable_passkey(&self, user: &UserId) -> Result<bool, StoreError> {
+        #[cfg(feature = "passkeys")]
+        if self.has_passkeys() {
+            let user = user.clone();
+            let usable = move |conn: &mut _| passkeys::usable(conn, &user, None);
+            return Ok(!self.store.read(usable).await?.is_empty());
+        }
+        let _ = user;
+        Ok(false)
+    }
+
+    /// The kinds of second factors that are asked for.
+    pub(crate) fn counted_factors(&self) -> Counted {
+        Counted {
+            codes: self.settings.two_factor.enabled,
+            passkeys: self.has_passkeys(),
+        }
+    }
+
     /// Where people sign in.
     pub(crate) fn login_path(&self) -> String {
         let unified = &self.settings.unified;
@@ -127,6 +162,23 @@ impl Site {
     pub(crate) fn absolute(&self, path: &str) -> String {
         let base = self.base_url.as_str().trim_end_matches('/');
         format!("{base}{}", self.path(path))
+    }
+}
+
+/// Which kinds of second factors count here.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counted {
+    codes: bool,
+    passkeys: bool,
+}
+
+impl Counted {
+    pub(crate) fn contains(self, way: &FactorRow) -> bool {
+        match way.kind() {
+            Some(FactorKind::Passkey) => self.passkeys,
+            Some(_) => self.codes,
+            None => false,
+        }
     }
 }
 

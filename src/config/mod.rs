@@ -15,6 +15,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 pub use self::life::Life;
 pub(crate) use self::nearest::nearest;
+#[cfg(feature = "passkeys")]
+pub use crate::features::passkeys::PasskeySettings;
+use crate::{factors::FactorKind, http::redirect::RedirectRules, secrets::Secret};
 pub use crate::{
     factors::totp::TotpSettings,
     features::{
@@ -38,7 +41,6 @@ pub use crate::{
     secrets::{BreachCheck, HashingSettings, PolicySettings},
     signin::{limits::LimitSettings, remember::RememberSettings, session::SessionSettings},
 };
-use crate::{http::redirect::RedirectRules, secrets::Secret};
 
 /// `[security]`: everything that can be set without code.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -139,6 +141,9 @@ pub struct Settings {
     pub recovery_codes: RecoveryCodesSettings,
     /// `[security.unified]`.
     pub unified: UnifiedSettings,
+    /// `[security.passkeys]`.
+    #[cfg(feature = "passkeys")]
+    pub passkeys: PasskeySettings,
     /// `[security.totp]`.
     pub totp: TotpSettings,
     /// `[security.sms]`.
@@ -543,6 +548,10 @@ impl Settings {
             ("two_factor.mail_life", self.two_factor.mail_life),
             ("two_factor.trust", self.two_factor.trust),
             ("unified.mail_life", self.unified.mail_life),
+            #[cfg(feature = "passkeys")]
+            ("passkeys.challenge", self.passkeys.challenge),
+            #[cfg(feature = "passkeys")]
+            ("passkeys.sign_up_life", self.passkeys.sign_up_life),
             ("database.patience", self.database.patience),
         ] {
             if life.as_secs() == 0 {
@@ -564,6 +573,11 @@ impl Settings {
             }
         }
         let two_factor = &self.two_factor;
+        if two_factor.methods.contains(&FactorKind::Passkey) {
+            return wrong(
+                "`security.two_factor.methods` lists \"passkey\", which has settings of its own; take it out, and see `security.passkeys`".into(),
+            );
+        }
         let required = two_factor.required || !two_factor.required_roles.is_empty();
         if two_factor.enabled && required && two_factor.methods.is_empty() {
             return wrong(

@@ -1,9 +1,11 @@
-//! Ways to prove that it is you, beside a password: authenticator app, mailed code, text message, and
-//! recovery codes for when all else is lost.
+//! Ways to prove that it is you, beside a password: authenticator app, mailed code, text message, passkey,
+//! and recovery codes for when all else is lost.
 //!
 //! Each kind is a [`Factor`]: how it is set up, whether it sends a code, how an answer is judged. What
 //! asks for them (the second step of a sign-in, unified sign-in, re-authentication) knows only that.
 
+#[cfg(feature = "passkeys")]
+pub(crate) mod passkey;
 pub(crate) mod phone;
 pub(crate) mod policy;
 pub(crate) mod recovery;
@@ -34,10 +36,12 @@ pub enum FactorKind {
     Email,
     /// A code sent to a phone.
     Sms,
+    /// A passkey or security key.
+    Passkey,
 }
 
 impl FactorKind {
-    pub(crate) const ALL: [Self; 3] = [Self::Authenticator, Self::Email, Self::Sms];
+    pub(crate) const ALL: [Self; 4] = [Self::Authenticator, Self::Email, Self::Sms, Self::Passkey];
 
     /// Its name in settings, forms and the API.
     pub const fn name(self) -> &'static str {
@@ -45,6 +49,15 @@ impl FactorKind {
             Self::Authenticator => "authenticator",
             Self::Email => "email",
             Self::Sms => "sms",
+            Self::Passkey => "passkey",
+        }
+    }
+
+    /// Its name where the API says by what a second step is answered.
+    pub(crate) const fn way(self) -> &'static str {
+        match self {
+            Self::Passkey => "webauthn",
+            kind => kind.name(),
         }
     }
 
@@ -58,12 +71,13 @@ impl FactorKind {
             Self::Authenticator => Method::Authenticator,
             Self::Email => Method::Email,
             Self::Sms => Method::Sms,
+            Self::Passkey => Method::Passkey,
         }
     }
 
     /// Whether it sends a code before one can be typed.
     pub const fn sends(self) -> bool {
-        !matches!(self, Self::Authenticator)
+        matches!(self, Self::Email | Self::Sms)
     }
 }
 
@@ -77,6 +91,9 @@ impl Usages {
     pub(crate) const FIRST: Self = Self(1);
     /// As the second step.
     pub(crate) const SECOND: Self = Self(2);
+    /// For either.
+    #[cfg(feature = "passkeys")]
+    pub(crate) const BOTH: Self = Self(3);
 
     pub(crate) const fn bits(self) -> i64 {
         self.0
@@ -147,7 +164,7 @@ pub(crate) fn begin(site: &Site, wanted: Wanted<'_>) -> Result<Setup, Error> {
                 .map_err(|message| Invalid::field("phone", message))?;
             phone = Some(parsed.as_str().to_string());
         }
-        FactorKind::Email => {}
+        FactorKind::Email | FactorKind::Passkey => {}
     }
     Ok(Setup {
         kind: wanted.kind,

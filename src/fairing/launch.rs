@@ -120,6 +120,13 @@ pub(super) async fn ignite(parts: Parts, rocket: &Rocket<Build>) -> Result<Site,
         Some(from) => from.clone(),
         None => format!("no-reply@{}", base_url.host_str().unwrap_or("localhost")),
     };
+    #[cfg(feature = "passkeys")]
+    let passkeys = crate::factors::passkey::Ceremonies::new(
+        &settings.passkeys,
+        &base_url,
+        &settings.site_name.0,
+        parts.webauthn_policy,
+    )?;
     let site = Site {
         sender,
         redirects: RedirectRules::new(&settings.redirects, Some(&base_url)),
@@ -148,6 +155,8 @@ pub(super) async fn ignite(parts: Parts, rocket: &Rocket<Build>) -> Result<Site,
         recovery_codes: parts
             .recovery_codes
             .unwrap_or_else(|| Arc::new(StandardRecoveryCodes)),
+        #[cfg(feature = "passkeys")]
+        passkeys,
         mfa_policy: policy::of(&settings.two_factor, parts.mfa_policy),
         views,
         settings,
@@ -257,8 +266,19 @@ fn ours(site: &Site) -> Vec<rocket::Route> {
     let rocket = site.features().fold(rocket, |rocket, feature| {
         rocket.mount(base.to_string(), (feature.routes)())
     });
+    let rocket = mount_root(rocket, site);
     log::set_max_level(level);
     rocket.routes().cloned().collect()
+}
+
+/// What stands at the site's root, whatever our prefix is.
+fn mount_root(rocket: Rocket<Build>, site: &Site) -> Rocket<Build> {
+    #[cfg(feature = "passkeys")]
+    if !site.settings.passkeys.origins.is_empty() && site.has_passkeys() {
+        return rocket.mount("/", crate::features::passkeys::root_routes());
+    }
+    let _ = site;
+    rocket
 }
 
 pub(super) fn mount(mut rocket: Rocket<Build>, site: Arc<Site>) -> Rocket<Build> {
@@ -270,6 +290,7 @@ pub(super) fn mount(mut rocket: Rocket<Build>, site: Arc<Site>) -> Rocket<Build>
     for feature in site.features() {
         rocket = rocket.mount(base.to_string(), (feature.routes)());
     }
+    rocket = mount_root(rocket, &site);
     let missing = catchers::missing(rocket.catchers());
     rocket
         .register("/", missing)

@@ -122,6 +122,8 @@ struct Parts {
     totp: Option<Arc<dyn TotpProvider>>,
     recovery_codes: Option<Arc<dyn RecoveryCodes>>,
     mfa_policy: Option<Arc<dyn MfaPolicy>>,
+    #[cfg(feature = "passkeys")]
+    webauthn_policy: Option<Arc<dyn crate::factors::passkey::WebauthnPolicy>>,
     engines: Vec<Extend>,
     messages: Vec<(String, String, String)>,
 }
@@ -173,6 +175,12 @@ impl Security {
     /// Decides who must have a second factor, beside what `[security.two_factor]` says.
     pub fn mfa_policy(self, policy: impl MfaPolicy) -> Self {
         self.with(|parts| parts.mfa_policy = Some(Arc::new(policy)))
+    }
+
+    /// Chooses about passkeys otherwise: what authenticators show, and which are allowed.
+    #[cfg(feature = "passkeys")]
+    pub fn webauthn_policy(self, policy: impl crate::factors::passkey::WebauthnPolicy) -> Self {
+        self.with(|parts| parts.webauthn_policy = Some(Arc::new(policy)))
     }
 
     /// Hears of everything that happens. A subscriber runs on its own, delays nothing and harms nothing.

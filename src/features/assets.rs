@@ -1,4 +1,4 @@
-//! The stylesheet, from the binary.
+//! The stylesheet and the script of passkeys, from the binary.
 
 use rocket::{Route, get, http::Header, response::Responder, routes};
 
@@ -6,6 +6,13 @@ use super::Feature;
 
 /// Where the stylesheet is; a name that no application's own folder has.
 pub(crate) const STYLESHEET: &str = "/security-assets/security.css";
+
+/// Where the script is that asks browsers for passkeys.
+#[cfg(feature = "passkeys")]
+pub(crate) const PASSKEYS: &str = "/security-assets/passkeys.js";
+
+#[cfg(feature = "passkeys")]
+const SCRIPT: &str = include_str!("../../static/security/passkeys.js");
 
 const CSS: &str = include_str!("../../static/security/security.css");
 
@@ -19,6 +26,9 @@ pub(crate) const FEATURE: Feature = Feature {
 };
 
 fn all() -> Vec<Route> {
+    #[cfg(feature = "passkeys")]
+    return routes![stylesheet, passkeys];
+    #[cfg(not(feature = "passkeys"))]
     routes![stylesheet]
 }
 
@@ -34,6 +44,23 @@ fn stylesheet(_public: crate::guards::Public) -> Asset {
     // Long enough for a visit, short enough for an update.
     Asset {
         text: CSS,
+        cache: Header::new("Cache-Control", "public, max-age=3600"),
+    }
+}
+
+#[cfg(feature = "passkeys")]
+#[derive(Responder)]
+#[response(content_type = "js")]
+struct Script {
+    text: &'static str,
+    cache: Header<'static>,
+}
+
+#[cfg(feature = "passkeys")]
+#[get("/security-assets/passkeys.js")]
+fn passkeys(_public: crate::guards::Public) -> Script {
+    Script {
+        text: SCRIPT,
         cache: Header::new("Cache-Control", "public, max-age=3600"),
     }
 }

@@ -86,11 +86,13 @@ impl Login {
     fn view(&self, web: &Web<'_>) -> FormView {
         let settings = &web.site.settings;
         let identity = match settings.identities.0.as_slice() {
-            [IdentityKind::Email] => Field::email("email", "field.email").autocomplete("username"),
-            [IdentityKind::Username] => {
-                Field::text("email", "field.username").autocomplete("username")
+            [IdentityKind::Email] => {
+                Field::email("email", "field.email").autocomplete(web.identity_hint())
             }
-            _ => Field::text("email", "field.email_or_username").autocomplete("username"),
+            [IdentityKind::Username] => {
+                Field::text("email", "field.username").autocomplete(web.identity_hint())
+            }
+            _ => Field::text("email", "field.email_or_username").autocomplete(web.identity_hint()),
         };
         let mut fields = vec![
             identity.value(self.identity()).autofocus(),
@@ -139,6 +141,7 @@ fn show(web: Web<'_>, next: Option<String>) -> Answer {
                 ..Login::default()
             };
             Ok(Reply::page(PAGE)
+                .with("passkey", web.passkeys())
                 .json("identity_attributes", attributes)
                 .form(form.view(&web)))
         }
@@ -175,9 +178,10 @@ async fn submit(
             )
             .await
         }
-        Err(Error::Invalid(invalid)) => {
-            Ok(Reply::page(PAGE).form(form.view(&web)).invalid(invalid))
-        }
+        Err(Error::Invalid(invalid)) => Ok(Reply::page(PAGE)
+            .with("passkey", web.passkeys())
+            .form(form.view(&web))
+            .invalid(invalid)),
         Err(error) => Err(error),
     }
 }

@@ -9,6 +9,8 @@ pub(crate) mod dev_mail;
 pub(crate) mod invite;
 pub(crate) mod login;
 pub(crate) mod logout;
+#[cfg(feature = "passkeys")]
+pub(crate) mod passkeys;
 pub(crate) mod passwordless;
 pub(crate) mod recover;
 pub(crate) mod recover_username;
@@ -49,6 +51,10 @@ pub(crate) const ALL: &[&Feature] = &[
     &unified::FEATURE,
     &unified::AT_LOGIN,
     &two_factor::FEATURE,
+    #[cfg(feature = "passkeys")]
+    &passkeys::FEATURE,
+    #[cfg(feature = "passkeys")]
+    &passkeys::SIGN_UP,
     &recovery_codes::FEATURE,
     &change_password::FEATURE,
     &change_email::FEATURE,

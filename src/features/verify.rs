@@ -88,8 +88,9 @@ pub(crate) fn in_session<'a>(web: &'a Web<'_>) -> Result<&'a Caller, Error> {
 }
 
 #[get("/verify?<next>")]
-fn show(web: Web<'_>, next: Option<&str>) -> Answer {
-    in_session(&web)?;
+async fn show(web: Web<'_>, next: Option<&str>) -> Answer {
+    let caller = in_session(&web)?;
+    let passkey = web.own_passkeys(&caller.user).await?;
     let next = next
         .and_then(|next| web.site.redirects.judge(next))
         .map(String::from);
@@ -98,7 +99,8 @@ fn show(web: Web<'_>, next: Option<&str>) -> Answer {
         ..Verify::default()
     };
     Ok(Reply::page(PAGE)
-        .json("has_webauthn_verify_credential", false)
+        .json("has_webauthn_verify_credential", !passkey.is_null())
+        .with("passkey", passkey)
         .json("oauth_enabled", false)
         .json("oauth_providers", [""; 0])
         .form(form.view(&web)))
@@ -123,7 +125,11 @@ async fn submit(
             .csrf()
             .flash("success", "verify.done")),
         Err(Error::Invalid(invalid)) => {
-            Ok(Reply::page(PAGE).form(form.view(&web)).invalid(invalid))
+            let passkey = web.own_passkeys(&caller.user).await?;
+            Ok(Reply::page(PAGE)
+                .with("passkey", passkey)
+                .form(form.view(&web))
+                .invalid(invalid))
         }
         Err(error) => Err(error),
     }

@@ -206,6 +206,38 @@ impl Web<'_> {
         Ok(())
     }
 
+    /// What a page is given that offers to sign in with a passkey; null where there are none.
+    pub(crate) fn passkeys(&self) -> Value {
+        #[cfg(feature = "passkeys")]
+        if self.site.has_passkeys() {
+            return super::passkeys::offer(self.site, "/wan-signin?first", "/wan-signin");
+        }
+        Value::Null
+    }
+
+    /// What a page is given that asks somebody to prove it again; null for who has no passkey.
+    pub(crate) async fn own_passkeys(&self, user: &User) -> Result<Value, Error> {
+        #[cfg(feature = "passkeys")]
+        if self.site.has_usable_passkey(&user.id).await? {
+            return Ok(super::passkeys::offer(
+                self.site,
+                "/wan-verify",
+                "/wan-verify",
+            ));
+        }
+        let _ = user;
+        Ok(Value::Null)
+    }
+
+    /// The hint with which a browser fills in an identity, or a passkey in its place.
+    pub(crate) fn identity_hint(&self) -> &'static str {
+        #[cfg(feature = "passkeys")]
+        if self.site.has_passkeys() && self.site.settings.passkeys.autofill {
+            return "username webauthn";
+        }
+        "username"
+    }
+
     /// Who is signed in.
     pub(crate) fn signed_in(&self) -> Result<Arc<Caller>, Error> {
         self.caller.clone().ok_or_else(|| Denied::Anonymous.into())
@@ -223,7 +255,7 @@ impl Web<'_> {
     /// the ways into an account are not changed for less than a sign-in takes (NIST SP 800-63B, 6.1.2.1).
     pub(crate) async fn strong(&self) -> Result<Arc<Caller>, Error> {
         let caller = self.fresh().await?;
-        let owed = second_factor_owed(self.site, &caller.user, caller.methods).await?;
+        let owed = second_factor_owed(self.site, &caller.user, caller.methods, None).await?;
         // What was shown as the first is asked for only where there is nothing else, and not again then.
         let unshown = |way: &FactorRow| {
             let shown = |kind: FactorKind| caller.methods.contains(kind.method());

@@ -255,7 +255,13 @@ pub(crate) async fn weigh<P: Policy>(
         &empty
     };
     let view = View::new(site, caller, grants);
-    P::judge(&view)?;
+    if let Err(denied) = P::judge(&view) {
+        let again = matches!(denied, Denied::Stale | Denied::SecondFactor);
+        if again && site.has_usable_passkey(&caller.user.id).await? {
+            refusal::ByPasskey::leave(request);
+        }
+        return Err(denied.into());
+    }
     if let Some(within) = view.used_freshness() {
         extend_grace(site, caller, within);
     }

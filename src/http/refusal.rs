@@ -6,6 +6,23 @@ use rocket::{Request, http::Status};
 
 use crate::error::{Denied, Error};
 
+/// Whether whoever is refused for want of a fresh proof could give one by a passkey.
+#[derive(Default)]
+pub(crate) struct ByPasskey(std::sync::atomic::AtomicBool);
+
+impl ByPasskey {
+    /// Leaves it for the catcher.
+    pub(crate) fn leave(request: &Request<'_>) {
+        let slot = request.local_cache(Self::default);
+        slot.0.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    pub(crate) fn recall(request: &Request<'_>) -> bool {
+        let slot = request.local_cache(Self::default);
+        slot.0.load(std::sync::atomic::Ordering::Relaxed)
+    }
+}
+
 #[derive(Default)]
 struct Slot(Mutex<Option<Error>>);
 

@@ -208,6 +208,27 @@ pub enum EventKind {
         /// Of which kind.
         method: FactorKind,
     },
+    /// A passkey or security key was added.
+    PasskeyAdded {
+        /// Whose.
+        user: UserId,
+        /// What its owner calls it.
+        name: String,
+    },
+    /// A passkey or security key was removed.
+    PasskeyRemoved {
+        /// Whose.
+        user: UserId,
+        /// What its owner called it.
+        name: String,
+    },
+    /// The counter of a passkey went back: somebody may have a copy. It opens nothing any more.
+    PasskeySuspect {
+        /// Whose.
+        user: UserId,
+        /// What its owner calls it.
+        name: String,
+    },
     /// A second factor was shown.
     SecondFactorPassed {
         /// By whom.

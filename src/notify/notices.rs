@@ -20,6 +20,10 @@ pub(crate) const TEMPLATES: &[(&str, &str)] = &[
     crate::features::template!("notices/factor_added.mail.txt"),
     crate::features::template!("notices/factor_removed.mail.html"),
     crate::features::template!("notices/factor_removed.mail.txt"),
+    #[cfg(feature = "passkeys")]
+    crate::features::template!("notices/passkey_suspect.mail.html"),
+    #[cfg(feature = "passkeys")]
+    crate::features::template!("notices/passkey_suspect.mail.txt"),
     crate::features::template!("notices/two_factor_off.mail.html"),
     crate::features::template!("notices/two_factor_off.mail.txt"),
     crate::features::template!("notices/recovery_codes_new.mail.html"),
@@ -62,6 +66,17 @@ pub(crate) fn factor_removed(
 ) -> Result<Letter, Error> {
     let own = json!({"method": words(scribe, kind), "name": name});
     notice(scribe, user, "factor_removed", own)
+}
+
+/// The counter of a passkey went back, and it opens nothing any more.
+#[cfg(feature = "passkeys")]
+pub(crate) fn passkey_suspect(
+    scribe: &Scribe<'_>,
+    user: &User,
+    name: &str,
+) -> Result<Letter, Error> {
+    let own = json!({"method": words(scribe, FactorKind::Passkey), "name": name});
+    notice(scribe, user, "passkey_suspect", own)
 }
 
 fn words(scribe: &Scribe<'_>, kind: FactorKind) -> String {

@@ -64,6 +64,8 @@ pub(crate) struct Owing {
     pub(crate) step: NextStep,
     /// The second factors one of which is owed; none if one must be set up first.
     pub(crate) ways: Vec<FactorRow>,
+    /// The factor that was shown already, which is not to be shown twice.
+    pub(crate) shown: Option<String>,
 }
 
 impl Owing {
@@ -105,13 +107,34 @@ pub(crate) fn standing(site: &Site, user: &User) -> Result<(), Denied> {
 /// that moment: a password change or deactivation that commits meanwhile makes what is built on this
 /// admission void.
 pub(crate) async fn admit(site: &Site, user: User, methods: Methods) -> Result<Admission, Error> {
+    weigh(site, user, methods, None).await
+}
+
+/// The same of somebody who has shown one of the account's factors: that is not asked for again.
+#[cfg(feature = "passkeys")]
+pub(crate) async fn admit_by_factor(
+    site: &Site,
+    user: User,
+    methods: Methods,
+    shown: &str,
+) -> Result<Admission, Error> {
+    weigh(site, user, methods, Some(shown)).await
+}
+
+async fn weigh(
+    site: &Site,
+    user: User,
+    methods: Methods,
+    shown: Option<&str>,
+) -> Result<Admission, Error> {
     standing(site, &user)?;
-    if let Some(ways) = second_factor_owed(site, &user, methods).await? {
+    if let Some(ways) = second_factor_owed(site, &user, methods, shown).await? {
         return Ok(Admission::Next(Owing {
             user: Box::new(user),
             methods,
             step: NextStep::SecondFactor,
             ways,
+            shown: shown.map(String::from),
         }));
     }
     Ok(beyond_second_factor(site, Box::new(user), methods))
@@ -148,6 +171,7 @@ fn beyond_second_factor(site: &Site, user: Box<User>, methods: Methods) -> Admis
             methods,
             step: NextStep::NewPassword,
             ways: Vec::new(),
+            shown: None,
         });
     }
     Admission::In(Admitted {
@@ -162,9 +186,12 @@ pub(crate) async fn second_factor_owed(
     site: &Site,
     user: &User,
     methods: Methods,
+    shown: Option<&str>,
 ) -> Result<Option<Vec<FactorRow>>, Error> {
     let settings = &site.settings;
-    if !settings.two_factor.enabled || methods.is_multi_factor() {
+    // A passkey as second factor asks for itself, even where there are no others.
+    let asks = settings.two_factor.enabled || site.has_passkeys();
+    if !asks || methods.is_multi_factor() {
         return Ok(None);
     }
     // Something held is as good as two by the setting: an authenticator or phone in unified sign-in.
@@ -179,11 +206,13 @@ pub(crate) async fn second_factor_owed(
         return Ok(None);
     }
     let id = user.id.clone();
-    let policy = site.mfa_policy.is_some();
+    let policy = site.mfa_policy.is_some() && settings.two_factor.enabled;
+    let (counts, shown) = (site.counted_factors(), shown.map(String::from));
     let (ways, grants) = site
         .store
         .read(move |conn| {
-            let ways = factors::serving(conn, &id, Usages::SECOND)?;
+            let mut ways = factors::serving(conn, &id, Usages::SECOND)?;
+            ways.retain(|way| counts.contains(way) && shown.as_ref() != Some(&way.id));
             let grants = match policy && ways.is_empty() {
                 true => users::grants(conn, &id)?,
                 false => Grants::default(),
@@ -192,7 +221,7 @@ pub(crate) async fn second_factor_owed(
         })
         .await?;
     let required = || {
-        let policy = site.mfa_policy.as_ref();
+        let policy = site.mfa_policy.as_ref().filter(|_| policy);
         policy.is_some_and(|policy| policy.requires(user, &grants))
     };
     let owed = !ways.is_empty() || required();

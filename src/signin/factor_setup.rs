@@ -30,9 +30,10 @@ impl Purpose for FactorSetup {
 }
 
 /// The most factors that an account has.
-const MOST: usize = 10;
+pub(crate) const MOST: usize = 10;
 
-fn session_of(caller: &Caller) -> Result<String, Error> {
+/// The session that a ticket of somebody who is signed in is bound to.
+pub(crate) fn session_of(caller: &Caller) -> Result<String, Error> {
     // Without a session there is nothing to bind the ticket to.
     match &caller.session {
         Some(session) => Ok(session.to_string()),

@@ -40,6 +40,9 @@ pub struct LimitSettings {
     pub registrations_per_address: u32,
     /// Mails that may be asked for from one address within `window`. _Default:_ 300.
     pub mails_per_address: u32,
+    /// Challenges for passkeys that may be asked for from one address within `window`; a page that offers
+    /// passkeys asks for one each time it is opened. _Default:_ 600.
+    pub challenges_per_address: u32,
     /// Guesses at one mailed or texted code. _Default:_ 5.
     pub code_attempts: u32,
     /// The time in which failures are added up. _Default:_ 15 min.
@@ -56,6 +59,7 @@ impl Default for LimitSettings {
             per_device: 10,
             registrations_per_address: 300,
             mails_per_address: 300,
+            challenges_per_address: 600,
             code_attempts: 5,
             window: Life::minutes(15),
             lock: Life::minutes(15),
@@ -349,6 +353,9 @@ pub(crate) enum PerAddress {
     Registration,
     /// Ask for a mail.
     Mail,
+    /// Ask for a challenge.
+    #[cfg(feature = "passkeys")]
+    Challenge,
 }
 
 /// Counts something done from an address, and refuses beyond the limit.
@@ -365,6 +372,8 @@ pub(crate) async fn count_per_address(
     let (name, limit) = match what {
         PerAddress::Registration => ("register", limits.registrations_per_address),
         PerAddress::Mail => ("ask for a mail", limits.mails_per_address),
+        #[cfg(feature = "passkeys")]
+        PerAddress::Challenge => ("ask for a challenge", limits.challenges_per_address),
     };
     let (bucket, allowance) = counter(site, [name, &address, ""], limit.saturating_add(1));
     let now = site.now();

@@ -55,6 +55,9 @@ const ALL: [(Method, &str); 9] = [
 #[diesel(sql_type = BigInt)]
 pub struct Methods(i64);
 
+/// The bit that says that what is held has checked its owner; it is no method by itself.
+const VERIFIED: i64 = 1 << 48;
+
 impl Methods {
     /// The set of one.
     pub const fn of(method: Method) -> Self {
@@ -76,10 +79,18 @@ impl Methods {
         self.0 & (1 << method as i64) != 0
     }
 
+    /// This set, where something that is held has checked its owner by PIN or finger, and that is to
+    /// count like a password.
+    #[cfg(feature = "passkeys")]
+    pub(crate) const fn and_verified(self) -> Self {
+        Self(self.0 | VERIFIED)
+    }
+
     /// Whether two different factors were shown: at least two of something known, a mailbox or account
-    /// elsewhere, and something held.
+    /// elsewhere, and something held. A passkey that has checked its owner is two, unless the settings say
+    /// otherwise.
     pub const fn is_multi_factor(self) -> bool {
-        let known = self.contains(Method::Password);
+        let known = self.contains(Method::Password) || self.0 & VERIFIED != 0;
         let elsewhere = self.contains(Method::Email) || self.contains(Method::Oauth);
         known as u8 + elsewhere as u8 + self.is_held() as u8 >= 2
     }

@@ -64,9 +64,26 @@ pub(crate) struct Pending {
     pub(crate) sets_up: bool,
     /// The one that is being set up.
     pub(crate) setup: Option<Setup>,
+    /// The factor that was shown as the first, and is not to be shown again.
+    #[serde(default)]
+    pub(crate) shown: Option<String>,
 }
 
 impl Pending {
+    fn new(methods: Methods, wish: Wish) -> Self {
+        Self {
+            methods: methods.bits(),
+            remember: wish.remember,
+            next: wish.next,
+            session: wish.session,
+            chosen: None,
+            code_until: None,
+            sets_up: false,
+            setup: None,
+            shown: None,
+        }
+    }
+
     pub(crate) fn methods(&self) -> Methods {
         Methods::from_bits(self.methods)
     }
@@ -109,10 +126,16 @@ pub(crate) async fn begin(
     owing: Owing,
     wish: Wish,
 ) -> Result<State, Error> {
-    let sets_up = owing.ways.is_empty();
-    let held = open(request, site, &owing.user, owing.methods, wish, sets_up).await?;
+    let pending = Pending {
+        sets_up: owing.ways.is_empty(),
+        shown: owing.shown,
+        ..Pending::new(owing.methods, wish)
+    };
+    let held = open(request, site, &owing.user, pending).await?;
     match owing.ways.as_slice() {
         [] => Ok(State::Setup),
+        // The browser asks for whichever of them is there.
+        ways if are_passkeys(ways) => Ok(State::Ready(FactorKind::Passkey)),
         [way] => choose(site, client, held, way).await,
         _ => Ok(State::Select),
     }
@@ -125,27 +148,22 @@ pub(crate) async fn begin_step_up(
     caller: &Caller,
     wish: Wish,
 ) -> Result<Held<SecondStep>, Error> {
-    open(request, site, &caller.user, caller.methods, wish, false).await
+    let pending = Pending::new(caller.methods, wish);
+    open(request, site, &caller.user, pending).await
+}
+
+/// Whether all of these are passkeys, and there are some.
+pub(crate) fn are_passkeys(ways: &[FactorRow]) -> bool {
+    let is_passkey = |way: &FactorRow| way.kind() == Some(FactorKind::Passkey);
+    !ways.is_empty() && ways.iter().all(is_passkey)
 }
 
 async fn open(
     request: &Request<'_>,
     site: &Site,
     user: &User,
-    methods: Methods,
-    wish: Wish,
-    sets_up: bool,
+    pending: Pending,
 ) -> Result<Held<SecondStep>, Error> {
-    let pending = Pending {
-        methods: methods.bits(),
-        remember: wish.remember,
-        next: wish.next,
-        session: wish.session,
-        chosen: None,
-        code_until: None,
-        sets_up,
-        setup: None,
-    };
     let browser = csrf::visitor(request, site)?;
     let terms = Terms {
         life: site.settings.two_factor.pending,
@@ -204,21 +222,24 @@ pub(crate) fn further(mut ways: Vec<FactorRow>, methods: Methods) -> Vec<FactorR
     ways
 }
 
-/// Those that a second step that waits can be answered by.
-pub(crate) async fn ways_of(site: &Site, held: &Held<SecondStep>) -> Result<Vec<FactorRow>, Error> {
-    Ok(further(
-        ways(site, &held.user).await?,
-        held.payload.methods(),
-    ))
-}
-
 /// The second factors of an account.
 pub(crate) async fn ways(site: &Site, user: &User) -> Result<Vec<FactorRow>, Error> {
-    let id = user.id.clone();
+    let (id, counts) = (user.id.clone(), site.counted_factors());
     Ok(site
         .store
-        .read(move |conn| rows::serving(conn, &id, Usages::SECOND))
+        .read(move |conn| {
+            let mut ways = rows::serving(conn, &id, Usages::SECOND)?;
+            ways.retain(|way| counts.contains(way));
+            Ok(ways)
+        })
         .await?)
+}
+
+/// Those of them with which a second step can be answered.
+pub(crate) async fn ways_of(site: &Site, held: &Held<SecondStep>) -> Result<Vec<FactorRow>, Error> {
+    let mut ways = ways(site, &held.user).await?;
+    ways.retain(|way| held.payload.shown.as_ref() != Some(&way.id));
+    Ok(further(ways, held.payload.methods()))
 }
 
 /// Chooses one of the account's factors, and sends its code if it has one.
@@ -323,7 +344,7 @@ impl Destination {
     /// Where codes of a kind go; nowhere for one that makes its own.
     pub(crate) fn of(kind: FactorKind, phone: Option<&str>) -> Option<Self> {
         match kind {
-            FactorKind::Authenticator => None,
+            FactorKind::Authenticator | FactorKind::Passkey => None,
             FactorKind::Email => Some(Self::Mailbox),
             FactorKind::Sms => Some(Self::Phone(phone.unwrap_or_default().into())),
         }
@@ -614,6 +635,49 @@ pub(crate) async fn answer_by_recovery_code(
         Ok(Judged::Right(methods, Some(posted)))
     };
     judged(site, client, &held.user, judge, "mf.code_wrong").await
+}
+
+/// Answers a second step by something that is judged elsewhere: a passkey. `effect` writes what came of it,
+/// in the transaction that uses the step up; its answer is handed back, and only `true` passes.
+#[cfg(feature = "passkeys")]
+pub(crate) async fn answer_by_passkey<T: Send + 'static>(
+    site: &Site,
+    client: &ClientInfo,
+    held: &Held<SecondStep>,
+    mut effect: impl FnMut(&mut Conn) -> Result<(bool, T), StoreError> + Send + 'static,
+) -> Result<(Option<(Passed, Buckets)>, T), Error> {
+    let (buckets, now) = (Buckets::of_user(site, &held.user, client), site.now());
+    let (names, once) = (buckets.names(), held.once());
+    let (id, uniquifier) = (held.user.id.clone(), held.user.uniquifier.clone());
+    let judged = site
+        .store
+        .write(move |conn| {
+            users::hold(conn, &id, &uniquifier)?;
+            if let Some(until) = failures::locked_until(conn, &names, now)? {
+                return Ok(Err(until));
+            }
+            let (right, came) = effect(conn)?;
+            // Two answers at once: the one that comes too late takes nothing with it.
+            if right && !once.consume(conn, now)? {
+                return Err(StoreError::Missing);
+            }
+            Ok(Ok((right, came)))
+        })
+        .await;
+    match judged {
+        Ok(Ok((right, came))) => {
+            let methods = held.payload.methods().and(Method::Passkey);
+            let passed = Passed {
+                methods,
+                uniquifier: held.user.uniquifier.clone(),
+            };
+            let passed = right.then_some((passed, buckets));
+            Ok((passed, came))
+        }
+        Ok(Err(until)) => Err(locked(until, now)),
+        Err(StoreError::Missing) => Err(no_pending()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// What the tag of a recovery code is made of.

@@ -267,6 +267,73 @@ impl<P: Purpose> Draft<P> {
     }
 }
 
+// Challenges.
+
+/// Prepares a ticket that one browser or session must present, which has no code. It takes the place of
+/// the one before in the same browser or session, and of no other.
+#[cfg(feature = "passkeys")]
+pub(crate) fn challenge<P: Purpose>(
+    site: &Site,
+    life: Life,
+    user: Option<UserId>,
+    bound_to: &str,
+    payload: &P::Payload,
+) -> Result<Draft<P>, Error> {
+    let terms = Terms {
+        life,
+        user,
+        bound_to: Some(bound_to.to_string()),
+    };
+    let handle = Handle::of_bucket(&format!("{} {bound_to}", P::NAME));
+    let mut draft = draft::<P>(site, terms, &handle, payload)?;
+    draft.row.code_hash = None;
+    draft.row.attempts_left = 0;
+    draft.replaces = None;
+    Ok(draft)
+}
+
+/// A ticket that was found, whether or not it is somebody's; not used up yet.
+#[cfg(feature = "passkeys")]
+#[derive(Debug)]
+pub(crate) struct Found<P: Purpose> {
+    id: String,
+    pub(crate) user: Option<UserId>,
+    pub(crate) payload: P::Payload,
+}
+
+#[cfg(feature = "passkeys")]
+impl<P: Purpose> Found<P> {
+    pub(crate) fn once(&self) -> Once {
+        Once(self.id.clone())
+    }
+}
+
+/// The open ticket with this secret; `None` if it is bound to anything but `bound_to`.
+#[cfg(feature = "passkeys")]
+pub(crate) async fn find<P: Purpose>(
+    site: &Site,
+    secret: &str,
+    bound_to: Option<&str>,
+) -> Result<Option<Found<P>>, Error> {
+    let Some(hash) = hash_of(secret) else {
+        return Ok(None);
+    };
+    let (bound_to, now) = (bound_to.map(digest), site.now());
+    let row = site
+        .store
+        .read(move |conn| tickets::find(conn, P::NAME, &hash, now))
+        .await?;
+    let row = row.filter(|row| row.bound_to.is_none() || row.bound_to == bound_to);
+    Ok(match row {
+        Some(row) => Some(Found {
+            payload: payload_of::<P>(&row)?,
+            id: row.id,
+            user: row.user_id,
+        }),
+        None => None,
+    })
+}
+
 /// Writes a ticket in the place of the older ones for the same purpose.
 pub(crate) fn put<P: Purpose>(conn: &mut Conn, draft: &Draft<P>) -> Result<(), StoreError> {
     if let Some(handle) = &draft.row.handle {

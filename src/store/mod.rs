@@ -10,6 +10,8 @@ pub(crate) mod devices;
 pub(crate) mod factors;
 pub(crate) mod failures;
 pub(crate) mod outbox;
+#[cfg(feature = "passkeys")]
+pub(crate) mod passkeys;
 pub(crate) mod remember;
 pub(crate) mod roles;
 pub(crate) mod schema;
@@ -34,6 +36,8 @@ use rocket::tokio::{
 };
 
 pub(crate) use self::conn::connect;
+#[cfg(feature = "passkeys")]
+pub use self::passkeys::PasskeyInfo;
 pub use self::{
     conn::{Conn, Dialect, Pool},
     devices::DeviceInfo,

@@ -143,6 +143,27 @@ diesel::table! {
 }
 
 diesel::table! {
+    security_passkeys (factor_id) {
+        factor_id -> Text,
+        credential_hash -> Text,
+        credential -> Text,
+        verifies -> Bool,
+        aaguid -> Text,
+        transports -> Text,
+        backup_eligible -> Bool,
+        backed_up -> Bool,
+        suspect_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    security_passkey_users (user_id) {
+        user_id -> Text,
+        handle -> Text,
+    }
+}
+
+diesel::table! {
     security_recovery_codes (id) {
         id -> Text,
         user_id -> Text,

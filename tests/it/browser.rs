@@ -19,7 +19,7 @@ use crate::smtp_server::{Received, SmtpServer};
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
 /// A process that ends with the test, however that ends.
-struct Process(Child);
+pub(crate) struct Process(pub(crate) Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
@@ -28,7 +28,7 @@ impl Drop for Process {
     }
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -47,7 +47,7 @@ pub(crate) fn command(database: &Path, port: u16) -> Command {
     command
 }
 
-async fn until_it_answers(port: u16) {
+pub(crate) async fn until_it_answers(port: u16) {
     let began = Instant::now();
     while tokio::net::TcpStream::connect(("127.0.0.1", port))
         .await
@@ -62,7 +62,7 @@ async fn until_it_answers(port: u16) {
 }
 
 #[allow(clippy::print_stderr, reason = "whoever runs the tests wants to know")]
-async fn browser() -> Option<(Process, Client)> {
+pub(crate) async fn browser() -> Option<(Process, Client)> {
     let port = free_port();
     let driver = Command::new("chromedriver")
         .arg(format!("--port={port}"))
@@ -103,7 +103,7 @@ fn hyper_util_connector() -> hyper_util::client::legacy::connect::HttpConnector 
     hyper_util::client::legacy::connect::HttpConnector::new()
 }
 
-async fn fill(browser: &Client, id: &str, text: &str) {
+pub(crate) async fn fill(browser: &Client, id: &str, text: &str) {
     browser
         .find(Locator::Id(id))
         .await
@@ -113,7 +113,7 @@ async fn fill(browser: &Client, id: &str, text: &str) {
         .unwrap();
 }
 
-async fn submit(browser: &Client) {
+pub(crate) async fn submit(browser: &Client) {
     let button = browser
         .find(Locator::Css("main form button[type=submit]"))
         .await
@@ -133,7 +133,7 @@ pub(crate) async fn wait(what: &str, found: impl AsyncFn() -> bool) {
     }
 }
 
-async fn arrives(browser: &Client, path: &str) {
+pub(crate) async fn arrives(browser: &Client, path: &str) {
     let at = async || {
         browser
             .current_url()
@@ -143,7 +143,7 @@ async fn arrives(browser: &Client, path: &str) {
     wait(path, at).await;
 }
 
-async fn shows(browser: &Client, text: &str) {
+pub(crate) async fn shows(browser: &Client, text: &str) {
     let there = async || match browser.find(Locator::Css("body")).await {
         Ok(body) => body.text().await.is_ok_and(|shown| shown.contains(text)),
         Err(_) => false,

@@ -9,6 +9,8 @@
 
 mod app;
 mod attacks;
+#[cfg(all(feature = "passkeys", feature = "smtp", feature = "sms"))]
+mod authenticators;
 #[cfg(all(feature = "cli", feature = "sqlite"))]
 mod browser;
 #[cfg(all(feature = "cli", feature = "sqlite", feature = "smtp", feature = "sms"))]
@@ -42,6 +44,12 @@ mod mailed;
 mod negotiation;
 mod outbox;
 mod overrides;
+#[cfg(all(feature = "passkeys", feature = "smtp", feature = "sms"))]
+mod passkey_attacks;
+#[cfg(all(feature = "passkeys", feature = "smtp", feature = "sms"))]
+mod passkeys;
+#[cfg(all(feature = "cli", feature = "sqlite", feature = "passkeys"))]
+mod passkeys_browser;
 #[cfg(feature = "smtp")]
 mod passwordless;
 #[cfg(feature = "smtp")]

@@ -4,6 +4,9 @@
 mod devices;
 mod setup;
 
+#[cfg(feature = "passkeys")]
+pub(in crate::features) use self::setup::is_required;
+
 use rocket::{get, post, routes};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
@@ -305,6 +308,9 @@ async fn validate_page(web: &Web<'_>, held: &Held<SecondStep>) -> Answer {
     let (kind, destination) = match &held.payload.chosen {
         Some(Chosen::Rescue) => (FactorKind::Email, Some(masked_mail(&held.user.email))),
         Some(Chosen::Factor(id)) => match ways.iter().find(|way| way.id == *id) {
+            Some(way) if way.kind() == Some(FactorKind::Passkey) => {
+                return Ok(Reply::done(Target::local(&site.path("/wan-signin"))));
+            }
             Some(way) => (
                 way.kind().unwrap_or(FactorKind::Authenticator),
                 destination(web, held, way),
@@ -312,9 +318,10 @@ async fn validate_page(web: &Web<'_>, held: &Held<SecondStep>) -> Answer {
             None => return Err(second::no_pending()),
         },
         None => {
-            let state = match ways.is_empty() {
-                true => State::Setup,
-                false => State::Select,
+            let state = match ways.as_slice() {
+                [] => State::Setup,
+                ways if second::are_passkeys(ways) => State::Ready(FactorKind::Passkey),
+                _ => State::Select,
             };
             return Ok(go_on(web, held.user.id.clone(), state));
         }
@@ -385,15 +392,18 @@ async fn show_select(web: Web<'_>, next: Option<&str>) -> Answer {
 }
 
 fn select_page(web: &Web<'_>, ways: &[FactorRow], next: Option<&str>) -> Reply {
-    let kinds: Vec<&str> = ways
-        .iter()
-        .filter_map(FactorRow::kind)
-        .map(FactorKind::name)
-        .collect();
+    let kinds = ways_in_words(ways);
+    let mut passkeys = 0;
     let options = ways
         .iter()
         .filter_map(|way| {
             let kind = way.kind()?;
+            // The browser finds out which of them is there.
+            if kind == FactorKind::Passkey {
+                passkeys += 1;
+                let label = Message::new(format!("factor.{}", kind.name()));
+                return (passkeys == 1).then(|| (kind.way().to_string(), label));
+            }
             let label = match way.name.is_empty() || way.name == kind.name() {
                 true => Message::new(format!("factor.{}", kind.name())),
                 false => Message::new("input.application").with("text", &way.name),
@@ -436,7 +446,8 @@ async fn select(web: Web<'_>, form: Submitted<Select>) -> Answer {
     };
     // By id, or by kind as programs know it.
     let is_it = |way: &&FactorRow| {
-        way.id == form.which || way.kind().is_some_and(|kind| kind.name() == form.which)
+        let is_kind = |kind: FactorKind| [kind.name(), kind.way()].contains(&form.which.as_str());
+        way.id == form.which || way.kind().is_some_and(is_kind)
     };
     let Some(way) = ways.iter().find(is_it) else {
         return Ok(again(&ways).invalid(wrong()));
@@ -469,14 +480,20 @@ async fn step_up(web: &Web<'_>, next: Option<&str>) -> Result<Held<SecondStep>, 
 /// What somebody is told whose sign-in goes into its second step.
 pub(crate) async fn begin(web: &Web<'_>, owing: Owing, wish: Wish) -> Answer {
     let user = owing.user.id.clone();
-    let kinds: Vec<&str> = owing
-        .ways
-        .iter()
-        .filter_map(FactorRow::kind)
-        .map(FactorKind::name)
-        .collect();
+    let kinds = ways_in_words(&owing.ways);
     let state = second::begin(web.request, web.site, &web.client, owing, wish).await?;
     Ok(go_on(web, user, state).json_if(state == State::Select, "tf_setup_methods", kinds))
+}
+
+/// By what a second step can be answered, as programs know it; all passkeys are one way.
+fn ways_in_words(ways: &[FactorRow]) -> Vec<&'static str> {
+    let mut words: Vec<&str> = Vec::new();
+    for kind in ways.iter().filter_map(FactorRow::kind) {
+        if kind != FactorKind::Passkey || !words.contains(&kind.way()) {
+            words.push(kind.way());
+        }
+    }
+    words
 }
 
 fn go_on(web: &Web<'_>, user: crate::UserId, state: State) -> Reply {
@@ -488,10 +505,14 @@ fn go_on(web: &Web<'_>, user: crate::UserId, state: State) -> Reply {
                 let kind = EventKind::SecondFactorCodeSent { user, method: kind };
                 site.event(Some(&web.client.client), kind);
             }
-            to("/tf-validate")
+            let path = match kind {
+                FactorKind::Passkey => "/wan-signin",
+                _ => "/tf-validate",
+            };
+            to(path)
                 .json("tf_state", "ready")
-                .json("tf_method", kind.name())
-                .json("tf_primary_method", kind.name())
+                .json("tf_method", kind.way())
+                .json("tf_primary_method", kind.way())
         }
         State::Select => to("/tf-select")
             .json("tf_state", "ready")

@@ -181,7 +181,7 @@ pub(super) fn confirm_page(web: &Web<'_>, user: &User, setup: &Setup, action: &s
     let destination = match kind {
         FactorKind::Email => Some(masked_mail(&user.email)),
         FactorKind::Sms => setup.phone.as_deref().map(factors::phone::masked),
-        FactorKind::Authenticator => None,
+        FactorKind::Authenticator | FactorKind::Passkey => None,
     };
     if let Some(destination) = destination {
         reply = reply.with("destination", destination);
@@ -288,7 +288,7 @@ async fn remove(web: Web<'_>, id: &str, form: Submitted<Nothing>) -> Answer {
 // Service.
 
 /// Whether the account does not come in without a second factor.
-async fn is_required(web: &Web<'_>, user: &User) -> Result<bool, Error> {
+pub(in crate::features) async fn is_required(web: &Web<'_>, user: &User) -> Result<bool, Error> {
     let Some(policy) = &web.site.mfa_policy else {
         return Ok(false);
     };

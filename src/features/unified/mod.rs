@@ -235,7 +235,9 @@ impl SignIn {
             }
             _ => Field::text("identity", "field.identity"),
         };
-        let identity = identity.value(&self.identity).autocomplete("username");
+        let identity = identity
+            .value(&self.identity)
+            .autocomplete(web.identity_hint());
         let passcode = passcode_field();
         let mut fields = match sent {
             true => vec![identity, passcode.autofocus()],
@@ -252,7 +254,9 @@ impl SignIn {
             fields.push(Field::hidden("next", next));
         }
         let form = FormView::new("us_signin", site.path("/us-signin"), fields);
-        let page = Reply::page(SIGNIN).with("sent", sent);
+        let page = Reply::page(SIGNIN)
+            .with("sent", sent)
+            .with("passkey", web.passkeys());
         let page = match sent {
             true => page.with("method", &self.chosen_method),
             false => page,

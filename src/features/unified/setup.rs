@@ -83,7 +83,8 @@ async fn page(web: &Web<'_>, caller: &Caller, typed: &UsSetup) -> Result<Reply, 
     let active: Vec<Value> = rows
         .iter()
         .filter_map(|row| {
-            let kind = row.kind()?;
+            // Passkeys have a page of their own.
+            let kind = row.kind().filter(|kind| *kind != FactorKind::Passkey)?;
             Some(json!({
                 "id": row.id,
                 "kind": kind.name(),
@@ -258,8 +259,11 @@ async fn set_up(web: &Web<'_>, caller: &Caller, form: &UsSetup) -> Answer {
 async fn take(web: &Web<'_>, caller: &Caller, which: &str) -> Result<(), Error> {
     let (site, user) = (web.site, &caller.user);
     let ways = ways(web, user).await?;
-    let is_it =
-        |way: &&FactorRow| way.id == which || way.kind().is_some_and(|kind| kind.name() == which);
+    let is_it = |way: &&FactorRow| {
+        way.kind().is_some_and(|kind| {
+            kind != FactorKind::Passkey && (way.id == which || kind.name() == which)
+        })
+    };
     let way = ways.iter().find(is_it).ok_or(Error::NotFound)?;
     let id = user.id.clone();
     let hash = site

@@ -56,7 +56,7 @@ struct Verify {
 }
 
 impl Verify {
-    fn page(&self, web: &Web<'_>, sent: bool) -> Reply {
+    fn page(&self, web: &Web<'_>, sent: bool, passkey: serde_json::Value) -> Reply {
         let mut fields = vec![passcode_field().autofocus()];
         fields.extend(method_field(web, &self.chosen_method));
         if let Some(next) = &self.next {
@@ -65,7 +65,8 @@ impl Verify {
         let form = FormView::new("us_verify", web.site.path("/us-verify"), fields);
         let page = Reply::page(VERIFY)
             .with("sent", sent)
-            .json("has_webauthn_verify_credential", false)
+            .json("has_webauthn_verify_credential", !passkey.is_null())
+            .with("passkey", passkey)
             .json("oauth_enabled", false)
             .json("oauth_providers", [""; 0]);
         let page = match sent {
@@ -77,14 +78,15 @@ impl Verify {
 }
 
 #[get("/us-verify?<next>")]
-fn show(web: Web<'_>, next: Option<&str>) -> Answer {
-    in_session(&web)?;
+async fn show(web: Web<'_>, next: Option<&str>) -> Answer {
+    let caller = in_session(&web)?;
+    let passkey = web.own_passkeys(&caller.user).await?;
     let next = next.and_then(|next| web.site.redirects.judge(next));
     let form = Verify {
         next: next.map(String::from),
         ..Verify::default()
     };
-    Ok(form.page(&web, false))
+    Ok(form.page(&web, false, passkey))
 }
 
 #[post("/us-verify?<next>&<include_auth_token>", data = "<form>")]
@@ -100,6 +102,7 @@ async fn submit(
         form.next.as_deref().or(next),
         &web.site.settings.after.verify,
     );
+    let passkey = web.own_passkeys(&caller.user).await?;
     let done = match verify(&web, caller, &form.passcode).await {
         Ok((admission, buckets)) => match admission {
             Admission::In(admitted) => {
@@ -123,17 +126,19 @@ async fn submit(
         },
         Err(error) => Err(error),
     };
-    or_again(done, || form.page(&web, false))
+    or_again(done, || form.page(&web, false, passkey))
 }
 
 #[post("/us-verify/send-code", data = "<form>")]
 async fn send_code(web: Web<'_>, form: Submitted<Verify>) -> Answer {
     let form = form?;
     let caller = in_session(&web)?;
+    let passkey = web.own_passkeys(&caller.user).await?;
     let done = send(&web, caller, &form).await;
-    or_again(done.map(|()| form.page(&web, true)), || {
-        form.page(&web, false)
-    })
+    or_again(
+        done.map(|()| form.page(&web, true, passkey.clone())),
+        || form.page(&web, false, passkey.clone()),
+    )
 }
 
 // Service.

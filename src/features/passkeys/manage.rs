@@ -1,0 +1,377 @@
+//! The passkeys of an account: the list at `/wan-register`, `/wan-rename` and `/wan-delete`.
+
+use rocket::{Route, get, post, routes};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    super::{Submitted, Web, outdated, two_factor},
+    offer, or_back,
+    register::{Ask, WanRegister, name_taken},
+    rows,
+};
+use crate::{
+    Message,
+    error::{Error, Invalid},
+    factors::{
+        FactorKind, Usages,
+        passkey::{PasskeyUsage, id_of, provider},
+    },
+    features::unified::SignInMethod,
+    guards::identity::Caller,
+    http::{
+        form::{Field, FormView},
+        page,
+        redirect::Target,
+        reply::{Answer, Reply, wants_json},
+    },
+    notify::{events::EventKind, notices, outbox},
+    signin::{factor_setup::MOST, ticket::Purpose},
+    site::Site,
+    store::{
+        Conn, StoreError, UserId, devices,
+        factors::{self, FactorRow},
+        passkeys::PasskeyRow,
+        tickets, users,
+    },
+};
+
+pub(super) const MANAGE: &str = "security/passkeys/manage.html";
+
+pub(super) fn routes() -> Vec<Route> {
+    routes![show, rename, show_delete, delete]
+}
+
+// Forms.
+
+#[derive(Debug, Default, Deserialize)]
+struct Rename {
+    #[serde(default)]
+    id: String,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    new_name: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Delete {
+    #[serde(default)]
+    id: String,
+    #[serde(default)]
+    name: String,
+}
+
+/// What was wrong with a new name, and of which passkey.
+pub(super) struct Misnamed<'a> {
+    id: &'a str,
+    typed: &'a str,
+    invalid: &'a Invalid,
+}
+
+fn rename_form(site: &Site, id: &str, typed: &str) -> FormView {
+    let fields = [
+        Field::hidden("id", id),
+        Field::text("new_name", "field.passkey_new_name")
+            .value(typed)
+            .lengths(None, Some(64)),
+    ];
+    FormView::new("wan_rename", site.path("/wan-rename"), fields)
+}
+
+/// The page with all passkeys, and the form to add one.
+pub(super) async fn page(
+    web: &Web<'_>,
+    caller: &Caller,
+    typed: &Ask,
+    misnamed: Option<Misnamed<'_>>,
+) -> Result<Reply, Error> {
+    let (site, id) = (web.site, caller.user.id.clone());
+    let (all, passkeys) = site
+        .store
+        .read(move |conn| {
+            let all = factors::of_user(conn, &id)?.len();
+            Ok((all, rows::of_user(conn, &id)?))
+        })
+        .await?;
+    let (catalogue, language) = (site.views.catalogue(), page::language(web.request, site));
+    let nothing = Invalid::new();
+    let shown: Vec<Value> = passkeys
+        .iter()
+        .map(|row| {
+            let wrong = misnamed.as_ref().filter(|wrong| wrong.id == row.id);
+            let (typed, invalid) = wrong.map_or(("", &nothing), |w| (w.typed, w.invalid));
+            let rename = rename_form(site, &row.id, typed);
+            let delete = [Field::hidden("id", &row.id)];
+            let delete = FormView::new("wan_delete", site.path("/wan-delete"), delete);
+            json!({
+                "id": row.id,
+                "name": row.name,
+                "provider": provider(&row.aaguid),
+                "synced": row.backed_up,
+                "suspect": row.suspect_at.is_some(),
+                "usage": PasskeyUsage::of(row),
+                "created": row.created_at.to_text(),
+                "created_iso": row.created_at.rfc3339(),
+                "last_used": row.last_used_at.map(|at| at.to_text()),
+                "last_used_iso": row.last_used_at.map(|at| at.rfc3339()),
+                "rename_form": rename.view(site, &catalogue, &language, invalid),
+                "delete_form": delete.view(site, &catalogue, &language, &nothing),
+            })
+        })
+        .collect();
+    let told: Vec<Value> = passkeys.iter().map(for_programs).collect();
+    let reply = Reply::page(MANAGE)
+        .with("passkey", offer(site, "/wan-register", "/wan-register"))
+        .with("passkeys", shown)
+        .json("registered_credentials", told);
+    if all >= MOST {
+        return Ok(reply);
+    }
+    let label = |usage: PasskeyUsage| Message::new(format!("passkey.usage_{}", usage.name()));
+    let options = PasskeyUsage::ALL.map(|usage| (usage.name().to_string(), label(usage)));
+    let fields = [
+        Field::text("name", "field.passkey_name")
+            .value(&typed.name)
+            .lengths(None, Some(64))
+            .hint(Message::new("field.passkey_name_hint")),
+        Field::choice("usage", "field.passkey_usage", options.to_vec())
+            .value(&typed.usage)
+            .hint(Message::new("field.passkey_usage_hint")),
+    ];
+    let action = site.path("/wan-register");
+    Ok(reply.form(FormView::new("wan_register", action, fields)))
+}
+
+fn for_programs(row: &PasskeyRow) -> Value {
+    json!({
+        "id": row.id,
+        "name": row.name,
+        "credential_id": id_of(row),
+        "transports": row.transports,
+        "lastuse": row.last_used_at.map(|at| at.rfc3339()),
+        "usage": PasskeyUsage::of(row),
+        "created": row.created_at.rfc3339(),
+        "provider": provider(&row.aaguid),
+        "aaguid": row.aaguid,
+        "synced": row.backed_up,
+        "verifies": row.verifies,
+        "suspect": row.suspect_at.is_some(),
+    })
+}
+
+// Routes.
+
+#[get("/wan-register")]
+async fn show(web: Web<'_>) -> Answer {
+    let caller = web.strong().await?;
+    page(&web, &caller, &Ask::default(), None).await
+}
+
+#[post("/wan-rename", data = "<form>")]
+async fn rename(web: Web<'_>, form: Submitted<Rename>) -> Answer {
+    let form = form?;
+    let caller = web.strong().await?;
+    let row = meant(&web, &caller, &form.id, &form.name).await?;
+    match call(&web, &caller, &row, &form.new_name).await {
+        Err(Error::Invalid(invalid)) if !wants_json(web.request, web.site) => {
+            let misnamed = Misnamed {
+                id: &row.id,
+                typed: &form.new_name,
+                invalid: &invalid,
+            };
+            page(&web, &caller, &Ask::default(), Some(misnamed)).await
+        }
+        done => done.map(|name| {
+            back(&web)
+                .json("name", name)
+                .flash("success", "passkey.renamed")
+        }),
+    }
+}
+
+/// Whoever looks here is shown the page that has the buttons.
+#[get("/wan-delete")]
+async fn show_delete(web: Web<'_>) -> Answer {
+    web.strong().await?;
+    Ok(back(&web))
+}
+
+#[post("/wan-delete", data = "<form>")]
+async fn delete(web: Web<'_>, form: Submitted<Delete>) -> Answer {
+    let form = form?;
+    let caller = web.strong().await?;
+    let done = match meant(&web, &caller, &form.id, &form.name).await {
+        Ok(row) => remove(&web, &caller, row).await,
+        Err(error) => Err(error),
+    };
+    let done = done.map(|()| back(&web).flash("success", "passkey.removed"));
+    or_back(&web, done, "/wan-register")
+}
+
+fn back(web: &Web<'_>) -> Reply {
+    Reply::done(Target::local(&web.site.path("/wan-register"))).csrf()
+}
+
+// Service.
+
+/// The caller's passkey with this id, or else with this name. One that is none and one that is another's
+/// are answered alike.
+async fn meant(web: &Web<'_>, caller: &Caller, id: &str, name: &str) -> Result<PasskeyRow, Error> {
+    let owner = caller.user.id.clone();
+    let rows = web
+        .site
+        .store
+        .read(move |conn| rows::of_user(conn, &owner))
+        .await?;
+    let (id, name) = (id.trim(), name.trim());
+    if !id.is_empty() {
+        let found = rows.into_iter().find(|row| row.id == id);
+        return found.ok_or(Error::NotFound);
+    }
+    if name.is_empty() {
+        return Err(Invalid::field("name", Message::new("input.required")).into());
+    }
+    rows.into_iter()
+        .find(|row| row.name == name)
+        .ok_or_else(|| Invalid::field("name", Message::new("passkey.unknown")).into())
+}
+
+/// Gives a passkey another name.
+async fn call(
+    web: &Web<'_>,
+    caller: &Caller,
+    row: &PasskeyRow,
+    typed: &str,
+) -> Result<String, Error> {
+    let policy = &super::ceremonies(web)?.policy;
+    let name = policy
+        .check_name(typed)
+        .map_err(|message| Invalid::field("new_name", message))?;
+    let (owner, id, new) = (caller.user.clone(), row.id.clone(), name.clone());
+    let renamed = web
+        .site
+        .store
+        .write(move |conn| {
+            users::hold(conn, &owner.id, &owner.uniquifier)?;
+            let known = rows::of_user(conn, &owner.id)?;
+            if known.iter().any(|row| row.name == new && row.id != id) {
+                return Ok(None);
+            }
+            rows::rename(conn, &owner.id, &id, &new).map(Some)
+        })
+        .await
+        .map_err(outdated)?;
+    match renamed {
+        Some(true) => Ok(name),
+        Some(false) => Err(Error::NotFound),
+        None => Err(name_taken("new_name")),
+    }
+}
+
+/// Whether somebody still comes in without the passkey `leaving`.
+fn has_another_way(
+    conn: &mut Conn,
+    user: &UserId,
+    all: &[FactorRow],
+    leaving: &str,
+    ways: Ways,
+) -> Result<bool, StoreError> {
+    if ways.by_mail || users::password_of(conn, user)?.is_some() {
+        return Ok(true);
+    }
+    let passkeys = rows::usable(conn, user, Some(Usages::FIRST))?;
+    if passkeys.iter().any(|row| row.id != leaving) {
+        return Ok(true);
+    }
+    Ok(ways.by_code
+        && all.iter().any(|way| {
+            way.serves(Usages::FIRST) && way.kind().is_some_and(|kind| kind != FactorKind::Passkey)
+        }))
+}
+
+/// What the site lets people sign in with, beside passwords and passkeys.
+#[derive(Clone, Copy)]
+struct Ways {
+    by_mail: bool,
+    by_code: bool,
+}
+
+impl Ways {
+    fn of(site: &Site) -> Self {
+        let (settings, unified) = (&site.settings, &site.settings.unified);
+        let by_link = unified.methods.contains(&SignInMethod::Email);
+        Self {
+            by_mail: settings.passwordless.enabled || unified.enabled && by_link,
+            by_code: unified.enabled,
+        }
+    }
+}
+
+enum Judged {
+    /// The letter, and whether no second factor is left.
+    Done(outbox::Posted, bool),
+    LastWay,
+    LastFactor,
+}
+
+/// Removes a passkey, unless it is the last way in, or the last second factor where one is required.
+async fn remove(web: &Web<'_>, caller: &Caller, row: PasskeyRow) -> Result<(), Error> {
+    let (site, user) = (web.site, &caller.user);
+    let required = site.settings.two_factor.enabled && two_factor::is_required(web, user).await?;
+    let notice = notices::factor_removed(&web.scribe(), user, FactorKind::Passkey, &row.name)?;
+    let (ways, counts, owner) = (Ways::of(site), site.counted_factors(), user.clone());
+    let (id, first, second) = (
+        row.id.clone(),
+        row.serves(Usages::FIRST),
+        row.serves(Usages::SECOND),
+    );
+    let judged = site
+        .store
+        .write(move |conn| {
+            // Of two removals at once the second finds what the first has left.
+            users::hold(conn, &owner.id, &owner.uniquifier)?;
+            let all = factors::of_user(conn, &owner.id)?;
+            if first && !has_another_way(conn, &owner.id, &all, &id, ways)? {
+                return Ok(Judged::LastWay);
+            }
+            let left = all
+                .iter()
+                .filter(|way| way.id != id && way.serves(Usages::SECOND) && counts.contains(way));
+            let last = second && left.count() == 0;
+            if last && required {
+                return Ok(Judged::LastFactor);
+            }
+            if !rows::delete(conn, &owner.id, &id)? {
+                return Err(StoreError::Missing);
+            }
+            if second {
+                devices::delete_all_of(conn, &owner.id)?;
+            }
+            tickets::end_of_purpose(conn, &owner.id, WanRegister::NAME)?;
+            if last {
+                factors::replace_codes(conn, &owner.id, &[])?;
+            }
+            Ok(Judged::Done(outbox::put(conn, &notice)?, last))
+        })
+        .await
+        .map_err(outdated)?;
+    let (posted, last) = match judged {
+        Judged::Done(posted, last) => (posted, last),
+        Judged::LastWay => return Err(Invalid::form(Message::new("passkey.last_one")).into()),
+        Judged::LastFactor => {
+            return Err(Invalid::form(Message::new("passkey.last_factor")).into());
+        }
+    };
+    site.posted(posted);
+    let (client, id) = (Some(&web.client.client), user.id.clone());
+    let removed = EventKind::PasskeyRemoved {
+        user: id.clone(),
+        name: row.name,
+    };
+    site.event(client, removed);
+    if last {
+        site.event(client, EventKind::SecondFactorOff { user: id });
+    }
+    Ok(())
+}

@@ -1,0 +1,271 @@
+//! Adding a passkey: `POST /wan-register`, and `/wan-register/<token>` with what the browser made.
+
+use rocket::{Route, post, routes};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{
+    super::{Submitted, Web, outdated},
+    Finish, asked, ceremonies, expired, manage, or_back, proven, put, rows,
+};
+use crate::{
+    Message,
+    error::{Error, Invalid},
+    factors::{
+        FactorKind, Usages,
+        passkey::{Account, Made, PasskeyUsage, Registering},
+    },
+    guards::identity::Caller,
+    http::{
+        redirect::Target,
+        reply::{Answer, Reply, or_again},
+    },
+    notify::{events::EventKind, notices, outbox},
+    signin::{
+        factor_setup::{MOST, session_of},
+        second::refuse_unproven,
+        session,
+        ticket::{self, Purpose},
+    },
+    store::{
+        StoreError, Timestamp, Unique, UserId, devices,
+        factors::{self, NewFactor},
+        users,
+    },
+};
+
+pub(super) fn routes() -> Vec<Route> {
+    routes![ask, finish]
+}
+
+/// The ticket of a challenge.
+pub(crate) enum WanRegister {}
+
+/// What it is answered by, and what is made of it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Challenge {
+    begun: Registering,
+    usage: PasskeyUsage,
+    name: String,
+    handle: Uuid,
+}
+
+impl Purpose for WanRegister {
+    const NAME: &'static str = "wan_register";
+    type Payload = Challenge;
+}
+
+// Form.
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Ask {
+    #[serde(default)]
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) usage: String,
+}
+
+// Routes.
+
+#[post("/wan-register", data = "<form>")]
+async fn ask(web: Web<'_>, form: Submitted<Ask>) -> Answer {
+    let form = form?;
+    let caller = web.strong().await?;
+    let page = manage::page(&web, &caller, &form, None).await?;
+    match begin(&web, &caller, &form).await {
+        Ok((state, options)) => Ok(asked(page, &state, &options)),
+        Err(error) => or_again(Err(error), || page),
+    }
+}
+
+#[post("/wan-register/<token>", data = "<form>")]
+async fn finish(web: Web<'_>, token: &str, form: Submitted<Finish>) -> Answer {
+    let form = form?;
+    let caller = web.strong().await?;
+    let done = add(&web, &caller, token, &form).await.map(|(name, usage)| {
+        let target = Target::local(&web.site.path("/wan-register"));
+        Reply::done(target)
+            .json("name", name)
+            .json("usage", usage)
+            .csrf()
+            .flash("success", "passkey.added")
+    });
+    or_back(&web, done, "/wan-register")
+}
+
+// Service.
+
+async fn begin(
+    web: &Web<'_>,
+    caller: &Caller,
+    form: &Ask,
+) -> Result<(String, serde_json::Value), Error> {
+    let (site, ceremonies, user) = (web.site, ceremonies(web)?, &caller.user);
+    let bound_to = session_of(caller)?;
+    refuse_unproven(site, user)?;
+    let mut invalid = Invalid::new();
+    let name = invalid.take("name", ceremonies.policy.check_name(&form.name));
+    let unknown = || Message::new("factor.unknown_method");
+    let usage = PasskeyUsage::parse(&form.usage).ok_or_else(unknown);
+    let usage = invalid.take("usage", usage);
+    let (Some(name), Some(usage)) = (name, usage) else {
+        return Err(invalid.into());
+    };
+    let id = user.id.clone();
+    let (all, known, handle) = site
+        .store
+        .read(move |conn| {
+            let all = factors::of_user(conn, &id)?.len();
+            Ok((all, rows::of_user(conn, &id)?, rows::handle_of(conn, &id)?))
+        })
+        .await?;
+    if all >= MOST {
+        return Err(Invalid::form(Message::new("passkey.too_many")).into());
+    }
+    if known.iter().any(|row| row.name == name) {
+        return Err(name_taken("name"));
+    }
+    let handle = handle.and_then(|handle| Uuid::parse_str(&handle).ok());
+    let handle = handle.unwrap_or_else(Uuid::new_v4);
+    let account = Account {
+        handle,
+        email: &user.email,
+        username: user.username.as_deref(),
+    };
+    let (options, begun) = ceremonies.begin_registration(account, usage, &known)?;
+    let challenge = Challenge {
+        begun,
+        usage,
+        name,
+        handle,
+    };
+    let (life, id) = (site.settings.passkeys.challenge, user.id.clone());
+    let draft = ticket::challenge::<WanRegister>(site, life, Some(id), &bound_to, &challenge)?;
+    let state = draft.secret.expose().clone();
+    put(site, draft, false).await?;
+    Ok((state, options))
+}
+
+pub(super) fn name_taken(field: &str) -> Error {
+    Invalid::field(field, Message::new("passkey.name_taken")).into()
+}
+
+/// The row of the factor that a passkey is.
+pub(super) fn factor(
+    user: &UserId,
+    name: &str,
+    usage: PasskeyUsage,
+    made: &Made,
+    now: Timestamp,
+) -> NewFactor {
+    NewFactor {
+        id: Uuid::now_v7().to_string(),
+        user_id: user.clone(),
+        kind: FactorKind::Passkey.name().into(),
+        name: name.into(),
+        usages: usage.usages().bits(),
+        secret: None,
+        phone: None,
+        identity: None,
+        last_step: made.counter(),
+        created_at: now,
+    }
+}
+
+enum Judged {
+    /// The letter, the account as it is now, and whether every other session was ended.
+    Done(Box<(outbox::Posted, crate::User, bool)>),
+    Gone,
+    TooMany,
+    NameTaken,
+}
+
+/// Adds a passkey. If it is the account's first second factor, every other session ends.
+async fn add(
+    web: &Web<'_>,
+    caller: &Caller,
+    token: &str,
+    form: &Finish,
+) -> Result<(String, PasskeyUsage), Error> {
+    let (site, ceremonies, user) = (web.site, ceremonies(web)?, &caller.user);
+    let bound_to = session_of(caller)?;
+    let found = ticket::find::<WanRegister>(site, token, Some(&bound_to)).await?;
+    let found = found
+        .filter(|found| found.user.as_ref() == Some(&user.id))
+        .ok_or_else(expired)?;
+    let asked = found.payload.clone();
+    let made = ceremonies.finish_registration(&asked.begun, asked.usage, &form.credential)?;
+    let notice = notices::factor_added(&web.scribe(), user, FactorKind::Passkey, &asked.name)?;
+    let (once, now, counts) = (found.once(), site.now(), site.counted_factors());
+    let factor = factor(&user.id, &asked.name, asked.usage, &made, now);
+    let (passkey, owner) = (made.row(&factor.id)?, user.clone());
+    let (handle, name) = (asked.handle.to_string(), asked.name.clone());
+    let is_second = asked.usage != PasskeyUsage::First;
+    let judged = site
+        .store
+        .write(move |conn| {
+            users::hold(conn, &owner.id, &owner.uniquifier)?;
+            if !once.consume(conn, now)? {
+                return Ok(Judged::Gone);
+            }
+            if factors::of_user(conn, &owner.id)?.len() >= MOST {
+                return Ok(Judged::TooMany);
+            }
+            let known = rows::of_user(conn, &owner.id)?;
+            if known.iter().any(|row| row.name == name) {
+                return Ok(Judged::NameTaken);
+            }
+            // Made for another name than the account has by now: nobody would find it.
+            if rows::take_handle(conn, &owner.id, &handle)? != handle {
+                return Ok(Judged::Gone);
+            }
+            let mut before = factors::serving(conn, &owner.id, Usages::SECOND)?;
+            before.retain(|way| counts.contains(way));
+            let first = is_second && before.is_empty();
+            factors::insert(conn, &factor)?;
+            rows::insert(conn, &passkey)?;
+            if is_second {
+                devices::delete_all_of(conn, &owner.id)?;
+            }
+            if first {
+                users::end_sessions(conn, &owner.id, true)?;
+            }
+            let posted = outbox::put(conn, &notice)?;
+            let user = users::by_id(conn, &owner.id)?.ok_or(StoreError::Missing)?;
+            Ok(Judged::Done(Box::new((posted, user, first))))
+        })
+        .await;
+    let judged = match judged {
+        Err(StoreError::Taken(Unique::Other)) => {
+            return Err(Invalid::field("credential", Message::new("passkey.exists")).into());
+        }
+        judged => judged.map_err(outdated)?,
+    };
+    let (posted, now_user, first) = match judged {
+        Judged::Done(done) => *done,
+        Judged::Gone => return Err(expired()),
+        Judged::TooMany => {
+            return Err(Invalid::form(Message::new("passkey.too_many")).into());
+        }
+        Judged::NameTaken => return Err(name_taken("name")),
+    };
+    site.posted(posted);
+    let added = EventKind::PasskeyAdded {
+        user: user.id.clone(),
+        name: asked.name.clone(),
+    };
+    site.event(Some(&web.client.client), added);
+    if first {
+        let methods = caller.methods.union(proven(site, made.verifies()));
+        session::reopen(
+            web.request,
+            site,
+            &web.client,
+            now_user,
+            methods,
+            site.now(),
+        )
+        .await?;
+    }
+    Ok((asked.name, asked.usage))
+}

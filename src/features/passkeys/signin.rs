@@ -1,0 +1,416 @@
+//! Sign-in by a passkey, with nothing typed, and the second step of a sign-in by something else:
+//! `/wan-signin`.
+
+use rocket::{Route, get, post, routes};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{
+    super::{Submitted, Web, two_factor},
+    Expected, Finish, Outcome, asked, ceremonies, expired, judge, offer, or_back, proven, put,
+    refused, rows, settle, take_effect,
+};
+use crate::{
+    Message,
+    error::{Denied, Error, Invalid},
+    factors::{
+        Usages,
+        passkey::{Asserting, descriptor, id_of},
+    },
+    http::{
+        csrf,
+        form::{Field, FormView},
+        input::Tick,
+        reply::{Answer, Reply, or_again, wants_json},
+    },
+    identity::Identity,
+    secrets::Purpose as Key,
+    signin::{
+        admit::admit_by_factor,
+        limits::{Buckets, PerAddress, count_per_address, refuse_if_locked},
+        remember::Remember,
+        second::{self, SecondStep},
+        session::Opening,
+        ticket::{self, Found, Held, Purpose},
+    },
+    store::{StoreError, users},
+};
+
+pub(super) const SIGNIN: &str = "security/passkeys/signin.html";
+
+pub(super) fn routes() -> Vec<Route> {
+    routes![show, ask, finish]
+}
+
+/// The ticket of a challenge.
+pub(crate) enum WanSignin {}
+
+/// What it is answered by, and what was chosen when it was asked for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Challenge {
+    begun: Asserting,
+    /// Whether it is a second step.
+    second: bool,
+    /// The credentials that the browser was told of, where somebody said who they are.
+    told: Option<Vec<String>>,
+    remember: Option<bool>,
+    trust: bool,
+    next: Option<String>,
+}
+
+impl Purpose for WanSignin {
+    const NAME: &'static str = "wan_signin";
+    type Payload = Challenge;
+}
+
+// Form.
+
+#[derive(Debug, Default, Deserialize)]
+struct Ask {
+    #[serde(default)]
+    identity: String,
+    /// As other forms call it.
+    #[serde(default)]
+    email: String,
+    #[serde(default)]
+    remember: Option<Tick>,
+    #[serde(default)]
+    remember_device: Option<Tick>,
+    #[serde(default)]
+    autofill: Option<Tick>,
+    #[serde(default)]
+    next: Option<String>,
+}
+
+impl Ask {
+    async fn page(&self, web: &Web<'_>, held: Option<&Held<SecondStep>>) -> Result<Reply, Error> {
+        let settings = &web.site.settings;
+        let mut fields = Vec::new();
+        let mut can_select = false;
+        if let Some(held) = held {
+            let ways = second::ways_of(web.site, held).await?;
+            can_select = settings.two_factor.enabled && !second::are_passkeys(&ways);
+            let trusts = settings.two_factor.enabled && settings.two_factor.trust_devices;
+            if trusts && held.payload.session.is_none() {
+                let ticked = self.remember_device.is_some_and(|tick| tick.0);
+                fields.push(Field::tick(
+                    "remember_device",
+                    "field.remember_device",
+                    ticked,
+                ));
+            }
+        } else if settings.remember.enabled {
+            let chosen = self.remember.map(|tick| tick.0);
+            let ticked = chosen.unwrap_or(settings.remember.by_default);
+            fields.push(Field::tick("remember", "field.remember", ticked));
+        }
+        if let Some(next) = &self.next {
+            fields.push(Field::hidden("next", next));
+        }
+        let form = FormView::new("wan_signin", web.site.path("/wan-signin"), fields);
+        Ok(Reply::page(SIGNIN)
+            .with("passkey", offer(web.site, "/wan-signin", "/wan-signin"))
+            .with("is_secondary", held.is_some())
+            .with("can_select", can_select)
+            .json("is_secondary", held.is_some())
+            .form(form))
+    }
+}
+
+// Routes.
+
+/// The sign-in that waits in this browser for its second step, unless somebody begins anew.
+async fn waiting(web: &Web<'_>, anew: bool) -> Result<Option<Held<SecondStep>>, Error> {
+    let held = match anew {
+        true => None,
+        false => second::held(web.request, web.site, &web.bearer()).await?,
+    };
+    // Whoever has to set a factor up first has none to show.
+    let held = held.filter(|held| !held.payload.sets_up);
+    if held.is_none() {
+        web.visitors_only()?;
+    }
+    Ok(held)
+}
+
+#[get("/wan-signin?<next>")]
+async fn show(web: Web<'_>, next: Option<&str>) -> Answer {
+    // A single-page application asks here, after a reload, who is signed in.
+    let held = match waiting(&web, false).await {
+        Err(Error::Denied(Denied::SignedIn)) if wants_json(web.request, web.site) => {
+            let reply = Reply::page(SIGNIN).json("is_secondary", false);
+            let user = web.caller.as_ref().map(|caller| web.account(&caller.user));
+            return Ok(reply.json("user", user));
+        }
+        held => held?,
+    };
+    let next = next.and_then(|next| web.site.redirects.judge(next));
+    let form = Ask {
+        next: next.map(String::from),
+        ..Ask::default()
+    };
+    form.page(&web, held.as_ref()).await
+}
+
+/// `first` says that somebody begins anew, whatever waits in this browser.
+#[post("/wan-signin?<next>&<first>", data = "<form>")]
+async fn ask(
+    web: Web<'_>,
+    next: Option<&str>,
+    first: Option<&str>,
+    form: Submitted<Ask>,
+) -> Answer {
+    let form = form?;
+    let anew = first.is_some() || form.autofill.is_some_and(|tick| tick.0);
+    let held = waiting(&web, anew).await?;
+    let page = form.page(&web, held.as_ref()).await?;
+    let done = match &held {
+        Some(held) => begin_second(&web, &form, held).await,
+        None => begin_first(&web, &form, next).await,
+    };
+    let done = done.map(|(state, options)| {
+        let remember = form.remember.map(|tick| tick.0);
+        asked(page, &state, &options).json("remember", remember)
+    });
+    match done {
+        Err(Error::Invalid(invalid)) => {
+            let again = form.page(&web, held.as_ref()).await?;
+            or_again(Err(invalid.into()), || again)
+        }
+        done => done,
+    }
+}
+
+#[post("/wan-signin/<token>?<next>&<include_auth_token>", data = "<form>")]
+async fn finish(
+    web: Web<'_>,
+    token: &str,
+    next: Option<&str>,
+    include_auth_token: Option<&str>,
+    form: Submitted<Finish>,
+) -> Answer {
+    let form = form?;
+    let browser = web.bearer().browser;
+    let found = ticket::find::<WanSignin>(web.site, token, browser.as_deref()).await?;
+    let with_token = include_auth_token.is_some();
+    let done = match found {
+        None => {
+            web.visitors_only()?;
+            Err(expired())
+        }
+        Some(found) if found.payload.second => finish_second(&web, &found, &form, with_token).await,
+        Some(found) => {
+            web.visitors_only()?;
+            finish_first(&web, &found, &form, next, with_token).await
+        }
+    };
+    or_back(&web, done, "/wan-signin")
+}
+
+// Service.
+
+impl Ask {
+    fn challenge(&self, begun: Asserting, second: bool) -> Challenge {
+        Challenge {
+            begun,
+            second,
+            told: None,
+            remember: self.remember.map(|tick| tick.0),
+            trust: self.remember_device.is_some_and(|tick| tick.0),
+            next: self.next.clone(),
+        }
+    }
+}
+
+/// Asks for any passkey of this site. What was typed of an identity changes nothing, unless the settings
+/// say so: then the browser is told of credentials, those of somebody unknown made up.
+async fn begin_first(
+    web: &Web<'_>,
+    form: &Ask,
+    next: Option<&str>,
+) -> Result<(String, Value), Error> {
+    let site = web.site;
+    count_per_address(site, PerAddress::Challenge, &web.client).await?;
+    let (mut options, begun) = ceremonies(web)?.begin_discoverable()?;
+    let mut challenge = form.challenge(begun, false);
+    challenge.next = challenge.next.or(next.map(String::from));
+    let typed = match form.identity.trim() {
+        "" => form.email.trim(),
+        typed => typed,
+    };
+    let autofill = form.autofill.is_some_and(|tick| tick.0);
+    if site.settings.passkeys.hints && !typed.is_empty() && !autofill {
+        let hints = hints(web, typed).await?;
+        let ids = hints.iter().filter_map(|hint| hint["id"].as_str());
+        challenge.told = Some(ids.map(String::from).collect());
+        options["allowCredentials"] = hints.into();
+    }
+    let browser = csrf::visitor(web.request, site)?;
+    let life = site.settings.passkeys.challenge;
+    let draft = ticket::challenge::<WanSignin>(site, life, None, &browser, &challenge)?;
+    let state = draft.secret.expose().clone();
+    put(site, draft, true).await?;
+    Ok((state, options))
+}
+
+/// The credentials of whom somebody means. Always some, and always the same ones.
+async fn hints(web: &Web<'_>, typed: &str) -> Result<Vec<Value>, Error> {
+    let site = web.site;
+    let kinds = &site.settings.identities.0;
+    let identity = Identity::recognise(typed, kinds, site.usernames.as_ref());
+    let tag = site.keys.mac(
+        Key::Limits,
+        &[b"passkey of nobody", identity.bucket().as_bytes()],
+    );
+    let known = site
+        .store
+        .read(move |conn| match users::by_identity(conn, &identity)? {
+            Some(user) => rows::usable(conn, &user.id, Some(Usages::FIRST)),
+            None => Ok(Vec::new()),
+        })
+        .await?;
+    if known.is_empty() {
+        let id = data_encoding::BASE64URL_NOPAD.encode(&tag);
+        return Ok(vec![json!({"type": "public-key", "id": id})]);
+    }
+    // Without transports, of which those of nobody would have to be made up too.
+    let ids = known.iter().filter_map(id_of);
+    Ok(ids
+        .map(|id| json!({"type": "public-key", "id": id}))
+        .collect())
+}
+
+/// Asks for one of the passkeys that are the second factor of the sign-in that waits.
+async fn begin_second(
+    web: &Web<'_>,
+    form: &Ask,
+    held: &Held<SecondStep>,
+) -> Result<(String, Value), Error> {
+    let (site, user) = (web.site, held.user.id.clone());
+    let mut known = site
+        .store
+        .read(move |conn| rows::usable(conn, &user, Some(Usages::SECOND)))
+        .await?;
+    known.retain(|row| held.payload.shown.as_ref() != Some(&row.id));
+    known.retain(|row| descriptor(row).is_some());
+    if known.is_empty() {
+        return Err(Invalid::form(Message::new("passkey.none")).into());
+    }
+    let (options, begun) = ceremonies(web)?.begin_known(&known)?;
+    let challenge = form.challenge(begun, true);
+    let browser = csrf::visitor(web.request, site)?;
+    let (life, user) = (site.settings.passkeys.challenge, held.user.id.clone());
+    let draft = ticket::challenge::<WanSignin>(site, life, Some(user), &browser, &challenge)?;
+    let state = draft.secret.expose().clone();
+    put(site, draft, false).await?;
+    Ok((state, options))
+}
+
+/// Brings whoever showed a passkey to the gate.
+async fn finish_first(
+    web: &Web<'_>,
+    found: &Found<WanSignin>,
+    form: &Finish,
+    next: Option<&str>,
+    with_token: bool,
+) -> Answer {
+    let (site, now, asked) = (web.site, web.site.now(), &found.payload);
+    // A key that cannot find itself does not say whose it is either; then the browser was told of it.
+    let told = |id: &str| asked.told.iter().flatten().any(|told| told == id);
+    let by_handle = match crate::factors::passkey::Ceremonies::credential_id(&form.credential) {
+        Some(id) => !told(&data_encoding::BASE64URL_NOPAD.encode(&id)),
+        None => true,
+    };
+    let expected = Expected {
+        user: None,
+        usage: Some(Usages::FIRST),
+        by_handle,
+        not: None,
+    };
+    let shown = judge(web, found, &asked.begun, &form.credential, expected).await?;
+    let user = shown.owned.user.clone();
+    let buckets = Buckets::of_user(site, &user, &web.client);
+    refuse_if_locked(site, &buckets).await?;
+    let (id, uniquifier) = (user.id.clone(), user.uniquifier.clone());
+    let (once, written) = (found.once(), shown.clone());
+    let outcome = site
+        .store
+        .write(move |conn| {
+            users::hold(conn, &id, &uniquifier)?;
+            take_effect(conn, &once, &written, now)
+        })
+        .await;
+    let outcome = match outcome {
+        // A new password or a sign-out everywhere was faster: the next try finds the account as it is.
+        Err(StoreError::Missing) => Outcome::Stale,
+        outcome => outcome?,
+    };
+    settle(web, outcome, &shown).await?;
+    let methods = proven(site, shown.verified);
+    let admission = match admit_by_factor(site, user, methods, &shown.owned.row.id).await {
+        Err(Error::Denied(denied @ (Denied::Inactive | Denied::Unconfirmed))) => {
+            let failed = super::fail(web, Some(shown.owned.user.id), "the account is shut");
+            return Err(match (site.settings.generic_answers.0, denied) {
+                (true, _) => failed,
+                (false, Denied::Inactive) => Invalid::form(Message::new("login.inactive")).into(),
+                (false, _) => Invalid::form(Message::new("login.unconfirmed")).into(),
+            });
+        }
+        admission => admission?,
+    };
+    let remember = form.remember.map(|tick| tick.0).or(asked.remember);
+    let opening = Opening {
+        remember: Remember::chosen(site, remember),
+        clears: Some(&buckets),
+        authenticated_at: None,
+    };
+    let wish = form.next.as_deref().or(next).or(asked.next.as_deref());
+    let target = web.next(wish, &site.settings.after.login);
+    web.enter(admission, opening, target, with_token, "login")
+        .await
+}
+
+/// Completes the sign-in that waits.
+async fn finish_second(
+    web: &Web<'_>,
+    found: &Found<WanSignin>,
+    form: &Finish,
+    with_token: bool,
+) -> Answer {
+    let (site, now) = (web.site, web.site.now());
+    let held = match two_factor::pending(web).await {
+        Ok(held) if found.user.as_ref() == Some(&held.user.id) => held,
+        Ok(_) => return Err(expired()),
+        Err(error) => return two_factor::without_pending(web, Err(error)),
+    };
+    if held.payload.sets_up {
+        return Err(refused());
+    }
+    let expected = Expected {
+        user: Some(&held.user.id),
+        usage: Some(Usages::SECOND),
+        by_handle: false,
+        not: held.payload.shown.as_deref(),
+    };
+    let begun = &found.payload.begun;
+    let shown = judge(web, found, begun, &form.credential, expected).await?;
+    let (once, written) = (found.once(), shown.clone());
+    let answer = second::answer_by_passkey(site, &web.client, &held, move |conn| {
+        let outcome = take_effect(conn, &once, &written, now)?;
+        Ok((outcome == Outcome::Done, outcome))
+    });
+    let (passed, outcome) = match answer.await {
+        Err(error) => return two_factor::without_pending(web, Err(error)),
+        Ok(answer) => answer,
+    };
+    settle(web, outcome, &shown).await?;
+    let (proof, buckets) = passed.ok_or_else(refused)?;
+    let trust = form.remember_device.map(|tick| tick.0);
+    let passed = two_factor::Passed {
+        proof,
+        buckets,
+        trust: trust.unwrap_or(found.payload.trust) && site.settings.two_factor.enabled,
+        with_token,
+    };
+    two_factor::finish(web, held, passed).await
+}

@@ -1,0 +1,339 @@
+//! An account that has a passkey and no password: `/wan-signup` asks for an address, the mailed link makes
+//! the passkey, and with it the account.
+
+use rocket::{Route, get, post, routes};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::{
+    super::{Submitted, Web, mailed},
+    Finish, asked, ceremonies, expired, offer, or_back, proven, put, register, rows,
+};
+use crate::{
+    Message,
+    error::{Error, Invalid},
+    factors::passkey::{Account, PasskeyUsage, Registering},
+    http::{
+        csrf,
+        form::{Field, FormView},
+        headers,
+        input::Nothing,
+        redirect::Target,
+        reply::{Answer, Reply, or_again, wants_json},
+    },
+    identity::{EmailAddress, Identity},
+    notify::{events::EventKind, mail::Addressee, outbox::Postage},
+    signin::{
+        Method,
+        admit::admit,
+        limits::{PerAddress, count_per_address},
+        session::Opening,
+        ticket::{self, Found, Handle, Purpose, Terms},
+    },
+    store::{NewUser, StoreError, Unique, factors, tickets, users},
+};
+
+pub(super) const SIGNUP: &str = "security/passkeys/signup.html";
+pub(super) const CREATE: &str = "security/passkeys/create.html";
+
+pub(super) fn routes() -> Vec<Route> {
+    routes![show, submit, link, ask, finish]
+}
+
+/// The ticket of a mailed link.
+pub(crate) enum WanSignup {}
+
+/// Who it is for. Nobody's yet: there is no account.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Wanted {
+    email: String,
+    handle: Uuid,
+}
+
+impl Purpose for WanSignup {
+    const NAME: &'static str = "wan_signup";
+    type Payload = Wanted;
+}
+
+/// The ticket of the challenge with which the passkey is made.
+pub(crate) enum WanCreate {}
+
+/// What it is answered by.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Challenge {
+    begun: Registering,
+    handle: Uuid,
+}
+
+impl Purpose for WanCreate {
+    const NAME: &'static str = "wan_create";
+    type Payload = Challenge;
+}
+
+// Form.
+
+#[derive(Debug, Default, Deserialize)]
+struct SignUp {
+    #[serde(default)]
+    email: String,
+}
+
+impl SignUp {
+    fn page(&self, web: &Web<'_>) -> Reply {
+        let email = Field::email("email", "field.email")
+            .value(&self.email)
+            .autocomplete("email")
+            .autofocus();
+        let form = FormView::new("wan_signup", web.site.path("/wan-signup"), [email]);
+        Reply::page(SIGNUP).form(form)
+    }
+}
+
+// Routes.
+
+#[get("/wan-signup")]
+fn show(web: Web<'_>) -> Answer {
+    web.visitors_only()?;
+    Ok(SignUp::default().page(&web))
+}
+
+#[post("/wan-signup", data = "<form>")]
+async fn submit(web: Web<'_>, form: Submitted<SignUp>) -> Answer {
+    let form = form?;
+    web.visitors_only()?;
+    let done = send(&web, &form).await.map(|()| {
+        let target = Target::local(&web.site.path("/wan-signup"));
+        Reply::done(target)
+            .csrf()
+            .flash("success", "wan_signup.sent")
+    });
+    or_again(done, || form.page(&web))
+}
+
+#[get("/wan-signup/<token>")]
+async fn link(web: Web<'_>, token: &str) -> Answer {
+    headers::hide_address(web.request);
+    web.visitors_only()?;
+    let found = ticket::find::<WanSignup>(web.site, token, None).await?;
+    let spa = &web.site.settings.spa;
+    if spa.enabled && !wants_json(web.request, web.site) {
+        let (key, value) = match &found {
+            Some(_) => ("token", token),
+            None => ("error", "ticket.invalid"),
+        };
+        let query = [("purpose", WanSignup::NAME), (key, value)];
+        let view = Target::local(&spa.link_view).with_query(&query);
+        return Ok(Reply::done(view));
+    }
+    match found {
+        Some(found) => Ok(create_page(&web, token, &found)),
+        None => gone(&web),
+    }
+}
+
+#[post("/wan-signup/<token>", data = "<form>")]
+async fn ask(web: Web<'_>, token: &str, form: Submitted<Nothing>) -> Answer {
+    form?;
+    headers::hide_address(web.request);
+    web.visitors_only()?;
+    let Some(found) = ticket::find::<WanSignup>(web.site, token, None).await? else {
+        return gone(&web);
+    };
+    let (state, options) = begin(&web, &found.payload).await?;
+    Ok(asked(create_page(&web, token, &found), &state, &options))
+}
+
+#[post("/wan-signup/<token>/<state>?<include_auth_token>", data = "<form>")]
+async fn finish(
+    web: Web<'_>,
+    token: &str,
+    state: &str,
+    include_auth_token: Option<&str>,
+    form: Submitted<Finish>,
+) -> Answer {
+    let form = form?;
+    headers::hide_address(web.request);
+    web.visitors_only()?;
+    let Some(found) = ticket::find::<WanSignup>(web.site, token, None).await? else {
+        return gone(&web);
+    };
+    let with_token = include_auth_token.is_some();
+    let done = create(&web, found, state, &form, with_token).await;
+    match done {
+        Err(Error::Invalid(invalid)) if mailed::is_gone(&invalid) => gone(&web),
+        done => or_back(&web, done, &format!("/wan-signup/{token}")),
+    }
+}
+
+fn gone(web: &Web<'_>) -> Answer {
+    mailed::bad_link(web, "ticket.invalid", "/wan-signup")
+}
+
+/// The page of the mailed link, which changes nothing.
+fn create_page(web: &Web<'_>, token: &str, found: &Found<WanSignup>) -> Reply {
+    let path = format!("/wan-signup/{token}");
+    Reply::page(CREATE)
+        .own()
+        .with("account", json!({"email": found.payload.email}))
+        .with("passkey", offer(web.site, &path, &path))
+        .form(FormView::new("wan_create", web.site.path(&path), []))
+}
+
+// Service.
+
+/// Mails the link; whoever has an account is told so instead, by the same work.
+async fn send(web: &Web<'_>, form: &SignUp) -> Result<(), Error> {
+    let site = web.site;
+    let email = EmailAddress::parse(&form.email)
+        .and_then(|email| site.emails.check(&email).map(|()| email))
+        .map_err(|message| Invalid::field("email", message))?;
+    count_per_address(site, PerAddress::Mail, &web.client).await?;
+    let identity = Identity::Email(email.clone());
+    let handle = Handle::of_identity(site, &identity);
+    let (asked, reserved, now) = (email.clone(), handle.clone(), site.now());
+    let owner = site
+        .store
+        .read(move |conn| {
+            if let Some((_, owner)) = users::owner_of(conn, &asked, None)? {
+                return Ok(Some(owner));
+            }
+            // An address that its owner can still take back is theirs alone.
+            match tickets::open_under(conn, tickets::UNDO, reserved.as_str(), now)? {
+                Some((id, _)) => users::by_id(conn, &id),
+                None => Ok(None),
+            }
+        })
+        .await?;
+    if owner.is_some() && !site.settings.generic_answers.0 {
+        return Err(Invalid::field("email", Message::new("email.taken")).into());
+    }
+    let wanted = Wanted {
+        email: email.address().into(),
+        handle: Uuid::new_v4(),
+    };
+    let terms = Terms {
+        life: site.settings.passkeys.sign_up_life,
+        user: None,
+        bound_to: None,
+    };
+    // For an address that has an account too, so that the work is the same; nobody is told its secret.
+    let draft = ticket::draft::<WanSignup>(site, terms, &handle, &wanted)?;
+    let (mail, own) = match &owner {
+        Some(_) => ("existing", json!({})),
+        None => {
+            let mut own = mailed::ticket_context(site, "/wan-signup", &draft);
+            own["code"] = Value::Null;
+            ("signup", own)
+        }
+    };
+    let to = Addressee::at(email.address());
+    let letter = web
+        .scribe()
+        .letter(&to, ("passkeys", mail), Postage::Limited, own)?;
+    mailed::write(site, letter, draft).await?;
+    if let Some(owner) = owner {
+        let collision = EventKind::RegistrationCollision {
+            user: owner.id,
+            existing_email: true,
+            existing_username: false,
+        };
+        site.event(Some(&web.client.client), collision);
+    }
+    Ok(())
+}
+
+async fn begin(web: &Web<'_>, wanted: &Wanted) -> Result<(String, Value), Error> {
+    let site = web.site;
+    count_per_address(site, PerAddress::Challenge, &web.client).await?;
+    let account = Account {
+        handle: wanted.handle,
+        email: &wanted.email,
+        username: None,
+    };
+    let usage = PasskeyUsage::First;
+    let (options, begun) = ceremonies(web)?.begin_registration(account, usage, &[])?;
+    let challenge = Challenge {
+        begun,
+        handle: wanted.handle,
+    };
+    let browser = csrf::visitor(web.request, site)?;
+    let life = site.settings.passkeys.challenge;
+    let draft = ticket::challenge::<WanCreate>(site, life, None, &browser, &challenge)?;
+    let state = draft.secret.expose().clone();
+    put(site, draft, true).await?;
+    Ok((state, options))
+}
+
+/// Makes the account with its passkey, and signs its owner in.
+async fn create(
+    web: &Web<'_>,
+    link: Found<WanSignup>,
+    state: &str,
+    form: &Finish,
+    with_token: bool,
+) -> Answer {
+    let (site, now) = (web.site, web.site.now());
+    let browser = web.bearer().browser;
+    let found = ticket::find::<WanCreate>(site, state, browser.as_deref()).await?;
+    let handle = link.payload.handle;
+    let found = found
+        .filter(|found| found.payload.handle == handle)
+        .ok_or_else(expired)?;
+    let usage = PasskeyUsage::First;
+    let made =
+        ceremonies(web)?.finish_registration(&found.payload.begun, usage, &form.credential)?;
+    let email = EmailAddress::parse(&link.payload.email)
+        .map_err(|_| Error::Broken("a sign-up has no address".into()))?;
+    let reserved = Handle::of_identity(site, &Identity::Email(email.clone()));
+    let new = NewUser::new(email).confirmed(true);
+    let name = site.views.catalogue().say(
+        crate::http::page::language(web.request, site).as_str(),
+        &Message::new("factor.passkey"),
+    );
+    let factor = register::factor(&new.id, &name, usage, &made, now);
+    let passkey = made.row(&factor.id)?;
+    let (mailed_once, once) = (link.once(), found.once());
+    let (hook, said) = (site.hooks.on_register.clone(), handle.to_string());
+    let written = site
+        .store
+        .write(move |conn| {
+            if !mailed_once.consume(conn, now)? || !once.consume(conn, now)? {
+                return Err(StoreError::Missing);
+            }
+            if tickets::open_under(conn, tickets::UNDO, reserved.as_str(), now)?.is_some() {
+                return Err(StoreError::Taken(Unique::Email));
+            }
+            let user = users::insert(conn, &new, now)?;
+            if let Some(hook) = &hook {
+                hook(conn, &user, &Map::new())?;
+            }
+            rows::take_handle(conn, &user.id, &said)?;
+            factors::insert(conn, &factor)?;
+            rows::insert(conn, &passkey)?;
+            Ok(user)
+        })
+        .await;
+    let user = match written {
+        // Somebody was faster, or has an account by now.
+        Err(StoreError::Missing | StoreError::Taken(Unique::Email | Unique::Username)) => {
+            return Err(mailed::gone());
+        }
+        Err(StoreError::Taken(_)) => {
+            return Err(Invalid::field("credential", Message::new("passkey.exists")).into());
+        }
+        written => written?,
+    };
+    let (client, id) = (Some(&web.client.client), || user.id.clone());
+    site.event(client, EventKind::Registered { user: id() });
+    site.event(client, EventKind::EmailConfirmed { user: id() });
+    site.event(client, EventKind::PasskeyAdded { user: id(), name });
+    let methods = proven(site, made.verifies()).and(Method::Register);
+    let admission = admit(site, user, methods).await?;
+    let after = site.settings.after.register.as_deref().unwrap_or("/");
+    let target = web.next(None, after);
+    let reply = web
+        .enter(admission, Opening::plain(), target, with_token, "register")
+        .await?;
+    Ok(reply.flash("success", "wan_signup.done"))
+}

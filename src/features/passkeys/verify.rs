@@ -1,0 +1,197 @@
+//! Proving it is you by a passkey: `/wan-verify`.
+
+use rocket::{Route, get, post, routes};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    super::{Submitted, Web, outdated, verify::in_session},
+    Expected, Finish, asked, ceremonies, expired, judge, offer, or_back, proven, put, refused,
+    rows, settle, take_effect,
+};
+use crate::{
+    Message,
+    error::{Error, Invalid},
+    factors::passkey::Asserting,
+    guards::identity::Caller,
+    http::{
+        form::{Field, FormView},
+        reply::{Answer, Reply, or_again},
+    },
+    signin::{
+        admit::{Admission, admit_by_factor},
+        factor_setup::session_of,
+        limits::{Buckets, refuse_if_locked},
+        session,
+        ticket::{self, Purpose},
+    },
+    store::users,
+};
+
+pub(super) const VERIFY: &str = "security/passkeys/verify.html";
+
+pub(super) fn routes() -> Vec<Route> {
+    routes![show, ask, finish]
+}
+
+/// The ticket of a challenge.
+pub(crate) enum WanVerify {}
+
+/// What it is answered by.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Challenge {
+    begun: Asserting,
+    next: Option<String>,
+}
+
+impl Purpose for WanVerify {
+    const NAME: &'static str = "wan_verify";
+    type Payload = Challenge;
+}
+
+// Form.
+
+#[derive(Debug, Default, Deserialize)]
+struct Ask {
+    #[serde(default)]
+    next: Option<String>,
+}
+
+impl Ask {
+    fn page(&self, web: &Web<'_>) -> Reply {
+        let next = self.next.as_ref().map(|next| Field::hidden("next", next));
+        let form = FormView::new("wan_verify", web.site.path("/wan-verify"), next);
+        Reply::page(VERIFY)
+            .with("passkey", offer(web.site, "/wan-verify", "/wan-verify"))
+            .form(form)
+    }
+}
+
+// Routes.
+
+#[get("/wan-verify?<next>")]
+async fn show(web: Web<'_>, next: Option<&str>) -> Answer {
+    let caller = in_session(&web)?;
+    let next = next.and_then(|next| web.site.redirects.judge(next));
+    let form = Ask {
+        next: next.map(String::from),
+    };
+    let has_one = web.site.has_usable_passkey(&caller.user.id).await?;
+    Ok(form
+        .page(&web)
+        .json("has_webauthn_verify_credential", has_one))
+}
+
+#[post("/wan-verify?<next>", data = "<form>")]
+async fn ask(web: Web<'_>, next: Option<&str>, form: Submitted<Ask>) -> Answer {
+    let form = form?;
+    let caller = in_session(&web)?;
+    let done = begin(&web, caller, form.next.as_deref().or(next)).await;
+    or_again(
+        done.map(|(state, options)| asked(form.page(&web), &state, &options)),
+        || form.page(&web),
+    )
+}
+
+#[post("/wan-verify/<token>?<next>&<include_auth_token>", data = "<form>")]
+async fn finish(
+    web: Web<'_>,
+    token: &str,
+    next: Option<&str>,
+    include_auth_token: Option<&str>,
+    form: Submitted<Finish>,
+) -> Answer {
+    let form = form?;
+    let caller = in_session(&web)?;
+    let with_token = include_auth_token.is_some();
+    let done = again(&web, caller, token, &form, next, with_token).await;
+    or_back(&web, done, "/wan-verify")
+}
+
+// Service.
+
+async fn begin(
+    web: &Web<'_>,
+    caller: &Caller,
+    next: Option<&str>,
+) -> Result<(String, serde_json::Value), Error> {
+    let (site, user) = (web.site, caller.user.id.clone());
+    let owner = user.clone();
+    let known = site
+        .store
+        .read(move |conn| rows::usable(conn, &owner, None))
+        .await?;
+    if known.is_empty() {
+        return Err(Invalid::form(Message::new("passkey.none")).into());
+    }
+    let (options, begun) = ceremonies(web)?.begin_known(&known)?;
+    let challenge = Challenge {
+        begun,
+        next: next.map(String::from),
+    };
+    let (life, bound_to) = (site.settings.passkeys.challenge, session_of(caller)?);
+    let draft = ticket::challenge::<WanVerify>(site, life, Some(user), &bound_to, &challenge)?;
+    let state = draft.secret.expose().clone();
+    put(site, draft, false).await?;
+    Ok((state, options))
+}
+
+async fn again(
+    web: &Web<'_>,
+    caller: &Caller,
+    token: &str,
+    form: &Finish,
+    next: Option<&str>,
+    with_token: bool,
+) -> Answer {
+    let (site, now) = (web.site, web.site.now());
+    let bound_to = session_of(caller)?;
+    let found = ticket::find::<WanVerify>(site, token, Some(&bound_to)).await?;
+    let found = found
+        .filter(|found| found.user.as_ref() == Some(&caller.user.id))
+        .ok_or_else(expired)?;
+    let expected = Expected {
+        user: Some(&caller.user.id),
+        usage: None,
+        by_handle: false,
+        not: None,
+    };
+    let begun = &found.payload.begun;
+    let shown = judge(web, &found, begun, &form.credential, expected).await?;
+    let buckets = Buckets::of_user(site, &caller.user, &web.client);
+    refuse_if_locked(site, &buckets).await?;
+    let (id, uniquifier) = (caller.user.id.clone(), caller.user.uniquifier.clone());
+    let (once, written) = (found.once(), shown.clone());
+    let outcome = site
+        .store
+        .write(move |conn| {
+            users::hold(conn, &id, &uniquifier)?;
+            take_effect(conn, &once, &written, now)
+        })
+        .await
+        .map_err(outdated)?;
+    settle(web, outcome, &shown).await?;
+    let methods = caller.methods.union(proven(site, shown.verified));
+    let admission = admit_by_factor(site, caller.user.clone(), methods, &shown.owned.row.id);
+    let Admission::In(admitted) = admission.await? else {
+        return Err(refused());
+    };
+    session::renew(
+        web.request,
+        site,
+        &web.client,
+        &admitted,
+        caller.methods,
+        &buckets,
+    )
+    .await?;
+    let payload = web.user_payload(&admitted, with_token).await?;
+    let wish = form.next.as_deref().or(next);
+    let target = web.next(
+        wish.or(found.payload.next.as_deref()),
+        &site.settings.after.verify,
+    );
+    Ok(Reply::done(target)
+        .json("user", payload)
+        .csrf()
+        .flash("success", "passkey.verified"))
+}
