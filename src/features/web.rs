@@ -238,6 +238,17 @@ impl Web<'_> {
         "username"
     }
 
+    /// What is wrong where no form shows it: a browser is told on the page at `path`, a program gets 400.
+    pub(crate) fn or_back(&self, done: Answer, path: &str, key: &'static str) -> Answer {
+        match done {
+            Err(Error::Invalid(_)) if !wants_json(self.request, self.site) => {
+                let target = Target::local(&self.site.path(path));
+                Ok(Reply::done(target).flash("error", key))
+            }
+            done => done,
+        }
+    }
+
     /// Who is signed in.
     pub(crate) fn signed_in(&self) -> Result<Arc<Caller>, Error> {
         self.caller.clone().ok_or_else(|| Denied::Anonymous.into())

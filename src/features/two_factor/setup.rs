@@ -236,7 +236,7 @@ async fn confirm(web: Web<'_>, token: &str, form: Submitted<Confirm>) -> Answer 
     let held = factor_setup::held(&web, &caller, Usages::SECOND, token).await;
     let held = match held {
         Ok(held) => held,
-        Err(error) => return to_setup(&web, Err(error)),
+        Err(error) => return web.or_back(Err(error), "/tf-setup", "factor.setup_over"),
     };
     let action = web.site.path(&format!("/tf-setup/{token}"));
     let again = confirm_page(&web, &caller.user, &held.payload, &action)?;
@@ -246,18 +246,6 @@ async fn confirm(web: Web<'_>, token: &str, form: Submitted<Confirm>) -> Answer 
         Err(error) => Err(error),
     };
     or_again(done, || again)
-}
-
-/// A set-up that is no longer one: a browser begins again, a program gets 400.
-fn to_setup(web: &Web<'_>, answer: Answer) -> Answer {
-    match answer {
-        Err(Error::Invalid(invalid)) if !crate::http::reply::wants_json(web.request, web.site) => {
-            let _ = invalid;
-            let target = Target::local(&web.site.path("/tf-setup"));
-            Ok(Reply::done(target).flash("error", "ticket.invalid"))
-        }
-        answer => answer,
-    }
 }
 
 fn added(web: &Web<'_>, proven: &Proven) -> Reply {
@@ -274,15 +262,11 @@ fn added(web: &Web<'_>, proven: &Proven) -> Reply {
 async fn remove(web: Web<'_>, id: &str, form: Submitted<Nothing>) -> Answer {
     form?;
     let caller = web.strong().await?;
-    let target = Target::local(&web.site.path("/tf-setup"));
-    match remove_one(&web, &caller, id).await {
-        Ok(()) => Ok(Reply::done(target).flash("success", "factor.removed")),
-        Err(Error::Invalid(invalid)) if !crate::http::reply::wants_json(web.request, web.site) => {
-            let _ = invalid;
-            Ok(Reply::done(target).flash("error", "factor.last_one"))
-        }
-        Err(error) => Err(error),
-    }
+    let done = remove_one(&web, &caller, id).await.map(|()| {
+        let target = Target::local(&web.site.path("/tf-setup"));
+        Reply::done(target).flash("success", "factor.removed")
+    });
+    web.or_back(done, "/tf-setup", "factor.last_one")
 }
 
 // Service.

@@ -239,7 +239,8 @@ impl SignIn {
             .value(&self.identity)
             .autocomplete(web.identity_hint());
         let passcode = passcode_field();
-        let mut fields = match sent {
+        // Whoever has said who they are goes on with the passcode.
+        let mut fields = match sent || !self.identity.is_empty() {
             true => vec![identity, passcode.autofocus()],
             false => vec![identity.autofocus(), passcode],
         };

@@ -184,11 +184,7 @@ async fn confirm(web: Web<'_>, token: &str, form: Submitted<Confirm>) -> Answer 
     let caller = web.strong().await?;
     let held = match factor_setup::held(&web, &caller, Usages::FIRST, token).await {
         Ok(held) => held,
-        Err(Error::Invalid(_)) if !wants_json(web.request, web.site) => {
-            let target = Target::local(&web.site.path("/us-setup"));
-            return Ok(Reply::done(target).flash("error", "ticket.invalid"));
-        }
-        Err(error) => return Err(error),
+        Err(error) => return web.or_back(Err(error), "/us-setup", "factor.setup_over"),
     };
     let action = web.site.path(&format!("/us-setup/{token}"));
     let again = confirm_page(&web, &caller.user, &held.payload, action)?;
@@ -208,13 +204,8 @@ async fn confirm(web: Web<'_>, token: &str, form: Submitted<Confirm>) -> Answer 
 async fn remove(web: Web<'_>, id: &str, form: Submitted<Nothing>) -> Answer {
     form?;
     let caller = web.strong().await?;
-    match take(&web, &caller, id).await {
-        Err(Error::Invalid(_)) if !wants_json(web.request, web.site) => {
-            let target = Target::local(&web.site.path("/us-setup"));
-            Ok(Reply::done(target).flash("error", "us.last_one"))
-        }
-        done => done.map(|()| removed(&web)),
-    }
+    let done = take(&web, &caller, id).await.map(|()| removed(&web));
+    web.or_back(done, "/us-setup", "us.last_one")
 }
 
 fn removed(web: &Web<'_>) -> Reply {
