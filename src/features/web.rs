@@ -35,7 +35,7 @@ use crate::{
         token, trusted,
     },
     site::Site,
-    store::{StoreError, User},
+    store::{StoreError, User, factors::FactorRow},
 };
 
 /// The body of a handler: read after the handler has begun, so that it answers what is wrong with it.
@@ -199,6 +199,19 @@ impl Web<'_> {
         if self.site.has_passkeys() {
             return super::passkeys::offer(self.site, "/wan-signin?first", "/wan-signin");
         }
+        Value::Null
+    }
+
+    /// What a page of a second step is given, where a passkey is among the ways; else null.
+    pub(crate) fn second_passkeys(&self, ways: &[FactorRow]) -> Value {
+        #[cfg(feature = "passkeys")]
+        if ways
+            .iter()
+            .any(|way| way.kind() == Some(crate::FactorKind::Passkey))
+        {
+            return super::passkeys::offer(self.site, "/wan-signin", "/wan-signin");
+        }
+        let _ = ways;
         Value::Null
     }
 

@@ -3,6 +3,8 @@
 //! Every way in calls [`admit`]; only it makes an [`Admitted`], and sessions and tokens are made from
 //! nothing else. So a new way in cannot forget a check.
 
+#[cfg(feature = "passkeys")]
+use super::Method;
 use super::{Methods, second::Passed, trusted::Trusted};
 use crate::{
     error::{Denied, Error},
@@ -138,7 +140,22 @@ async fn weigh(
 /// Lets somebody go on who answered the second step: what was owed is shown, whatever kind it is of.
 pub(crate) fn answered(site: &Site, user: User, passed: Passed) -> Result<Admission, Error> {
     standing(site, &user)?;
-    Ok(beyond_second_factor(site, Box::new(user), passed.methods()))
+    let methods = two_with_passkey(passed.methods());
+    Ok(beyond_second_factor(site, Box::new(user), methods))
+}
+
+/// A passkey that counted as one factor, and what was shown beside it, are two, even if both are held.
+fn two_with_passkey(methods: Methods) -> Methods {
+    #[cfg(feature = "passkeys")]
+    {
+        let mut others = methods
+            .iter()
+            .filter(|method| !matches!(method, Method::Passkey | Method::Register));
+        if methods.contains(Method::Passkey) && others.next().is_some() {
+            return methods.and_verified();
+        }
+    }
+    methods
 }
 
 /// Lets somebody go on whose session was ended by their own change: what it had been admitted for stays.

@@ -619,8 +619,12 @@ pub(crate) async fn answer_by_passkey<T: Send + 'static>(
         .await;
     match judged {
         Ok(Ok((right, came))) => {
-            let methods = held.payload.methods().and(Method::Passkey);
-            let passed = right.then(|| (Passed(methods), buckets));
+            let mut methods = held.payload.methods().and(Method::Passkey);
+            // Two passkeys are two things that are held, and each was shown.
+            if held.payload.shown.is_some() {
+                methods = methods.and_verified();
+            }
+            let passed = right.then_some((Passed(methods), buckets));
             Ok((passed, came))
         }
         Ok(Err(until)) => Err(locked(until, now)),
