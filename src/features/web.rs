@@ -215,6 +215,19 @@ impl Web<'_> {
         Value::Null
     }
 
+    /// What a page of a second step is given, where a passkey is among the ways; else null.
+    pub(crate) fn second_passkeys(&self, ways: &[FactorRow]) -> Value {
+        #[cfg(feature = "passkeys")]
+        if ways
+            .iter()
+            .any(|way| way.kind() == Some(crate::FactorKind::Passkey))
+        {
+            return super::passkeys::offer(self.site, "/wan-signin", "/wan-signin");
+        }
+        let _ = ways;
+        Value::Null
+    }
+
     /// What a page is given that asks somebody to prove it again; null for who has no passkey.
     pub(crate) async fn own_passkeys(&self, user: &User) -> Result<Value, Error> {
         #[cfg(feature = "passkeys")]

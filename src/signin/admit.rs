@@ -143,7 +143,22 @@ async fn weigh(
 /// Lets somebody go on who answered the second step: what was owed is shown, whatever kind it is of.
 pub(crate) fn answered(site: &Site, user: User, passed: &Passed) -> Result<Admission, Error> {
     standing(site, &user)?;
-    Ok(beyond_second_factor(site, Box::new(user), passed.methods()))
+    let methods = two_with_passkey(passed.methods());
+    Ok(beyond_second_factor(site, Box::new(user), methods))
+}
+
+/// A passkey that counted as one factor, and what was shown beside it, are two, even if both are held.
+fn two_with_passkey(methods: Methods) -> Methods {
+    #[cfg(feature = "passkeys")]
+    {
+        let mut others = methods
+            .iter()
+            .filter(|method| !matches!(method, Method::Passkey | Method::Register));
+        if methods.contains(Method::Passkey) && others.next().is_some() {
+            return methods.and_verified();
+        }
+    }
+    methods
 }
 
 /// Lets somebody go on whose session was ended by their own change: what it had been admitted for stays.

@@ -79,8 +79,8 @@ impl Methods {
         self.0 & (1 << method as i64) != 0
     }
 
-    /// This set, where something that is held has checked its owner by PIN or finger, and that is to
-    /// count like a password.
+    /// This set, where something that is held has checked its owner by PIN or finger, or something else
+    /// was shown beside it, and that is to count like a password.
     #[cfg(feature = "passkeys")]
     pub(crate) const fn and_verified(self) -> Self {
         Self(self.0 | VERIFIED)

@@ -666,7 +666,11 @@ pub(crate) async fn answer_by_passkey<T: Send + 'static>(
         .await;
     match judged {
         Ok(Ok((right, came))) => {
-            let methods = held.payload.methods().and(Method::Passkey);
+            let mut methods = held.payload.methods().and(Method::Passkey);
+            // Two passkeys are two things that are held, and each was shown.
+            if held.payload.shown.is_some() {
+                methods = methods.and_verified();
+            }
             let passed = Passed {
                 methods,
                 uniquifier: held.user.uniquifier.clone(),

@@ -225,7 +225,9 @@ async fn hostile_values_come_out_escaped_on_every_page_and_in_every_mail() {
         visitor.get("/dev/mail/1/html").await,
     ];
     for page in &pages {
-        let text = page.text();
+        // The script of passkeys is ours.
+        let own = "<script type=\"module\" src=\"&#x2F;security-assets&#x2F;passkeys.js\">";
+        let text = page.text().replace(own, "");
         assert!(page.status < 500 && !text.is_empty());
         assert!(!text.contains("<script") && !text.contains(evil), "{text}");
         assert!(!text.contains("'49") && !text.contains(">49<"), "{text}");

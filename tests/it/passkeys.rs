@@ -412,11 +412,9 @@ async fn a_second_step_is_answered_by_whichever_factor_is_chosen() {
             json!(["authenticator", "webauthn"])
         );
         let page = waiting.copy().of_pages().get("/tf-select").await;
-        assert!(
-            page.text().contains("value=\"webauthn\""),
-            "{}",
-            page.text()
-        );
+        for text in ["value=\"webauthn\"", "data-passkey=\"signin\""] {
+            assert!(page.text().contains(text), "{}", page.text());
+        }
         let answer = waiting
             .post_json("/tf-select", json!({"which": "webauthn"}))
             .await;
@@ -472,6 +470,23 @@ async fn a_passkey_counts_as_one_factor_where_the_settings_say_so() {
         let answer = waiting.validate(&phone.code(&app)).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         assert!(waiting.is_signed_in().await);
+        assert_eq!(waiting.get("/g/mfa").await.status, 200);
+        // Another passkey is.
+        let mut other = Key::plain();
+        waiting.add_passkey(&mut other, "Key", "secondary").await;
+        let stepping = app.browser().in_json();
+        let answer = stepping.show("/wan-signin", &mut key).await;
+        assert_eq!(
+            answer.json()["response"]["tf_select"],
+            true,
+            "{}",
+            answer.text()
+        );
+        let answer = stepping.show("/wan-signin", &mut key).await;
+        assert_refused(&answer, 400, "passkey.refused");
+        let answer = stepping.show("/wan-signin", &mut other).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(stepping.get("/g/mfa").await.status, 200);
         // Without another factor nothing is owed, and it is one.
         let mut his = app.with_passkey(&bob, Key::new(), "first").await;
         let browser = app.browser().in_json();

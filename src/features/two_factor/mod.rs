@@ -336,6 +336,7 @@ async fn validate_page(web: &Web<'_>, held: &Held<SecondStep>) -> Answer {
     let form = FormView::new("tf_validate", site.path("/tf-validate"), fields);
     let mut page = Reply::page(VALIDATE)
         .with("method", kind.name())
+        .with("passkey", web.second_passkeys(&ways))
         .with("can_select", ways.len() > 1)
         .json("tf_required", true)
         .json("tf_state", "ready")
@@ -373,13 +374,13 @@ pub(super) fn masked_mail(address: &str) -> String {
 
 #[get("/tf-select?<next>")]
 async fn show_select(web: Web<'_>, next: Option<&str>) -> Answer {
-    let ways = match pending(&web).await {
-        Ok(held) => second::ways_of(web.site, &held).await?,
+    let (ways, waits) = match pending(&web).await {
+        Ok(held) => (second::ways_of(web.site, &held).await?, true),
         Err(error) => match &web.caller {
             // Somebody who is signed in shows a second factor later than the first.
             Some(caller) => {
                 let ways = second::ways(web.site, &caller.user).await?;
-                second::further(ways, caller.methods)
+                (second::further(ways, caller.methods), false)
             }
             None => return without_pending(&web, Err(error)),
         },
@@ -388,7 +389,12 @@ async fn show_select(web: Web<'_>, next: Option<&str>) -> Answer {
         // There is none to choose yet.
         return Ok(Reply::done(Target::local(&web.site.path("/tf-setup"))));
     }
-    Ok(select_page(&web, &ways, next))
+    let page = select_page(&web, &ways, next);
+    Ok(match waits {
+        true => page,
+        // What a passkey would answer is begun by choosing one.
+        false => page.with("passkey", ()),
+    })
 }
 
 fn select_page(web: &Web<'_>, ways: &[FactorRow], next: Option<&str>) -> Reply {
@@ -417,6 +423,7 @@ fn select_page(web: &Web<'_>, ways: &[FactorRow], next: Option<&str>) -> Reply {
     }
     Reply::page(SELECT)
         .with("methods", &kinds)
+        .with("passkey", web.second_passkeys(ways))
         .json("tf_required", true)
         .json("tf_select", true)
         .json("tf_setup_methods", &kinds)

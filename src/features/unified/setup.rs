@@ -18,7 +18,7 @@ use crate::{
         form::{Field, FormView},
         input::Nothing,
         redirect::Target,
-        reply::{Answer, Reply, or_again, wants_json},
+        reply::{Answer, Reply, or_again},
     },
     notify::{events::EventKind, notices, outbox},
     signin::{factor_setup, limits::count_per_user, ticket::Purpose},
