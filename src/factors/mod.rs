@@ -1,8 +1,8 @@
 //! Ways to prove that it is you, beside a password: authenticator app, mailed code, text message, passkey,
 //! and recovery codes for when all else is lost.
 //!
-//! Each kind is a [`Factor`]: how it is set up, whether it sends a code, how an answer is judged. What
-//! asks for them (the second step of a sign-in, unified sign-in, re-authentication) knows only that.
+//! What each [`FactorKind`] is set up with, shows and takes as an answer is here; what asks for them is the
+//! second step of a sign-in, unified sign-in and re-authentication.
 
 #[cfg(feature = "passkeys")]
 pub(crate) mod passkey;

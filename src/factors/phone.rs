@@ -1,11 +1,13 @@
 //! Phone numbers, as people write them and as they are kept (ITU-T E.164).
 
-use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+use serde::Serialize;
 
 use crate::http::messages::Message;
 
 /// A phone number: a plus sign, the country's code and the number, up to fifteen digits.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Phone(String);
 
 impl Phone {
@@ -28,6 +30,20 @@ impl Phone {
     /// The number in E.164.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl fmt::Display for Phone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Phone {
+    type Err = Message;
+
+    fn from_str(text: &str) -> Result<Self, Message> {
+        Self::from_e164(text)
     }
 }
 
@@ -62,9 +78,9 @@ impl StandardPhoneParser {
     ///
     /// # Errors
     ///
-    /// The rest of a sentence if there is no such region.
+    /// What is wrong, if there is no such region.
     pub fn new(region: &str) -> Result<Self, String> {
-        match region.parse() {
+        match region.to_ascii_uppercase().parse() {
             Ok(region) => Ok(Self { region }),
             Err(_) => Err(format!(
                 "`{region}` is no region; write two letters such as \"DE\" or \"US\""
@@ -89,7 +105,8 @@ impl PhoneParser for StandardPhoneParser {
     }
 }
 
-/// Where no parser is compiled in: international numbers, with the usual signs between digits.
+/// Reads international numbers alone, with the usual signs between digits; what there is without the Cargo
+/// feature `sms`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PlainPhoneParser;
 

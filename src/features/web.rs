@@ -278,6 +278,10 @@ impl Web<'_> {
     /// Who is signed in freshly and, where the account has second factors, has shown one in this session:
     /// the ways into an account are not changed for less than a sign-in takes (NIST SP 800-63B, 6.1.2.1).
     pub(crate) async fn strong(&self) -> Result<Arc<Caller>, Error> {
+        // A token cannot show more than it came from.
+        if self.signed_in()?.session.is_none() {
+            return Err(Denied::Mechanism.into());
+        }
         let caller = self.fresh().await?;
         let owed = second_factor_owed(self.site, &caller.user, caller.methods, None).await?;
         // What was shown as the first is asked for only where there is nothing else, and not again then.

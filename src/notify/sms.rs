@@ -70,9 +70,13 @@ impl SmsSettings {
                 ));
             }
         }
-        let local = ["http://localhost", "http://127.0.0.1", "http://[::1]"];
-        let plain = !self.url.starts_with("https://");
-        if plain && !local.iter().any(|start| self.url.starts_with(start)) {
+        let url = url::Url::parse(&self.url).ok();
+        let is_safe = url.is_some_and(|url| match url.scheme() {
+            "https" => true,
+            "http" => matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")),
+            _ => false,
+        });
+        if !is_safe {
             return Err(format!(
                 "`url` is `{}`, over which token and codes could be read on the way; write \"https://..\"",
                 self.url

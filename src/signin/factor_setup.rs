@@ -3,7 +3,7 @@
 
 use super::{
     limits::{Buckets, count_failure, count_per_user, refuse_if_locked},
-    second::{Destination, code_letter, refuse_unproven},
+    second::{CODE, Destination, MOST, Sending, code_letter, refuse_more, refuse_unproven},
     session,
     ticket::{self, Bearer, Handle, Held, Presented, Purpose, Refusal, Terms},
 };
@@ -29,9 +29,6 @@ impl Purpose for FactorSetup {
     type Payload = Setup;
 }
 
-/// The most factors that an account has.
-pub(crate) const MOST: usize = 10;
-
 /// The session that a ticket of somebody who is signed in is bound to.
 pub(crate) fn session_of(caller: &Caller) -> Result<String, Error> {
     // Without a session there is nothing to bind the ticket to.
@@ -48,8 +45,14 @@ pub(crate) async fn begin(
     setup: &Setup,
 ) -> Result<Secret<String>, Error> {
     let (site, user) = (web.site, &caller.user);
-    count_per_user(site, "factor_setup", &user.id).await?;
     refuse_unproven(site, user)?;
+    let id = user.id.clone();
+    let known = site
+        .store
+        .read(move |conn| rows::of_user(conn, &id))
+        .await?;
+    refuse_more(&known, setup)?;
+    count_per_user(site, "factor_setup", &user.id).await?;
     let terms = Terms {
         life: site.settings.two_factor.pending,
         user: Some(user.id.clone()),
@@ -60,10 +63,13 @@ pub(crate) async fn begin(
     let to = Destination::of(setup.kind, setup.phone.as_deref());
     let letter = match &to {
         Some(to) => {
-            let mail = ("two_factor", "two_factor");
-            let code = draft.code.expose();
-            let to = (to, to.postage_of_setup(user));
-            Some(code_letter(&web.scribe(), user, to, mail, code)?.0)
+            let sending = Sending {
+                to,
+                postage: to.postage_of_setup(user),
+                mail: CODE,
+                ends: draft.until(),
+            };
+            Some(code_letter(&web.scribe(), user, sending, draft.code.expose())?.0)
         }
         None => None,
     };
@@ -72,9 +78,6 @@ pub(crate) async fn begin(
         .store
         .write(move |conn| {
             users::hold(conn, &id, &uniquifier)?;
-            if rows::of_user(conn, &id)?.len() >= MOST {
-                return Ok(None);
-            }
             let posted = match &letter {
                 Some(letter) => Some(outbox::put(conn, letter)?),
                 None => None,
@@ -83,12 +86,11 @@ pub(crate) async fn begin(
             if posted.as_ref().is_none_or(outbox::Posted::is_put) {
                 ticket::put(conn, &draft)?;
             }
-            Ok(Some(posted))
+            Ok(posted)
         })
         .await
         .map_err(outdated)?;
-    let too_many = || Error::from(Invalid::form(Message::new("factor.too_many")));
-    match posted.ok_or_else(too_many)? {
+    match posted {
         None => Ok(secret),
         Some(posted) if posted.is_put() => {
             site.posted(posted);
@@ -127,6 +129,7 @@ enum Judged {
     Done(Box<(outbox::Posted, crate::User)>),
     Wrong,
     Gone,
+    TooMany,
 }
 
 /// Proves a factor by its first code. `first` says that the account had none of this use: then every
@@ -169,6 +172,10 @@ pub(crate) async fn prove(
             if !once.consume(conn, now)? {
                 return Ok(Judged::Gone);
             }
+            // Of two that are set up at once the later finds what the other has made.
+            if rows::of_user(conn, &owner.id)?.len() >= MOST {
+                return Ok(Judged::TooMany);
+            }
             rows::insert(conn, &factors::row(&written, &owner, step, now))?;
             devices::delete_all_of(conn, &owner.id)?;
             if first {
@@ -194,6 +201,7 @@ pub(crate) async fn prove(
             return Err(Invalid::field("code", Message::new("factor.code_wrong")).into());
         }
         Judged::Gone => return Err(Invalid::form(Message::new("ticket.invalid")).into()),
+        Judged::TooMany => return Err(Invalid::form(Message::new("factor.too_many")).into()),
     };
     site.posted(posted);
     let added = EventKind::FactorAdded {

@@ -11,6 +11,7 @@ pub(crate) mod session;
 pub mod ticket;
 pub(crate) mod token;
 pub(crate) mod trusted;
+pub(crate) mod ways_in;
 
 pub use self::{
     admit::{Admitted, NextStep},

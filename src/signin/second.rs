@@ -1,6 +1,6 @@
 //! The second step of a sign-in: what waits while a further factor is owed.
 //!
-//! It is a ticket, bound to account and browser, good for ten minutes and a few guesses. Nothing is
+//! It is a ticket, bound to account and browser, good for a while (`two_factor.pending`) and a few guesses. Nothing is
 //! opened, remembered or handed out before it is answered.
 
 use rocket::Request;
@@ -265,7 +265,7 @@ pub(crate) async fn choose(
         &held,
         pending,
         to,
-        ("two_factor", "two_factor"),
+        CODE,
     )
     .await?;
     Ok(State::Ready(kind))
@@ -286,14 +286,13 @@ pub(crate) async fn rescue(
         setup: None,
         ..held.payload.clone()
     };
-    let mail = ("two_factor", "rescue");
     carry(
         site,
         client,
         &held,
         pending,
         Some(Destination::Mailbox),
-        mail,
+        "rescue",
     )
     .await
 }
@@ -306,6 +305,12 @@ pub(crate) async fn begin_setup(
     setup: Setup,
 ) -> Result<(), Error> {
     refuse_unproven(site, &held.user)?;
+    let id = held.user.id.clone();
+    let known = site
+        .store
+        .read(move |conn| rows::of_user(conn, &id))
+        .await?;
+    refuse_more(&known, &setup)?;
     count_per_user(site, "factor_setup", &held.user.id).await?;
     let phone = setup.phone.clone();
     let to = Destination::of(setup.kind, phone.as_deref());
@@ -320,7 +325,7 @@ pub(crate) async fn begin_setup(
         held,
         pending,
         to,
-        ("two_factor", "two_factor"),
+        CODE,
     )
     .await
 }
@@ -331,6 +336,21 @@ pub(crate) fn refuse_unproven(site: &Site, user: &User) -> Result<(), Error> {
         true => Err(Invalid::form(Message::new("login.unconfirmed")).into()),
         false => Ok(()),
     }
+}
+
+/// The most factors that an account has.
+pub(crate) const MOST: usize = 10;
+
+/// Nobody has more than so many, nor one mailbox twice.
+pub(crate) fn refuse_more(known: &[FactorRow], setup: &Setup) -> Result<(), Error> {
+    let twice = |row: &FactorRow| row.kind() == Some(setup.kind) && row.serves(setup.usage);
+    if known.len() >= MOST {
+        return Err(Invalid::form(Message::new("factor.too_many")).into());
+    }
+    if setup.kind == FactorKind::Email && known.iter().any(twice) {
+        return Err(Invalid::field("setup", Message::new("factor.held")).into());
+    }
+    Ok(())
 }
 
 /// Where a code goes.
@@ -365,27 +385,46 @@ impl Destination {
     }
 }
 
+/// The mail with a code.
+pub(crate) const CODE: &str = "two_factor";
+
+/// How a code is sent.
+pub(crate) struct Sending<'a> {
+    pub(crate) to: &'a Destination,
+    pub(crate) postage: Postage,
+    /// Which of the mails of this feature, where it is one.
+    pub(crate) mail: &'static str,
+    /// When the ticket ends that the code is for.
+    pub(crate) ends: Timestamp,
+}
+
 /// The letter with a code, and until when that is good.
 pub(crate) fn code_letter(
     scribe: &Scribe<'_>,
     user: &User,
-    (to, postage): (&Destination, Postage),
-    mail: (&str, &str),
+    sending: Sending<'_>,
     code: &str,
 ) -> Result<(Letter, Timestamp), Error> {
     let (site, now) = (scribe.site, scribe.site.now());
+    let Sending {
+        to,
+        postage,
+        mail,
+        ends,
+    } = sending;
     match to {
         Destination::Mailbox => {
-            let until = now.after(site.settings.two_factor.mail_life);
+            let until = now.after(site.settings.two_factor.mail_life).min(ends);
             let own = serde_json::json!({"code": code, "until": until.to_text()});
+            let mail = ("two_factor", mail);
             let letter = scribe.letter(&Addressee::from(user), mail, postage, own)?;
             Ok((letter, until))
         }
         Destination::Phone(phone) => {
-            let until = now.after(site.settings.sms.life);
+            let until = now.after(site.settings.sms.life).min(ends);
             let text = sms_text(scribe, code, until);
             let sms = Sms::new(phone, text, now, until);
-            let letter = Letter::of_sms(site, mail.0, sms, postage, false)?;
+            let letter = Letter::of_sms(site, "two_factor", sms, postage, false)?;
             Ok((letter, until))
         }
     }
@@ -408,7 +447,7 @@ async fn carry(
     held: &Held<SecondStep>,
     mut pending: Pending,
     to: Option<Destination>,
-    mail: (&str, &str),
+    mail: &'static str,
 ) -> Result<(), Error> {
     let (once, now) = (held.once(), site.now());
     let mut sent = None;
@@ -420,8 +459,13 @@ async fn carry(
             Some(_) => to.postage_of_setup(&held.user),
             None => Destination::postage(&held.user),
         };
-        let to = (&to, postage);
-        let (letter, until) = code_letter(&scribe, &held.user, to, mail, new.code.expose())?;
+        let sending = Sending {
+            to: &to,
+            postage,
+            mail,
+            ends: held.created_at.after(site.settings.two_factor.pending),
+        };
+        let (letter, until) = code_letter(&scribe, &held.user, sending, new.code.expose())?;
         pending.code_until = Some(until);
         sent = Some((new, letter));
     }
@@ -513,6 +557,12 @@ pub(crate) async fn answer(
     let setup_step = sets_up
         .as_ref()
         .and_then(|setup| factors::setup_step(site, setup, &code));
+    let tried = match (&sets_up, way.as_ref().and_then(FactorRow::kind)) {
+        (Some(setup), _) => setup.kind.method(),
+        (None, Some(kind)) => kind.method(),
+        (None, None) => Method::Email,
+    };
+    let wrong = (tried, "factor.code_wrong");
     let scribe = Scribe::on_behalf(site, client);
     let notice = sets_up
         .as_ref()
@@ -584,7 +634,7 @@ pub(crate) async fn answer(
         };
         Ok(Judged::Right(pending.methods().and(method), posted))
     };
-    let answer = judged(site, client, &held.user, judge, "factor.code_wrong").await?;
+    let answer = judged(site, client, &held.user, judge, wrong).await?;
     if let Some(setup) = &held.payload.setup {
         let added = EventKind::FactorAdded {
             user: held.user.id.clone(),
@@ -634,7 +684,8 @@ pub(crate) async fn answer_by_recovery_code(
         let posted = Box::new(outbox::put(conn, &notice)?);
         Ok(Judged::Right(methods, Some(posted)))
     };
-    judged(site, client, &held.user, judge, "mf.code_wrong").await
+    let wrong = (Method::RecoveryCode, "mf.code_wrong");
+    judged(site, client, &held.user, judge, wrong).await
 }
 
 /// Answers a second step by something that is judged elsewhere: a passkey. `effect` writes what came of it,
@@ -702,7 +753,7 @@ async fn judged(
     client: &ClientInfo,
     user: &User,
     mut judge: impl FnMut(&mut Conn) -> Result<Judged, StoreError> + Send + 'static,
-    wrong: &'static str,
+    (tried, wrong): (Method, &'static str),
 ) -> Result<(Passed, Buckets), Error> {
     let (buckets, now) = (Buckets::of_factor(site, user, client), site.now());
     let (counting, id, uniquifier) = (buckets.clone(), user.id.clone(), user.uniquifier.clone());
@@ -729,7 +780,7 @@ async fn judged(
         Err(error) => return Err(error.into()),
     };
     if let Some(tally) = tally {
-        let methods = Methods::of(Method::Authenticator);
+        let methods = Methods::of(tried);
         tell_failure(site, &buckets, tally, Some(user), methods, client).await?;
     }
     match judged {

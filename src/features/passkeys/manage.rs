@@ -17,7 +17,6 @@ use crate::{
         FactorKind, Usages,
         passkey::{PasskeyUsage, id_of, provider},
     },
-    features::unified::SignInMethod,
     guards::identity::Caller,
     http::{
         form::{Field, FormView},
@@ -26,11 +25,11 @@ use crate::{
         reply::{Answer, Reply, wants_json},
     },
     notify::{events::EventKind, notices, outbox},
-    signin::{factor_setup::MOST, ticket::Purpose},
+    signin::{second::MOST, ticket::Purpose, ways_in::WaysIn},
     site::Site,
     store::{
-        Conn, StoreError, UserId, devices,
-        factors::{self, FactorRow},
+        StoreError, devices,
+        factors,
         passkeys::PasskeyRow,
         tickets, users,
     },
@@ -269,45 +268,6 @@ async fn call(
     }
 }
 
-/// Whether somebody still comes in without the passkey `leaving`.
-fn has_another_way(
-    conn: &mut Conn,
-    user: &UserId,
-    all: &[FactorRow],
-    leaving: &str,
-    ways: Ways,
-) -> Result<bool, StoreError> {
-    if ways.by_mail || users::password_of(conn, user)?.is_some() {
-        return Ok(true);
-    }
-    let passkeys = rows::usable(conn, user, Some(Usages::FIRST))?;
-    if passkeys.iter().any(|row| row.id != leaving) {
-        return Ok(true);
-    }
-    Ok(ways.by_code
-        && all.iter().any(|way| {
-            way.serves(Usages::FIRST) && way.kind().is_some_and(|kind| kind != FactorKind::Passkey)
-        }))
-}
-
-/// What the site lets people sign in with, beside passwords and passkeys.
-#[derive(Clone, Copy)]
-struct Ways {
-    by_mail: bool,
-    by_code: bool,
-}
-
-impl Ways {
-    fn of(site: &Site) -> Self {
-        let (settings, unified) = (&site.settings, &site.settings.unified);
-        let by_link = unified.methods.contains(&SignInMethod::Email);
-        Self {
-            by_mail: settings.passwordless.enabled || unified.enabled && by_link,
-            by_code: unified.enabled,
-        }
-    }
-}
-
 enum Judged {
     /// The letter, and whether no second factor is left.
     Done(outbox::Posted, bool),
@@ -320,7 +280,7 @@ async fn remove(web: &Web<'_>, caller: &Caller, row: PasskeyRow) -> Result<(), E
     let (site, user) = (web.site, &caller.user);
     let required = site.settings.two_factor.enabled && two_factor::is_required(web, user).await?;
     let notice = notices::factor_removed(&web.scribe(), user, FactorKind::Passkey, &row.name)?;
-    let (ways, counts, owner) = (Ways::of(site), site.counted_factors(), user.clone());
+    let (ways, counts, owner) = (WaysIn::of(site), site.counted_factors(), user.clone());
     let (id, first, second) = (
         row.id.clone(),
         row.serves(Usages::FIRST),
@@ -332,7 +292,7 @@ async fn remove(web: &Web<'_>, caller: &Caller, row: PasskeyRow) -> Result<(), E
             // Of two removals at once the second finds what the first has left.
             users::hold(conn, &owner.id, &owner.uniquifier)?;
             let all = factors::of_user(conn, &owner.id)?;
-            if first && !has_another_way(conn, &owner.id, &all, &id, ways)? {
+            if first && !ways.without(conn, &owner.id, &id)? {
                 return Ok(Judged::LastWay);
             }
             let left = all

@@ -22,8 +22,8 @@ use crate::{
     },
     notify::{events::EventKind, notices, outbox},
     signin::{
-        factor_setup::{MOST, session_of},
-        second::refuse_unproven,
+        factor_setup::session_of,
+        second::{MOST, refuse_unproven},
         session,
         ticket::{self, Purpose},
     },

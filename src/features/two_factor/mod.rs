@@ -203,7 +203,7 @@ impl<'de> Deserialize<'de> for Code {
             }
 
             fn visit_str<E>(self, text: &str) -> Result<Code, E> {
-                Ok(Code(text.chars().take(256).collect()))
+                Ok(Code(text.into()))
             }
 
             fn visit_u64<E>(self, number: u64) -> Result<Code, E> {
@@ -244,14 +244,20 @@ pub(in crate::features) async fn pending(web: &Web<'_>) -> Result<Held<SecondSte
     held.ok_or_else(second::no_pending)
 }
 
+/// Whether nothing waits, as against a failure to find out.
+fn is_no_pending(error: &Error) -> bool {
+    match error {
+        Error::Invalid(invalid) => invalid.of("").iter().any(|m| m.key() == "tf.no_pending"),
+        _ => false,
+    }
+}
+
 /// Without anything that waits a browser begins again, and a program gets 400.
 pub(in crate::features) fn without_pending(web: &Web<'_>, answer: Answer) -> Answer {
     match answer {
-        Err(Error::Invalid(invalid))
-            if invalid.of("").iter().any(|m| m.key() == "tf.no_pending") =>
-        {
+        Err(error) if is_no_pending(&error) => {
             if wants_json(web.request, web.site) {
-                return Err(invalid.into());
+                return Err(error);
             }
             let login = web.site.login_path();
             Ok(Reply::done(Target::local(&login)).flash("error", "tf.no_pending"))
@@ -313,7 +319,7 @@ async fn validate_page(web: &Web<'_>, held: &Held<SecondStep>) -> Answer {
             }
             Some(way) => (
                 way.kind().unwrap_or(FactorKind::Authenticator),
-                destination(web, held, way),
+                destination(held, way),
             ),
             None => return Err(second::no_pending()),
         },
@@ -353,8 +359,7 @@ async fn validate_page(web: &Web<'_>, held: &Held<SecondStep>) -> Answer {
     Ok(page.form(form))
 }
 
-fn destination(web: &Web<'_>, held: &Held<SecondStep>, way: &FactorRow) -> Option<String> {
-    let _ = web;
+fn destination(held: &Held<SecondStep>, way: &FactorRow) -> Option<String> {
     match way.kind() {
         Some(FactorKind::Email) => Some(masked_mail(&held.user.email)),
         Some(FactorKind::Sms) => way.phone.as_deref().map(crate::factors::phone::masked),
@@ -376,7 +381,7 @@ pub(super) fn masked_mail(address: &str) -> String {
 async fn show_select(web: Web<'_>, next: Option<&str>) -> Answer {
     let (ways, waits) = match pending(&web).await {
         Ok(held) => (second::ways_of(web.site, &held).await?, true),
-        Err(error) => match &web.caller {
+        Err(error) => match web.caller.as_ref().filter(|_| is_no_pending(&error)) {
             // Somebody who is signed in shows a second factor later than the first.
             Some(caller) => {
                 let ways = second::ways(web.site, &caller.user).await?;
@@ -385,7 +390,7 @@ async fn show_select(web: Web<'_>, next: Option<&str>) -> Answer {
             None => return without_pending(&web, Err(error)),
         },
     };
-    if ways.is_empty() && web.caller.is_some() {
+    if ways.is_empty() {
         // There is none to choose yet.
         return Ok(Reply::done(Target::local(&web.site.path("/tf-setup"))));
     }
@@ -445,7 +450,7 @@ async fn select(web: Web<'_>, form: Submitted<Select>) -> Answer {
             (Some(held), ways)
         }
         // Somebody who is signed in by a session shows a second factor later than the first.
-        (Err(_), Some(caller)) if caller.session.is_some() => {
+        (Err(error), Some(caller)) if is_no_pending(&error) && caller.session.is_some() => {
             let ways = second::ways(web.site, &caller.user).await?;
             (None, second::further(ways, caller.methods))
         }
@@ -492,11 +497,11 @@ pub(crate) async fn begin(web: &Web<'_>, owing: Owing, wish: Wish) -> Answer {
     Ok(go_on(web, user, state).json_if(state == State::Select, "tf_setup_methods", kinds))
 }
 
-/// By what a second step can be answered, as programs know it; all passkeys are one way.
+/// By what a second step can be answered, as programs know it: each kind once.
 fn ways_in_words(ways: &[FactorRow]) -> Vec<&'static str> {
     let mut words: Vec<&str> = Vec::new();
     for kind in ways.iter().filter_map(FactorRow::kind) {
-        if kind != FactorKind::Passkey || !words.contains(&kind.way()) {
+        if !words.contains(&kind.way()) {
             words.push(kind.way());
         }
     }
@@ -532,28 +537,40 @@ fn go_on(web: &Web<'_>, user: crate::UserId, state: State) -> Reply {
 #[get("/tf-rescue")]
 async fn show_rescue(web: Web<'_>) -> Answer {
     match pending(&web).await {
-        Ok(_) => Ok(rescue_page(&web, false)),
+        Ok(held) => {
+            let ways = rescue_ways(&web, &held).await?;
+            Ok(rescue_page(&web, &ways, false))
+        }
         Err(error) => without_pending(&web, Err(error)),
     }
 }
 
-fn rescue_ways(web: &Web<'_>) -> Vec<&'static str> {
+/// What would help whoever cannot do the second step.
+async fn rescue_ways(
+    web: &Web<'_>,
+    held: &Held<SecondStep>,
+) -> Result<Vec<&'static str>, Error> {
     let settings = &web.site.settings;
     let mut ways = Vec::new();
-    if settings.recovery_codes.enabled {
-        ways.push("recovery_code");
-    }
-    if settings.two_factor.rescue_email {
-        ways.push("email");
+    // Whoever has to set a factor up first has lost none.
+    if !held.payload.sets_up {
+        let store = &web.site.store;
+        let has_codes = settings.recovery_codes.enabled
+            && store.recovery_codes_left(&held.user.id).await? > 0;
+        if has_codes {
+            ways.push("recovery_code");
+        }
+        if settings.two_factor.rescue_email {
+            ways.push("email");
+        }
     }
     if settings.two_factor.rescue_mail.is_some() {
         ways.push("help");
     }
-    ways
+    Ok(ways)
 }
 
-fn rescue_page(web: &Web<'_>, sent: bool) -> Reply {
-    let ways = rescue_ways(web);
+fn rescue_page(web: &Web<'_>, ways: &[&str], sent: bool) -> Reply {
     let options = ways
         .iter()
         .map(|way| ((*way).to_string(), Message::new(format!("tf_rescue.{way}"))))
@@ -562,7 +579,8 @@ fn rescue_page(web: &Web<'_>, sent: bool) -> Reply {
     let action = web.site.path("/tf-rescue");
     Reply::page(RESCUE)
         .with("sent", sent)
-        .json("options", &ways)
+        .with("ways", ways)
+        .json("options", ways)
         .form(FormView::new("tf_rescue", action, [field]))
 }
 
@@ -573,21 +591,22 @@ async fn rescue(web: Web<'_>, form: Submitted<Rescue>) -> Answer {
         Ok(held) => held,
         Err(error) => return without_pending(&web, Err(error)),
     };
+    let ways = rescue_ways(&web, &held).await?;
     let way = form.help_setup.as_str();
-    if !rescue_ways(&web).contains(&way) {
+    if !ways.contains(&way) {
         let wrong = Invalid::field("help_setup", Message::new("factor.unknown_method"));
-        return Ok(rescue_page(&web, false).invalid(wrong));
+        return Ok(rescue_page(&web, &ways, false).invalid(wrong));
     }
     let done = match way {
         "recovery_code" => Ok(Reply::done(Target::local(&web.site.path("/mf-recovery"))).csrf()),
         "email" => second::rescue(web.site, &web.client, held)
             .await
-            .map(|()| rescue_page(&web, true)),
+            .map(|()| rescue_page(&web, &ways, true)),
         _ => help(&web, held).await.map(|()| {
             Reply::done(Target::local(&web.site.login_path())).flash("success", "tf.help_sent")
         }),
     };
-    or_again(without_pending(&web, done), || rescue_page(&web, false))
+    or_again(without_pending(&web, done), || rescue_page(&web, &ways, false))
 }
 
 // Service.

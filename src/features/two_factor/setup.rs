@@ -6,19 +6,18 @@ use serde_json::{Value, json};
 
 use super::{
     super::{Submitted, Web, outdated},
-    Code, masked_mail, pending, without_pending,
+    Code, is_no_pending, masked_mail, pending, without_pending,
 };
 use crate::{
     Message,
-    error::{Error, Invalid},
+    error::{Denied, Error, Invalid},
     factors::{self, FactorKind, Setup, Usages, Wanted},
     guards::identity::Caller,
     http::{
         form::{Field, FormView},
         input::Nothing,
-        page,
         redirect::Target,
-        reply::{Answer, Reply, or_again},
+        reply::{Answer, Reply, or_again, wants_json},
     },
     notify::{events::EventKind, notices, outbox},
     signin::{
@@ -26,7 +25,11 @@ use crate::{
         limits::count_per_user,
         second,
     },
-    store::{StoreError, User, devices, factors as rows, tickets, users},
+    store::{
+        StoreError, User, devices,
+        factors::{self as rows, FactorRow},
+        tickets, users,
+    },
 };
 
 pub(super) const SETUP: &str = "security/two_factor/setup.html";
@@ -199,7 +202,13 @@ pub(super) fn confirm_page(web: &Web<'_>, user: &User, setup: &Setup, action: &s
 async fn show(web: Web<'_>) -> Answer {
     if web.caller.is_none() {
         let page = pending(&web).await.and_then(|held| only_setup(&web, held));
-        return without_pending(&web, page);
+        return match page {
+            // Whoever comes by a link signs in, and comes back.
+            Err(error) if is_no_pending(&error) && !wants_json(web.request, web.site) => {
+                Err(Denied::Anonymous.into())
+            }
+            page => page,
+        };
     }
     let caller = web.strong().await?;
     own_page(&web, &caller, &TfSetup::default()).await
@@ -372,26 +381,35 @@ async fn turn_off(web: &Web<'_>, caller: &Caller) -> Answer {
     count_per_user(site, "factor_change", &user.id).await?;
     let notice = notices::two_factor_off(&web.scribe(), user)?;
     let (owner, uniquifier) = (user.id.clone(), user.uniquifier.clone());
-    let posted = site
+    let turned_off = site
         .store
         .write(move |conn| {
             users::hold(conn, &owner, &uniquifier)?;
-            for row in rows::serving(conn, &owner, Usages::SECOND)? {
+            let removed = rows::serving(conn, &owner, Usages::SECOND)?;
+            if removed.is_empty() {
+                return Ok(None);
+            }
+            for row in &removed {
                 rows::take_usage(conn, &owner, &row.id, Usages::SECOND)?;
             }
             rows::replace_codes(conn, &owner, &[])?;
             devices::delete_all_of(conn, &owner)?;
             tickets::end_of_purpose(conn, &owner, factor_setup::NAME)?;
-            outbox::put(conn, &notice)
+            Ok(Some((outbox::put(conn, &notice)?, removed)))
         })
         .await
         .map_err(outdated)?;
+    let Some((posted, removed)) = turned_off else {
+        return Err(Invalid::field("setup", Message::new("factor.none")).into());
+    };
     site.posted(posted);
+    let client = Some(&web.client.client);
+    for method in removed.iter().filter_map(FactorRow::kind) {
+        let user = user.id.clone();
+        site.event(client, EventKind::FactorRemoved { user, method });
+    }
     let user = user.id.clone();
-    site.event(
-        Some(&web.client.client),
-        EventKind::SecondFactorOff { user },
-    );
-    let target = page::after(site, &site.path("/tf-setup"));
+    site.event(client, EventKind::SecondFactorOff { user });
+    let target = Target::local(&site.path("/tf-setup"));
     Ok(Reply::done(target).flash("success", "factor.off"))
 }

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::{
     Feature, Link, MenuFor, Submitted, Web, mailed, outdated, sample_form, sample_mail, template,
+    two_factor::Code,
 };
 use crate::{
     Message,
@@ -190,6 +191,16 @@ impl SignInMethod {
             Self::Sms => "sms",
         }
     }
+
+    /// The factor by which it is shown; none for a password.
+    pub(crate) const fn factor(self) -> Option<FactorKind> {
+        match self {
+            Self::Password => None,
+            Self::Email => Some(FactorKind::Email),
+            Self::Authenticator => Some(FactorKind::Authenticator),
+            Self::Sms => Some(FactorKind::Sms),
+        }
+    }
 }
 
 /// The ticket of a code, and of the link that goes with a mailed one.
@@ -215,7 +226,7 @@ struct SignIn {
     #[serde(default, alias = "email", alias = "username")]
     identity: String,
     #[serde(default, alias = "password")]
-    passcode: String,
+    passcode: Code,
     #[serde(default)]
     chosen_method: String,
     #[serde(default)]
@@ -275,15 +286,15 @@ fn passcode_field() -> Field {
 
 /// The ways by which a code is sent here.
 fn code_methods(web: &Web<'_>) -> Vec<FactorKind> {
-    let methods = &web.site.settings.unified.methods;
-    [
-        (SignInMethod::Email, FactorKind::Email),
-        (SignInMethod::Sms, FactorKind::Sms),
-    ]
-    .into_iter()
-    .filter(|(method, _)| methods.contains(method))
-    .map(|(_, kind)| kind)
-    .collect()
+    let mut kinds = factors_of(web);
+    kinds.retain(|kind| kind.sends());
+    kinds
+}
+
+/// The factors that sign in here.
+fn factors_of(web: &Web<'_>) -> Vec<FactorKind> {
+    let methods = web.site.settings.unified.methods.iter();
+    methods.filter_map(|method| method.factor()).collect()
 }
 
 fn method_field(web: &Web<'_>, chosen: &str) -> Option<Field> {
@@ -528,7 +539,7 @@ async fn sign_in(
     if form.identity.trim().is_empty() {
         invalid.add("identity", Message::new("input.required"));
     }
-    if form.passcode.is_empty() {
+    if form.passcode.0.is_empty() {
         invalid.add("passcode", Message::new("input.required"));
     }
     if !invalid.is_empty() {
@@ -538,10 +549,10 @@ async fn sign_in(
     let buckets = Buckets::of(site, &meant.identity, meant.user.as_ref(), &web.client);
     refuse_if_locked(site, &buckets).await?;
     // What can be neither is told before either is judged.
-    let password = Password::parse(&form.passcode)
+    let password = Password::parse(&form.passcode.0)
         .map_err(|message| Error::from(Invalid::field("passcode", message)))?;
     let mut counting = Counting::Here;
-    if let Some(code) = code_of(&form.passcode) {
+    if let Some(code) = code_of(&form.passcode.0) {
         let account = match &meant.user {
             Some(user) => user.id.to_string(),
             None => meant.identity.bucket(),
@@ -735,6 +746,7 @@ struct Reached<'a> {
     phone: Option<&'a str>,
     /// The session in which alone the code is good, if it is for one.
     session: Option<String>,
+    postage: Postage,
 }
 
 /// A code that is about to be sent: its ticket and its letter.
@@ -763,7 +775,7 @@ fn prepare<P: Purpose<Payload = Sent>>(
             let text = sms_text(&scribe, code, draft.until());
             let sms = Sms::new(phone.unwrap_or(typed), text, now, draft.until());
             let decoy = phone.is_none() || user.is_none();
-            Letter::of_sms(site, "unified_sms", sms, Postage::Limited, decoy)?
+            Letter::of_sms(site, "unified_sms", sms, reached.postage, decoy)?
         }
         _ => {
             let to = match user {
@@ -778,7 +790,7 @@ fn prepare<P: Purpose<Payload = Sent>>(
                 Some(_) => json!({"code": code, "until": draft.until().to_text()}),
                 None => mailed::ticket_context(site, "/us-verify-link", &draft),
             };
-            scribe.letter(&to, ("unified", "unified"), Postage::Limited, own)?
+            scribe.letter(&to, ("unified", "unified"), reached.postage, own)?
         }
     };
     Ok((draft, letter))
@@ -823,6 +835,7 @@ async fn send(web: &Web<'_>, form: &SignIn, next: Option<&str>) -> Result<(), Er
         handle: &handle,
         phone: phone.as_deref(),
         session: None,
+        postage: Postage::Limited,
     };
     let (draft, letter) = prepare::<Passcode>(web, to, &sent)?;
     if mailed::write(site, letter, draft).await?

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::{
     super::{Submitted, Web, outdated},
-    Passcode, SignInMethod,
-    verify::Again,
+    Passcode, SignInMethod, factors_of,
+    verify::Again, ways_in,
 };
 use crate::{
     Message,
@@ -21,7 +21,7 @@ use crate::{
         reply::{Answer, Reply, or_again},
     },
     notify::{events::EventKind, notices, outbox},
-    signin::{factor_setup, limits::count_per_user, ticket::Purpose},
+    signin::{factor_setup, limits::count_per_user, ticket::Purpose, ways_in::WaysIn},
     store::{
         StoreError, User,
         factors::{self as rows, FactorRow},
@@ -56,29 +56,14 @@ struct Confirm {
 
 /// What has to be set up before it signs in: a mailbox is there already.
 fn available(web: &Web<'_>) -> Vec<FactorKind> {
-    let methods = &web.site.settings.unified.methods;
-    [
-        (SignInMethod::Authenticator, FactorKind::Authenticator),
-        (SignInMethod::Sms, FactorKind::Sms),
-    ]
-    .into_iter()
-    .filter(|(method, _)| methods.contains(method))
-    .map(|(_, kind)| kind)
-    .collect()
-}
-
-async fn ways(web: &Web<'_>, user: &User) -> Result<Vec<FactorRow>, Error> {
-    let id = user.id.clone();
-    Ok(web
-        .site
-        .store
-        .read(move |conn| rows::serving(conn, &id, Usages::FIRST))
-        .await?)
+    let mut kinds = factors_of(web);
+    kinds.retain(|kind| *kind != FactorKind::Email);
+    kinds
 }
 
 async fn page(web: &Web<'_>, caller: &Caller, typed: &UsSetup) -> Result<Reply, Error> {
     let site = web.site;
-    let rows = ways(web, &caller.user).await?;
+    let rows = ways_in(web, Some(&caller.user)).await?;
     let kinds = available(web);
     let active: Vec<Value> = rows
         .iter()
@@ -249,41 +234,41 @@ async fn set_up(web: &Web<'_>, caller: &Caller, form: &UsSetup) -> Answer {
 /// Removes a way to sign in, by its id or its kind, unless it is the last one.
 async fn take(web: &Web<'_>, caller: &Caller, which: &str) -> Result<(), Error> {
     let (site, user) = (web.site, &caller.user);
-    let ways = ways(web, user).await?;
+    let ways = ways_in(web, Some(user)).await?;
     let is_it = |way: &&FactorRow| {
         way.kind().is_some_and(|kind| {
             kind != FactorKind::Passkey && (way.id == which || kind.name() == which)
         })
     };
-    let way = ways.iter().find(is_it).ok_or(Error::NotFound)?;
-    let id = user.id.clone();
-    let hash = site
-        .store
-        .read(move |conn| users::password_of(conn, &id))
-        .await?;
-    let by_mail = site.settings.unified.methods.contains(&SignInMethod::Email);
-    if ways.len() == 1 && hash.is_none() && !by_mail {
-        return Err(Invalid::form(Message::new("us.last_one")).into());
-    }
+    let Some(way) = ways.iter().find(is_it) else {
+        let unknown = Message::new("factor.unknown_method");
+        return Err(Invalid::field("delete_method", unknown).into());
+    };
     count_per_user(site, "factor_change", &user.id).await?;
     let kind = way.kind().unwrap_or(FactorKind::Authenticator);
     let notice = notices::factor_removed(&web.scribe(), user, kind, &way.name)?;
     let (owner, uniquifier, id) = (user.id.clone(), user.uniquifier.clone(), way.id.clone());
+    let ways_in = WaysIn::of(site);
     let posted = site
         .store
         .write(move |conn| {
+            // Of two removals at once the second finds what the first has left.
             users::hold(conn, &owner, &uniquifier)?;
+            if !ways_in.without(conn, &owner, &id)? {
+                return Ok(None);
+            }
             if rows::take_usage(conn, &owner, &id, Usages::FIRST)?.is_none() {
                 return Err(StoreError::Missing);
             }
             // A code on its way to that phone is none any more.
             tickets::end_of_purpose(conn, &owner, Passcode::NAME)?;
             tickets::end_of_purpose(conn, &owner, Again::NAME)?;
-            outbox::put(conn, &notice)
+            outbox::put(conn, &notice).map(Some)
         })
         .await
         .map_err(outdated)?;
-    site.posted(posted);
+    let last = || Invalid::form(Message::new("us.last_one"));
+    site.posted(posted.ok_or_else(last)?);
     let removed = EventKind::FactorRemoved {
         user: user.id.clone(),
         method: kind,

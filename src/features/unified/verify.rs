@@ -18,6 +18,7 @@ use crate::{
         form::{Field, FormView},
         reply::{Answer, Reply, or_again},
     },
+    notify::{events::EventKind, outbox::Postage},
     secrets::Password,
     signin::{
         Method, Methods,
@@ -236,8 +237,15 @@ async fn send(web: &Web<'_>, caller: &Caller, form: &Verify) -> Result<(), Error
         handle: &Handle::of_user(&user.id),
         phone: phone.as_deref(),
         session: Some(session_of(caller)?),
+        // Apart from codes that anybody can ask for.
+        postage: Postage::Steps(format!("verify {}", user.id)),
     };
     let (draft, letter) = prepare::<Again>(web, to, &sent)?;
-    mailed::write(site, letter, draft).await?;
+    if !mailed::write(site, letter, draft).await? {
+        return Err(Invalid::form(Message::new("factor.too_often")).into());
+    }
+    let user = user.id.clone();
+    let sent = EventKind::SigninCodeSent { user, method: kind };
+    site.event(Some(&web.client.client), sent);
     Ok(())
 }

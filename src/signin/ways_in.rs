@@ -1,0 +1,61 @@
+//! What an account signs in with: asked before one of its ways in is taken away.
+
+use crate::{
+    factors::{FactorKind, Usages},
+    features::unified::SignInMethod,
+    site::Site,
+    store::{Conn, StoreError, UserId, factors, users},
+};
+
+/// What the site lets people sign in with.
+#[derive(Clone, Debug)]
+pub(crate) struct WaysIn {
+    password: bool,
+    mail: bool,
+    passkeys: bool,
+    factors: Vec<FactorKind>,
+}
+
+impl WaysIn {
+    pub(crate) fn of(site: &Site) -> Self {
+        let settings = &site.settings;
+        let unified = &settings.unified;
+        let has = |method| unified.enabled && unified.methods.contains(&method);
+        let by_login = settings.login.enabled && !(unified.enabled && unified.replaces_login);
+        let factors = unified
+            .methods
+            .iter()
+            .filter_map(|method| method.factor())
+            .filter(|kind| unified.enabled && *kind != FactorKind::Email)
+            .collect();
+        Self {
+            password: by_login || has(SignInMethod::Password),
+            mail: settings.passwordless.enabled || has(SignInMethod::Email),
+            passkeys: site.has_passkeys(),
+            factors,
+        }
+    }
+
+    /// Whether an account has a way in without the factor `leaving`.
+    pub(crate) fn without(
+        &self,
+        conn: &mut Conn,
+        user: &UserId,
+        leaving: &str,
+    ) -> Result<bool, StoreError> {
+        if self.mail || self.password && users::password_of(conn, user)?.is_some() {
+            return Ok(true);
+        }
+        #[cfg(feature = "passkeys")]
+        if self.passkeys {
+            let passkeys = crate::store::passkeys::usable(conn, user, Some(Usages::FIRST))?;
+            if passkeys.iter().any(|row| row.id != leaving) {
+                return Ok(true);
+            }
+        }
+        let left = factors::serving(conn, user, Usages::FIRST)?;
+        Ok(left.iter().any(|way| {
+            way.id != leaving && way.kind().is_some_and(|kind| self.factors.contains(&kind))
+        }))
+    }
+}
