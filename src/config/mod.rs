@@ -17,7 +17,6 @@ pub use self::life::Life;
 pub(crate) use self::nearest::nearest;
 #[cfg(feature = "passkeys")]
 pub use crate::features::passkeys::PasskeySettings;
-use crate::{factors::FactorKind, http::redirect::RedirectRules, secrets::Secret};
 pub use crate::{
     factors::totp::TotpSettings,
     features::{
@@ -41,6 +40,7 @@ pub use crate::{
     secrets::{BreachCheck, HashingSettings, PolicySettings},
     signin::{limits::LimitSettings, remember::RememberSettings, session::SessionSettings},
 };
+use crate::{http::redirect::RedirectRules, secrets::Secret};
 
 /// `[security]`: everything that can be set without code.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -572,24 +572,14 @@ impl Settings {
                 ));
             }
         }
-        let two_factor = &self.two_factor;
-        if two_factor.methods.contains(&FactorKind::Passkey) {
-            return wrong(
-                "`security.two_factor.methods` lists \"passkey\", which has settings of its own; take it out, and see `security.passkeys`".into(),
-            );
-        }
-        let required = two_factor.required || !two_factor.required_roles.is_empty();
-        if two_factor.enabled && required && two_factor.methods.is_empty() {
-            return wrong(
-                "`security.two_factor` requires a second factor and `methods` is empty; write [\"authenticator\"]".into(),
-            );
-        }
-        if let Some(mail) = &two_factor.rescue_mail
-            && crate::EmailAddress::parse(mail).is_err()
-        {
-            return wrong(format!(
-                "`security.two_factor.rescue_mail` is `{mail}`, which is no address; write for example \"help@example.com\""
-            ));
+        for (table, problem) in [
+            ("two_factor", self.two_factor.problem()),
+            ("unified", self.unified.problem()),
+            ("recovery_codes", self.recovery_codes.problem()),
+        ] {
+            if let Some(problem) = problem {
+                return wrong(format!("`security.{table}`: {problem}"));
+            }
         }
         if self.database.connections == Some(0) {
             return wrong(

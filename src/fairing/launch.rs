@@ -104,8 +104,9 @@ pub(super) async fn ignite(parts: Parts, rocket: &Rocket<Build>) -> Result<Site,
     let development = strictness == Strictness::Development && settings.dev_mail.enabled;
     let mailbox = parts.mailbox.or_else(|| development.then(Mailbox::default));
     let sms = parts.sms.or_else(|| sms::sender(&settings.sms));
-    let wants_sms = settings.two_factor.methods.contains(&FactorKind::Sms)
-        || settings.unified.methods.contains(&SignInMethod::Sms);
+    let (two_factor, unified) = (&settings.two_factor, &settings.unified);
+    let wants_sms = two_factor.enabled && two_factor.methods.contains(&FactorKind::Sms)
+        || unified.enabled && unified.methods.contains(&SignInMethod::Sms);
     if wants_sms && sms.is_none() {
         return Err(ConfigError(
             "`security.two_factor.methods` or `security.unified.methods` lists \"sms\", and nothing sends text messages; write `security.sms.transport`, or give a sender by `Security::sms`".into(),
@@ -116,6 +117,13 @@ pub(super) async fn ignite(parts: Parts, rocket: &Rocket<Build>) -> Result<Site,
         None => phone::standard(&settings.sms.region)
             .map_err(|why| ConfigError(format!("`security.sms.region`: {why}")))?,
     };
+    for role in &settings.two_factor.required_roles {
+        if matches!(store.find_role(role).await, Ok(None)) {
+            log::warn!(
+                "`security.two_factor.required_roles` names `{role}`, and there is no such role yet"
+            );
+        }
+    }
     let sender = match &settings.mail.from {
         Some(from) => from.clone(),
         None => format!("no-reply@{}", base_url.host_str().unwrap_or("localhost")),

@@ -81,6 +81,14 @@ impl Default for RecoveryCodesSettings {
     }
 }
 
+impl RecoveryCodesSettings {
+    /// What is wrong, as the rest of a sentence that begins with the table.
+    pub(crate) fn problem(&self) -> Option<String> {
+        let fits = (1..=50).contains(&self.count);
+        (!fits).then(|| format!("`count` is {}; write a number from 1 to 50", self.count))
+    }
+}
+
 // Form.
 
 #[derive(Debug, Default, Deserialize)]
@@ -188,7 +196,7 @@ async fn recover(
 async fn make(web: &Web<'_>, caller: &Caller) -> Result<Vec<Secret<String>>, Error> {
     let (site, user) = (web.site, &caller.user);
     count_per_user(site, "recovery_codes", &user.id).await?;
-    let count = site.settings.recovery_codes.count.clamp(1, 50);
+    let count = site.settings.recovery_codes.count;
     let codes = site
         .recovery_codes
         .generate(count)

@@ -259,15 +259,7 @@ pub(crate) async fn choose(
         ..held.payload.clone()
     };
     let to = Destination::of(kind, way.phone.as_deref());
-    carry(
-        site,
-        client,
-        &held,
-        pending,
-        to,
-        CODE,
-    )
-    .await?;
+    carry(site, client, &held, pending, to, CODE).await?;
     Ok(State::Ready(kind))
 }
 
@@ -319,15 +311,7 @@ pub(crate) async fn begin_setup(
         chosen: None,
         ..held.payload.clone()
     };
-    carry(
-        site,
-        client,
-        held,
-        pending,
-        to,
-        CODE,
-    )
-    .await
+    carry(site, client, held, pending, to, CODE).await
 }
 
 /// Nobody sets a factor up who has not proven the address: it would lock the address's owner out.

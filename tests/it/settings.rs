@@ -129,6 +129,34 @@ fn every_kind_of_wrong_setting_is_named_in_one_sentence() {
             &["`security.database.connections`"],
         ),
         (
+            "[default.security.two_factor]\nmethods = []",
+            &["`security.two_factor`", "`methods`"],
+        ),
+        (
+            "[default.security.two_factor]\nmethods = [\"email\", \"email\"]",
+            &["`security.two_factor`", "`methods`", "twice"],
+        ),
+        (
+            "[default.security.two_factor]\nenabled = false\nrequired = true",
+            &["`security.two_factor`", "`required`"],
+        ),
+        (
+            "[default.security.two_factor]\nrescue_mail = \"nobody\"",
+            &["`security.two_factor`", "`rescue_mail`"],
+        ),
+        (
+            "[default.security.recovery_codes]\ncount = 0",
+            &["`security.recovery_codes`", "`count`"],
+        ),
+        (
+            "[default.security.unified]\nreplaces_login = true",
+            &["`security.unified`", "`enabled = true`"],
+        ),
+        (
+            "[default.security.unified]\nenabled = true\nmethods = []",
+            &["`security.unified`", "`methods`"],
+        ),
+        (
             "[default.security.session]\ncookie = \"a;b\"",
             &["security.session.cookie"],
         ),

@@ -27,12 +27,7 @@ use crate::{
     notify::{events::EventKind, notices, outbox},
     signin::{second::MOST, ticket::Purpose, ways_in::WaysIn},
     site::Site,
-    store::{
-        StoreError, devices,
-        factors,
-        passkeys::PasskeyRow,
-        tickets, users,
-    },
+    store::{StoreError, devices, factors, passkeys::PasskeyRow, tickets, users},
 };
 
 pub(super) const MANAGE: &str = "security/passkeys/manage.html";

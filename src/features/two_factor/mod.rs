@@ -186,6 +186,40 @@ impl Default for TwoFactorSettings {
     }
 }
 
+impl TwoFactorSettings {
+    /// What is wrong with the keys taken together, as the rest of a sentence that begins with the table.
+    pub(crate) fn problem(&self) -> Option<String> {
+        if self.methods.contains(&FactorKind::Passkey) {
+            return Some("`methods` lists \"passkey\", which has settings of its own; take it out, and see `security.passkeys`".into());
+        }
+        if twice(&self.methods) {
+            return Some("`methods` lists one twice; write each once".into());
+        }
+        if self.enabled && self.methods.is_empty() {
+            return Some(
+                "`methods` is empty; write [\"authenticator\"], or `enabled = false`".into(),
+            );
+        }
+        if !self.enabled && (self.required || !self.required_roles.is_empty()) {
+            return Some("requires a second factor while `enabled` is false; take `required` and `required_roles` out, or write `enabled = true`".into());
+        }
+        if let Some(mail) = &self.rescue_mail
+            && crate::EmailAddress::parse(mail).is_err()
+        {
+            return Some(format!(
+                "`rescue_mail` is `{mail}`, which is no address; write for example \"help@example.com\""
+            ));
+        }
+        None
+    }
+}
+
+/// Whether a list has something in it more than once.
+pub(in crate::features) fn twice<T: PartialEq>(list: &[T]) -> bool {
+    let again = |(n, one): (usize, &T)| list.iter().take(n).any(|other| other == one);
+    list.iter().enumerate().any(again)
+}
+
 // Forms.
 
 /// A code as programs send it: a text, or a number that has lost its leading zeros.
@@ -415,9 +449,15 @@ fn select_page(web: &Web<'_>, ways: &[FactorRow], next: Option<&str>) -> Reply {
                 let label = Message::new(format!("factor.{}", kind.name()));
                 return (passkeys == 1).then(|| (kind.way().to_string(), label));
             }
-            let label = match way.name.is_empty() || way.name == kind.name() {
-                true => Message::new(format!("factor.{}", kind.name())),
-                false => Message::new("input.application").with("text", &way.name),
+            let unnamed = way.name.is_empty() || way.name == kind.name();
+            let ends = way.phone.as_deref().map(crate::factors::phone::masked);
+            let label = match (unnamed, ends) {
+                (true, Some(ends)) => Message::new("factor.sms_to").with("detail", ends),
+                (true, None) => Message::new(format!("factor.{}", kind.name())),
+                (false, Some(ends)) => Message::new("factor.named")
+                    .with("name", &way.name)
+                    .with("detail", ends),
+                (false, None) => Message::new("input.application").with("text", &way.name),
             };
             Some((way.id.clone(), label))
         })
@@ -546,17 +586,14 @@ async fn show_rescue(web: Web<'_>) -> Answer {
 }
 
 /// What would help whoever cannot do the second step.
-async fn rescue_ways(
-    web: &Web<'_>,
-    held: &Held<SecondStep>,
-) -> Result<Vec<&'static str>, Error> {
+async fn rescue_ways(web: &Web<'_>, held: &Held<SecondStep>) -> Result<Vec<&'static str>, Error> {
     let settings = &web.site.settings;
     let mut ways = Vec::new();
     // Whoever has to set a factor up first has lost none.
     if !held.payload.sets_up {
         let store = &web.site.store;
-        let has_codes = settings.recovery_codes.enabled
-            && store.recovery_codes_left(&held.user.id).await? > 0;
+        let has_codes =
+            settings.recovery_codes.enabled && store.recovery_codes_left(&held.user.id).await? > 0;
         if has_codes {
             ways.push("recovery_code");
         }
@@ -606,7 +643,9 @@ async fn rescue(web: Web<'_>, form: Submitted<Rescue>) -> Answer {
             Reply::done(Target::local(&web.site.login_path())).flash("success", "tf.help_sent")
         }),
     };
-    or_again(without_pending(&web, done), || rescue_page(&web, &ways, false))
+    or_again(without_pending(&web, done), || {
+        rescue_page(&web, &ways, false)
+    })
 }
 
 // Service.

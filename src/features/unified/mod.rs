@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{
     Feature, Link, MenuFor, Submitted, Web, mailed, outdated, sample_form, sample_mail, template,
-    two_factor::Code,
+    two_factor::{Code, twice},
 };
 use crate::{
     Message,
@@ -77,7 +77,7 @@ pub(crate) const FEATURE: Feature = Feature {
             "account": {"email": "ada@example.com"}, "qr": "data:image/svg+xml;base64,",
             "key": "ABCD EFGH", "uri": "otpauth://totp/x", "issuer": "Site", "username": "ada",
             "active": [{"id": "1", "kind": "sms", "name": "Phone", "detail": "34", "remove_url": "/"}],
-            "available": [{"kind": "sms", "label": "Text message"}],
+            "available": ["sms"],
         });
         let pages = [SIGNIN, LINK, setup::SETUP, setup::CONFIRM, verify::VERIFY];
         let mails = [
@@ -163,6 +163,27 @@ impl Default for UnifiedSettings {
             mail_life: Life::minutes(15),
             replaces_login: false,
         }
+    }
+}
+
+impl UnifiedSettings {
+    /// What is wrong with the keys taken together, as the rest of a sentence that begins with the table.
+    pub(crate) fn problem(&self) -> Option<String> {
+        if !self.enabled {
+            return self.replaces_login.then(|| {
+                "`replaces_login` is true while `enabled` is false; write `enabled = true`".into()
+            });
+        }
+        if self.methods.is_empty() {
+            return Some(
+                "`methods` is empty, so nobody could sign in; write [\"password\", \"email\"]"
+                    .into(),
+            );
+        }
+        if twice(&self.methods) {
+            return Some("`methods` lists one twice; write each once".into());
+        }
+        None
     }
 }
 

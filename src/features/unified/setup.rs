@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use super::{
     super::{Submitted, Web, outdated},
     Passcode, SignInMethod, factors_of,
-    verify::Again, ways_in,
+    verify::Again,
+    ways_in,
 };
 use crate::{
     Message,
