@@ -213,7 +213,10 @@ pub(crate) async fn held(
 /// nothing else.
 pub(crate) fn further(mut ways: Vec<FactorRow>, methods: Methods) -> Vec<FactorRow> {
     let unshown = |way: &FactorRow| {
-        let shown = |kind: FactorKind| methods.contains(kind.method());
+        // A further passkey is another thing that is held; the one that was shown is known by its id.
+        let shown = |kind: FactorKind| {
+            kind != FactorKind::Passkey && methods.contains(kind.method())
+        };
         !way.kind().is_some_and(shown)
     };
     if ways.iter().any(unshown) {

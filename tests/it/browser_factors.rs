@@ -51,7 +51,7 @@ const FAULTS: &str = r"
     if (new Set(ids).size !== ids.length) faults.push('an id twice: ' + ids);
     const wrong = document.querySelector('[aria-invalid=true]');
     if (wrong && document.activeElement !== wrong) say('no focus', wrong);
-    const alert = document.querySelector('form [role=alert]');
+    const alert = document.querySelector('form [role=alert]:not([hidden])');
     if (alert && !alert.closest('form').contains(document.activeElement)) say('no focus', alert);
     if (document.documentElement.scrollWidth > window.innerWidth) {
         faults.push(document.documentElement.scrollWidth + ' wide');

@@ -885,12 +885,13 @@ fn mails_are_listed_without_what_they_say() {
     );
 
     let mails = site.run(&["mail", "list", "--json"]).json();
-    let keys: Vec<&str> = mails["mails"][0]
+    let mut keys: Vec<&str> = mails["mails"][0]
         .as_object()
         .unwrap()
         .keys()
         .map(String::as_str)
         .collect();
+    keys.sort_unstable();
     let all = [
         "attempts",
         "created_at",

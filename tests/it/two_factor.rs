@@ -413,7 +413,7 @@ async fn a_set_up_belongs_to_its_session_and_wants_a_fresh_one() {
             .post_form("/tf-setup/AAAA", &[("code", "123456")])
             .await;
         assert_eq!((answer.status, answer.location()), (302, Some("/tf-setup")));
-        assert!(browser.reads(&answer, "not valid any more").await);
+        assert!(browser.reads(&answer, "That took too long").await);
     })
     .await;
 }
