@@ -493,6 +493,8 @@ async fn undo(web: &Web<'_>, held: Held<Undo>) -> Answer {
         false => None,
     };
     let (once, id, since, now) = (held.once(), user.id.clone(), held.created_at, site.now());
+    // Whoever took the account may have set them up before they changed its address.
+    let suspect = since.before(site.settings.change_email.undo);
     let email = old.clone();
     let outcome = site
         .store
@@ -501,8 +503,7 @@ async fn undo(web: &Web<'_>, held: Held<Undo>) -> Answer {
                 return Ok(None);
             }
             users::restore_email(conn, &id, &email, now)?;
-            // Factors that were set up since may be the other's.
-            factors::delete_since(conn, &id, since)?;
+            factors::delete_since(conn, &id, suspect)?;
             // What was changed after that is undone with it; an earlier address may still take it back.
             tickets::end_since(conn, &id, Undo::NAME, since)?;
             let posted = match &recovery {

@@ -356,6 +356,9 @@ pub(crate) enum PerAddress {
     /// Ask for a challenge.
     #[cfg(feature = "passkeys")]
     Challenge,
+    /// The same, for what a page offers by itself.
+    #[cfg(feature = "passkeys")]
+    Offer,
 }
 
 /// Counts something done from an address, and refuses beyond the limit.
@@ -374,6 +377,8 @@ pub(crate) async fn count_per_address(
         PerAddress::Mail => ("ask for a mail", limits.mails_per_address),
         #[cfg(feature = "passkeys")]
         PerAddress::Challenge => ("ask for a challenge", limits.challenges_per_address),
+        #[cfg(feature = "passkeys")]
+        PerAddress::Offer => ("offer a challenge", limits.challenges_per_address),
     };
     let (bucket, allowance) = counter(site, [name, &address, ""], limit.saturating_add(1));
     let now = site.now();

@@ -214,9 +214,8 @@ pub(crate) async fn held(
 pub(crate) fn further(mut ways: Vec<FactorRow>, methods: Methods) -> Vec<FactorRow> {
     let unshown = |way: &FactorRow| {
         // A further passkey is another thing that is held; the one that was shown is known by its id.
-        let shown = |kind: FactorKind| {
-            kind != FactorKind::Passkey && methods.contains(kind.method())
-        };
+        let shown =
+            |kind: FactorKind| kind != FactorKind::Passkey && methods.contains(kind.method());
         !way.kind().is_some_and(shown)
     };
     if ways.iter().any(unshown) {

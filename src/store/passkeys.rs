@@ -313,19 +313,28 @@ pub(crate) fn delete(conn: &mut Conn, user: &UserId, id: &str) -> Result<bool, S
     Ok(diesel::delete(row).execute(conn)? == 1)
 }
 
-/// How many open tickets of a purpose are nobody's.
-pub(crate) fn open_challenges(
+/// Leaves of the open tickets of a purpose that are nobody's the newest `most`.
+///
+/// The oldest go, and not whoever comes: to keep one person out by asking for many, all of them must be
+/// asked for in the few seconds that a person takes.
+pub(crate) fn bound_challenges(
     conn: &mut Conn,
     purpose: &str,
-    now: Timestamp,
-) -> Result<i64, StoreError> {
-    Ok(tickets::table
+    most: i64,
+) -> Result<(), StoreError> {
+    let oldest_to_go: Vec<String> = tickets::table
         .filter(tickets::purpose.eq(purpose))
-        .filter(tickets::expires_at.gt(now))
         .filter(tickets::user_id.is_null())
-        .filter(tickets::used_at.is_null())
-        .count()
-        .get_result(conn)?)
+        // Ids are in order of time.
+        .order(tickets::id.desc())
+        .offset(most)
+        .limit(100)
+        .select(tickets::id)
+        .load(conn)?;
+    if !oldest_to_go.is_empty() {
+        diesel::delete(tickets::table.filter(tickets::id.eq_any(oldest_to_go))).execute(conn)?;
+    }
+    Ok(())
 }
 
 /// The public operations on passkeys.

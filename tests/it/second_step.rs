@@ -545,12 +545,17 @@ async fn with_nothing_pending_there_is_no_second_step() {
                 browser.set_cookie(PENDING, cookie);
             }
             let answer = browser.get(path).await;
+            // A page that people are sent to leads back after the sign-in.
+            let (to, says) = match path {
+                "/tf-setup" => ("/login?next=%2Ftf-setup", "sign in to go on"),
+                _ => ("/login", "sign in first"),
+            };
             assert_eq!(
                 (answer.status, answer.location()),
-                (302, Some("/login")),
+                (302, Some(to)),
                 "{path}"
             );
-            assert!(browser.reads(&answer, "sign in first").await, "{path}");
+            assert!(browser.reads(&answer, says).await, "{path}");
             let fields = [
                 ("code", "123456"),
                 ("which", "email"),

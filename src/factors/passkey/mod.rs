@@ -286,6 +286,7 @@ pub(crate) struct Asserting(DiscoverableAuthentication);
 pub(crate) struct Made {
     credential: Credential,
     aaguid: Uuid,
+    transports: String,
 }
 
 /// An assertion, judged and found good; whether its counter is new the transaction says.
@@ -446,6 +447,9 @@ impl Ceremonies {
         if answer.type_ != "public-key" || answer.id != BASE64URL_NOPAD.encode(&answer.raw_id) {
             return Err(refused("its id or type is not right"));
         }
+        if in_a_frame(&answer.response.client_data_json) {
+            return Err(refused("it was made in another site's frame"));
+        }
         let judged: Result<Credential, WebauthnError> = match begun {
             Registering::Passkey(state) => self
                 .webauthn
@@ -462,7 +466,9 @@ impl Ceremonies {
             }
             error => refused(&error.to_string()),
         })?;
-        if credential.cred_id != answer.raw_id || credential.cred_id.is_empty() {
+        // WebAuthn, 4: an id has at most 1,023 bytes.
+        let fits = (1..=1_023).contains(&credential.cred_id.len());
+        if credential.cred_id != answer.raw_id || !fits {
             return Err(refused("its id is not that of the credential"));
         }
         let found = answer.extensions.cred_props.as_ref();
@@ -476,7 +482,11 @@ impl Ceremonies {
         }
         // Nobody asked for it, and it tells more of its owner than we need to know.
         credential.attestation = webauthn_rs::prelude::ParsedAttestation::default();
-        Ok(Made { credential, aaguid })
+        Ok(Made {
+            credential,
+            aaguid,
+            transports: transports_of(&answer),
+        })
     }
 
     /// Begins to ask for a passkey, of which nobody knows whose it is.
@@ -579,15 +589,13 @@ impl Made {
     pub(crate) fn row(&self, factor_id: &str) -> Result<NewPasskey, Error> {
         let credential = serde_json::to_string(&self.credential)
             .map_err(|error| Error::Broken(error.to_string()))?;
-        let transports = self.credential.transports.iter().flatten();
-        let transports: Vec<&str> = transports.map(AsRef::as_ref).collect();
         Ok(NewPasskey {
             factor_id: factor_id.to_string(),
             credential_hash: passkeys::hash_of(&self.credential.cred_id),
             credential,
             verifies: self.verifies(),
             aaguid: self.aaguid.to_string(),
-            transports: crate::store::cut(&transports.join(","), 64),
+            transports: self.transports.clone(),
             backup_eligible: self.credential.backup_eligible,
             backed_up: self.credential.backup_state,
         })
@@ -656,6 +664,13 @@ fn aaguid_of(attestation_object: &[u8]) -> Option<Uuid> {
         return None;
     };
     Uuid::from_slice(data.get(AT..AT + 16)?).ok()
+}
+
+/// By what browsers say an authenticator is reached. webauthn-rs keeps it for some kinds of attestation only.
+fn transports_of(answer: &RegisterPublicKeyCredential) -> String {
+    let said = answer.response.transports.iter().flatten();
+    let said: Vec<&str> = said.map(AsRef::as_ref).collect();
+    crate::store::cut(&said.join(","), 64)
 }
 
 fn broken(error: WebauthnError) -> Error {

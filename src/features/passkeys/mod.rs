@@ -152,8 +152,7 @@ pub struct PasskeySettings {
     pub autofill: bool,
     /// How long somebody may take to answer. _Default:_ 5 min.
     pub challenge: Life,
-    /// Challenges of visitors that may be open at once; beyond that visitors get 503 for a while.
-    /// _Default:_ 10 000.
+    /// Challenges of visitors that may be open at once; beyond that the oldest end. _Default:_ 10 000.
     pub challenges: u32,
     /// How long the mailed link of a sign-up is good. _Default:_ 1 h.
     pub sign_up_life: Life,
@@ -317,27 +316,20 @@ fn expired() -> Error {
     Invalid::form(Message::new("passkey.expired")).into()
 }
 
-/// Writes a challenge; those of visitors only so far as there is room for them.
+/// Writes a challenge; of those of visitors only so many are kept.
 async fn put<P: Purpose>(site: &Site, draft: Draft<P>, of_visitor: bool) -> Result<(), Error> {
-    const FULL: &str = "too many challenges are open";
-    let (most, now) = (i64::from(site.settings.passkeys.challenges), site.now());
+    let most = i64::from(site.settings.passkeys.challenges);
     let written = site
         .store
         .write(move |conn| {
             ticket::put(conn, &draft)?;
-            if of_visitor && rows::open_challenges(conn, P::NAME, now)? > most {
-                return Err(StoreError::Refused(FULL.into()));
+            match of_visitor {
+                true => rows::bound_challenges(conn, P::NAME, most),
+                false => Ok(()),
             }
-            Ok(())
         })
         .await;
-    match written {
-        Err(StoreError::Refused(why)) if why == FULL => Err(Error::Unavailable {
-            retry_after: 30,
-            why,
-        }),
-        written => Ok(written?),
-    }
+    Ok(written?)
 }
 
 /// What somebody must be to whom a passkey belongs.

@@ -230,7 +230,12 @@ async fn begin_first(
     next: Option<&str>,
 ) -> Result<(String, Value), Error> {
     let site = web.site;
-    count_per_address(site, PerAddress::Challenge, &web.client).await?;
+    // Apart from the button's: pages that lie open offer passkeys again and again.
+    let counted = match form.autofill.is_some_and(|tick| tick.0) {
+        true => PerAddress::Offer,
+        false => PerAddress::Challenge,
+    };
+    count_per_address(site, counted, &web.client).await?;
     let (mut options, begun) = ceremonies(web)?.begin_discoverable()?;
     let mut challenge = form.challenge(begun, false);
     challenge.next = challenge.next.or(next.map(String::from));
@@ -270,14 +275,31 @@ async fn hints(web: &Web<'_>, typed: &str) -> Result<Vec<Value>, Error> {
         })
         .await?;
     if known.is_empty() {
-        let id = data_encoding::BASE64URL_NOPAD.encode(&tag);
-        return Ok(vec![json!({"type": "public-key", "id": id})]);
+        return Ok(of_nobody(&tag));
     }
     // Without transports, of which those of nobody would have to be made up too.
     let ids = known.iter().filter_map(id_of);
     Ok(ids
         .map(|id| json!({"type": "public-key", "id": id}))
         .collect())
+}
+
+/// Credentials that nobody has, one or two, as long as those that authenticators make.
+fn of_nobody(tag: &[u8]) -> Vec<Value> {
+    const LENGTHS: [usize; 4] = [16, 20, 32, 32];
+    let byte = |n: usize| usize::from(tag.get(n).copied().unwrap_or_default());
+    (0..1 + byte(0) % 2)
+        .map(|n| {
+            let length = LENGTHS[byte(1 + n) % LENGTHS.len()];
+            let id =
+                crate::secrets::digest(&format!("{n} {}", data_encoding::HEXLOWER.encode(tag)));
+            let id = data_encoding::BASE64URL_NOPAD
+                .decode(id.as_bytes())
+                .unwrap_or_default();
+            let id = data_encoding::BASE64URL_NOPAD.encode(id.get(..length).unwrap_or(&id));
+            json!({"type": "public-key", "id": id})
+        })
+        .collect()
 }
 
 /// Asks for one of the passkeys that are the second factor of the sign-in that waits.

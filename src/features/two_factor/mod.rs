@@ -73,7 +73,7 @@ pub(crate) const FEATURE: Feature = Feature {
             "form": sample_form(), "disable_form": sample_form(), "resend_form": sample_form(),
             "method": "authenticator", "destination": "a***@example.com", "can_select": true,
             "methods": ["authenticator"],
-            "from_login": false, "required": true, "sent": true, "qr": "data:image/svg+xml;base64,",
+            "from_login": false, "required": true, "sent": true, "ways": ["help"], "qr": "data:image/svg+xml;base64,",
             "key": "ABCD EFGH", "uri": "otpauth://totp/x", "issuer": "Site", "username": "ada",
             "factors": [{
                 "id": "1", "kind": "authenticator", "name": "Phone", "created": "today",
