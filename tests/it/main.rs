@@ -76,5 +76,6 @@ mod tokens;
 mod two_factor;
 #[cfg(all(feature = "smtp", feature = "sms"))]
 mod unified;
+#[cfg(feature = "smtp")]
 mod unlock;
 mod verify;
