@@ -12,6 +12,7 @@ use crate::{
 pub(crate) struct WaysIn {
     password: bool,
     mail: bool,
+    #[cfg(feature = "passkeys")]
     passkeys: bool,
     factors: Vec<FactorKind>,
 }
@@ -31,6 +32,7 @@ impl WaysIn {
         Self {
             password: by_login || has(SignInMethod::Password),
             mail: settings.passwordless.enabled || has(SignInMethod::Email),
+            #[cfg(feature = "passkeys")]
             passkeys: site.has_passkeys(),
             factors,
         }
