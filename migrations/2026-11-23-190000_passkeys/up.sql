@@ -23,5 +23,5 @@ CREATE TABLE security_passkey_users (
     FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE
 ) /*! CHARACTER SET utf8mb4 COLLATE utf8mb4_bin */;
 
--- The open challenges of visitors are counted.
-CREATE INDEX security_tickets_by_purpose ON security_tickets (purpose, expires_at);
+-- Of the challenges of visitors the newest are kept.
+CREATE INDEX security_tickets_by_purpose ON security_tickets (purpose, user_id, id);

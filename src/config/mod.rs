@@ -576,6 +576,8 @@ impl Settings {
             ("two_factor", self.two_factor.problem()),
             ("unified", self.unified.problem()),
             ("recovery_codes", self.recovery_codes.problem()),
+            #[cfg(feature = "passkeys")]
+            ("passkeys", self.passkeys.problem()),
         ] {
             if let Some(problem) = problem {
                 return wrong(format!("`security.{table}`: {problem}"));

@@ -114,6 +114,11 @@ pub(crate) fn shared(
     let mut urls = Map::new();
     urls.insert("home".into(), "/".into());
     urls.insert("stylesheet".into(), site.path(STYLESHEET).into());
+    #[cfg(feature = "passkeys")]
+    if site.has_passkeys() {
+        let script = site.path(crate::features::assets::PASSKEYS);
+        urls.insert("passkeys_script".into(), script.into());
+    }
     let mut menu = Vec::new();
     for link in site.features().flat_map(|feature| feature.links) {
         let href = site.path(link.path);

@@ -13,8 +13,21 @@
 const MAKES = ["register", "signup"];
 const OWN_FIELDS = ["csrf_token", "credential"];
 const FIELDS_ALONG = ["remember", "remember_device", "next"];
-// A challenge is good for five minutes, and autofill may wait all day.
-const OFFER_LASTS = 4 * 60 * 1000;
+// Autofill may wait all day, and a challenge does not: another is asked for before it runs out.
+const OFFER_LASTS = 0.8;
+const USUAL_TIMEOUT = 5 * 60 * 1000;
+
+// What people are told where a form does not say it.
+const WORDS = {
+  msgWorking: "Waiting for your passkey…",
+  msgCancelled: "That was cancelled, or took too long.",
+  msgExists: "There is a passkey for this account already.",
+  msgUnable: "This device cannot do that.",
+  msgUnsupported: "This browser cannot use passkeys.",
+  msgInsecure: "Passkeys do not work at this address.",
+  msgNetwork: "The site was not reached. Try again.",
+  msgFailed: "That did not work. Try again.",
+};
 
 // What went wrong, by the names that browsers give it, and the message that says so.
 const REASONS = {
@@ -24,6 +37,8 @@ const REASONS = {
   ConstraintError: "msgUnable",
   SecurityError: "msgInsecure",
 };
+
+const word = (form, name) => form.dataset[name] ?? WORDS[name];
 
 const forms = [...document.querySelectorAll("form[data-passkey]")];
 // The form whose passkeys are offered by autofill, once the browser says that it can.
@@ -138,7 +153,7 @@ async function ask(form, fields, signal) {
     answer = (await response.json()).response;
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Refused([form.dataset.msgNetwork]);
+    throw new Refused([word(form, "msgNetwork")]);
   }
   if (response.status === 401) {
     // Signed out meanwhile, or not fresh any more: loaded again, the page leads to where that is mended.
@@ -146,7 +161,7 @@ async function ask(form, fields, signal) {
     return new Promise(() => {});
   }
   if (!response.ok || !answer?.wan_state) {
-    throw new Refused(answer?.errors ?? [form.dataset.msgFailed], answer?.field_errors);
+    throw new Refused(answer?.errors ?? [word(form, "msgFailed")], answer?.field_errors);
   }
   if (answer.csrf_token) form.elements.csrf_token.value = answer.csrf_token;
   const options = answer.credential_options;
@@ -158,6 +173,9 @@ async function perform(form, { signal, autofill = false } = {}) {
   const fields = fieldsOf(form);
   const { state, options } = await ask(form, autofill ? { ...fields, autofill } : fields, signal);
   const publicKey = options.publicKey ?? options;
+  if (autofill && offered) {
+    offered.timer = setTimeout(renew, (publicKey.timeout ?? USUAL_TIMEOUT) * OFFER_LASTS);
+  }
   let credential;
   if (MAKES.includes(form.dataset.passkey)) {
     credential = await navigator.credentials.create({ publicKey: optionsToMake(publicKey), signal });
@@ -183,7 +201,7 @@ function work(form) {
   busy = form;
   const label = labelOf(form);
   label.dataset.rest = label.textContent;
-  label.textContent = form.dataset.msgWorking;
+  label.textContent = word(form, "msgWorking");
   // Not `disabled`, which would take the focus away.
   label.parentElement.setAttribute("aria-disabled", "true");
 }
@@ -237,7 +255,7 @@ function forget(form) {
 
 function explain(form, error) {
   if (!(error instanceof Refused)) {
-    say(form, [form.dataset[REASONS[error.name]] ?? form.dataset.msgFailed]);
+    say(form, [word(form, REASONS[error.name] ?? "msgFailed")]);
     return;
   }
   const wrong = Object.entries(error.fields)
@@ -272,7 +290,7 @@ function offer() {
   const controller = new AbortController();
   // That nothing came of it is no news to somebody who only types a password.
   const ended = perform(autofilled, { signal: controller.signal, autofill: true }).catch(() => {});
-  offered = { controller, ended, timer: setTimeout(renew, OFFER_LASTS) };
+  offered = { controller, ended, timer: null };
 }
 
 async function withdraw() {
@@ -307,7 +325,7 @@ async function begin() {
   for (const form of forms) {
     const note = form.querySelector("[data-passkey-note]");
     const button = form.querySelector("[data-passkey-button]");
-    note.textContent = why ? form.dataset[why] : "";
+    note.textContent = why ? word(form, why) : "";
     [note.hidden, button.hidden] = [!why, Boolean(why)];
     form.addEventListener("submit", (event) => {
       event.preventDefault();

@@ -149,6 +149,14 @@ fn every_kind_of_wrong_setting_is_named_in_one_sentence() {
             &["`security.recovery_codes`", "`count`"],
         ),
         (
+            "[default.security.passkeys]\nchallenge = \"50 d\"",
+            &["`security.passkeys`", "`challenge`", "1 h"],
+        ),
+        (
+            "[default.security.passkeys]\nchallenges = 0",
+            &["`security.passkeys`", "`challenges`"],
+        ),
+        (
             "[default.security.unified]\nreplaces_login = true",
             &["`security.unified`", "`enabled = true`"],
         ),

@@ -326,7 +326,7 @@ impl Ceremonies {
         }
         let Some(host) = base_url.domain() else {
             let host = base_url.host_str().unwrap_or_default();
-            if settings.rp_id.is_some() || settings.sign_up {
+            if settings.rp_id.is_some() || settings.sign_up || !settings.origins.is_empty() {
                 return Err(ConfigError(format!(
                     "`security.passkeys` cannot work at the address {host}; give the site a name in `security.base_url`, such as \"http://localhost:8000\" or \"https://example.com\""
                 )));
@@ -336,9 +336,11 @@ impl Ceremonies {
             );
             return Ok(None);
         };
-        let rp_id = settings.rp_id.as_deref().unwrap_or(host);
-        let is_suffix = host == rp_id || host.ends_with(&format!(".{rp_id}"));
-        if rp_id.is_empty() || !is_suffix {
+        let said = settings.rp_id.as_deref().map(str::to_ascii_lowercase);
+        let rp_id = said.as_deref().unwrap_or(host);
+        // A name without a dot is nobody's: browsers take none above the site's own.
+        let above = host.ends_with(&format!(".{rp_id}")) && rp_id.contains('.');
+        if rp_id.is_empty() || !(host == rp_id || above) {
             return Err(ConfigError(format!(
                 "`security.passkeys.rp_id` is `{rp_id}`, but must be `{host}`, the host of `security.base_url`, or a domain above it"
             )));

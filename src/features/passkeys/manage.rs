@@ -200,7 +200,7 @@ async fn delete(web: Web<'_>, form: Submitted<Delete>) -> Answer {
         Err(error) => Err(error),
     };
     let done = done.map(|()| back(&web).flash("success", "passkey.removed"));
-    or_back(&web, done, "/wan-register")
+    or_back(&web, done, "/wan-register", None)
 }
 
 fn back(web: &Web<'_>) -> Reply {

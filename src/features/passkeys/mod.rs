@@ -176,6 +176,19 @@ impl Default for PasskeySettings {
 }
 
 impl PasskeySettings {
+    /// What is wrong, as the rest of a sentence that begins with the table.
+    pub(crate) fn problem(&self) -> Option<String> {
+        if self.challenge.as_secs() > 3_600 {
+            return Some(format!(
+                "`challenge` is {} s, longer than anybody waits; write at most \"1 h\"",
+                self.challenge.as_secs()
+            ));
+        }
+        (self.challenges == 0).then(|| {
+            "`challenges` is 0, so nobody could sign in with a passkey; write 1 or more".into()
+        })
+    }
+
     /// The further origins, each with https, or at this machine.
     pub(crate) fn parsed_origins(&self) -> Result<Vec<url::Url>, ConfigError> {
         self.origins
@@ -183,7 +196,7 @@ impl PasskeySettings {
             .map(|origin| {
                 let wrong = || {
                     ConfigError(format!(
-                        "`security.passkeys.origins` has `{origin}`, which is no origin of a site; write for example \"https://example.net\""
+                        "`security.passkeys.origins` has `{origin}`, which is no https origin of a site; write for example \"https://example.net\""
                     ))
                 };
                 let url = url::Url::parse(origin).map_err(|_| wrong())?;
@@ -286,13 +299,16 @@ const WRONG: &[&str] = &[
 ];
 
 /// What is wrong with the second step of a ceremony: a program gets 400, a browser the page before.
-fn or_back(web: &Web<'_>, done: Answer, path: &str) -> Answer {
+fn or_back(web: &Web<'_>, done: Answer, path: &str, next: Option<&str>) -> Answer {
     match done {
         Err(Error::Invalid(invalid)) if !wants_json(web.request, web.site) => {
             let said = invalid.fields().flat_map(|(_, messages)| messages);
             let keys: Vec<&str> = said.map(Message::key).collect();
             let key = WRONG.iter().find(|key| keys.contains(key));
-            let target = Target::local(&web.site.path(path));
+            let mut target = Target::local(&web.site.path(path));
+            if let Some(next) = next.and_then(|next| web.site.redirects.judge(next)) {
+                target = target.with_query(&[("next", next.as_str())]);
+            }
             Ok(Reply::done(target).flash("error", key.unwrap_or(&"passkey.refused")))
         }
         done => done,

@@ -90,7 +90,7 @@ async fn finish(web: Web<'_>, token: &str, form: Submitted<Finish>) -> Answer {
             .csrf()
             .flash("success", "passkey.added")
     });
-    or_back(&web, done, "/wan-register")
+    or_back(&web, done, "/wan-register", None)
 }
 
 // Service.

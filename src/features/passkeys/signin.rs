@@ -193,6 +193,7 @@ async fn finish(
     let browser = web.bearer().browser;
     let found = ticket::find::<WanSignin>(web.site, token, browser.as_deref()).await?;
     let with_token = include_auth_token.is_some();
+    let asked = found.as_ref().and_then(|found| found.payload.next.clone());
     let done = match found {
         None => {
             web.visitors_only()?;
@@ -204,7 +205,8 @@ async fn finish(
             finish_first(&web, &found, &form, next, with_token).await
         }
     };
-    or_back(&web, done, "/wan-signin")
+    let next = form.next.as_deref().or(next).or(asked.as_deref());
+    or_back(&web, done, "/wan-signin", next)
 }
 
 // Service.

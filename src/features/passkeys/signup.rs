@@ -162,7 +162,7 @@ async fn finish(
     let done = create(&web, found, state, &form, with_token).await;
     match done {
         Err(Error::Invalid(invalid)) if mailed::is_gone(&invalid) => gone(&web),
-        done => or_back(&web, done, &format!("/wan-signup/{token}")),
+        done => or_back(&web, done, &format!("/wan-signup/{token}"), None),
     }
 }
 

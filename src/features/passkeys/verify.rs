@@ -104,7 +104,8 @@ async fn finish(
     let caller = in_session(&web)?;
     let with_token = include_auth_token.is_some();
     let done = again(&web, caller, token, &form, next, with_token).await;
-    or_back(&web, done, "/wan-verify")
+    let next = form.next.as_deref().or(next);
+    or_back(&web, done, "/wan-verify", next)
 }
 
 // Service.
