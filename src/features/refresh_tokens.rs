@@ -173,8 +173,11 @@ pub(crate) async fn issue(
             if let Some(session) = &session
                 && let Some((id, device)) = sessions::named(conn, &row.user_id, session)?
             {
-                // One session has one family: a program that asks again goes on with the new one.
+                // A browser has one family: a program that asks again goes on with the new one.
                 families::end_of_session(conn, &id)?;
+                if let Some(device) = &device {
+                    families::end_of_series(conn, device)?;
+                }
                 (row.session_id, row.remember_series) = (Some(id), device);
             }
             families::insert(conn, &row)

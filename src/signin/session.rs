@@ -194,8 +194,11 @@ pub(crate) async fn open(
     let outcome = site
         .store
         .write(move |conn| {
-            if let Some(planted) = &planted {
-                sessions::delete_by_hash(conn, planted)?;
+            match &planted {
+                // The device goes on where its session ran out.
+                Some(planted) if continued.is_some() => sessions::replace_by_hash(conn, planted)?,
+                Some(planted) => drop(sessions::delete_by_hash(conn, planted)?),
+                None => {}
             }
             if let Some(replaced) = &replaced {
                 crate::store::remember::delete_with_sessions(conn, replaced)?;

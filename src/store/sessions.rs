@@ -124,6 +124,12 @@ pub(crate) fn delete_by_hash(conn: &mut Conn, token_hash: &str) -> Result<bool, 
     Ok(deleted)
 }
 
+/// Deletes by hash, where another session goes on in its place: its refresh tokens stay good.
+pub(crate) fn replace_by_hash(conn: &mut Conn, token_hash: &str) -> Result<(), StoreError> {
+    diesel::delete(security_sessions::table.find(token_hash)).execute(conn)?;
+    Ok(())
+}
+
 /// Which session of an account a hash is of, and the remembered device that it comes from.
 pub(crate) fn named(
     conn: &mut Conn,
