@@ -1,9 +1,9 @@
 //! Refresh tokens: one successor at a time, one family for a sign-in, and its end when a copy shows up.
 
 use rocket_security::{EventKind, config::Life};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::app::{Actor, Answer, App, PASSWORD, Plan, for_each_database, hash_of};
+use crate::app::{Actor, Answer, App, PASSWORD, Plan, SECRET, for_each_database, hash_of};
 
 const ADA: &str = "ada@example.com";
 
@@ -232,7 +232,7 @@ async fn a_straggler_gets_nothing_and_harms_nobody() {
 
 #[rocket::async_test]
 async fn a_change_of_the_sites_secret_forks_nothing() {
-    let (old, new) = ("o".repeat(40), "n".repeat(40));
+    let (old, new) = (SECRET.to_string(), SECRET.chars().rev().collect::<String>());
     let app = in_body(Plan::new()).set("secret", &old).start().await;
     app.user(ADA).await;
     let (_, r1) = sign_in(&app).await;
@@ -533,30 +533,32 @@ async fn neither_sort_of_token_passes_for_the_other_and_junk_is_refused() {
     .await;
 }
 
-#[rocket::async_test]
-async fn what_has_run_out_is_deleted_and_contradictions_stop_the_launch() {
-    let launch = |key: &'static str, value: Value| async move {
-        let plan = in_body(Plan::new()).set(key, value);
-        plan.try_start().await.err().unwrap_or_default()
+#[test]
+fn a_contradiction_stops_the_launch() {
+    let refusal = |toml: &str| {
+        use rocket::figment::providers::{Format, Toml};
+        let toml = format!("[default.security.{toml}");
+        let figment = rocket::Config::figment().merge(Toml::string(&toml).nested());
+        let settings = rocket_security::config::Settings::from_figment(&figment);
+        settings
+            .err()
+            .map(|error| error.to_string())
+            .unwrap_or_default()
     };
-    assert!(
-        launch("tokens.enabled", json!(false))
-            .await
-            .contains("refresh_tokens")
-    );
-    assert!(
-        launch("refresh_tokens.idle", json!("91 d"))
-            .await
-            .contains("refresh_tokens.idle")
-    );
-    assert!(
-        launch("refresh_tokens.absolute", json!(0))
-            .await
-            .contains("refresh_tokens")
-    );
-    assert!(
-        launch("refresh_tokens.mode", json!("query"))
-            .await
-            .contains("mode")
-    );
+    for (toml, names) in [
+        (
+            "tokens]\nenabled = false\n[default.security.refresh_tokens]\nenabled = true",
+            "refresh_tokens.enabled",
+        ),
+        ("refresh_tokens]\nidle = \"91 d\"", "refresh_tokens.idle"),
+        ("refresh_tokens]\nidle = 0", "refresh_tokens.idle"),
+        ("refresh_tokens]\nmode = \"query\"", "refresh_tokens.mode"),
+        ("api_keys]\nprefix = \"\"", "prefix"),
+        ("api_keys]\nprefix = \"a_b\"", "prefix"),
+        ("api_keys]\nprefix = \"Acme\"", "prefix"),
+        ("api_keys]\nprefix = \"12345678901234567\"", "prefix"),
+        ("api_keys]\nlongest = 0", "longest"),
+    ] {
+        assert!(refusal(toml).contains(names), "{toml}: {}", refusal(toml));
+    }
 }
