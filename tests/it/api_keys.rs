@@ -456,6 +456,25 @@ async fn it_is_shown_once_and_its_hash_is_kept() {
 }
 
 #[rocket::async_test]
+async fn no_key_that_is_made_beside_a_deactivation_outlives_it() {
+    for_each_database(|plan| async move {
+        let app = with_keys(plan).start().await;
+        let ada = app.user(ADA).await;
+        for _ in 0..6 {
+            let browser = app.signed_in(&ada).await.in_json();
+            let body = json!({"name": "Backup"});
+            let (answer, shut) =
+                rocket::tokio::join!(create(&browser, body), app.store().deactivate_user(&ada.id));
+            assert!(shut.unwrap());
+            assert!(matches!(answer.status, 200 | 401), "{}", answer.text());
+            assert!(app.store().api_keys_of(&ada.id).await.unwrap().is_empty());
+            app.store().activate_user(&ada.id).await.unwrap();
+        }
+    })
+    .await;
+}
+
+#[rocket::async_test]
 async fn nobody_ends_the_key_of_another() {
     for_each_database(|plan| async move {
         let app = with_keys(plan).start().await;

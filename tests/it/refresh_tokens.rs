@@ -533,6 +533,32 @@ async fn neither_sort_of_token_passes_for_the_other_and_junk_is_refused() {
     .await;
 }
 
+#[rocket::async_test]
+async fn nothing_that_is_given_beside_a_new_password_outlives_it() {
+    for_each_database(|plan| async move {
+        let app = in_body(plan).start().await;
+        let ada = app.user(ADA).await;
+        for _ in 0..8 {
+            let (_, r1) = sign_in(&app).await;
+            let program = app.program();
+            let (answer, changed) = rocket::tokio::join!(
+                refresh(&program, &r1),
+                app.store().set_password(&ada.id, hash_of(PASSWORD), true)
+            );
+            changed.unwrap();
+            assert!(matches!(answer.status, 200 | 400), "{}", answer.text());
+            if answer.status == 200 {
+                assert!(!is_good(&app, &auth_token(&answer)).await);
+                let next = refresh(&program, &refresh_token(&answer)).await;
+                assert_refused(&next, "the successor");
+            }
+            assert_refused(&refresh(&program, &r1).await, "the first");
+            assert_eq!(families(&app).await, 0);
+        }
+    })
+    .await;
+}
+
 #[test]
 fn a_contradiction_stops_the_launch() {
     let refusal = |toml: &str| {
