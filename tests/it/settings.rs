@@ -148,10 +148,12 @@ fn every_kind_of_wrong_setting_is_named_in_one_sentence() {
             "[default.security.recovery_codes]\ncount = 0",
             &["`security.recovery_codes`", "`count`"],
         ),
+        #[cfg(feature = "passkeys")]
         (
             "[default.security.passkeys]\nchallenge = \"50 d\"",
             &["`security.passkeys`", "`challenge`", "1 h"],
         ),
+        #[cfg(feature = "passkeys")]
         (
             "[default.security.passkeys]\nchallenges = 0",
             &["`security.passkeys`", "`challenges`"],
