@@ -207,7 +207,6 @@ async fn make(web: &Web<'_>, caller: &Caller) -> Result<Vec<Secret<String>>, Err
         .map(|code| {
             let plain = site.recovery_codes.normalise(code.expose());
             let parts = second::recovery_parts(user, &plain);
-            let parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
             NewCode {
                 id: uuid::Uuid::now_v7().to_string(),
                 user_id: user.id.clone(),

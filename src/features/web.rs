@@ -10,7 +10,6 @@ use serde_json::{Map, Value};
 
 use crate::{
     error::{Denied, Error},
-    factors::FactorKind,
     features::{recover, two_factor},
     guards::{
         Fresh,
@@ -285,10 +284,7 @@ impl Web<'_> {
         let caller = self.fresh().await?;
         let owed = second_factor_owed(self.site, &caller.user, caller.methods, None).await?;
         // What was shown as the first is asked for only where there is nothing else, and not again then.
-        let unshown = |way: &FactorRow| {
-            let shown = |kind: FactorKind| caller.methods.contains(kind.method());
-            !way.kind().is_some_and(shown)
-        };
+        let unshown = |way: &FactorRow| !way.is_shown_by(caller.methods);
         match owed.is_some_and(|ways| ways.iter().any(unshown)) {
             true => Err(Denied::SecondFactor.into()),
             false => Ok(caller),

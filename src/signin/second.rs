@@ -212,12 +212,9 @@ pub(crate) async fn held(
 /// The second factors one of which goes on from `methods`: what was shown already is none, unless there is
 /// nothing else.
 pub(crate) fn further(mut ways: Vec<FactorRow>, methods: Methods) -> Vec<FactorRow> {
-    let unshown = |way: &FactorRow| {
-        // A further passkey is another thing that is held; the one that was shown is known by its id.
-        let shown =
-            |kind: FactorKind| kind != FactorKind::Passkey && methods.contains(kind.method());
-        !way.kind().is_some_and(shown)
-    };
+    // A further passkey is another thing that is held; the one that was shown is known by its id.
+    let unshown =
+        |way: &FactorRow| way.kind() == Some(FactorKind::Passkey) || !way.is_shown_by(methods);
     if ways.iter().any(unshown) {
         ways.retain(unshown);
     }
@@ -649,7 +646,6 @@ pub(crate) async fn answer_by_recovery_code(
     let found = left.into_iter().find(|(_, hash)| {
         let tag = data_encoding::BASE64URL_NOPAD.decode(hash.as_bytes());
         let parts = recovery_parts(&held.user, &plain);
-        let parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
         tag.is_ok_and(|tag| site.keys.verify_mac(Key::Codes, &parts, &tag))
     });
     let (once, now) = (held.once(), site.now());
@@ -722,11 +718,11 @@ pub(crate) async fn answer_by_passkey<T: Send + 'static>(
 }
 
 /// What the tag of a recovery code is made of.
-pub(crate) fn recovery_parts(user: &User, plain: &str) -> [String; 3] {
+pub(crate) fn recovery_parts<'a>(user: &'a User, plain: &'a str) -> [&'a [u8]; 3] {
     [
-        "recovery code".into(),
-        user.id.to_string(),
-        plain.to_string(),
+        b"recovery code",
+        user.id.as_str().as_bytes(),
+        plain.as_bytes(),
     ]
 }
 

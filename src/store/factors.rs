@@ -7,7 +7,10 @@ use super::{
     Conn, Store, StoreError, Timestamp, UserId,
     schema::{security_factors as factors, security_recovery_codes as codes},
 };
-use crate::factors::{FactorKind, Usages};
+use crate::{
+    factors::{FactorKind, Usages},
+    signin::Methods,
+};
 
 /// A factor to be written.
 #[derive(Clone, Debug, Insertable)]
@@ -43,6 +46,12 @@ impl FactorRow {
     /// Which kind; `None` for one that this version does not know.
     pub(crate) fn kind(&self) -> Option<FactorKind> {
         FactorKind::of(&self.kind)
+    }
+
+    /// Whether one of its kind is among what was shown.
+    pub(crate) fn is_shown_by(&self, methods: Methods) -> bool {
+        self.kind()
+            .is_some_and(|kind| methods.contains(kind.method()))
     }
 
     pub(crate) fn serves(&self, usage: Usages) -> bool {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Message,
-    error::{Denied, Error, Invalid},
+    error::{Error, Invalid},
     factors::{self, FactorKind},
     features::unified::SignInMethod,
     guards::identity::Caller,
@@ -23,6 +23,7 @@ use crate::{
     signin::{
         Method, Methods,
         admit::{Admission, admit},
+        factor_setup::session_of,
         limits::{Buckets, refuse_if_locked},
         password::{Counting, Proof, prove_again_counted},
         second::refuse_unproven,
@@ -175,12 +176,6 @@ async fn verify(
         }
         _ => Err(wrong(Message::new("us.wrong"))),
     }
-}
-
-/// The session to which a code is bound.
-fn session_of(caller: &Caller) -> Result<String, Error> {
-    let session = caller.session.as_ref().ok_or(Denied::Mechanism)?;
-    Ok(session.to_string())
 }
 
 /// Uses up the code that was sent for this session, if `code` is it; answers by which way it came.
