@@ -176,9 +176,9 @@ pub use self::{
     },
     signin::{Admitted, Method, Methods, NextStep, token::IssuedToken},
     store::{
-        Conn, DeviceInfo, Dialect, FactorInfo, Grants, MailInfo, MailState, NewUser, Pool, Role,
-        RoleId, SessionId, SessionInfo, Store, StoreError, Timestamp, Unique, Uniquifier, User,
-        UserId,
+        ApiKeyInfo, Conn, DeviceInfo, Dialect, FactorInfo, Grants, MailInfo, MailState, NewUser,
+        Pool, RefreshInfo, Role, RoleId, SessionId, SessionInfo, Store, StoreError, Timestamp,
+        Unique, Uniquifier, User, UserId,
     },
 };
 
@@ -198,7 +198,7 @@ pub mod prelude {
     pub use crate::{
         Anonymous, Any, Auth, Error, Fresh, Input, Mfa, Nothing, Page, Public, Require, Security,
         SignIn, SignedIn, Store, User, Via,
-        guards::{Basic, Session, Token},
+        guards::{ApiKey, Basic, Session, Token},
         policies,
     };
 }

@@ -25,7 +25,7 @@ use crate::{
         sms::SmsSender,
     },
     secrets::{Hasher, Keys, PasswordPolicy},
-    signin::session::Touches,
+    signin::{api_key::KeyUses, session::Touches},
     store::{Store, StoreError, Timestamp, UserId, factors::FactorRow},
 };
 
@@ -64,6 +64,7 @@ pub(crate) struct Site {
     pub(crate) redirects: RedirectRules,
     pub(crate) cookies: Names,
     pub(crate) touches: Touches,
+    pub(crate) key_uses: KeyUses,
     pub(crate) hooks: Hooks,
     pub(crate) routes: Routes,
 }

@@ -24,7 +24,7 @@ use rocket::tokio::{
 };
 
 use crate::{
-    seed::{PASSWORD, email, secret},
+    seed::{PASSWORD, email, key, secret},
     servers::Server,
 };
 
@@ -37,6 +37,8 @@ pub(crate) enum Ask {
     Session,
     /// The guarded route, by the token of an account.
     Token,
+    /// The route for keys, by the API key of an account.
+    Key,
     /// One indexed SELECT.
     Select,
     /// The form to sign in.
@@ -72,6 +74,10 @@ impl Ask {
             Self::Token => request
                 .uri("/guarded")
                 .header(AUTHORIZATION, format!("Bearer {}", secret("token", user)))
+                .body(Full::default()),
+            Self::Key => request
+                .uri("/keyed")
+                .header(AUTHORIZATION, format!("Bearer {}", key(user)))
                 .body(Full::default()),
             Self::Select => request
                 .uri(format!("/select/{}", email(user)))

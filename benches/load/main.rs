@@ -229,6 +229,16 @@ async fn measure(plan: &Plan) -> Vec<Row> {
             CHEAP,
             1.25,
         ),
+        Pair {
+            limit: (&ours, Ask::Token, pick()),
+            ..pair(
+                ["by API key: CPU a request", "by API key: requests"],
+                (Ask::Key, Ask::Select),
+                CHEAP,
+                // Nine tenths of what is served by token.
+                1.11,
+            )
+        },
         pair(
             ["login form: CPU a request", "login form: requests"],
             (Ask::Form, Ask::Page),

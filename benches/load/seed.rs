@@ -1,4 +1,4 @@
-//! Accounts, sessions and tokens in great number, all derived from their index, so that whoever sends
+//! Accounts, sessions, tokens and keys in great number, all derived from their index, so that whoever sends
 //! requests can make the cookie of any account without reading it anywhere.
 
 use std::path::Path;
@@ -32,7 +32,13 @@ fn id(block: u8, index: u64) -> String {
     format!("019ab000-{block:04x}-7000-8000-{index:012x}")
 }
 
-/// Fills a database whose tables are there: `users` accounts, each with a session and a token.
+/// The API key of an account, as its owner was shown it.
+pub(crate) fn key(index: u64) -> String {
+    let id = id(3, index).replace('-', "");
+    format!("rs_{id}_{}", secret("key", index))
+}
+
+/// Fills a database whose tables are there: `users` accounts, each with a session, a token and a key.
 pub(crate) fn fill(database: &Path, users: u64, hash: &str) {
     const ROWS: u64 = 500;
     let store: Store = connect(database);
@@ -47,6 +53,7 @@ pub(crate) fn fill(database: &Path, users: u64, hash: &str) {
             let mut accounts = Vec::new();
             let mut sessions = Vec::new();
             let mut tokens = Vec::new();
+            let mut keys = Vec::new();
             for index in first..users.min(first + ROWS) {
                 let address = email(index);
                 let key = EmailAddress::parse(&address).expect("an address").key().to_string();
@@ -63,6 +70,11 @@ pub(crate) fn fill(database: &Path, users: u64, hash: &str) {
                     "('{}','{user}','{user}',{now},{later},{now},1)",
                     digest(&secret("token", index)),
                 ));
+                keys.push(format!(
+                    "('{}','{user}','{}','load','[]',{now},{now})",
+                    id(3, index),
+                    digest(&secret("key", index)),
+                ));
             }
             conn.batch_execute(&format!(
                 "INSERT INTO users (id, email, email_key, password_hash, active, confirmed_at, uniquifier, \
@@ -71,10 +83,13 @@ pub(crate) fn fill(database: &Path, users: u64, hash: &str) {
                  INSERT INTO security_sessions (token_hash, id, user_id, user_uniquifier, created_at, last_seen_at, \
                  expires_at, authenticated_at, grace_until, methods, address, agent) VALUES {}; \
                  INSERT INTO security_tokens (token_hash, user_id, user_uniquifier, created_at, expires_at, \
-                 authenticated_at, methods) VALUES {};",
+                 authenticated_at, methods) VALUES {}; \
+                 INSERT INTO security_api_keys (id, user_id, key_hash, name, permissions, created_at, last_used_at) \
+                 VALUES {};",
                 accounts.join(","),
                 sessions.join(","),
                 tokens.join(","),
+                keys.join(","),
             ))?;
         }
         diesel::QueryResult::Ok(())

@@ -16,8 +16,8 @@ use rocket::{
     response::content::RawHtml, routes, serde::json::Json,
 };
 use rocket_security::{
-    Hasher, Password, PasswordHash, Security, SignedIn, Store, StoreError, Verdict,
-    config::HashingSettings,
+    Hasher, Password, PasswordHash, Require, Security, SignedIn, Store, StoreError, Verdict, Via,
+    config::HashingSettings, guards::ApiKey,
 };
 use serde::Deserialize;
 
@@ -208,14 +208,20 @@ fn guarded(port: u16, database: &Path) -> Rocket<Build> {
         .merge(("security.limits.per_account", 1_000_000))
         .merge(("security.limits.per_address", 1_000_000))
         .merge(("security.limits.per_device", 1_000_000))
+        .merge(("security.api_keys.enabled", true))
         .merge(("security.report.unguarded", "off"));
     rocket::custom(figment)
-        .mount("/", routes![guarded_route])
+        .mount("/", routes![guarded_route, keyed_route])
         .attach(Security::default())
 }
 
 #[get("/guarded")]
 fn guarded_route(who: SignedIn) -> String {
+    who.email.clone()
+}
+
+#[get("/keyed")]
+fn keyed_route(who: Require<Via<ApiKey>>) -> String {
     who.email.clone()
 }
 

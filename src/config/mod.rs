@@ -20,13 +20,26 @@ pub use crate::features::passkeys::PasskeySettings;
 pub use crate::{
     factors::totp::TotpSettings,
     features::{
-        change_email::ChangeEmailSettings, change_password::ChangePasswordSettings,
-        change_username::ChangeUsernameSettings, confirm::ConfirmSettings,
-        dev_mail::DevMailSettings, invite::InviteSettings, login::LoginSettings,
-        logout::LogoutSettings, passwordless::PasswordlessSettings, recover::RecoverSettings,
-        recover_username::RecoverUsernameSettings, recovery_codes::RecoveryCodesSettings,
-        register::RegisterSettings, sessions::SessionsSettings, two_factor::TwoFactorSettings,
-        unified::UnifiedSettings, unlock::UnlockSettings, verify::VerifySettings,
+        api_keys::ApiKeySettings,
+        change_email::ChangeEmailSettings,
+        change_password::ChangePasswordSettings,
+        change_username::ChangeUsernameSettings,
+        confirm::ConfirmSettings,
+        dev_mail::DevMailSettings,
+        invite::InviteSettings,
+        login::LoginSettings,
+        logout::LogoutSettings,
+        passwordless::PasswordlessSettings,
+        recover::RecoverSettings,
+        recover_username::RecoverUsernameSettings,
+        recovery_codes::RecoveryCodesSettings,
+        refresh_tokens::{RefreshMode, RefreshTokenSettings},
+        register::RegisterSettings,
+        sessions::SessionsSettings,
+        two_factor::TwoFactorSettings,
+        unified::UnifiedSettings,
+        unlock::UnlockSettings,
+        verify::VerifySettings,
     },
     http::{
         address::ForwardedHeader, csrf::CsrfSettings, headers::HeaderSettings,
@@ -144,6 +157,10 @@ pub struct Settings {
     /// `[security.passkeys]`.
     #[cfg(feature = "passkeys")]
     pub passkeys: PasskeySettings,
+    /// `[security.refresh_tokens]`.
+    pub refresh_tokens: RefreshTokenSettings,
+    /// `[security.api_keys]`.
+    pub api_keys: ApiKeySettings,
     /// `[security.totp]`.
     pub totp: TotpSettings,
     /// `[security.sms]`.
@@ -531,6 +548,21 @@ impl Settings {
                 self.session.idle, self.session.absolute
             ));
         }
+        let refresh = &self.refresh_tokens;
+        if refresh.idle > refresh.absolute {
+            return wrong(format!(
+                "`security.refresh_tokens.idle` ({}) is longer than `security.refresh_tokens.absolute` ({}); make it the shorter one",
+                refresh.idle, refresh.absolute
+            ));
+        }
+        if refresh.enabled && !self.tokens.enabled {
+            return wrong(
+                "`security.refresh_tokens.enabled` is true and `security.tokens.enabled` is false, so there is nothing to refresh; turn both on, or the first off".into(),
+            );
+        }
+        self.api_keys
+            .validate()
+            .map_err(|why| ConfigError(format!("`security.api_keys`: {why}")))?;
         for (key, life) in [
             ("session.idle", self.session.idle),
             ("session.absolute", self.session.absolute),
@@ -552,6 +584,8 @@ impl Settings {
             ("passkeys.challenge", self.passkeys.challenge),
             #[cfg(feature = "passkeys")]
             ("passkeys.sign_up_life", self.passkeys.sign_up_life),
+            ("refresh_tokens.idle", self.refresh_tokens.idle),
+            ("refresh_tokens.absolute", self.refresh_tokens.absolute),
             ("database.patience", self.database.patience),
         ] {
             if life.as_secs() == 0 {

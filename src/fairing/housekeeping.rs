@@ -7,7 +7,10 @@ use rocket::tokio;
 use crate::{
     config::Life,
     site::Site,
-    store::{StoreError, devices, failures, outbox, remember, sessions, tickets, tokens},
+    store::{
+        StoreError, api_keys, devices, failures, families, outbox, remember, sessions, tickets,
+        tokens,
+    },
 };
 
 /// Seconds between writing down uses of sessions.
@@ -24,6 +27,9 @@ pub(super) async fn housekeeping(site: std::sync::Weak<Site>) {
         if let Err(error) = site.touches.flush(&site).await {
             log::warn!("uses of sessions were not written: {error}");
         }
+        if let Err(error) = site.key_uses.flush(&site).await {
+            log::warn!("uses of API keys were not written: {error}");
+        }
         if round.is_multiple_of(SWEEP)
             && let Err(error) = sweep(&site).await
         {
@@ -33,7 +39,7 @@ pub(super) async fn housekeeping(site: std::sync::Weak<Site>) {
     }
 }
 
-/// Deletes sessions, devices, tokens, tickets, counters and mails that have run out.
+/// Deletes sessions, devices, tokens, keys, tickets, counters and mails that have run out.
 pub(crate) async fn sweep(site: &Site) -> Result<(), StoreError> {
     let (now, settings) = (site.now(), &site.settings);
     let (idle, window) = (
@@ -46,6 +52,8 @@ pub(crate) async fn sweep(site: &Site) -> Result<(), StoreError> {
             sessions::delete_expired(conn, now, idle)?;
             remember::delete_expired(conn, now)?;
             tokens::delete_expired(conn, now)?;
+            families::delete_expired(conn, now)?;
+            api_keys::delete_expired(conn, now)?;
             tickets::delete_expired(conn, now)?;
             outbox::delete_old(conn, now)?;
             devices::delete_expired(conn, now)?;

@@ -415,10 +415,14 @@ impl Fairing for Security {
     }
 
     async fn on_shutdown(&self, rocket: &Rocket<Orbit>) {
-        if let Some(site) = rocket.state::<Arc<Site>>()
-            && let Err(error) = site.touches.flush(site).await
-        {
+        let Some(site) = rocket.state::<Arc<Site>>() else {
+            return;
+        };
+        if let Err(error) = site.touches.flush(site).await {
             log::warn!("the last uses of sessions were not written: {error}");
+        }
+        if let Err(error) = site.key_uses.flush(site).await {
+            log::warn!("the last uses of API keys were not written: {error}");
         }
     }
 }

@@ -29,7 +29,7 @@ use crate::{
         password::{Proof, prove_again},
         session,
     },
-    store::{User, users},
+    store::{User, api_keys, users},
 };
 
 pub(crate) const FEATURE: Feature = Feature {
@@ -179,11 +179,15 @@ async fn change(
     let notice = notices::password_changed(&web.scribe(), user)?;
     let (id, uniquifier, now) = (user.id.clone(), user.uniquifier.clone(), site.now());
     let tokens_too = site.settings.tokens.end_with_password;
+    let keys_too = site.settings.api_keys.end_with_password;
     let (user, posted) = site
         .store
         .write(move |conn| {
             users::hold(conn, &id, &uniquifier)?;
             let user = users::set_password(conn, &id, &hash, tokens_too, now)?;
+            if keys_too {
+                api_keys::delete_all_of(conn, &id)?;
+            }
             Ok((user, outbox::put(conn, &notice)?))
         })
         .await

@@ -4,12 +4,11 @@ use rocket::{Route, post, routes};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Feature, Link, MenuFor, Submitted, Web, template};
+use super::{Feature, Link, MenuFor, Submitted, Web, refresh_tokens, template};
 use crate::{
     error::{Denied, Error},
     guards::identity,
     http::{
-        input::Nothing,
         page,
         reply::{Answer, Reply, wants_json},
     },
@@ -52,6 +51,15 @@ impl Default for LogoutSettings {
     }
 }
 
+// Form.
+
+#[derive(Debug, Default, Deserialize)]
+struct Logout {
+    /// The refresh token of a program, which ends with it.
+    #[serde(default)]
+    refresh_token: Option<String>,
+}
+
 // Routes.
 
 fn all() -> Vec<Route> {
@@ -59,14 +67,19 @@ fn all() -> Vec<Route> {
 }
 
 #[post("/logout", data = "<form>")]
-async fn submit(web: Web<'_>, form: Submitted<Nothing>) -> Answer {
-    match form {
-        Ok(_) => {}
-        Err(Error::Denied(Denied::Csrf)) if !web.site.settings.logout.csrf => {}
+async fn submit(web: Web<'_>, form: Submitted<Logout>) -> Answer {
+    let form = match form {
+        Ok(form) => form.into_inner(),
+        Err(Error::Denied(Denied::Csrf)) if !web.site.settings.logout.csrf => Logout::default(),
         Err(Error::Denied(Denied::Csrf)) if !wants_json(web.request, web.site) => {
             return Ok(Reply::page(PAGE));
         }
         Err(error) => return Err(error),
+    };
+    if web.site.settings.refresh_tokens.enabled
+        && let Some(shown) = &form.refresh_token
+    {
+        refresh_tokens::end(web.site, shown).await?;
     }
     // A request by token has no session of its own; whatever cookies came along are not its business.
     if !identity::has_token_header(web.request) {

@@ -1,5 +1,6 @@
 //! The product on one screen: every feature, each a module that owns all that only it uses.
 
+pub(crate) mod api_keys;
 pub(crate) mod assets;
 pub(crate) mod change_email;
 pub(crate) mod change_password;
@@ -15,6 +16,7 @@ pub(crate) mod passwordless;
 pub(crate) mod recover;
 pub(crate) mod recover_username;
 pub(crate) mod recovery_codes;
+pub(crate) mod refresh_tokens;
 pub(crate) mod register;
 pub(crate) mod sessions;
 pub(crate) mod two_factor;
@@ -60,6 +62,8 @@ pub(crate) const ALL: &[&Feature] = &[
     &change_email::FEATURE,
     &change_username::FEATURE,
     &sessions::FEATURE,
+    &refresh_tokens::FEATURE,
+    &api_keys::FEATURE,
     &logout::FEATURE,
     &dev_mail::FEATURE,
     #[cfg(feature = "testing")]
@@ -141,7 +145,7 @@ pub(crate) fn sample_mail() -> Value {
         "url": "https://example.com/confirm/secret", "code": "123456", "until": "tomorrow",
         "url_login": "https://example.com/login", "url_register": "https://example.com/register",
         "url_recover": "https://example.com/reset", "username": "ada", "previous": "lovelace",
-        "method": "Authenticator app", "name": "Phone", "left": 3,
+        "method": "Authenticator app", "name": "Phone", "left": 3, "permissions": ["post:publish"],
         "account": {"email": "grace@example.com", "display": "Grace"},
         "new_email": "a***@example.com", "locked_until": "soon", "inviter": "Grace",
     })

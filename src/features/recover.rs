@@ -40,7 +40,7 @@ use crate::{
     },
     site::Site,
     store::{
-        Conn, StoreError, User, failures,
+        Conn, StoreError, User, api_keys, failures,
         users::{self, Confirmed, EarlierPassword},
     },
 };
@@ -354,6 +354,8 @@ async fn reset(web: &Web<'_>, held: Held<Reset>, typed: &NewPassword) -> Answer 
                 return Ok(None);
             }
             let mut user = users::set_password(conn, &id, &hash, true, now)?;
+            // Whoever had the account before may have made keys.
+            api_keys::delete_all_of(conn, &id)?;
             let mut confirmed = Confirmed::Before;
             if proof == Proof::Mail {
                 // The password is the owner's own by now.

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     error::{Denied, Error},
-    features::{recover, two_factor},
+    features::{recover, refresh_tokens, two_factor},
     guards::{
         Fresh,
         identity::{self, Caller},
@@ -143,7 +143,8 @@ impl Web<'_> {
         })
     }
 
-    /// The account as programs see it, with a token if a program asked for one and passed the gate.
+    /// The account as programs see it, with a token if a program asked for one and passed the gate, and the
+    /// token to get further ones where there is such a thing.
     pub(crate) async fn user_payload(
         &self,
         admitted: &Admitted,
@@ -158,6 +159,11 @@ impl Web<'_> {
                 "authentication_token".into(),
                 issued.token.expose().as_str().into(),
             );
+            if self.site.settings.refresh_tokens.enabled
+                && let Some(refresh) = refresh_tokens::issue(self, admitted).await?
+            {
+                payload.insert("refresh_token".into(), refresh.expose().as_str().into());
+            }
         }
         Ok(Value::Object(payload))
     }

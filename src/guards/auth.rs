@@ -10,7 +10,7 @@ use rocket::{
 use super::{Policy, SignedIn, identity, judge};
 use crate::{
     Message,
-    error::{Error, Invalid},
+    error::{Denied, Error, Invalid},
     features::{
         Link,
         invite::{self, Invitation},
@@ -30,7 +30,7 @@ use crate::{
         token::{self, IssuedToken},
     },
     site::Site,
-    store::{Store, User, UserId, users},
+    store::{Store, User, UserId, api_keys, users},
 };
 
 /// Signing in and out, passwords, identities and URLs, for the application's own handlers.
@@ -155,8 +155,11 @@ impl Auth<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::Unavailable`].
+    /// [`Error::Denied`] if `who` came by API key, which may do less than a token; [`Error::Unavailable`].
     pub async fn issue_token(&self, who: &SignedIn) -> Result<IssuedToken, Error> {
+        if who.api_key().is_some() {
+            return Err(Denied::Mechanism.into());
+        }
         let client = &self.client.client;
         token::issue_for(
             self.site,
@@ -370,11 +373,15 @@ pub(crate) async fn set_password(
     let hash = checked_hash(site, &password, &account.email, account.username.as_deref()).await?;
     let notice = notices::password_changed(scribe, &account)?;
     let tokens_too = site.settings.tokens.end_with_password;
+    let keys_too = site.settings.api_keys.end_with_password;
     let (id, now) = (user.clone(), site.now());
     let posted = site
         .store
         .write(move |conn| {
             users::set_password(conn, &id, &hash, tokens_too, now)?;
+            if keys_too {
+                api_keys::delete_all_of(conn, &id)?;
+            }
             outbox::put(conn, &notice)
         })
         .await?;

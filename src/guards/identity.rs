@@ -17,6 +17,7 @@ use crate::{
     signin::{
         Methods,
         admit::{Admission, announce},
+        api_key,
         password::{Proof, prove},
         remember, session, token,
     },
@@ -35,6 +36,9 @@ pub enum Mechanism {
     Token,
     /// HTTP Basic.
     Basic,
+    /// An API key.
+    #[serde(rename = "api_key")]
+    ApiKey,
 }
 
 /// Somebody who is who they say, for this request.
@@ -46,6 +50,8 @@ pub(crate) struct Caller {
     pub(crate) authenticated_at: Timestamp,
     pub(crate) grace_until: Timestamp,
     pub(crate) session: Option<SessionId>,
+    /// Which API key, if it is one, and what that was given.
+    pub(crate) key: Option<api_key::Scope>,
 }
 
 /// What came of asking.
@@ -103,6 +109,7 @@ pub(crate) fn known<'r>(request: &'r Request<'_>) -> Option<&'r Arc<Caller>> {
 
 struct Usual(Resolved);
 struct ByBasic(Resolved);
+struct ByKey(Resolved);
 
 /// Who asks, by token, else by session, else by a remembered device.
 pub(crate) async fn resolve<'r>(request: &'r Request<'_>) -> &'r Resolved {
@@ -126,6 +133,25 @@ pub(crate) async fn resolve_with_basic<'r>(request: &'r Request<'_>) -> &'r Reso
     }
 }
 
+/// The API key of a request by header.
+fn key_header<'r>(request: &'r Request<'_>, site: &Site) -> Option<&'r str> {
+    token_header(request).filter(|shown| api_key::is_meant(site, shown))
+}
+
+/// Who asks by API key, and nobody who asks otherwise. Only routes that take keys ask this, so that to all
+/// others whoever shows one is nobody.
+pub(crate) async fn resolve_by_key<'r>(
+    request: &'r Request<'_>,
+    site: &Site,
+) -> Option<&'r Resolved> {
+    let shown = key_header(request, site)?;
+    let found = request.local_cache_async(async {
+        let from = || ClientInfo::of(request, site).client.address;
+        ByKey(api_key::resolve(site, shown, from).await.map(Arc::new))
+    });
+    Some(&found.await.0)
+}
+
 async fn find(request: &Request<'_>) -> Result<Caller, Error> {
     let site = Site::of(request)?;
     // A request is judged as exactly one mechanism: a bad token does not fall back to the session.
@@ -143,6 +169,7 @@ async fn find(request: &Request<'_>) -> Result<Caller, Error> {
             authenticated_at: row.authenticated_at,
             grace_until: row.authenticated_at,
             session: None,
+            key: None,
         });
     }
     if let Some(cookie) = cookies::get(request, site, Kind::Session)
@@ -198,6 +225,7 @@ async fn find_basic(request: &Request<'_>) -> Result<Caller, Error> {
                 authenticated_at: admitted.at(),
                 grace_until: admitted.at(),
                 session: None,
+                key: None,
             })
         }
         // Basic cannot answer a further question.
@@ -213,7 +241,11 @@ pub(crate) async fn grants<'r>(
     let loaded: &Result<Grants, Error> = request
         .local_cache_async(async {
             let site = Site::of(request)?;
-            Ok(site.store.grants(&caller.user.id).await?)
+            let grants = site.store.grants(&caller.user.id).await?;
+            Ok(match &caller.key {
+                Some(key) => key.narrow(grants),
+                None => grants,
+            })
         })
         .await;
     loaded.as_ref().map_err(Clone::clone)

@@ -31,7 +31,8 @@ pub use self::{
     auth::{Auth, SignIn},
     identity::Mechanism,
     policy::{
-        Any, Basic, Fresh, Grant as __Grant, Mechanisms, Mfa, Policy, Session, Token, Via, View,
+        Any, ApiKey, Basic, Fresh, Grant as __Grant, Mechanisms, Mfa, Policy, Session, Token, Via,
+        View,
     },
 };
 use self::{
@@ -72,7 +73,7 @@ impl SignedIn {
         &self.caller.user
     }
 
-    /// What this request showed: a session, a token, Basic.
+    /// What this request showed: a session, a token, Basic, an API key.
     pub fn via(&self) -> Mechanism {
         self.caller.mechanism
     }
@@ -90,6 +91,11 @@ impl SignedIn {
     /// Which session, if it is one.
     pub fn session(&self) -> Option<&SessionId> {
         self.caller.session.as_ref()
+    }
+
+    /// Which API key, if it is one: the `id` of its [`ApiKeyInfo`](crate::ApiKeyInfo).
+    pub fn api_key(&self) -> Option<&str> {
+        self.caller.key.as_ref().map(|key| key.id.as_str())
     }
 
     pub(crate) fn of(caller: Arc<Caller>) -> Self {
@@ -125,8 +131,12 @@ fn refuse<T>(request: &Request<'_>, error: Error) -> Outcome<T, Error> {
 }
 
 /// Whoever asks, after the CSRF check that a route without [`Input`](crate::Input) would otherwise lack.
-async fn caller(request: &Request<'_>, basic: bool) -> Resolved {
+async fn caller(request: &Request<'_>, basic: bool, keys: bool) -> Resolved {
     let site = Site::of(request)?;
+    if keys && let Some(by_key) = identity::resolve_by_key(request, site).await {
+        // No browser sends a key by itself.
+        return by_key.clone();
+    }
     let resolved = match basic || site.settings.basic.everywhere {
         true => identity::resolve_with_basic(request).await,
         false => identity::resolve(request).await,
@@ -156,7 +166,7 @@ impl<'r> FromRequest<'r> for SignedIn {
     type Error = Error;
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Error> {
-        match caller(request, false).await {
+        match caller(request, false, false).await {
             Ok(caller) => Outcome::Success(Self { caller }),
             Err(error) => refuse(request, error),
         }
@@ -236,7 +246,7 @@ pub(crate) async fn judge<P: Policy>(request: &Request<'_>) -> Result<SignedIn, 
     if P::ONLY_BASIC {
         identity::note_only_basic(request);
     }
-    let caller = caller(request, P::WANTS_BASIC).await?;
+    let caller = caller(request, P::WANTS_BASIC, P::WANTS_KEYS).await?;
     weigh::<P>(request, site, &caller).await?;
     Ok(SignedIn { caller })
 }

@@ -35,6 +35,8 @@ pub trait Policy: Send + Sync + 'static {
     const WANTS_GRANTS: bool = false;
     /// Whether HTTP Basic is taken.
     const WANTS_BASIC: bool = false;
+    /// Whether API keys are taken.
+    const WANTS_KEYS: bool = false;
     /// Whether HTTP Basic is the only way in, so that a browser is challenged instead of redirected.
     const ONLY_BASIC: bool = false;
 
@@ -77,7 +79,8 @@ impl<'a> View<'a> {
         &self.caller.user
     }
 
-    /// Roles and permissions; empty unless [`Policy::WANTS_GRANTS`].
+    /// Roles and permissions; empty unless [`Policy::WANTS_GRANTS`]. By API key there are no roles, and those
+    /// permissions of the key that its owner has.
     pub fn grants(&self) -> &Grants {
         self.grants
     }
@@ -109,6 +112,10 @@ impl<'a> View<'a> {
 
     /// Whether the last proof is recent enough; `None` is the setting, with its grace.
     fn is_fresh(&self, within: Option<Life>) -> bool {
+        // A key proves nothing anew, however short a time ago it was made.
+        if self.caller.mechanism == Mechanism::ApiKey {
+            return false;
+        }
         let settings = &self.site.settings.freshness;
         if self.caller.mechanism == Mechanism::Token && !settings.allow_tokens {
             return false;
@@ -225,7 +232,8 @@ pub struct Mfa;
 
 impl Policy for Mfa {
     fn judge(view: &View<'_>) -> Result<(), Denied> {
-        let shown = view.via() != Mechanism::Basic && view.methods().is_multi_factor();
+        let by_session = !matches!(view.via(), Mechanism::Basic | Mechanism::ApiKey);
+        let shown = by_session && view.methods().is_multi_factor();
         if shown {
             Ok(())
         } else {
@@ -234,7 +242,7 @@ impl Policy for Mfa {
     }
 }
 
-/// How the request proves who it is: `Via<Token>`, `Via<(Token, Session)>`, `Via<Basic>`.
+/// How the request proves who it is: `Via<Token>`, `Via<(Token, Session)>`, `Via<Basic>`, `Via<ApiKey>`.
 #[derive(Debug)]
 pub struct Via<M>(PhantomData<fn() -> M>);
 
@@ -253,6 +261,23 @@ pub enum Session {}
 /// By HTTP Basic.
 #[derive(Clone, Copy, Debug)]
 pub enum Basic {}
+/// By API key, of which only routes that name this take any. A key has no roles, and of its owner's permissions
+/// those that it was given.
+///
+/// ```
+/// # #[macro_use] extern crate rocket;
+/// use rocket_security::prelude::*;
+///
+/// policies! { pub Publish = permission("post:publish"); }
+///
+/// #[post("/api/posts")]
+/// fn publish(who: Require<(Via<(ApiKey, Token)>, Publish)>) -> String {
+///     format!("published for {} by key {:?}", who.email, who.api_key())
+/// }
+/// # fn main() {}
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub enum ApiKey {}
 
 impl Mechanisms for Token {
     const LIST: &'static [Mechanism] = &[Mechanism::Token];
@@ -266,12 +291,20 @@ impl Mechanisms for Basic {
     const LIST: &'static [Mechanism] = &[Mechanism::Basic];
 }
 
+impl Mechanisms for ApiKey {
+    const LIST: &'static [Mechanism] = &[Mechanism::ApiKey];
+}
+
 impl<A: Mechanisms, B: Mechanisms> Mechanisms for (A, B) {
     const LIST: &'static [Mechanism] = &[A::LIST[0], B::LIST[0]];
 }
 
 impl<A: Mechanisms, B: Mechanisms, C: Mechanisms> Mechanisms for (A, B, C) {
     const LIST: &'static [Mechanism] = &[A::LIST[0], B::LIST[0], C::LIST[0]];
+}
+
+impl<A: Mechanisms, B: Mechanisms, C: Mechanisms, D: Mechanisms> Mechanisms for (A, B, C, D) {
+    const LIST: &'static [Mechanism] = &[A::LIST[0], B::LIST[0], C::LIST[0], D::LIST[0]];
 }
 
 const fn lists(list: &[Mechanism], wanted: Mechanism) -> bool {
@@ -287,7 +320,9 @@ const fn lists(list: &[Mechanism], wanted: Mechanism) -> bool {
 
 impl<M: Mechanisms> Policy for Via<M> {
     const WANTS_BASIC: bool = lists(M::LIST, Mechanism::Basic);
+    const WANTS_KEYS: bool = lists(M::LIST, Mechanism::ApiKey);
     const ONLY_BASIC: bool = Self::WANTS_BASIC
+        && !Self::WANTS_KEYS
         && !lists(M::LIST, Mechanism::Session)
         && !lists(M::LIST, Mechanism::Token);
 
@@ -305,6 +340,7 @@ macro_rules! tuples {
         impl<$($name: Policy),+> Policy for ($($name,)+) {
             const WANTS_GRANTS: bool = $($name::WANTS_GRANTS)||+;
             const WANTS_BASIC: bool = $($name::WANTS_BASIC)||+;
+            const WANTS_KEYS: bool = $($name::WANTS_KEYS)||+;
             const ONLY_BASIC: bool = $($name::ONLY_BASIC)||+;
 
             fn judge(view: &View<'_>) -> Result<(), Denied> {
@@ -316,6 +352,7 @@ macro_rules! tuples {
         impl<$($name: Policy),+> Policy for Any<($($name,)+)> {
             const WANTS_GRANTS: bool = $($name::WANTS_GRANTS)||+;
             const WANTS_BASIC: bool = $($name::WANTS_BASIC)||+;
+            const WANTS_KEYS: bool = $($name::WANTS_KEYS)||+;
             const ONLY_BASIC: bool = $($name::ONLY_BASIC)&&+;
 
             fn judge(view: &View<'_>) -> Result<(), Denied> {

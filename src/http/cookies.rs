@@ -7,7 +7,7 @@ use rocket::{
     http::{Cookie, Header, SameSite},
 };
 
-use crate::site::Site;
+use crate::{features::refresh_tokens, site::Site};
 
 /// Which cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,20 +26,24 @@ pub(crate) enum Kind {
     Pending,
     /// The trusted device's series and token.
     Trusted,
+    /// The refresh token, which goes to one path alone.
+    Refresh,
 }
 
 /// Names are fixed at launch: prefixed with `__Host-` where the site is reached by https, so that no
-/// subdomain and no plain-text connection can plant one.
+/// subdomain and no plain-text connection can plant one. That wants the path `/`; the one cookie that has
+/// another is prefixed with `__Secure-`.
 #[derive(Clone, Debug)]
 pub(crate) struct Names {
     secure: bool,
-    names: [String; 7],
+    names: [String; 8],
 }
 
 impl Names {
     pub(crate) fn new(secure: bool, base: &str) -> Self {
         let prefix = if secure { "__Host-" } else { "" };
         let name = |suffix: &str| format!("{prefix}{base}_{suffix}");
+        let with_path = if secure { "__Secure-" } else { "" };
         Self {
             secure,
             names: [
@@ -50,6 +54,7 @@ impl Names {
                 name("flash"),
                 name("pending"),
                 name("trusted"),
+                format!("{with_path}{base}_refresh"),
             ],
         }
     }
@@ -75,12 +80,17 @@ pub(crate) fn get<'r>(request: &'r Request<'_>, site: &Site, kind: Kind) -> Opti
         .map(|cookie| cookie.value())
 }
 
-/// A cookie of ours with the flags that all have: HttpOnly, SameSite=Lax, Path=/, Secure where https.
+/// A cookie of ours with the flags that all have: HttpOnly, SameSite=Lax, Path=/, Secure where https. No link
+/// of anybody's leads to where the refresh token goes, so that one is Strict, and has the path.
 pub(crate) fn make(site: &Site, kind: Kind, value: String) -> Cookie<'static> {
+    let (path, same_site) = match kind {
+        Kind::Refresh => (site.path(refresh_tokens::PATH), SameSite::Strict),
+        _ => ("/".into(), SameSite::Lax),
+    };
     Cookie::build((site.cookies.of(kind).to_string(), value))
-        .path("/")
+        .path(path)
         .http_only(true)
-        .same_site(SameSite::Lax)
+        .same_site(same_site)
         .secure(site.cookies.is_secure())
         .build()
 }

@@ -202,6 +202,9 @@ async fn is_ours(
     {
         return true;
     }
+    if let Some(Ok(_)) = identity::resolve_by_key(request, site).await {
+        return true;
+    }
     if encoding == Encoding::Json
         && !csrf::has_our_cookies(request, site)
         && !identity::has_basic(request)

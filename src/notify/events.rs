@@ -299,6 +299,29 @@ pub enum EventKind {
         /// Whose.
         user: UserId,
     },
+    /// An old copy of a refresh token came back: it was in two hands, and nothing of its sign-in is good any more.
+    RefreshReuse {
+        /// Whose.
+        user: UserId,
+    },
+    /// An API key was made.
+    ApiKeyCreated {
+        /// Whose.
+        user: UserId,
+        /// Which.
+        key: String,
+        /// What its owner calls it.
+        name: String,
+    },
+    /// An API key was ended by its owner.
+    ApiKeyRevoked {
+        /// Whose.
+        user: UserId,
+        /// Which.
+        key: String,
+        /// What its owner called it.
+        name: String,
+    },
     /// An account was let in again.
     Activated {
         /// Whose.

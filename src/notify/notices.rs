@@ -34,6 +34,12 @@ pub(crate) const TEMPLATES: &[(&str, &str)] = &[
     crate::features::template!("notices/device_trusted.mail.txt"),
     crate::features::template!("notices/username_changed.mail.html"),
     crate::features::template!("notices/username_changed.mail.txt"),
+    crate::features::template!("notices/refresh_reuse.mail.html"),
+    crate::features::template!("notices/refresh_reuse.mail.txt"),
+    crate::features::template!("notices/api_key_created.mail.html"),
+    crate::features::template!("notices/api_key_created.mail.txt"),
+    crate::features::template!("notices/api_key_revoked.mail.html"),
+    crate::features::template!("notices/api_key_revoked.mail.txt"),
 ];
 
 /// The password was set or changed.
@@ -116,6 +122,31 @@ pub(crate) fn username_changed(
 ) -> Result<Letter, Error> {
     let own = json!({"username": new, "previous": user.username});
     notice(scribe, user, "username_changed", own)
+}
+
+/// An old copy of a refresh token came back, and its sign-in has ended.
+pub(crate) fn refresh_reuse(scribe: &Scribe<'_>, user: &User) -> Result<Letter, Error> {
+    notice(scribe, user, "refresh_reuse", json!({}))
+}
+
+/// An API key was made.
+pub(crate) fn api_key_created(
+    scribe: &Scribe<'_>,
+    user: &User,
+    name: &str,
+    permissions: &[String],
+) -> Result<Letter, Error> {
+    let own = json!({"name": name, "permissions": permissions});
+    notice(scribe, user, "api_key_created", own)
+}
+
+/// An API key was ended.
+pub(crate) fn api_key_revoked(
+    scribe: &Scribe<'_>,
+    user: &User,
+    name: &str,
+) -> Result<Letter, Error> {
+    notice(scribe, user, "api_key_revoked", json!({"name": name}))
 }
 
 fn notice(

@@ -100,6 +100,11 @@ impl Keys {
         tag(self.key(purpose), parts)
     }
 
+    /// The tag of `parts` under each of the keys, the current one first.
+    pub(crate) fn macs(&self, purpose: Purpose, parts: &[&[u8]]) -> impl Iterator<Item = [u8; 32]> {
+        self.keys(purpose).map(move |key| tag(key, parts))
+    }
+
     /// Whether `given` is the tag of `parts` under any of the keys, in constant time for each.
     ///
     /// A tag may be cut to 16 bytes, no further.

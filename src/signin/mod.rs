@@ -1,6 +1,7 @@
 //! From proof to session: the one gate, and what lies behind it.
 
 pub(crate) mod admit;
+pub(crate) mod api_key;
 pub(crate) mod factor_setup;
 pub(crate) mod limits;
 mod methods;

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     config::Life,
     error::{Denied, Error},
+    features::refresh_tokens::RefreshMode,
     guards::identity::{Caller, Mechanism},
     http::{
         client::ClientInfo,
@@ -168,6 +169,7 @@ pub(crate) async fn open(
         authenticated_at: row.authenticated_at,
         grace_until: row.grace_until,
         session: Some(row.id.clone()),
+        key: None,
     };
     let counts_as_sign_in = !matches!(opening.remember, Remember::Continue(_));
     let planted = cookies::get(request, site, Kind::Session).map(digest);
@@ -192,8 +194,11 @@ pub(crate) async fn open(
     let outcome = site
         .store
         .write(move |conn| {
-            if let Some(planted) = &planted {
-                sessions::delete_by_hash(conn, planted)?;
+            match &planted {
+                // The device goes on where its session ran out.
+                Some(planted) if continued.is_some() => sessions::replace_by_hash(conn, planted)?,
+                Some(planted) => drop(sessions::delete_by_hash(conn, planted)?),
+                None => {}
             }
             if let Some(replaced) = &replaced {
                 crate::store::remember::delete_with_sessions(conn, replaced)?;
@@ -292,6 +297,7 @@ fn judge(site: &Site, row: SessionRow, user: User) -> Result<Option<Caller>, Err
         authenticated_at: row.authenticated_at,
         grace_until: grace.max(row.grace_until),
         session: Some(row.id),
+        key: None,
     }))
 }
 
@@ -422,6 +428,10 @@ pub(crate) async fn close(
 pub(crate) fn forget_cookies(request: &Request<'_>, site: &Site) {
     for kind in [Kind::Session, Kind::Remember, Kind::Visitor] {
         cookies::send(request, cookies::expired(site, kind));
+    }
+    let refresh = &site.settings.refresh_tokens;
+    if refresh.enabled && refresh.mode == RefreshMode::Cookie {
+        cookies::send(request, cookies::expired(site, Kind::Refresh));
     }
     if let Some(name) = &site.settings.csrf.cookie {
         let mut cookie = rocket::http::Cookie::build((name.clone(), ""))

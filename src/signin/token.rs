@@ -42,6 +42,26 @@ pub(crate) async fn issue_for(
     authenticated_at: Timestamp,
     client: &Client,
 ) -> Result<IssuedToken, Error> {
+    let (issued, row) = prepare(site, user, methods, authenticated_at)?;
+    site.store
+        .write(move |conn| tokens::insert(conn, &row))
+        .await?;
+    site.event(
+        Some(client),
+        EventKind::TokenIssued {
+            user: user.id.clone(),
+        },
+    );
+    Ok(issued)
+}
+
+/// A new token, and the row that makes it good.
+pub(crate) fn prepare(
+    site: &Site,
+    user: &User,
+    methods: Methods,
+    authenticated_at: Timestamp,
+) -> Result<(IssuedToken, tokens::NewToken), Error> {
     let (token, now) = (random_token()?, site.now());
     let mut expires_at = now.after(site.settings.tokens.life);
     if let Some(hook) = &site.hooks.token_expiry {
@@ -57,16 +77,7 @@ pub(crate) async fn issue_for(
         authenticated_at,
         methods,
     };
-    site.store
-        .write(move |conn| tokens::insert(conn, &row))
-        .await?;
-    site.event(
-        Some(client),
-        EventKind::TokenIssued {
-            user: user.id.clone(),
-        },
-    );
-    Ok(IssuedToken { token, expires_at })
+    Ok((IssuedToken { token, expires_at }, row))
 }
 
 /// Whose token this is, if it is alive.

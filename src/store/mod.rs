@@ -5,10 +5,12 @@
 //! retries what the database asks to retry. A failure is never read as "nothing found": it is a
 //! [`StoreError`], and becomes 503.
 
+pub(crate) mod api_keys;
 mod conn;
 pub(crate) mod devices;
 pub(crate) mod factors;
 pub(crate) mod failures;
+pub(crate) mod families;
 pub(crate) mod outbox;
 #[cfg(feature = "passkeys")]
 pub(crate) mod passkeys;
@@ -39,9 +41,11 @@ pub(crate) use self::conn::connect;
 #[cfg(feature = "passkeys")]
 pub use self::passkeys::PasskeyInfo;
 pub use self::{
+    api_keys::ApiKeyInfo,
     conn::{Conn, Dialect, Pool},
     devices::DeviceInfo,
     factors::FactorInfo,
+    families::RefreshInfo,
     outbox::{MailInfo, MailState},
     roles::Role,
     sessions::SessionInfo,

@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 
 use super::{
-    Conn, StoreError, Timestamp, Uniquifier, User, UserId,
+    Conn, StoreError, Timestamp, Uniquifier, User, UserId, families,
     schema::{security_remember, security_sessions, users},
 };
 use crate::signin::Methods;
@@ -86,11 +86,13 @@ pub(crate) fn hold(conn: &mut Conn, series: &str) -> Result<bool, StoreError> {
     Ok(held == 1)
 }
 
-/// Forgets a device and ends every session that came from it; in this order, see [`hold`].
+/// Forgets a device and ends every session that came from it, refresh tokens included; in this order, see
+/// [`hold`].
 pub(crate) fn delete_with_sessions(conn: &mut Conn, series: &str) -> Result<bool, StoreError> {
     let deleted = delete(conn, series)?;
     diesel::delete(security_sessions::table.filter(security_sessions::series.eq(series)))
         .execute(conn)?;
+    families::end_of_series(conn, series)?;
     Ok(deleted)
 }
 

@@ -94,6 +94,41 @@ diesel::table! {
 }
 
 diesel::table! {
+    security_refresh_families (series) {
+        series -> Text,
+        id -> Text,
+        user_id -> Text,
+        user_uniquifier -> Text,
+        token_hash -> Text,
+        previous_hash -> Nullable<Text>,
+        rotated_at -> BigInt,
+        created_at -> BigInt,
+        idle_until -> BigInt,
+        absolute_until -> BigInt,
+        authenticated_at -> BigInt,
+        methods -> BigInt,
+        address -> Text,
+        agent -> Text,
+        session_id -> Nullable<Text>,
+        remember_series -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    security_api_keys (id) {
+        id -> Text,
+        user_id -> Text,
+        key_hash -> Text,
+        name -> Text,
+        permissions -> Text,
+        created_at -> BigInt,
+        expires_at -> Nullable<BigInt>,
+        last_used_at -> Nullable<BigInt>,
+        last_used_from -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     security_tickets (id) {
         id -> Text,
         purpose -> Text,
@@ -203,6 +238,8 @@ diesel::joinable!(role_permissions -> roles (role_id));
 diesel::joinable!(security_sessions -> users (user_id));
 diesel::joinable!(security_tokens -> users (user_id));
 diesel::joinable!(security_remember -> users (user_id));
+diesel::joinable!(security_refresh_families -> users (user_id));
+diesel::joinable!(security_api_keys -> users (user_id));
 diesel::allow_tables_to_appear_in_same_query!(
     users,
     roles,
@@ -211,5 +248,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     security_sessions,
     security_remember,
     security_tokens,
+    security_refresh_families,
+    security_api_keys,
     security_tickets,
 );

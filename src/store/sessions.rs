@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::{
     Conn, Store, StoreError, Timestamp, Uniquifier, User, UserId,
     conn::natively,
+    families,
     schema::{security_remember, security_sessions, users},
     types::SessionId,
 };
@@ -109,9 +110,38 @@ pub(crate) fn insert(conn: &mut Conn, new: &NewSession) -> Result<(), StoreError
     Ok(())
 }
 
-/// Deletes by hash; answers whether it was there.
+/// Deletes by hash, with the refresh tokens that were given in it; answers whether it was there.
 pub(crate) fn delete_by_hash(conn: &mut Conn, token_hash: &str) -> Result<bool, StoreError> {
-    Ok(diesel::delete(security_sessions::table.find(token_hash)).execute(conn)? == 1)
+    let id: Option<SessionId> = security_sessions::table
+        .find(token_hash)
+        .select(security_sessions::id)
+        .get_result(conn)
+        .optional()?;
+    let deleted = diesel::delete(security_sessions::table.find(token_hash)).execute(conn)? == 1;
+    if let Some(id) = id {
+        families::end_of_session(conn, &id)?;
+    }
+    Ok(deleted)
+}
+
+/// Deletes by hash, where another session goes on in its place: its refresh tokens stay good.
+pub(crate) fn replace_by_hash(conn: &mut Conn, token_hash: &str) -> Result<(), StoreError> {
+    diesel::delete(security_sessions::table.find(token_hash)).execute(conn)?;
+    Ok(())
+}
+
+/// Which session of an account a hash is of, and the remembered device that it comes from.
+pub(crate) fn named(
+    conn: &mut Conn,
+    user: &UserId,
+    token_hash: &str,
+) -> Result<Option<(SessionId, Option<String>)>, StoreError> {
+    Ok(security_sessions::table
+        .find(token_hash)
+        .filter(security_sessions::user_id.eq(user))
+        .select((security_sessions::id, security_sessions::series))
+        .get_result(conn)
+        .optional()?)
 }
 
 /// Gives a session a new secret and a new moment of proof, if it is still the one presented.

@@ -6,9 +6,9 @@ use diesel::prelude::*;
 use serde::Serialize;
 
 use super::{
-    Conn, Store, StoreError, Timestamp, Unique, Uniquifier, UserId,
+    Conn, Store, StoreError, Timestamp, Unique, Uniquifier, UserId, api_keys,
     conn::natively,
-    devices, factors,
+    devices, factors, families,
     schema::{
         role_permissions, roles, security_remember, security_sessions, security_tokens, user_roles,
         users,
@@ -341,6 +341,7 @@ pub(crate) fn confirm(
     }
     tickets::end_all_of(conn, id)?;
     factors::delete_all_of(conn, id)?;
+    api_keys::delete_all_of(conn, id)?;
     end_sessions(conn, id, true)?;
     let password_removed = match password {
         EarlierPassword::Keep => false,
@@ -409,6 +410,7 @@ pub(crate) fn restore_email(
     }
     remove_password(conn, id, now)?;
     tickets::end_all_of(conn, id)?;
+    api_keys::delete_all_of(conn, id)?;
     end_sessions(conn, id, true)
 }
 
@@ -448,7 +450,7 @@ pub(crate) fn require_new_password(
     end_sessions(conn, id, true)
 }
 
-/// Ends every session and remembered device of an account, and its tokens if `tokens_too`.
+/// Ends every session, remembered device and refresh token of an account, and its tokens if `tokens_too`.
 ///
 /// New uniquifiers kill at once also what a request in flight is about to insert.
 pub(crate) fn end_sessions(
@@ -467,6 +469,7 @@ pub(crate) fn end_sessions(
     diesel::delete(security_remember::table.filter(security_remember::user_id.eq(id)))
         .execute(conn)?;
     devices::delete_all_of(conn, id)?;
+    families::delete_all_of(conn, id)?;
     if tokens_too {
         end_tokens(conn, id)?;
     }
@@ -478,7 +481,7 @@ pub(crate) fn end_tokens(conn: &mut Conn, id: &UserId) -> Result<(), StoreError>
         .set(users::token_uniquifier.eq(Uniquifier::new()))
         .execute(conn)?;
     diesel::delete(security_tokens::table.filter(security_tokens::user_id.eq(id))).execute(conn)?;
-    Ok(())
+    families::delete_all_of(conn, id)
 }
 
 /// Notes a sign-in: the last one becomes the last but one, in the same statement.
@@ -526,6 +529,7 @@ fn set_active(
         .execute(conn)?;
     if changed == 1 {
         tickets::end_all_of(conn, id)?;
+        api_keys::delete_all_of(conn, id)?;
         end_sessions(conn, id, true)?;
         return Ok(true);
     }
@@ -653,7 +657,7 @@ impl Store {
             .await
     }
 
-    /// Shuts an account out at once, sessions and tokens included; false if it was shut out already.
+    /// Shuts an account out at once, sessions, tokens and API keys included; false if it was shut out already.
     ///
     /// # Errors
     ///
@@ -683,7 +687,7 @@ impl Store {
         .await
     }
 
-    /// Ends every session and remembered device of an account.
+    /// Ends every session, remembered device and refresh token of an account.
     ///
     /// # Errors
     ///
@@ -693,7 +697,7 @@ impl Store {
         self.write(move |conn| end_sessions(conn, &id, false)).await
     }
 
-    /// Ends every authentication token of an account.
+    /// Ends every authentication token of an account, and every refresh token.
     ///
     /// # Errors
     ///
@@ -703,7 +707,7 @@ impl Store {
         self.write(move |conn| end_tokens(conn, &id)).await
     }
 
-    /// Ends every way in but the password: sessions, remembered devices, tokens, open tickets.
+    /// Ends every way in but the password: sessions, remembered devices, tokens, API keys, open tickets.
     ///
     /// # Errors
     ///
@@ -715,6 +719,7 @@ impl Store {
             tickets::end_all_of(conn, &id)?;
             tickets::end_of_purpose(conn, &id, tickets::UNDO)?;
             factors::delete_all_of(conn, &id)?;
+            api_keys::delete_all_of(conn, &id)?;
             end_sessions(conn, &id, true)
         })
         .await

@@ -7,6 +7,7 @@
     reason = "a test wants to fail loudly"
 )]
 
+mod api_keys;
 mod app;
 mod attacks;
 #[cfg(all(feature = "passkeys", feature = "smtp", feature = "sms"))]
@@ -59,6 +60,7 @@ mod recover_username;
 #[cfg(all(feature = "smtp", feature = "sms"))]
 mod recovery_codes;
 mod redirects;
+mod refresh_tokens;
 mod register;
 mod remember;
 #[cfg(all(feature = "smtp", feature = "sms"))]

@@ -267,6 +267,8 @@ const NO_TICKET: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 async fn with_every_feature() -> App {
     let plan = Plan::new()
         .set("passwordless.enabled", true)
+        .set("refresh_tokens.enabled", true)
+        .set("api_keys.enabled", true)
         .set("identities", ["email", "username"]);
     #[cfg(feature = "passkeys")]
     let plan = plan.set("passkeys.sign_up", true);
@@ -360,6 +362,7 @@ async fn every_page_of_ours_carries_the_security_headers_and_answers_in_json_too
         (&signed_in, "/change-username", 200),
         (&signed_in, "/verify", 200),
         (&signed_in, "/sessions", 200),
+        (&signed_in, "/api-keys", 200),
         (&signed_in, "/g/admin", 403),
         (&visitor, "/g/admin", 302),
         (&visitor, "/dev/mail", 200),

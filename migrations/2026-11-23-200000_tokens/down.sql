@@ -1,0 +1,2 @@
+DROP TABLE security_api_keys;
+DROP TABLE security_refresh_families;

@@ -1,0 +1,453 @@
+//! API keys: `/api-keys` lists them, makes one with some of its owner's permissions, and ends one.
+
+use rocket::{get, post, routes};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Value, json};
+
+use super::{Feature, Link, MenuFor, Submitted, Web, outdated, sample_form, template};
+use crate::{
+    Message,
+    config::Life,
+    error::{Denied, Error, Invalid},
+    guards::identity::{Caller, Mechanism},
+    http::{
+        form::{Field, FormView},
+        input::Nothing,
+        redirect::Target,
+        reply::{Answer, Reply},
+    },
+    identity::text::is_hidden,
+    notify::{
+        events::EventKind,
+        notices,
+        outbox::{self, Posted},
+    },
+    secrets::{Secret, digest, random_token},
+    signin::{api_key, limits::count_per_user},
+    store::{
+        ApiKeyInfo, Timestamp,
+        api_keys::{self, NewApiKey},
+        users,
+    },
+};
+
+pub(crate) const FEATURE: Feature = Feature {
+    name: "api_keys",
+    is_on: |settings, _| settings.api_keys.enabled,
+    routes: || routes![list, create, revoke],
+    templates: &[template!("api_keys/api_keys.html")],
+    samples: || {
+        let one = json!({
+            "id": "1", "name": "Backup", "beginning": "rs_1_", "permissions": ["post:publish"], "created": "today",
+            "created_iso": "2026-01-01T00:00:00Z", "expires": "tomorrow", "expires_iso": "2026-01-01T00:00:00Z",
+            "expired": false, "last_used": "now", "last_used_iso": "2026-01-01T00:00:00Z", "address": "::1",
+            "revoke_url": "/api-keys/1/revoke",
+        });
+        let permission = json!({"name": "post:publish", "checked": true});
+        let list = json!({
+            "keys": [one], "form": sample_form(), "permissions": [permission], "api_key": null,
+        });
+        let made = json!({
+            "keys": [one], "form": sample_form(), "permissions": [], "api_key": "rs_1_secret",
+        });
+        vec![(PAGE, list), (PAGE, made)]
+    },
+    links: &[Link {
+        name: "api_keys",
+        path: "/api-keys",
+        menu: MenuFor::SignedIn { post: false },
+    }],
+};
+
+const PAGE: &str = "security/api_keys/api_keys.html";
+
+// Settings.
+
+/// `[security.api_keys]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ApiKeySettings {
+    /// Whether accounts may have API keys. _Default:_ `false`.
+    pub enabled: bool,
+    /// What keys begin with, so that one is known for yours wherever it turns up. Keys with another beginning
+    /// are not known any more. _Default:_ `"rs"`.
+    pub prefix: String,
+    /// How many an account may have. _Default:_ 50.
+    pub most: u32,
+    /// How long one lives at most; absent, one may live for ever. _Default:_ none.
+    pub longest: Option<Life>,
+    /// Whether a change of password ends all keys of the account, as a reset by mail always does.
+    /// _Default:_ `false`.
+    pub end_with_password: bool,
+}
+
+impl Default for ApiKeySettings {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            prefix: "rs".into(),
+            most: 50,
+            longest: None,
+            end_with_password: false,
+        }
+    }
+}
+
+impl ApiKeySettings {
+    pub(crate) fn validate(&self) -> Result<(), String> {
+        let prefix = &self.prefix;
+        let fits = (1..=16).contains(&prefix.len())
+            && prefix
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+        if !fits {
+            return Err(format!(
+                "`prefix` is `{prefix}`; write 1 to 16 small letters and digits, such as \"rs\""
+            ));
+        }
+        if self.longest.is_some_and(|longest| longest.as_secs() == 0) {
+            return Err("`longest` is 0; write a length of time such as \"365 d\"".into());
+        }
+        Ok(())
+    }
+}
+
+// Form.
+
+/// A field that nobody asked for may be meant for something that is not done here: it is refused.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewKey {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    permissions: Vec<String>,
+    #[serde(default, deserialize_with = "length")]
+    expires: String,
+}
+
+/// A length of time: seconds as a number, or a text such as `"30 d"`.
+fn length<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Seconds(u64),
+        Text(String),
+        None(()),
+    }
+    Ok(match Written::deserialize(deserializer)? {
+        Written::Seconds(seconds) => seconds.to_string(),
+        Written::Text(text) => text,
+        Written::None(()) => String::new(),
+    })
+}
+
+/// Lengths of life that the page offers.
+const OFFERED: [(&str, Life); 4] = [
+    ("7 d", Life::days(7)),
+    ("30 d", Life::days(30)),
+    ("90 d", Life::days(90)),
+    ("365 d", Life::days(365)),
+];
+
+/// Characters of a name, as the table holds them.
+const NAME: usize = 64;
+
+impl NewKey {
+    fn view(&self, web: &Web<'_>) -> FormView {
+        let longest = web.site.settings.api_keys.longest;
+        let mut options: Vec<(String, Message)> = OFFERED
+            .iter()
+            .filter(|(_, life)| longest.is_none_or(|longest| *life <= longest))
+            .map(|(written, life)| {
+                let days = life.as_secs() / Life::days(1).as_secs();
+                let label = Message::new("api_keys.days").with("days", days);
+                ((*written).to_string(), label)
+            })
+            .collect();
+        match longest {
+            None => options.push((String::new(), Message::new("api_keys.for_ever"))),
+            Some(longest) if options.is_empty() => {
+                let label = Message::new("api_keys.longest").with("longest", longest);
+                options.push((longest.to_string(), label));
+            }
+            Some(_) => {}
+        }
+        let first = options.first().map(|(written, _)| written.clone());
+        let chosen = match self.expires.is_empty() && self.name.is_empty() {
+            true => first.unwrap_or_default(),
+            false => self.expires.clone(),
+        };
+        let mut expires = Field::choice("expires", "field.api_key_expires", options).value(&chosen);
+        if longest.is_none() {
+            expires = expires.optional();
+        }
+        let name = Field::text("name", "field.api_key_name")
+            .value(&self.name)
+            .autocomplete("off")
+            .lengths(None, Some(NAME as u64))
+            .hint(Message::new("field.api_key_name_hint"));
+        FormView::new("api_keys", web.site.path("/api-keys"), [name, expires])
+    }
+}
+
+// Routes.
+
+/// Keys are made in the browser by whoever sits there: neither a key nor a token makes one.
+async fn owner(web: &Web<'_>) -> Result<std::sync::Arc<Caller>, Error> {
+    if web.signed_in()?.mechanism != Mechanism::Session {
+        return Err(Denied::Mechanism.into());
+    }
+    web.strong().await
+}
+
+#[get("/api-keys")]
+async fn list(web: Web<'_>) -> Answer {
+    let caller = owner(&web).await?;
+    page(&web, &caller, &NewKey::default()).await
+}
+
+#[post("/api-keys", data = "<form>")]
+async fn create(web: Web<'_>, form: Submitted<NewKey>) -> Answer {
+    let form = form?;
+    let caller = owner(&web).await?;
+    match make(&web, &caller, &form).await {
+        Ok((id, key)) => {
+            let reply = page(&web, &caller, &NewKey::default()).await?;
+            // It is shown here and never again.
+            let key = key.expose().as_str();
+            Ok(reply
+                .own()
+                .with("api_key", key)
+                .json("api_key", key)
+                .json("id", id))
+        }
+        Err(Error::Invalid(invalid)) => Ok(page(&web, &caller, &form).await?.invalid(invalid)),
+        Err(error) => Err(error),
+    }
+}
+
+#[post("/api-keys/<id>/revoke", data = "<form>")]
+async fn revoke(web: Web<'_>, id: &str, form: Submitted<Nothing>) -> Answer {
+    form?;
+    let caller = web.signed_in()?;
+    end(&web, &caller, id).await?;
+    let target = Target::local(&web.site.path("/api-keys"));
+    Ok(Reply::done(target).flash("success", "api_keys.revoked"))
+}
+
+/// The page with all keys, and the form to make one.
+async fn page(web: &Web<'_>, caller: &Caller, typed: &NewKey) -> Result<Reply, Error> {
+    let (site, id) = (web.site, &caller.user.id);
+    let rows = site.store.api_keys_of(id).await?;
+    let grants = site.store.grants(id).await?;
+    let now = site.now();
+    let shown: Vec<Value> = rows.iter().map(|row| view(web, row, now)).collect();
+    let choices: Vec<Value> = grants
+        .permissions
+        .iter()
+        .map(|name| json!({"name": name, "checked": typed.permissions.contains(name)}))
+        .collect();
+    Ok(Reply::page(PAGE)
+        .own()
+        .with("keys", &shown)
+        .with("permissions", choices)
+        .with("api_key", Value::Null)
+        .json(
+            "api_keys",
+            rows.iter().map(|row| told(row, now)).collect::<Vec<_>>(),
+        )
+        .json("permissions", &grants.permissions)
+        .form(typed.view(web)))
+}
+
+fn view(web: &Web<'_>, row: &ApiKeyInfo, now: Timestamp) -> Value {
+    json!({
+        "id": row.id,
+        "name": row.name,
+        "beginning": api_key::beginning(web.site, &row.id),
+        "permissions": row.permissions,
+        "created": row.created_at.to_text(),
+        "created_iso": row.created_at.rfc3339(),
+        "expires": row.expires_at.map(Timestamp::to_text),
+        "expires_iso": row.expires_at.map(Timestamp::rfc3339),
+        "expired": is_over(row, now),
+        "last_used": row.last_used_at.map(Timestamp::to_text),
+        "last_used_iso": row.last_used_at.map(Timestamp::rfc3339),
+        "address": row.last_used_from,
+        "revoke_url": web.site.path(&format!("/api-keys/{}/revoke", row.id)),
+    })
+}
+
+fn told(row: &ApiKeyInfo, now: Timestamp) -> Value {
+    json!({
+        "id": row.id,
+        "name": row.name,
+        "permissions": row.permissions,
+        "created": row.created_at.rfc3339(),
+        "expires": row.expires_at.map(Timestamp::rfc3339),
+        "expired": is_over(row, now),
+        "last_used": row.last_used_at.map(Timestamp::rfc3339),
+        "address": row.last_used_from,
+    })
+}
+
+fn is_over(row: &ApiKeyInfo, now: Timestamp) -> bool {
+    row.expires_at.is_some_and(|end| end <= now)
+}
+
+// Service.
+
+fn check_name(typed: &str) -> Result<String, Message> {
+    let name = typed.trim();
+    if name.is_empty() {
+        return Err(Message::new("input.required"));
+    }
+    if name.chars().count() > NAME {
+        return Err(Message::new("api_keys.name_too_long").with("max", NAME));
+    }
+    if name.chars().any(is_hidden) {
+        return Err(Message::new("api_keys.name_invalid"));
+    }
+    Ok(name.to_string())
+}
+
+/// When a key of this length ends; `None` for never.
+fn check_expiry(
+    typed: &str,
+    longest: Option<Life>,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, Message> {
+    let typed = typed.trim();
+    if typed.is_empty() {
+        return match longest {
+            None => Ok(None),
+            Some(longest) => Err(Message::new("api_keys.must_end").with("longest", longest)),
+        };
+    }
+    let life: Life = typed
+        .parse()
+        .map_err(|_| Message::new("api_keys.no_length"))?;
+    if life.as_secs() == 0 {
+        return Err(Message::new("api_keys.no_length"));
+    }
+    match longest {
+        Some(longest) if life > longest => {
+            Err(Message::new("api_keys.must_end").with("longest", longest))
+        }
+        _ => Ok(Some(now.after(life))),
+    }
+}
+
+enum Made {
+    Done(Posted),
+    TooMany,
+    NotYours,
+}
+
+/// Makes a key with permissions that its owner has; answers it, to be shown once.
+async fn make(
+    web: &Web<'_>,
+    caller: &Caller,
+    form: &NewKey,
+) -> Result<(String, Secret<String>), Error> {
+    let (site, user, now) = (web.site, &caller.user, web.site.now());
+    let settings = &site.settings.api_keys;
+    count_per_user(site, "api_keys", &user.id).await?;
+    let mut invalid = Invalid::new();
+    let name = invalid.take("name", check_name(&form.name));
+    let expires_at = invalid.take(
+        "expires",
+        check_expiry(&form.expires, settings.longest, now),
+    );
+    let (Some(name), Some(expires_at)) = (name, expires_at) else {
+        return Err(invalid.into());
+    };
+    let mut asked: Vec<String> = form.permissions.clone();
+    asked.sort_unstable();
+    asked.dedup();
+    let secret = random_token()?;
+    let id = uuid::Uuid::now_v7().to_string();
+    let row = NewApiKey {
+        id: id.clone(),
+        user_id: user.id.clone(),
+        key_hash: digest(secret.expose()),
+        name: name.clone(),
+        permissions: json!(asked).to_string(),
+        created_at: now,
+        expires_at,
+    };
+    let notice = notices::api_key_created(&web.scribe(), user, &name, &asked)?;
+    let (uniquifier, most) = (user.uniquifier.clone(), i64::from(settings.most));
+    let made = site
+        .store
+        .write(move |conn| {
+            users::hold(conn, &row.user_id, &uniquifier)?;
+            if api_keys::count_of(conn, &row.user_id)? >= most {
+                return Ok(Made::TooMany);
+            }
+            let grants = users::grants(conn, &row.user_id)?;
+            if !asked.iter().all(|one| grants.has_permission(one)) {
+                return Ok(Made::NotYours);
+            }
+            api_keys::insert(conn, &row)?;
+            outbox::put(conn, &notice).map(Made::Done)
+        })
+        .await
+        .map_err(outdated)?;
+    let posted = match made {
+        Made::Done(posted) => posted,
+        Made::TooMany => {
+            let message = Message::new("api_keys.too_many").with("most", most);
+            return Err(Invalid::form(message).into());
+        }
+        Made::NotYours => {
+            return Err(Invalid::field("permissions", Message::new("api_keys.not_yours")).into());
+        }
+    };
+    site.posted(posted);
+    let created = EventKind::ApiKeyCreated {
+        user: user.id.clone(),
+        key: id.clone(),
+        name,
+    };
+    site.event(Some(&web.client.client), created);
+    let key = api_key::write(site, &id, &secret);
+    Ok((id, key))
+}
+
+/// Ends a key. One that is none and one that is another's are answered alike.
+async fn end(web: &Web<'_>, caller: &Caller, id: &str) -> Result<(), Error> {
+    let (site, user) = (web.site, &caller.user);
+    let id = uuid::Uuid::try_parse(id)
+        .map_err(|_| Error::NotFound)?
+        .to_string();
+    let name = {
+        let (owner, id) = (user.id.clone(), id.clone());
+        site.store
+            .read(move |conn| api_keys::name_of(conn, &owner, &id))
+            .await?
+    };
+    let name = name.ok_or(Error::NotFound)?;
+    let notice = notices::api_key_revoked(&web.scribe(), user, &name)?;
+    let (owner, uniquifier, key) = (user.id.clone(), user.uniquifier.clone(), id.clone());
+    let posted = site
+        .store
+        .write(move |conn| {
+            users::hold(conn, &owner, &uniquifier)?;
+            if !api_keys::delete(conn, &owner, &key)? {
+                return Ok(None);
+            }
+            outbox::put(conn, &notice).map(Some)
+        })
+        .await
+        .map_err(outdated)?;
+    site.posted(posted.ok_or(Error::NotFound)?);
+    let revoked = EventKind::ApiKeyRevoked {
+        user: user.id.clone(),
+        key: id,
+        name,
+    };
+    site.event(Some(&web.client.client), revoked);
+    Ok(())
+}

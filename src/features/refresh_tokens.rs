@@ -1,0 +1,384 @@
+//! Refresh tokens: with one a program gets its next authentication token at `/refresh-token`, long after the
+//! sign-in.
+//!
+//! One sign-in gives a family, of which one token is good at a time: each use exchanges it for its successor. An
+//! old one that comes back was in two hands, so the family ends. Requests that a program sends at the same moment
+//! are told from that by a few seconds of grace, in which all of them get the same successor: it is a keyed hash
+//! of the token before, so that the database holds the digest alone and no branch forks off.
+
+use data_encoding::BASE64URL_NOPAD;
+use rocket::{http::Status, post, routes};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Feature, Submitted, Web, outdated};
+use crate::{
+    Message,
+    config::Life,
+    error::{Error, Invalid},
+    guards::identity,
+    http::{
+        cookies::{self, Kind},
+        input,
+        redirect::Target,
+        reply::{Answer, Reply},
+    },
+    notify::{
+        events::EventKind,
+        notices,
+        outbox::{self, Posted},
+    },
+    secrets::{Purpose, Secret, digest, random_token},
+    signin::{Admitted, admit::continued, token},
+    site::Site,
+    store::{
+        StoreError, Timestamp,
+        families::{self, NewFamily},
+        sessions, tokens, users,
+    },
+};
+
+pub(crate) const FEATURE: Feature = Feature {
+    name: "refresh_tokens",
+    is_on: |settings, _| settings.refresh_tokens.enabled,
+    routes: || routes![refresh],
+    templates: &[],
+    samples: Vec::new,
+    links: &[],
+};
+
+/// Where they are exchanged, and the only place to which a browser sends the cookie.
+pub(crate) const PATH: &str = "/refresh-token";
+
+const FIELD: &str = "refresh_token";
+
+// Settings.
+
+/// `[security.refresh_tokens]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RefreshTokenSettings {
+    /// Whether whoever asks for an authentication token gets a refresh token too. _Default:_ `false`.
+    pub enabled: bool,
+    /// Where it stands: `"cookie"`, which scripts cannot read, or `"body"`, as `refresh_token` in JSON.
+    /// _Default:_ `"cookie"`.
+    pub mode: RefreshMode,
+    /// How long one may rest unused. _Default:_ 7 d.
+    pub idle: Life,
+    /// How long one sign-in lasts at most, however often it is used. _Default:_ 90 d.
+    pub absolute: Life,
+    /// How long the token before the present one is taken from requests sent at the same moment.
+    /// _Default:_ 10 s.
+    pub grace: Life,
+}
+
+impl Default for RefreshTokenSettings {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            mode: RefreshMode::Cookie,
+            idle: Life::days(7),
+            absolute: Life::days(90),
+            grace: Life::seconds(10),
+        }
+    }
+}
+
+/// Where a refresh token stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RefreshMode {
+    /// In a cookie that goes to `/refresh-token` alone.
+    Cookie,
+    /// In the JSON of requests and answers.
+    Body,
+}
+
+// Form.
+
+#[derive(Debug, Default, Deserialize)]
+struct Refresh {
+    #[serde(default)]
+    refresh_token: Option<String>,
+}
+
+// Routes.
+
+#[post("/refresh-token", data = "<form>")]
+async fn refresh(web: Web<'_>, form: Submitted<Refresh>) -> Answer {
+    let form = form?;
+    // A form of another site could be sent without a preflight.
+    if !web.request.content_type().is_some_and(input::is_json) {
+        let message = Message::new("refresh_tokens.json_only");
+        return Err(Error::Unreadable(Status::BadRequest, message));
+    }
+    let shown = match web.site.settings.refresh_tokens.mode {
+        RefreshMode::Cookie => cookies::get(web.request, web.site, Kind::Refresh).map(String::from),
+        RefreshMode::Body => form.into_inner().refresh_token,
+    };
+    let Some(shown) = shown.filter(|shown| !shown.is_empty()) else {
+        return Err(Invalid::field(FIELD, Message::new("input.required")).into());
+    };
+    let renewed = match renew(&web, &shown).await {
+        // Whoever is shut out, has run out or is not known gets one answer.
+        Err(Error::Denied(_)) => Err(wrong()),
+        renewed => renewed,
+    };
+    let renewed = renewed?;
+    let mut payload = web.account(&renewed.user);
+    let token = renewed.token.expose().as_str();
+    payload.insert("authentication_token".into(), token.into());
+    if let Some(next) = hand_out(&web, renewed.refresh, renewed.until) {
+        payload.insert(FIELD.into(), next.expose().as_str().into());
+    }
+    Ok(Reply::done(Target::local("/"))
+        .json("user", Value::Object(payload))
+        .csrf())
+}
+
+// Service.
+
+/// Gives the first token of a new family to somebody who passed the gate; answers it where it goes into the
+/// body, and sends it where it is a cookie.
+pub(crate) async fn issue(
+    web: &Web<'_>,
+    admitted: &Admitted,
+) -> Result<Option<Secret<String>>, Error> {
+    let (site, user, now) = (web.site, admitted.user(), web.site.now());
+    let settings = &site.settings.refresh_tokens;
+    let (series, first) = (random_token()?, random_token()?);
+    let absolute_until = now.after(settings.absolute);
+    let row = NewFamily {
+        series: digest(series.expose()),
+        id: uuid::Uuid::now_v7().to_string(),
+        user_id: user.id.clone(),
+        user_uniquifier: user.token_uniquifier.clone(),
+        token_hash: digest(first.expose()),
+        rotated_at: now,
+        created_at: now,
+        idle_until: now.after(settings.idle).min(absolute_until),
+        absolute_until,
+        authenticated_at: admitted.at(),
+        methods: admitted.methods(),
+        address: web.client.client.address.clone(),
+        agent: web.client.client.agent.clone(),
+        session_id: None,
+        remember_series: None,
+    };
+    let (until, uniquifier, session) = (row.idle_until, user.uniquifier.clone(), session_of(web));
+    site.store
+        .write(move |conn| {
+            users::hold(conn, &row.user_id, &uniquifier)?;
+            let mut row = row.clone();
+            if let Some(session) = &session
+                && let Some((id, device)) = sessions::named(conn, &row.user_id, session)?
+            {
+                // A browser has one family: a program that asks again goes on with the new one.
+                families::end_of_session(conn, &id)?;
+                if let Some(device) = &device {
+                    families::end_of_series(conn, device)?;
+                }
+                (row.session_id, row.remember_series) = (Some(id), device);
+            }
+            families::insert(conn, &row)
+        })
+        .await
+        .map_err(outdated)?;
+    let token = Secret::new(format!("{}.{}", series.expose(), first.expose()));
+    Ok(hand_out(web, token, until))
+}
+
+/// The hash of the session that this request has or opens. A request by token is of none, whatever cookies
+/// came along.
+fn session_of(web: &Web<'_>) -> Option<String> {
+    if identity::has_token_header(web.request) {
+        return None;
+    }
+    let opened = cookies::outgoing(web.request, web.site, Kind::Session);
+    let known = || cookies::get(web.request, web.site, Kind::Session).map(String::from);
+    opened
+        .filter(|cookie| !cookie.is_empty())
+        .or_else(known)
+        .map(|cookie| digest(&cookie))
+}
+
+/// Sends a token as a cookie, or answers it to go into the body.
+fn hand_out(web: &Web<'_>, token: Secret<String>, until: Timestamp) -> Option<Secret<String>> {
+    let site = web.site;
+    match site.settings.refresh_tokens.mode {
+        RefreshMode::Body => Some(token),
+        RefreshMode::Cookie => {
+            let mut cookie = cookies::make(site, Kind::Refresh, token.expose().clone());
+            let seconds = site.now().seconds_until(until);
+            let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+            cookie.set_max_age(time::Duration::seconds(seconds));
+            cookies::send(web.request, cookie);
+            None
+        }
+    }
+}
+
+/// Ends the family of a token, whichever of its tokens that is: for a program that signs out.
+pub(crate) async fn end(site: &Site, shown: &str) -> Result<(), Error> {
+    let Some((series, _)) = split(shown) else {
+        return Ok(());
+    };
+    let series = digest(series);
+    site.store
+        .write(move |conn| families::delete(conn, &series))
+        .await?;
+    Ok(())
+}
+
+/// What a refresh token was exchanged for.
+struct Renewed {
+    user: crate::store::User,
+    token: Secret<String>,
+    refresh: Secret<String>,
+    until: Timestamp,
+}
+
+fn split(shown: &str) -> Option<(&str, &str)> {
+    shown
+        .split_once('.')
+        .filter(|(series, token)| series.len() == 43 && token.len() == 43)
+}
+
+fn wrong() -> Error {
+    Invalid::field(FIELD, Message::new("refresh_tokens.wrong")).into()
+}
+
+/// The successor of a token, under each of the site's keys, the present one first.
+fn successors(site: &Site, series: &str, token: &str) -> Vec<Secret<String>> {
+    site.keys
+        .macs(Purpose::Refresh, &[series.as_bytes(), token.as_bytes()])
+        .map(|tag| Secret::new(BASE64URL_NOPAD.encode(&tag)))
+        .collect()
+}
+
+/// What came of an exchange.
+enum Outcome {
+    /// The successor under the key with this number is the present token now.
+    Exchanged(usize),
+    /// The token opens nothing (any more).
+    Refused,
+    /// An old token came back: the family has ended.
+    Reused(Posted),
+    /// The family changed in between: look again.
+    Again,
+}
+
+/// Exchanges a refresh token for an authentication token and the successor.
+async fn renew(web: &Web<'_>, shown: &str) -> Result<Renewed, Error> {
+    // Whoever finds the family changed between the look and the exchange looks once more.
+    for _ in 0..3 {
+        if let Some(renewed) = exchange(web, shown).await? {
+            return Ok(renewed);
+        }
+    }
+    Err(wrong())
+}
+
+async fn exchange(web: &Web<'_>, shown: &str) -> Result<Option<Renewed>, Error> {
+    let (site, now) = (web.site, web.site.now());
+    let settings = &site.settings.refresh_tokens;
+    let (series, presented) = split(shown).ok_or_else(wrong)?;
+    let (name, hash) = (digest(series), digest(presented));
+    let found = {
+        let name = name.clone();
+        site.store
+            .read(move |conn| families::find(conn, &name))
+            .await?
+    };
+    let (row, user) = found.ok_or_else(wrong)?;
+    if row.idle_until <= now {
+        return Err(wrong());
+    }
+    // The account is judged anew; what else it owes by now is asked for at the next sign-in, as of sessions.
+    if continued(site, user.clone(), row.methods)?.is_none() {
+        return Err(wrong());
+    }
+    let notice = match row.token_hash == hash {
+        true => None,
+        false => Some(notices::refresh_reuse(&web.scribe(), &user)?),
+    };
+    let (issued, token_row) = token::prepare(site, &user, row.methods, row.authenticated_at)?;
+    let next = successors(site, series, presented);
+    let digests: Vec<String> = next.iter().map(|next| digest(next.expose())).collect();
+    let (until, grace) = (
+        now.after(settings.idle).min(row.absolute_until),
+        settings.grace,
+    );
+    let (owner, uniquifier) = (user.id.clone(), user.uniquifier.clone());
+    let outcome = site
+        .store
+        .write(move |conn| {
+            users::hold(conn, &owner, &uniquifier)?;
+            let Some(first) = digests.first() else {
+                return Ok(Outcome::Refused);
+            };
+            if families::rotate(conn, &name, &hash, first, until, now)? {
+                tokens::insert(conn, &token_row)?;
+                return Ok(Outcome::Exchanged(0));
+            }
+            let Some(row) = families::by_series(conn, &name)? else {
+                return Ok(Outcome::Refused);
+            };
+            if row.rotated_at.after(grace) > now {
+                if row.previous_hash.as_ref() == Some(&hash) {
+                    // After a change of keys the successor may be of a former one; of none, nobody can say it.
+                    return match digests.iter().position(|next| *next == row.token_hash) {
+                        Some(key) => {
+                            tokens::insert(conn, &token_row)?;
+                            Ok(Outcome::Exchanged(key))
+                        }
+                        None => Ok(Outcome::Refused),
+                    };
+                }
+                // A straggler of the exchange before: it gets nothing, and harms nobody.
+                if row
+                    .previous_hash
+                    .is_some_and(|before| digests.contains(&before))
+                {
+                    return Ok(Outcome::Refused);
+                }
+            }
+            if row.token_hash == hash {
+                // It is the present one, and ran out.
+                return Ok(Outcome::Refused);
+            }
+            let Some(notice) = &notice else {
+                return Ok(Outcome::Again);
+            };
+            families::delete(conn, &name)?;
+            outbox::put(conn, notice).map(Outcome::Reused)
+        })
+        .await;
+    let client = Some(&web.client.client);
+    match outcome {
+        Ok(Outcome::Exchanged(key)) => {
+            let user_id = user.id.clone();
+            site.event(client, EventKind::TokenIssued { user: user_id });
+            let Some(next) = next.get(key) else {
+                return Err(wrong());
+            };
+            let refresh = Secret::new(format!("{series}.{}", next.expose()));
+            Ok(Some(Renewed {
+                user,
+                token: issued.token,
+                refresh,
+                until,
+            }))
+        }
+        Ok(Outcome::Again) => Ok(None),
+        Ok(Outcome::Refused) => Err(wrong()),
+        Ok(Outcome::Reused(posted)) => {
+            site.posted(posted);
+            site.event(client, EventKind::RefreshReuse { user: user.id });
+            Err(wrong())
+        }
+        // Signed out everywhere, shut out or given a new password in between.
+        Err(StoreError::Missing) => Err(wrong()),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,160 @@
+//! API keys: long-lived tokens for programs, which may do less than their owner.
+//!
+//! A key is `<prefix>_<id>_<secret>`. The secret has 256 random bits, so a fast hash of it is enough; the id finds
+//! the row, and tells a key that was found somewhere from others. It opens only routes that say `Via<ApiKey>`,
+//! counts as no session, is never fresh, and carries permissions and no roles.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+use subtle::ConstantTimeEq;
+
+use super::{Methods, admit::standing};
+use crate::{
+    config::Life,
+    error::{Denied, Error},
+    guards::identity::{Caller, Mechanism},
+    secrets::{Secret, digest},
+    site::Site,
+    store::{Grants, StoreError, Timestamp, api_keys},
+};
+
+/// Uses of a key closer together than this are not written down.
+const NOTED_EVERY: Life = Life::minutes(5);
+
+/// Which key a request showed, and what it was given.
+#[derive(Clone, Debug)]
+pub(crate) struct Scope {
+    pub(crate) id: String,
+    /// As the row has it: it is read only where a policy wants it.
+    permissions: String,
+}
+
+impl Scope {
+    /// What is left of its owner's grants: the permissions that it was given, and no role.
+    pub(crate) fn narrow(&self, mut of_owner: Grants) -> Grants {
+        let given = api_keys::permissions(&self.permissions);
+        of_owner.roles.clear();
+        of_owner
+            .permissions
+            .retain(|permission| given.contains(permission));
+        of_owner
+    }
+}
+
+/// Uses of keys that wait to be written, many in one transaction.
+#[derive(Debug, Default)]
+pub(crate) struct KeyUses(Mutex<HashMap<String, (Timestamp, String)>>);
+
+impl KeyUses {
+    /// Notes a use, unless one is noted that is recent enough.
+    fn note(&self, id: &str, at: Timestamp, from: impl FnOnce() -> String) {
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = waiting
+            .get(id)
+            .is_none_or(|(noted, _)| noted.after(NOTED_EVERY) <= at);
+        if due {
+            waiting.insert(id.to_string(), (at, from()));
+        }
+    }
+
+    /// Writes down what waits.
+    pub(crate) async fn flush(&self, site: &Site) -> Result<(), StoreError> {
+        let waiting: Vec<(String, Timestamp, String)> =
+            std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+                .into_iter()
+                .map(|(id, (at, from))| (id, at, from))
+                .collect();
+        for chunk in waiting.chunks(500) {
+            let mut chunk = chunk.to_vec();
+            // Two processes that write the same keys take them in one order.
+            chunk.sort_unstable();
+            site.store
+                .write(move |conn| api_keys::touch_all(conn, &chunk))
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+/// Characters of an id in a key: a UUID without its hyphens.
+const ID: usize = 32;
+/// Characters of the secret.
+const SECRET: usize = 43;
+
+/// What is shown once.
+pub(crate) fn write(site: &Site, id: &str, secret: &Secret<String>) -> Secret<String> {
+    let prefix = &site.settings.api_keys.prefix;
+    let id = id.replace('-', "");
+    Secret::new(format!("{prefix}_{id}_{}", secret.expose()))
+}
+
+/// What its owner may know it by later.
+pub(crate) fn beginning(site: &Site, id: &str) -> String {
+    let prefix = &site.settings.api_keys.prefix;
+    format!("{prefix}_{}_", id.replace('-', ""))
+}
+
+/// Whether a text in a header is meant as a key.
+pub(crate) fn is_meant(site: &Site, shown: &str) -> bool {
+    let settings = &site.settings.api_keys;
+    let rest = shown.strip_prefix(settings.prefix.as_str());
+    settings.enabled && rest.is_some_and(|rest| rest.starts_with('_'))
+}
+
+/// The id and the secret of a key.
+fn split(site: &Site, shown: &str) -> Option<(String, String)> {
+    let prefix = site.settings.api_keys.prefix.as_str();
+    let rest = shown.strip_prefix(prefix)?.strip_prefix('_')?;
+    let (id, secret) = rest.split_at_checked(ID)?;
+    let secret = secret.strip_prefix('_')?;
+    let id = uuid::Uuid::try_parse(id).ok()?;
+    (secret.len() == SECRET).then(|| (id.to_string(), digest(secret)))
+}
+
+/// Whose key this is, if it is alive and its owner may come in.
+pub(crate) async fn resolve(
+    site: &Site,
+    shown: &str,
+    from: impl FnOnce() -> String,
+) -> Result<Caller, Error> {
+    let bad = || Error::from(Denied::BadCredential);
+    let (id, hash) = split(site, shown).ok_or_else(bad)?;
+    let found = {
+        let id = id.clone();
+        site.store
+            .read(move |conn| api_keys::find(conn, &id))
+            .await?
+    };
+    let (row, user) = found.ok_or_else(bad)?;
+    let is_right: bool = row.key_hash.as_bytes().ct_eq(hash.as_bytes()).into();
+    let now = site.now();
+    if !is_right || row.expires_at.is_some_and(|end| end <= now) {
+        return Err(bad());
+    }
+    standing(site, &user)?;
+    // While a new password is owed nothing of the account is open.
+    if user.must_change_password {
+        return Err(Denied::NewPassword.into());
+    }
+    if row
+        .last_used_at
+        .is_none_or(|used| used.after(NOTED_EVERY) <= now)
+    {
+        site.key_uses.note(&id, now, from);
+    }
+    Ok(Caller {
+        user,
+        mechanism: Mechanism::ApiKey,
+        methods: Methods::default(),
+        authenticated_at: row.created_at,
+        grace_until: row.created_at,
+        session: None,
+        key: Some(Scope {
+            id,
+            permissions: row.permissions,
+        }),
+    })
+}

@@ -1,0 +1,590 @@
+//! Refresh tokens: one successor at a time, one family for a sign-in, and its end when a copy shows up.
+
+use rocket_security::{EventKind, config::Life};
+use serde_json::json;
+
+use crate::app::{Actor, Answer, App, PASSWORD, Plan, SECRET, for_each_database, hash_of};
+
+const ADA: &str = "ada@example.com";
+
+fn in_body(plan: Plan) -> Plan {
+    plan.set("refresh_tokens.enabled", true)
+        .set("refresh_tokens.mode", "body")
+}
+
+fn in_cookie(plan: Plan) -> Plan {
+    plan.set("refresh_tokens.enabled", true)
+}
+
+fn auth_token(answer: &Answer) -> String {
+    let token = &answer.json()["response"]["user"]["authentication_token"];
+    token.as_str().unwrap_or_default().to_string()
+}
+
+fn refresh_token(answer: &Answer) -> String {
+    let token = &answer.json()["response"]["user"]["refresh_token"];
+    token.as_str().unwrap_or_default().to_string()
+}
+
+async fn sign_in(app: &App) -> (String, String) {
+    let body = json!({"email": ADA, "password": PASSWORD});
+    let answer = app
+        .program()
+        .post_json("/login?include_auth_token", body)
+        .await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let (token, refresh) = (auth_token(&answer), refresh_token(&answer));
+    assert!(
+        token.len() == 43 && refresh.len() == 87,
+        "{}",
+        answer.text()
+    );
+    (token, refresh)
+}
+
+async fn refresh(actor: &Actor<'_>, token: &str) -> Answer {
+    let body = json!({"refresh_token": token});
+    actor.post_json("/refresh-token", body).await
+}
+
+/// A refusal gives nothing away and nothing out.
+fn assert_refused(answer: &Answer, why: &str) {
+    assert_eq!(answer.status, 400, "{why}: {}", answer.text());
+    assert_eq!(answer.codes(), ["refresh_tokens.wrong"], "{why}");
+    assert!(answer.cookie("security_refresh").is_none(), "{why}");
+    assert!(answer.json()["response"].get("user").is_none(), "{why}");
+}
+
+async fn is_good(app: &App, token: &str) -> bool {
+    app.program().token(token).is_signed_in().await
+}
+
+async fn families(app: &App) -> i64 {
+    app.number("SELECT COUNT(*) AS n FROM security_refresh_families")
+        .await
+}
+
+#[rocket::async_test]
+async fn they_are_off_unless_asked_for() {
+    let app = App::new().await;
+    app.user(ADA).await;
+    let body = json!({"email": ADA, "password": PASSWORD});
+    let program = app.program();
+    let answer = program.post_json("/login?include_auth_token", body).await;
+    assert_eq!(refresh_token(&answer), "");
+    assert_eq!(refresh(&program, "x").await.status, 404);
+    assert_eq!(families(&app).await, 0);
+}
+
+#[rocket::async_test]
+async fn a_refresh_token_gives_a_new_token_and_its_successor() {
+    for_each_database(|plan| async move {
+        let app = in_body(plan).start().await;
+        let ada = app.user(ADA).await;
+        let program = app.program();
+        let (first, r1) = sign_in(&app).await;
+        app.later(Life::minutes(15));
+        assert!(!is_good(&app, &first).await);
+        let answer = refresh(&program, &r1).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let (second, r2) = (auth_token(&answer), refresh_token(&answer));
+        assert!(is_good(&app, &second).await);
+        assert!(r1 != r2 && first != second);
+        app.later(Life::minutes(1));
+        let r3 = refresh_token(&refresh(&program, &r2).await);
+        assert!(!r3.is_empty() && r3 != r2);
+        // What rests are digests.
+        for line in app.dump().await {
+            for secret in [&r1, &r2, &r3, &second] {
+                for part in secret.split('.') {
+                    assert!(!line.contains(part), "{line}");
+                }
+            }
+        }
+        // A sign-in that asks for no token gets none of either sort.
+        let body = json!({"email": ADA, "password": PASSWORD});
+        program.post_json("/login", body).await;
+        let listed = app.store().refresh_tokens_of(&ada.id).await.unwrap();
+        assert_eq!(listed.len(), 1);
+        assert_eq!(listed[0].last_used_at, app.store().now());
+        assert!(
+            !app.store()
+                .revoke_refresh_tokens(&ada.id, "x")
+                .await
+                .unwrap()
+        );
+        let eve = app.user("eve@example.com").await;
+        let id = &listed[0].id;
+        assert!(
+            !app.store()
+                .revoke_refresh_tokens(&eve.id, id)
+                .await
+                .unwrap()
+        );
+        assert!(
+            app.store()
+                .revoke_refresh_tokens(&ada.id, id)
+                .await
+                .unwrap()
+        );
+        assert_refused(&refresh(&program, &r3).await, "revoked");
+    })
+    .await;
+}
+
+#[rocket::async_test]
+async fn what_it_gives_is_as_fresh_as_the_sign_in() {
+    let app = in_body(Plan::new()).start().await;
+    app.user(ADA).await;
+    let (first, r1) = sign_in(&app).await;
+    assert_eq!(
+        app.program().token(&first).get("/g/fresh").await.status,
+        200
+    );
+    app.later(Life::hours(25));
+    let second = auth_token(&refresh(&app.program(), &r1).await);
+    let program = app.program().token(&second);
+    assert!(program.is_signed_in().await);
+    assert_eq!(program.get("/g/fresh").await.status, 401);
+}
+
+#[rocket::async_test]
+async fn an_old_one_that_comes_back_ends_the_family_and_its_owner_is_told() {
+    for_each_database(|plan| async move {
+        let app = in_body(plan).start().await;
+        let ada = app.user(ADA).await;
+        let program = app.program().from("198.51.100.7");
+        let (_, r1) = sign_in(&app).await;
+        let (_, other) = sign_in(&app).await;
+        let r2 = refresh_token(&refresh(&program, &r1).await);
+        app.later(Life::seconds(10));
+        assert_refused(&refresh(&program, &r1).await, "the old one");
+        assert_refused(&refresh(&program, &r2).await, "with all that came of it");
+        let reuses = app
+            .count(|kind| {
+                *kind
+                    == EventKind::RefreshReuse {
+                        user: ada.id.clone(),
+                    }
+            })
+            .await;
+        assert_eq!(reuses, 1);
+        let mails = app.mails_to(ADA);
+        let told = mails.iter().filter(|mail| mail.kind == "refresh_reuse");
+        let told: Vec<_> = told.collect();
+        assert_eq!(told.len(), 1, "{mails:?}");
+        assert!(told[0].text.contains("198.51.100.7"), "{}", told[0].text);
+        // Another sign-in of the same account is none of it.
+        assert_eq!(refresh(&program, &other).await.status, 200);
+    })
+    .await;
+}
+
+#[rocket::async_test]
+async fn requests_at_the_same_moment_get_the_same_successor() {
+    for_each_database(|plan| async move {
+        let app = in_body(plan).start().await;
+        app.user(ADA).await;
+        let (_, r1) = sign_in(&app).await;
+        let six = (0..6).map(|_| async {
+            let program = app.program();
+            refresh(&program, &r1).await
+        });
+        let answers = rocket::futures::future::join_all(six).await;
+        let mut successors = Vec::new();
+        for answer in &answers {
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            assert!(is_good(&app, &auth_token(answer)).await);
+            successors.push(refresh_token(answer));
+        }
+        successors.sort_unstable();
+        successors.dedup();
+        assert_eq!(successors.len(), 1, "one successor");
+        assert_eq!(families(&app).await, 1, "no branch");
+        // Within the grace once more, and the successor after it.
+        app.clock.shift(9_999);
+        assert_eq!(
+            refresh_token(&refresh(&app.program(), &r1).await),
+            successors[0]
+        );
+        app.later(Life::minutes(5));
+        assert_eq!(refresh(&app.program(), &successors[0]).await.status, 200);
+        assert_eq!(
+            app.count(|kind| matches!(kind, EventKind::RefreshReuse { .. }))
+                .await,
+            0
+        );
+    })
+    .await;
+}
+
+#[rocket::async_test]
+async fn a_straggler_gets_nothing_and_harms_nobody() {
+    let app = in_body(Plan::new()).start().await;
+    app.user(ADA).await;
+    let program = app.program();
+    let (_, r1) = sign_in(&app).await;
+    let r2 = refresh_token(&refresh(&program, &r1).await);
+    let r3 = refresh_token(&refresh(&program, &r2).await);
+    assert_refused(&refresh(&program, &r1).await, "two exchanges late");
+    assert_eq!(refresh(&program, &r3).await.status, 200);
+}
+
+#[rocket::async_test]
+async fn a_change_of_the_sites_secret_forks_nothing() {
+    let (old, new) = (SECRET.to_string(), SECRET.chars().rev().collect::<String>());
+    let app = in_body(Plan::new()).set("secret", &old).start().await;
+    app.user(ADA).await;
+    let (_, r1) = sign_in(&app).await;
+    let r2 = refresh_token(&refresh(&app.program(), &r1).await);
+    let both = [new.as_str(), old.as_str()];
+    let rotated = app.beside(|plan| in_body(plan).set("secret", both)).await;
+    let answer = refresh(&rotated.program(), &r1).await;
+    assert_eq!(refresh_token(&answer), r2, "{}", answer.text());
+    let without = app.beside(|plan| in_body(plan).set("secret", &new)).await;
+    assert_refused(&refresh(&without.program(), &r1).await, "nobody can say it");
+    assert_eq!(refresh(&without.program(), &r2).await.status, 200);
+}
+
+#[rocket::async_test]
+async fn it_ends_with_everything_that_ends_an_account_or_its_sessions() {
+    for_each_database(|plan| async move {
+        let app = in_body(plan)
+            .set("tokens.end_with_password", false)
+            .start()
+            .await;
+        let ada = app.user(ADA).await;
+        let store = app.store().clone();
+        for what in [
+            "everywhere",
+            "deactivated",
+            "password",
+            "uniquifier",
+            "token uniquifier",
+            "new password required",
+            "access",
+            "deleted",
+        ] {
+            let (token, r1) = sign_in(&app).await;
+            assert_eq!(families(&app).await, 1, "{what}");
+            let program = app.program().token(&token);
+            match what {
+                "everywhere" => drop(program.post_json("/everywhere", json!({})).await),
+                "deactivated" => drop(store.deactivate_user(&ada.id).await.unwrap()),
+                // Tokens outlive it by the setting; what would give new ones does not.
+                "password" => drop(
+                    store
+                        .set_password(&ada.id, hash_of(PASSWORD), false)
+                        .await
+                        .unwrap(),
+                ),
+                "uniquifier" => store.set_uniquifier(&ada.id).await.unwrap(),
+                "token uniquifier" => store.set_token_uniquifier(&ada.id).await.unwrap(),
+                "new password required" => store.require_new_password(&ada.id).await.unwrap(),
+                "access" => store.reset_user_access(&ada.id).await.unwrap(),
+                _ => drop(store.delete_user(&ada.id).await.unwrap()),
+            }
+            assert_refused(&refresh(&app.program(), &r1).await, what);
+            assert_eq!(families(&app).await, 0, "{what}");
+            match what {
+                "deactivated" => drop(store.activate_user(&ada.id).await.unwrap()),
+                "new password required" => drop(
+                    store
+                        .set_password(&ada.id, hash_of(PASSWORD), true)
+                        .await
+                        .unwrap(),
+                ),
+                _ => {}
+            }
+            assert_refused(&refresh(&app.program(), &r1).await, what);
+        }
+    })
+    .await;
+}
+
+#[rocket::async_test]
+async fn it_rests_seven_days_and_lasts_ninety_however_busy() {
+    for_each_database(|plan| async move {
+        let app = in_body(plan).start().await;
+        app.user(ADA).await;
+        let (_, resting) = sign_in(&app).await;
+        let (_, mut used) = sign_in(&app).await;
+        app.clock.shift(7 * 86_400_000 - 1);
+        let answer = refresh(&app.program(), &used).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        used = refresh_token(&answer);
+        app.clock.shift(1);
+        assert_refused(&refresh(&app.program(), &resting).await, "7 days");
+        for _ in 0..13 {
+            app.later(Life::days(6));
+            let answer = refresh(&app.program(), &used).await;
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            used = refresh_token(&answer);
+        }
+        // 85 of 90 days.
+        app.clock.shift(5 * 86_400_000 - 1);
+        used = refresh_token(&refresh(&app.program(), &used).await);
+        assert!(!used.is_empty());
+        app.clock.shift(1);
+        assert_refused(&refresh(&app.program(), &used).await, "90 days");
+        assert_eq!(
+            app.count(|kind| matches!(kind, EventKind::RefreshReuse { .. }))
+                .await,
+            0
+        );
+    })
+    .await;
+}
+
+#[rocket::async_test]
+async fn signing_out_ends_it() {
+    for_each_database(|plan| async move {
+        let app = in_body(plan).start().await;
+        let ada = app.user(ADA).await;
+        // A program shows it.
+        let (token, r1) = sign_in(&app).await;
+        let body = json!({"refresh_token": r1});
+        let answer = app.program().post_json("/logout", body.clone()).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_refused(&refresh(&app.program(), &r1).await, "shown");
+        let (_, r1) = sign_in(&app).await;
+        let body = json!({"refresh_token": r1});
+        app.program().token(&token).post_json("/logout", body).await;
+        assert_refused(&refresh(&app.program(), &r1).await, "shown beside a token");
+        // In a browser it belongs to the session, and to the device that is remembered.
+        for how in ["logout", "list", "next sign-in", "others"] {
+            let browser = app.browser().in_json();
+            let body = json!({"email": ADA, "password": PASSWORD, "remember": true});
+            let answer = browser
+                .post_json("/login?include_auth_token", body.clone())
+                .await;
+            let kept = refresh_token(&answer);
+            assert!(!kept.is_empty(), "{how}");
+            match how {
+                "logout" => drop(browser.post_json("/logout", json!({})).await),
+                "list" => {
+                    let sessions = app.store().sessions_of(&ada.id).await.unwrap();
+                    let other = app.signed_in(&ada).await;
+                    for session in sessions {
+                        let path = format!("/sessions/{}/revoke", session.id);
+                        other.post_json(&path, json!({})).await;
+                    }
+                }
+                "next sign-in" => {
+                    // The session has run out, and the device opens another: it is the same browser.
+                    app.later(Life::hours(13));
+                    assert!(browser.is_signed_in().await);
+                    assert_eq!(families(&app).await, 1, "which goes on");
+                    browser.post_json("/logout", json!({})).await;
+                }
+                _ => {
+                    let other = app.signed_in(&ada).await;
+                    other.post_json("/sessions/revoke-others", json!({})).await;
+                }
+            }
+            assert_refused(&refresh(&app.program(), &kept).await, how);
+        }
+        assert_eq!(families(&app).await, 0);
+    })
+    .await;
+}
+
+#[rocket::async_test]
+async fn the_cookie_goes_to_one_path_and_scripts_cannot_read_it() {
+    for_each_database(|plan| async move {
+        let app = in_cookie(plan)
+            .set("base_url", "https://example.com")
+            .set("url_prefix", "/account")
+            .start()
+            .await;
+        app.user(ADA).await;
+        let login = json!({"email": ADA, "password": PASSWORD});
+        let visitor = app.program();
+        let answer = visitor
+            .post_json("/account/login?include_auth_token", login)
+            .await;
+        assert_eq!(refresh_token(&answer), "", "not in the body");
+        let name = "__Secure-security_refresh";
+        let cookie = answer.cookie(name).unwrap();
+        assert_eq!(cookie.http_only(), Some(true));
+        assert_eq!(cookie.secure(), Some(true));
+        assert_eq!(cookie.same_site(), Some(rocket::http::SameSite::Strict));
+        assert_eq!(cookie.path(), Some("/account/refresh-token"));
+        assert_eq!(cookie.domain(), None);
+        assert_eq!(cookie.max_age(), Some(time::Duration::days(7)));
+    })
+    .await;
+}
+
+#[rocket::async_test]
+async fn by_cookie_the_body_counts_for_nothing_and_signing_out_takes_the_cookie() {
+    let app = in_cookie(Plan::new()).start().await;
+    app.user(ADA).await;
+    let browser = app.browser().in_json();
+    let login = json!({"email": ADA, "password": PASSWORD});
+    let answer = browser
+        .post_json("/login?include_auth_token", login.clone())
+        .await;
+    let r1 = browser.cookie("security_refresh").unwrap();
+    assert_eq!(refresh_token(&answer), "");
+    // Without the cookie, what is in the body is not looked at.
+    let answer = refresh(&app.program(), &r1).await;
+    assert_eq!(answer.codes(), ["input.required"]);
+    // With it, whatever stands in the body.
+    let answer = refresh(&browser, "something else").await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(refresh_token(&answer), "");
+    let r2 = browser.cookie("security_refresh").unwrap();
+    assert_ne!(r1, r2);
+    assert!(is_good(&app, &auth_token(&answer)).await);
+    // A cookie that came by itself wants a CSRF token.
+    let copy = browser.copy();
+    let answer = copy
+        .post_body("/refresh-token", "application/json", b"{}")
+        .await;
+    assert_eq!(answer.codes(), ["denied.csrf"]);
+    // The browser does not send the cookie to /logout; its session says which family.
+    browser.forget_cookie("security_refresh");
+    let answer = browser.post_json("/logout", json!({})).await;
+    let gone = answer.cookie("security_refresh").unwrap();
+    assert_eq!(gone.path(), Some("/refresh-token"));
+    assert_eq!(gone.max_age(), Some(time::Duration::ZERO));
+    let thief = app.browser().in_json();
+    thief.set_cookie("security_refresh", &r2);
+    assert_eq!(refresh(&thief, "").await.codes(), ["refresh_tokens.wrong"]);
+    // A sign-in in the same browser leaves one family.
+    browser.post_json("/login?include_auth_token", login).await;
+    let again = json!({"password": PASSWORD});
+    browser.post_json("/verify?include_auth_token", again).await;
+    assert_eq!(families(&app).await, 1);
+    assert_eq!(refresh(&browser, "").await.status, 200);
+}
+
+#[rocket::async_test]
+async fn neither_sort_of_token_passes_for_the_other_and_junk_is_refused() {
+    for_each_database(|plan| async move {
+        let app = in_body(plan).start().await;
+        app.user(ADA).await;
+        let (token, r1) = sign_in(&app).await;
+        for shown in [
+            r1.as_str(),
+            r1.split('.').next().unwrap(),
+            r1.split('.').nth(1).unwrap(),
+        ] {
+            assert!(!is_good(&app, shown).await);
+            let bearer = format!("Bearer {shown}");
+            let headers = [
+                ("Authorization", bearer.as_str()),
+                ("Accept", "application/json"),
+            ];
+            assert_eq!(app.program().get_with("/me", &headers).await.status, 401);
+        }
+        let half = "A".repeat(43);
+        let huge = "A".repeat(60_000);
+        let unknown = format!("{half}.{half}");
+        for junk in [
+            token.as_str(),
+            "x",
+            ".",
+            &half,
+            &unknown,
+            &huge,
+            "\u{1F600}.x",
+        ] {
+            assert_refused(&refresh(&app.program(), junk).await, junk);
+        }
+        for body in [
+            json!({}),
+            json!({"refresh_token": null}),
+            json!({"refresh_token": ""}),
+            json!({"refresh_token": 1}),
+            json!({"refresh_token": [r1]}),
+            json!({"refresh_token": {"a": 1}}),
+            json!({"refresh_token": "a\0b"}),
+        ] {
+            let answer = app
+                .program()
+                .post_json("/refresh-token", body.clone())
+                .await;
+            assert_eq!(answer.status, 400, "{body}: {}", answer.text());
+            assert!(!answer.field_errors("refresh_token").is_empty(), "{body}");
+        }
+        for (kind, body) in [
+            ("application/json", "[1]"),
+            ("application/json", ""),
+            ("application/json", "{"),
+        ] {
+            let answer = app
+                .program()
+                .post_body("/refresh-token", kind, body.as_bytes())
+                .await;
+            assert_eq!(answer.status, 400, "{body}");
+        }
+        // No form, which another site could send.
+        let answer = app
+            .browser()
+            .post_form("/refresh-token", &[("refresh_token", &r1)])
+            .await;
+        assert_eq!(answer.status, 400);
+        assert_eq!(app.program().get("/refresh-token").await.status, 404);
+        // None of it cost the family anything.
+        assert_eq!(refresh(&app.program(), &r1).await.status, 200);
+    })
+    .await;
+}
+
+#[rocket::async_test]
+async fn nothing_that_is_given_beside_a_new_password_outlives_it() {
+    for_each_database(|plan| async move {
+        let app = in_body(plan).start().await;
+        let ada = app.user(ADA).await;
+        for _ in 0..8 {
+            let (_, r1) = sign_in(&app).await;
+            let program = app.program();
+            let (answer, changed) = rocket::tokio::join!(
+                refresh(&program, &r1),
+                app.store().set_password(&ada.id, hash_of(PASSWORD), true)
+            );
+            changed.unwrap();
+            assert!(matches!(answer.status, 200 | 400), "{}", answer.text());
+            if answer.status == 200 {
+                assert!(!is_good(&app, &auth_token(&answer)).await);
+                let next = refresh(&program, &refresh_token(&answer)).await;
+                assert_refused(&next, "the successor");
+            }
+            assert_refused(&refresh(&program, &r1).await, "the first");
+            assert_eq!(families(&app).await, 0);
+        }
+    })
+    .await;
+}
+
+#[test]
+fn a_contradiction_stops_the_launch() {
+    let refusal = |toml: &str| {
+        use rocket::figment::providers::{Format, Toml};
+        let toml = format!("[default.security.{toml}");
+        let figment = rocket::Config::figment().merge(Toml::string(&toml).nested());
+        let settings = rocket_security::config::Settings::from_figment(&figment);
+        settings
+            .err()
+            .map(|error| error.to_string())
+            .unwrap_or_default()
+    };
+    for (toml, names) in [
+        (
+            "tokens]\nenabled = false\n[default.security.refresh_tokens]\nenabled = true",
+            "refresh_tokens.enabled",
+        ),
+        ("refresh_tokens]\nidle = \"91 d\"", "refresh_tokens.idle"),
+        ("refresh_tokens]\nidle = 0", "refresh_tokens.idle"),
+        ("refresh_tokens]\nmode = \"query\"", "refresh_tokens.mode"),
+        ("api_keys]\nprefix = \"\"", "prefix"),
+        ("api_keys]\nprefix = \"a_b\"", "prefix"),
+        ("api_keys]\nprefix = \"Acme\"", "prefix"),
+        ("api_keys]\nprefix = \"12345678901234567\"", "prefix"),
+        ("api_keys]\nlongest = 0", "longest"),
+    ] {
+        assert!(refusal(toml).contains(names), "{toml}: {}", refusal(toml));
+    }
+}
