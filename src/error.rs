@@ -207,6 +207,17 @@ pub enum Error {
     Broken(String),
 }
 
+impl Error {
+    /// Something that this depends on does not answer.
+    #[cfg(feature = "social")]
+    pub(crate) fn unavailable(why: &str) -> Self {
+        Self::Unavailable {
+            retry_after: 10,
+            why: why.into(),
+        }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

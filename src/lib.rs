@@ -133,6 +133,8 @@ mod notify;
 mod secrets;
 mod signin;
 mod site;
+#[cfg(feature = "social")]
+mod social;
 mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -177,8 +179,8 @@ pub use self::{
     signin::{Admitted, Method, Methods, NextStep, token::IssuedToken},
     store::{
         ApiKeyInfo, Conn, DeviceInfo, Dialect, FactorInfo, Grants, MailInfo, MailState, NewUser,
-        Pool, RefreshInfo, Role, RoleId, SessionId, SessionInfo, Store, StoreError, Timestamp,
-        Unique, Uniquifier, User, UserId,
+        Pool, RefreshInfo, Role, RoleId, SessionId, SessionInfo, SocialAccountInfo, Store,
+        StoreError, Timestamp, Unique, Uniquifier, User, UserId,
     },
 };
 
@@ -188,6 +190,12 @@ pub use self::factors::phone::StandardPhoneParser;
 pub use self::{
     factors::passkey::{Attachment, PasskeyHint, PasskeyUsage, WebauthnPolicy},
     store::PasskeyInfo,
+};
+
+#[cfg(feature = "social")]
+pub use self::social::{
+    HttpClient, HttpRequest, HttpResponse, ProviderEmail, SocialAnswer, SocialError, SocialProfile,
+    SocialProvider, SocialRequest,
 };
 
 #[doc(hidden)]

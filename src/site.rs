@@ -58,6 +58,9 @@ pub(crate) struct Site {
     /// What is done with authenticators, where passkeys are on.
     #[cfg(feature = "passkeys")]
     pub(crate) passkeys: Option<crate::factors::passkey::Ceremonies>,
+    /// Where accounts elsewhere are, that open ours.
+    #[cfg(feature = "social")]
+    pub(crate) social: crate::social::Providers,
     /// Who must have a second factor, where anybody must.
     pub(crate) mfa_policy: Option<Arc<dyn MfaPolicy>>,
     pub(crate) views: Views,
@@ -140,6 +143,15 @@ impl Site {
             codes: self.settings.two_factor.enabled,
             passkeys: self.has_passkeys(),
         }
+    }
+
+    /// The providers by which somebody may prove it again.
+    pub(crate) fn social_to_verify(&self) -> Vec<String> {
+        #[cfg(feature = "social")]
+        if self.settings.social.verify {
+            return self.social.names();
+        }
+        Vec::new()
     }
 
     /// Where people sign in.

@@ -17,6 +17,8 @@ pub use self::life::Life;
 pub(crate) use self::nearest::nearest;
 #[cfg(feature = "passkeys")]
 pub use crate::features::passkeys::PasskeySettings;
+#[cfg(feature = "social")]
+pub use crate::features::social::{ProviderKind, ProviderSettings, SocialSettings};
 pub use crate::{
     factors::totp::TotpSettings,
     features::{
@@ -157,6 +159,9 @@ pub struct Settings {
     /// `[security.passkeys]`.
     #[cfg(feature = "passkeys")]
     pub passkeys: PasskeySettings,
+    /// `[security.social]`.
+    #[cfg(feature = "social")]
+    pub social: SocialSettings,
     /// `[security.refresh_tokens]`.
     pub refresh_tokens: RefreshTokenSettings,
     /// `[security.api_keys]`.
@@ -612,6 +617,8 @@ impl Settings {
             ("recovery_codes", self.recovery_codes.problem()),
             #[cfg(feature = "passkeys")]
             ("passkeys", self.passkeys.problem()),
+            #[cfg(feature = "social")]
+            ("social", self.social.problem()),
         ] {
             if let Some(problem) = problem {
                 return wrong(format!("`security.{table}`: {problem}"));

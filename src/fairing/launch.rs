@@ -47,7 +47,8 @@ pub(super) fn introduce(site: &Site) {
 /// Makes the state, or says in one sentence why not.
 pub(super) async fn ignite(parts: Parts, rocket: &Rocket<Build>) -> Result<Site, ConfigError> {
     let figment = rocket.figment();
-    let settings = Settings::from_figment(figment)?;
+    #[cfg_attr(not(feature = "social"), allow(unused_mut))]
+    let mut settings = Settings::from_figment(figment)?;
     let strictness = strictness(&settings, figment);
     let secrets = secrets(&settings, figment, strictness)?;
     let base_url = base_url(&settings, figment, strictness)?;
@@ -135,6 +136,19 @@ pub(super) async fn ignite(parts: Parts, rocket: &Rocket<Build>) -> Result<Site,
         &settings.site_name.0,
         parts.webauthn_policy,
     )?;
+    #[cfg(feature = "social")]
+    let social = {
+        settings.social.given = !parts.social.is_empty();
+        let providers = crate::social::Providers::new(&settings.social, parts.social)?;
+        if settings.social.sign_up == Some(true)
+            && settings.register.username == crate::features::register::Usernames::Required
+        {
+            return Err(ConfigError(
+                "`security.social.sign_up` is true and `security.register.username` is \"required\", which no provider knows; make the username \"optional\", or leave `sign_up` out".into(),
+            ));
+        }
+        providers
+    };
     let site = Site {
         sender,
         redirects: RedirectRules::new(&settings.redirects, Some(&base_url)),
@@ -166,6 +180,8 @@ pub(super) async fn ignite(parts: Parts, rocket: &Rocket<Build>) -> Result<Site,
             .unwrap_or_else(|| Arc::new(StandardRecoveryCodes)),
         #[cfg(feature = "passkeys")]
         passkeys,
+        #[cfg(feature = "social")]
+        social,
         mfa_policy: policy::of(&settings.two_factor, parts.mfa_policy),
         views,
         settings,

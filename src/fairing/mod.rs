@@ -124,6 +124,8 @@ struct Parts {
     mfa_policy: Option<Arc<dyn MfaPolicy>>,
     #[cfg(feature = "passkeys")]
     webauthn_policy: Option<Arc<dyn crate::factors::passkey::WebauthnPolicy>>,
+    #[cfg(feature = "social")]
+    social: Vec<Arc<dyn crate::social::SocialProvider>>,
     engines: Vec<Extend>,
     messages: Vec<(String, String, String)>,
 }
@@ -181,6 +183,12 @@ impl Security {
     #[cfg(feature = "passkeys")]
     pub fn webauthn_policy(self, policy: impl crate::factors::passkey::WebauthnPolicy) -> Self {
         self.with(|parts| parts.webauthn_policy = Some(Arc::new(policy)))
+    }
+
+    /// Lets people sign in with accounts at a provider that settings alone cannot describe.
+    #[cfg(feature = "social")]
+    pub fn social(self, provider: impl crate::social::SocialProvider) -> Self {
+        self.with(|parts| parts.social.push(Arc::new(provider)))
     }
 
     /// Hears of everything that happens. A subscriber runs on its own, delays nothing and harms nothing.
@@ -404,6 +412,11 @@ impl Fairing for Security {
         if let Some(site) = rocket.state::<Arc<Site>>() {
             tokio::spawn(housekeeping(Arc::downgrade(site)));
             tokio::spawn(deliver(Arc::downgrade(site)));
+            #[cfg(feature = "social")]
+            for provider in site.social.iter() {
+                let provider = provider.clone();
+                tokio::spawn(async move { provider.prepare().await });
+            }
             if site.strictness == Strictness::Development {
                 introduce(site);
             }

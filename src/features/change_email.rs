@@ -34,7 +34,7 @@ use crate::{
         limits::{Buckets, PerAddress, count_per_address, count_per_user},
         ticket::{self, Draft, Handle, Held, Purpose, Terms},
     },
-    store::{StoreError, Unique, User, UserId, factors, tickets, users},
+    store::{StoreError, Unique, User, UserId, factors, social, tickets, users},
 };
 
 pub(crate) const FEATURE: Feature = Feature {
@@ -504,6 +504,7 @@ async fn undo(web: &Web<'_>, held: Held<Undo>) -> Answer {
             }
             users::restore_email(conn, &id, &email, now)?;
             factors::delete_since(conn, &id, suspect)?;
+            social::delete_since(conn, &id, suspect)?;
             // What was changed after that is undone with it; an earlier address may still take it back.
             tickets::end_since(conn, &id, Undo::NAME, since)?;
             let posted = match &recovery {

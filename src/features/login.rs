@@ -140,8 +140,9 @@ fn show(web: Web<'_>, next: Option<String>) -> Answer {
                     .map(String::from),
                 ..Login::default()
             };
-            Ok(Reply::page(PAGE)
-                .with("passkey", web.passkeys())
+            let others = web.others(form.next.as_deref());
+            Ok(others
+                .on(Reply::page(PAGE))
                 .json("identity_attributes", attributes)
                 .form(form.view(&web)))
         }
@@ -178,8 +179,9 @@ async fn submit(
             )
             .await
         }
-        Err(Error::Invalid(invalid)) => Ok(Reply::page(PAGE)
-            .with("passkey", web.passkeys())
+        Err(Error::Invalid(invalid)) => Ok(web
+            .others(form.next.as_deref().or(next))
+            .on(Reply::page(PAGE))
             .form(form.view(&web))
             .invalid(invalid)),
         Err(error) => Err(error),

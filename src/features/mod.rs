@@ -19,6 +19,8 @@ pub(crate) mod recovery_codes;
 pub(crate) mod refresh_tokens;
 pub(crate) mod register;
 pub(crate) mod sessions;
+#[cfg(feature = "social")]
+pub(crate) mod social;
 pub(crate) mod two_factor;
 pub(crate) mod unified;
 pub(crate) mod unlock;
@@ -34,7 +36,7 @@ use serde_json::Value;
 
 pub(crate) use self::{
     assets::STYLESHEET,
-    web::{Submitted, Web, outdated},
+    web::{Others, Submitted, Web, outdated},
 };
 use crate::config::{Settings, Strictness};
 
@@ -57,6 +59,10 @@ pub(crate) const ALL: &[&Feature] = &[
     &passkeys::FEATURE,
     #[cfg(feature = "passkeys")]
     &passkeys::SIGN_UP,
+    #[cfg(feature = "social")]
+    &social::FEATURE,
+    #[cfg(feature = "social")]
+    &social::LINKING,
     &recovery_codes::FEATURE,
     &change_password::FEATURE,
     &change_email::FEATURE,

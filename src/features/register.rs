@@ -133,6 +133,12 @@ struct Register {
 }
 
 impl Register {
+    fn page(&self, web: &Web<'_>) -> Reply {
+        web.others(self.next.as_deref())
+            .on(Reply::page(PAGE))
+            .form(self.view(web))
+    }
+
     fn view(&self, web: &Web<'_>) -> FormView {
         let settings = &web.site.settings;
         let (min, max) = (settings.passwords.min_length, settings.passwords.max_length);
@@ -181,13 +187,11 @@ fn show(web: Web<'_>, next: Option<&str>) -> Answer {
     let next = next
         .and_then(|next| web.site.redirects.judge(next))
         .map(String::from);
-    Ok(Reply::page(PAGE).form(
-        Register {
-            next,
-            ..Register::default()
-        }
-        .view(&web),
-    ))
+    let form = Register {
+        next,
+        ..Register::default()
+    };
+    Ok(form.page(&web))
 }
 
 #[post("/register?<next>&<include_auth_token>", data = "<form>")]
@@ -203,7 +207,7 @@ async fn submit(
     let user = match register(&web, &form).await {
         Ok(user) => user,
         Err(Error::Invalid(invalid)) => {
-            return Ok(Reply::page(PAGE).form(form.view(&web)).invalid(invalid));
+            return Ok(form.page(&web).invalid(invalid));
         }
         Err(error) => return Err(error),
     };

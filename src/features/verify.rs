@@ -4,7 +4,7 @@ use rocket::{get, post, routes};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Feature, Link, MenuFor, Submitted, Web, sample_form, template};
+use super::{Feature, Link, MenuFor, Others, Submitted, Web, sample_form, template};
 use crate::{
     Message,
     error::{Denied, Error, Invalid},
@@ -90,7 +90,7 @@ pub(crate) fn in_session<'a>(web: &'a Web<'_>) -> Result<&'a Caller, Error> {
 #[get("/verify?<next>")]
 async fn show(web: Web<'_>, next: Option<&str>) -> Answer {
     let caller = in_session(&web)?;
-    let passkey = web.own_passkeys(&caller.user).await?;
+    let others = web.own_others(&caller.user, next).await?;
     let next = next
         .and_then(|next| web.site.redirects.judge(next))
         .map(String::from);
@@ -98,12 +98,17 @@ async fn show(web: Web<'_>, next: Option<&str>) -> Answer {
         next,
         ..Verify::default()
     };
-    Ok(Reply::page(PAGE)
-        .json("has_webauthn_verify_credential", !passkey.is_null())
-        .with("passkey", passkey)
-        .json("oauth_enabled", false)
-        .json("oauth_providers", [""; 0])
-        .form(form.view(&web)))
+    Ok(proven_again_by(&web, &others, Reply::page(PAGE)).form(form.view(&web)))
+}
+
+/// The page with what else somebody can prove it by.
+pub(crate) fn proven_again_by(web: &Web<'_>, others: &Others, page: Reply) -> Reply {
+    let providers = web.site.social_to_verify();
+    others
+        .on(page)
+        .json("has_webauthn_verify_credential", !others.passkey.is_null())
+        .json("oauth_enabled", !providers.is_empty())
+        .json("oauth_providers", providers)
 }
 
 #[post("/verify?<next>&<include_auth_token>", data = "<form>")]
@@ -125,9 +130,10 @@ async fn submit(
             .csrf()
             .flash("success", "verify.done")),
         Err(Error::Invalid(invalid)) => {
-            let passkey = web.own_passkeys(&caller.user).await?;
-            Ok(Reply::page(PAGE)
-                .with("passkey", passkey)
+            let next = form.next.as_deref().or(next);
+            let others = web.own_others(&caller.user, next).await?;
+            Ok(others
+                .on(Reply::page(PAGE))
                 .form(form.view(&web))
                 .invalid(invalid))
         }

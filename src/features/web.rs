@@ -9,6 +9,7 @@ use rocket::{
 use serde_json::{Map, Value};
 
 use crate::{
+    Message,
     error::{Denied, Error},
     features::{recover, refresh_tokens, two_factor},
     guards::{
@@ -40,6 +41,21 @@ use crate::{
 
 /// The body of a handler: read after the handler has begun, so that it answers what is wrong with it.
 pub(crate) type Submitted<F> = Result<Input<F>, Error>;
+
+/// What a page offers beside its form; null where there is none.
+#[derive(Debug, Default)]
+pub(crate) struct Others {
+    pub(crate) passkey: Value,
+    social: Value,
+}
+
+impl Others {
+    /// The page with it.
+    pub(crate) fn on(&self, page: Reply) -> Reply {
+        page.with("passkey", &self.passkey)
+            .with("social", &self.social)
+    }
+}
 
 /// The request, the site, who asks and from where.
 pub(crate) struct Web<'r> {
@@ -211,13 +227,19 @@ impl Web<'_> {
         Ok(())
     }
 
-    /// What a page is given that offers to sign in with a passkey; null where there are none.
-    pub(crate) fn passkeys(&self) -> Value {
+    /// What a page to sign in at offers beside its form.
+    pub(crate) fn others(&self, next: Option<&str>) -> Others {
+        let mut others = Others::default();
         #[cfg(feature = "passkeys")]
         if self.site.has_passkeys() {
-            return super::passkeys::offer(self.site, "/wan-signin?first", "/wan-signin");
+            others.passkey = super::passkeys::offer(self.site, "/wan-signin?first", "/wan-signin");
         }
-        Value::Null
+        #[cfg(feature = "social")]
+        {
+            others.social = super::social::offer(self, super::social::Offer::SignIn, next);
+        }
+        let _ = next;
+        others
     }
 
     /// What a page of a second step is given, where a passkey is among the ways; else null.
@@ -233,18 +255,25 @@ impl Web<'_> {
         Value::Null
     }
 
-    /// What a page is given that asks somebody to prove it again; null for who has no passkey.
-    pub(crate) async fn own_passkeys(&self, user: &User) -> Result<Value, Error> {
+    /// What a page offers beside its form that asks somebody to prove it again: what they have.
+    pub(crate) async fn own_others(
+        &self,
+        user: &User,
+        next: Option<&str>,
+    ) -> Result<Others, Error> {
+        let mut others = Others::default();
         #[cfg(feature = "passkeys")]
         if self.site.has_usable_passkey(&user.id).await? {
-            return Ok(super::passkeys::offer(
-                self.site,
-                "/wan-verify",
-                "/wan-verify",
-            ));
+            others.passkey = super::passkeys::offer(self.site, "/wan-verify", "/wan-verify");
         }
-        let _ = user;
-        Ok(Value::Null)
+        #[cfg(feature = "social")]
+        {
+            let linked = super::social::linked(self.site, &user.id).await?;
+            let offer = super::social::Offer::Verify(&linked);
+            others.social = super::social::offer(self, offer, next);
+        }
+        let _ = (user, next);
+        Ok(others)
     }
 
     /// The hint with which a browser fills in an identity, or a passkey in its place.
@@ -262,6 +291,29 @@ impl Web<'_> {
             Err(Error::Invalid(_)) if !wants_json(self.request, self.site) => {
                 let target = Target::local(&self.site.path(path));
                 Ok(Reply::done(target).flash("error", key))
+            }
+            done => done,
+        }
+    }
+
+    /// The same, where there is more than one thing that can be wrong: the first of them is told at `path`,
+    /// which is led on from to `next`.
+    #[cfg(any(feature = "passkeys", feature = "social"))]
+    pub(crate) fn or_back_with_reason(
+        &self,
+        done: Answer,
+        path: &str,
+        next: Option<&str>,
+    ) -> Answer {
+        match done {
+            Err(Error::Invalid(invalid)) if !wants_json(self.request, self.site) => {
+                let mut messages = invalid.fields().flat_map(|(_, messages)| messages);
+                let key = messages.next().map_or("input.invalid", Message::key);
+                let mut target = Target::local(path);
+                if let Some(next) = next.and_then(|next| self.site.redirects.judge(next)) {
+                    target = target.with_query(&[("next", next.as_str())]);
+                }
+                Ok(Reply::done(target).flash("error", key.to_string()))
             }
             done => done,
         }

@@ -115,6 +115,9 @@ pub(super) struct Outgoing {
     pub(super) ours: AtomicBool,
     /// Whether the address of the page is a secret.
     pub(super) secret_address: AtomicBool,
+    /// Whether forms of the page lead to the providers of the site.
+    #[cfg(feature = "social")]
+    pub(super) forms_lead_out: AtomicBool,
 }
 
 /// What waits for the answer to this request.

@@ -5,6 +5,8 @@ use std::sync::atomic::Ordering;
 use rocket::{Request, Response, http::Header};
 use serde::{Deserialize, Serialize};
 
+use crate::site::Site;
+
 /// `[security.headers]`: what our own pages tell browsers.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -39,20 +41,46 @@ pub(crate) fn hide_address(request: &Request<'_>) {
         .store(true, Ordering::Relaxed);
 }
 
+/// Says that forms of this page lead to the providers of the site: browsers judge by `form-action` also
+/// where a form is redirected to (CSP Level 3, section 6.4.1).
+#[cfg(feature = "social")]
+pub(crate) fn let_forms_out(request: &Request<'_>) {
+    super::cookies::pending(request)
+        .forms_lead_out
+        .store(true, Ordering::Relaxed);
+}
+
 /// Gives an answer of ours its headers: in the fairing, after Rocket's own Shield, which would complain
 /// of headers that are there before it.
-pub(crate) fn finish<'r>(
-    request: &Request<'_>,
-    response: &mut Response<'r>,
-    settings: &'r HeaderSettings,
-) {
+pub(crate) fn finish<'r>(request: &Request<'_>, response: &mut Response<'r>, site: &'r Site) {
     let pending = super::cookies::pending(request);
     if pending.ours.load(Ordering::Relaxed) {
-        set(response, settings);
+        set(response, &site.settings.headers);
+        #[cfg(feature = "social")]
+        if pending.forms_lead_out.load(Ordering::Relaxed) {
+            let policy = leading_out(site);
+            response.set_header(Header::new("Content-Security-Policy", policy));
+        }
     }
     if pending.secret_address.load(Ordering::Relaxed) {
         response.set_header(Header::new("Referrer-Policy", "no-referrer"));
     }
+}
+
+/// The policy with the origins of providers behind `form-action`, if it has that directive.
+#[cfg(feature = "social")]
+fn leading_out(site: &Site) -> String {
+    let origins = site.social.origins();
+    let policy = &site.settings.headers.content_security_policy;
+    let widened = policy
+        .split(';')
+        .map(|directive| match directive.split_whitespace().next() {
+            Some(name) if name.eq_ignore_ascii_case("form-action") => {
+                format!("{directive} {}", origins.join(" "))
+            }
+            _ => directive.to_string(),
+        });
+    widened.collect::<Vec<_>>().join(";")
 }
 
 fn set<'r>(response: &mut Response<'r>, settings: &'r HeaderSettings) {

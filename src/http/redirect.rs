@@ -93,6 +93,26 @@ impl From<Target> for String {
     }
 }
 
+/// An address elsewhere, that a provider of the settings leads to: the only way off this site.
+#[cfg(feature = "social")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Outward(Target);
+
+#[cfg(feature = "social")]
+impl Outward {
+    /// `None` if it is no web page, or too long for a header.
+    pub(crate) fn new(url: Url) -> Option<Self> {
+        let is_page = matches!(url.scheme(), "https" | "http") && url.has_host();
+        let fits = url.as_str().len() <= 4 * BYTES;
+        (is_page && fits).then(|| Self(Target(url.into())))
+    }
+
+    /// Where it leads.
+    pub(super) fn into_target(self) -> Target {
+        self.0
+    }
+}
+
 /// The rules by which `next` is judged.
 #[derive(Clone, Debug)]
 pub(crate) struct RedirectRules {

@@ -1,7 +1,7 @@
 //! The one answer for browsers and programs alike: a handler says what came of it, and here is decided
 //! whether that becomes a page, a redirect or the JSON envelope.
 
-use std::io::Cursor;
+use std::{borrow::Cow, io::Cursor};
 
 use rocket::{
     Request, Response,
@@ -35,7 +35,9 @@ pub(crate) type Answer = Result<Reply, Error>;
 pub(crate) struct Reply {
     page: Option<&'static str>,
     redirect: Option<Target>,
-    flash: Option<(&'static str, &'static str)>,
+    flash: Option<(&'static str, Cow<'static, str>)>,
+    /// Whether the redirect is for programs too.
+    leaves: bool,
     form: Option<FormView>,
     /// Further forms, by the names that the page has for them.
     forms: Vec<(&'static str, FormView)>,
@@ -62,6 +64,16 @@ impl Reply {
     pub(crate) fn done(target: Target) -> Self {
         Self {
             redirect: Some(target),
+            ..Self::default()
+        }
+    }
+
+    /// Leads whoever asks to a provider: a program too, which has a browser to send there.
+    #[cfg(feature = "social")]
+    pub(crate) fn leave(target: super::redirect::Outward) -> Self {
+        Self {
+            redirect: Some(target.into_target()),
+            leaves: true,
             ..Self::default()
         }
     }
@@ -113,8 +125,8 @@ impl Reply {
     }
 
     /// A message for the next page, by key.
-    pub(crate) fn flash(mut self, kind: &'static str, key: &'static str) -> Self {
-        self.flash = Some((kind, key));
+    pub(crate) fn flash(mut self, kind: &'static str, key: impl Into<Cow<'static, str>>) -> Self {
+        self.flash = Some((kind, key.into()));
         self
     }
 
@@ -133,7 +145,7 @@ impl Reply {
     fn respond(self, request: &Request<'_>, site: &Site) -> Responded<'static> {
         headers::mark(request);
         let language = page::language(request, site);
-        if wants_json(request, site) {
+        if wants_json(request, site) && !self.leaves {
             if !self.invalid.is_empty() {
                 return Ok(envelope(
                     site,
@@ -148,7 +160,7 @@ impl Reply {
             return Ok(envelope(site, Status::Ok, Value::Object(payload)));
         }
         if let Some((kind, key)) = self.flash {
-            page::leave_message(request, site, kind, key);
+            page::leave_message(request, site, kind, &key);
         }
         if let Some(mut target) = self.redirect {
             if site.settings.spa.enabled
@@ -398,8 +410,9 @@ fn refuse_program(
         payload.insert("unified_signin_enabled".into(), unified.into());
         let by_passkey = refusal::ByPasskey::recall(request);
         payload.insert("has_webauthn_verify_credential".into(), by_passkey.into());
-        payload.insert("oauth_enabled".into(), false.into());
-        payload.insert("oauth_providers".into(), Value::Array(Vec::new()));
+        let providers = site.social_to_verify();
+        payload.insert("oauth_enabled".into(), (!providers.is_empty()).into());
+        payload.insert("oauth_providers".into(), providers.into());
     }
     envelope(site, status, payload)
 }
@@ -537,6 +550,6 @@ pub(crate) fn finish<'r>(request: &'r Request<'_>, response: &mut Response<'r>) 
     }
     cookies::flush(request, response);
     if let Ok(site) = Site::of(request) {
-        headers::finish(request, response, &site.settings.headers);
+        headers::finish(request, response, site);
     }
 }

@@ -304,6 +304,20 @@ pub enum EventKind {
         /// Whose.
         user: UserId,
     },
+    /// An account at a social login provider was linked, and opens this one.
+    SocialLinked {
+        /// Whose.
+        user: UserId,
+        /// The name of the provider.
+        provider: String,
+    },
+    /// An account at a social login provider opens this one no more.
+    SocialUnlinked {
+        /// Whose.
+        user: UserId,
+        /// The name of the provider.
+        provider: String,
+    },
     /// An API key was made.
     ApiKeyCreated {
         /// Whose.

@@ -90,6 +90,28 @@ fn words(scribe: &Scribe<'_>, kind: FactorKind) -> String {
     scribe.site.views.catalogue().say(scribe.language, &message)
 }
 
+/// An account elsewhere was linked, and opens this one.
+#[cfg(feature = "social")]
+pub(crate) fn social_linked(
+    scribe: &Scribe<'_>,
+    user: &User,
+    provider: &str,
+    label: Option<&str>,
+) -> Result<Letter, Error> {
+    let own = json!({"method": provider, "name": label});
+    notice(scribe, user, "factor_added", own)
+}
+
+/// An account elsewhere opens this one no more.
+#[cfg(feature = "social")]
+pub(crate) fn social_unlinked(
+    scribe: &Scribe<'_>,
+    user: &User,
+    provider: &str,
+) -> Result<Letter, Error> {
+    notice(scribe, user, "factor_removed", json!({"method": provider}))
+}
+
 /// The second factor is asked for no more.
 pub(crate) fn two_factor_off(scribe: &Scribe<'_>, user: &User) -> Result<Letter, Error> {
     notice(scribe, user, "two_factor_off", json!({}))

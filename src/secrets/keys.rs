@@ -25,12 +25,13 @@ pub(crate) enum Purpose {
     Outbox,
     Totp,
     Refresh,
+    Social,
     Flash,
     Pepper,
 }
 
 impl Purpose {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Csrf,
         Self::Limits,
         Self::Device,
@@ -38,6 +39,7 @@ impl Purpose {
         Self::Outbox,
         Self::Totp,
         Self::Refresh,
+        Self::Social,
         Self::Flash,
         Self::Pepper,
     ];
@@ -51,6 +53,7 @@ impl Purpose {
             Self::Outbox => "rocket_security outbox",
             Self::Totp => "rocket_security totp",
             Self::Refresh => "rocket_security refresh",
+            Self::Social => "rocket_security social",
             Self::Flash => "rocket_security flash",
             Self::Pepper => "rocket_security pepper",
         }

@@ -41,7 +41,8 @@ pub struct LimitSettings {
     /// Mails that may be asked for from one address within `window`. _Default:_ 300.
     pub mails_per_address: u32,
     /// Challenges for passkeys that may be asked for from one address within `window`; a page that offers
-    /// passkeys asks for one each time it is opened. _Default:_ 600.
+    /// passkeys asks for one each time it is opened. As often somebody there may go to a provider.
+    /// _Default:_ 600.
     pub challenges_per_address: u32,
     /// Guesses at one mailed or texted code. _Default:_ 5.
     pub code_attempts: u32,
@@ -353,8 +354,8 @@ pub(crate) enum PerAddress {
     Registration,
     /// Ask for a mail.
     Mail,
-    /// Ask for a challenge.
-    #[cfg(feature = "passkeys")]
+    /// Ask for a challenge, or go to a provider.
+    #[cfg(any(feature = "passkeys", feature = "social"))]
     Challenge,
     /// The same, for what a page offers by itself.
     #[cfg(feature = "passkeys")]
@@ -375,7 +376,7 @@ pub(crate) async fn count_per_address(
     let (name, limit) = match what {
         PerAddress::Registration => ("register", limits.registrations_per_address),
         PerAddress::Mail => ("ask for a mail", limits.mails_per_address),
-        #[cfg(feature = "passkeys")]
+        #[cfg(any(feature = "passkeys", feature = "social"))]
         PerAddress::Challenge => ("ask for a challenge", limits.challenges_per_address),
         #[cfg(feature = "passkeys")]
         PerAddress::Offer => ("offer a challenge", limits.challenges_per_address),

@@ -14,6 +14,9 @@ pub(crate) struct WaysIn {
     mail: bool,
     #[cfg(feature = "passkeys")]
     passkeys: bool,
+    /// Names of the providers.
+    #[cfg(feature = "social")]
+    social: Vec<String>,
     factors: Vec<FactorKind>,
 }
 
@@ -34,11 +37,13 @@ impl WaysIn {
             mail: settings.passwordless.enabled || has(SignInMethod::Email),
             #[cfg(feature = "passkeys")]
             passkeys: site.has_passkeys(),
+            #[cfg(feature = "social")]
+            social: site.social.names(),
             factors,
         }
     }
 
-    /// Whether an account has a way in without the factor `leaving`.
+    /// Whether an account has a way in without the factor or account elsewhere `leaving`.
     pub(crate) fn without(
         &self,
         conn: &mut Conn,
@@ -52,6 +57,17 @@ impl WaysIn {
         if self.passkeys {
             let passkeys = crate::store::passkeys::usable(conn, user, Some(Usages::FIRST))?;
             if passkeys.iter().any(|row| row.id != leaving) {
+                return Ok(true);
+            }
+        }
+        #[cfg(feature = "social")]
+        if !self.social.is_empty() {
+            let linked = crate::store::social::of_user(conn, user)?;
+            let opens = |name: &String| self.social.contains(name);
+            if linked
+                .iter()
+                .any(|account| account.id != leaving && opens(&account.provider))
+            {
                 return Ok(true);
             }
         }

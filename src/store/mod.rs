@@ -18,6 +18,7 @@ pub(crate) mod remember;
 pub(crate) mod roles;
 pub(crate) mod schema;
 pub(crate) mod sessions;
+pub(crate) mod social;
 pub(crate) mod tickets;
 pub(crate) mod tokens;
 mod types;
@@ -49,6 +50,7 @@ pub use self::{
     outbox::{MailInfo, MailState},
     roles::Role,
     sessions::SessionInfo,
+    social::SocialAccountInfo,
     types::{RoleId, SessionId, Timestamp, Uniquifier, UserId},
     users::{Grants, NewUser, User},
 };

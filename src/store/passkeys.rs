@@ -8,7 +8,7 @@ use super::{
     Conn, Store, StoreError, Timestamp, User, UserId,
     schema::{
         security_factors as factors, security_passkey_users as handles,
-        security_passkeys as passkeys, security_tickets as tickets,
+        security_passkeys as passkeys,
     },
     users,
 };
@@ -311,30 +311,6 @@ pub(crate) fn delete(conn: &mut Conn, user: &UserId, id: &str) -> Result<bool, S
         .filter(factors::user_id.eq(user))
         .filter(factors::kind.eq(FactorKind::Passkey.name()));
     Ok(diesel::delete(row).execute(conn)? == 1)
-}
-
-/// Leaves of the open tickets of a purpose that are nobody's the newest `most`.
-///
-/// The oldest go, and not whoever comes: to keep one person out by asking for many, all of them must be
-/// asked for in the few seconds that a person takes.
-pub(crate) fn bound_challenges(
-    conn: &mut Conn,
-    purpose: &str,
-    most: i64,
-) -> Result<(), StoreError> {
-    let oldest_to_go: Vec<String> = tickets::table
-        .filter(tickets::purpose.eq(purpose))
-        .filter(tickets::user_id.is_null())
-        // Ids are in order of time.
-        .order(tickets::id.desc())
-        .offset(most)
-        .limit(100)
-        .select(tickets::id)
-        .load(conn)?;
-    if !oldest_to_go.is_empty() {
-        diesel::delete(tickets::table.filter(tickets::id.eq_any(oldest_to_go))).execute(conn)?;
-    }
-    Ok(())
 }
 
 /// The public operations on passkeys.

@@ -224,6 +224,19 @@ diesel::table! {
 }
 
 diesel::table! {
+    security_social_accounts (id) {
+        id -> Text,
+        user_id -> Text,
+        provider -> Text,
+        subject -> Text,
+        issuer -> Text,
+        label -> Nullable<Text>,
+        created_at -> BigInt,
+        last_used_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
     security_failures (bucket) {
         bucket -> Text,
         started_at -> BigInt,
@@ -240,6 +253,7 @@ diesel::joinable!(security_tokens -> users (user_id));
 diesel::joinable!(security_remember -> users (user_id));
 diesel::joinable!(security_refresh_families -> users (user_id));
 diesel::joinable!(security_api_keys -> users (user_id));
+diesel::joinable!(security_social_accounts -> users (user_id));
 diesel::allow_tables_to_appear_in_same_query!(
     users,
     roles,
@@ -250,5 +264,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     security_tokens,
     security_refresh_families,
     security_api_keys,
+    security_social_accounts,
     security_tickets,
 );

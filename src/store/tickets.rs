@@ -237,3 +237,24 @@ pub(crate) fn delete_expired(conn: &mut Conn, now: Timestamp) -> Result<(), Stor
     diesel::delete(tickets::table.filter(tickets::expires_at.le(now))).execute(conn)?;
     Ok(())
 }
+
+/// Leaves of the open tickets of a purpose that are nobody's the newest `most`.
+///
+/// The oldest go, and not whoever comes: to keep one person out by asking for many, all of them must be
+/// asked for in the few seconds that a person takes.
+#[cfg(any(feature = "passkeys", feature = "social"))]
+pub(crate) fn bound(conn: &mut Conn, purpose: &str, most: i64) -> Result<(), StoreError> {
+    let oldest_to_go: Vec<String> = tickets::table
+        .filter(tickets::purpose.eq(purpose))
+        .filter(tickets::user_id.is_null())
+        // Ids are in order of time.
+        .order(tickets::id.desc())
+        .offset(most)
+        .limit(100)
+        .select(tickets::id)
+        .load(conn)?;
+    if !oldest_to_go.is_empty() {
+        diesel::delete(tickets::table.filter(tickets::id.eq_any(oldest_to_go))).execute(conn)?;
+    }
+    Ok(())
+}

@@ -13,7 +13,7 @@ use super::{
         role_permissions, roles, security_remember, security_sessions, security_tokens, user_roles,
         users,
     },
-    tickets,
+    social, tickets,
 };
 use crate::{
     identity::{EmailAddress, Identity, Username},
@@ -341,6 +341,7 @@ pub(crate) fn confirm(
     }
     tickets::end_all_of(conn, id)?;
     factors::delete_all_of(conn, id)?;
+    social::delete_all_of(conn, id)?;
     api_keys::delete_all_of(conn, id)?;
     end_sessions(conn, id, true)?;
     let password_removed = match password {
@@ -719,6 +720,7 @@ impl Store {
             tickets::end_all_of(conn, &id)?;
             tickets::end_of_purpose(conn, &id, tickets::UNDO)?;
             factors::delete_all_of(conn, &id)?;
+            social::delete_all_of(conn, &id)?;
             api_keys::delete_all_of(conn, &id)?;
             end_sessions(conn, &id, true)
         })

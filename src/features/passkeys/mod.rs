@@ -24,10 +24,7 @@ use crate::{
         passkey::{Answered, Asserting, Ceremonies, Shown, Unfit},
     },
     guards::Public,
-    http::{
-        redirect::Target,
-        reply::{Answer, Reply, wants_json},
-    },
+    http::reply::{Answer, Reply},
     notify::{events::EventKind, notices, outbox},
     signin::{
         Method, Methods,
@@ -37,6 +34,7 @@ use crate::{
     store::{
         Conn, StoreError, Timestamp, UserId,
         passkeys::{self as rows, Owned},
+        tickets,
     },
 };
 
@@ -277,42 +275,9 @@ fn asked(page: Reply, state: &str, options: &Value) -> Reply {
         .json("credential_options", options.to_string())
 }
 
-/// The keys of what can be wrong with a second step; a browser is told on the page from which it came.
-const WRONG: &[&str] = &[
-    "passkey.refused",
-    "passkey.expired",
-    "passkey.not_added",
-    "passkey.no_verification",
-    "passkey.not_allowed",
-    "passkey.exists",
-    "passkey.unknown",
-    "passkey.none",
-    "passkey.last_one",
-    "passkey.last_factor",
-    "passkey.too_many",
-    "passkey.name_taken",
-    "tf.no_pending",
-    "ticket.invalid",
-    "login.inactive",
-    "login.unconfirmed",
-    "login.wrong",
-];
-
 /// What is wrong with the second step of a ceremony: a program gets 400, a browser the page before.
 fn or_back(web: &Web<'_>, done: Answer, path: &str, next: Option<&str>) -> Answer {
-    match done {
-        Err(Error::Invalid(invalid)) if !wants_json(web.request, web.site) => {
-            let said = invalid.fields().flat_map(|(_, messages)| messages);
-            let keys: Vec<&str> = said.map(Message::key).collect();
-            let key = WRONG.iter().find(|key| keys.contains(key));
-            let mut target = Target::local(&web.site.path(path));
-            if let Some(next) = next.and_then(|next| web.site.redirects.judge(next)) {
-                target = target.with_query(&[("next", next.as_str())]);
-            }
-            Ok(Reply::done(target).flash("error", key.unwrap_or(&"passkey.refused")))
-        }
-        done => done,
-    }
+    web.or_back_with_reason(done, &web.site.path(path), next)
 }
 
 // Service.
@@ -340,7 +305,7 @@ async fn put<P: Purpose>(site: &Site, draft: Draft<P>, of_visitor: bool) -> Resu
         .write(move |conn| {
             ticket::put(conn, &draft)?;
             match of_visitor {
-                true => rows::bound_challenges(conn, P::NAME, most),
+                true => tickets::bound(conn, P::NAME, most),
                 false => Ok(()),
             }
         })

@@ -287,9 +287,8 @@ impl SignIn {
             fields.push(Field::hidden("next", next));
         }
         let form = FormView::new("us_signin", site.path("/us-signin"), fields);
-        let page = Reply::page(SIGNIN)
-            .with("sent", sent)
-            .with("passkey", web.passkeys());
+        let others = web.others(self.next.as_deref());
+        let page = others.on(Reply::page(SIGNIN)).with("sent", sent);
         let page = match sent {
             true => page.with("method", &self.chosen_method),
             false => page,

@@ -4,7 +4,10 @@ use rocket::{Route, get, post, routes};
 use serde::Deserialize;
 
 use super::{
-    super::{Submitted, Web, outdated, verify::in_session},
+    super::{
+        Others, Submitted, Web, outdated,
+        verify::{in_session, proven_again_by},
+    },
     Reached, Sent, accept_authenticator, code_methods, code_of, mailed, method_field,
     passcode_field, phone_of, prepare, with_methods,
 };
@@ -58,19 +61,14 @@ struct Verify {
 }
 
 impl Verify {
-    fn page(&self, web: &Web<'_>, sent: bool, passkey: serde_json::Value) -> Reply {
+    fn page(&self, web: &Web<'_>, sent: bool, others: &Others) -> Reply {
         let mut fields = vec![passcode_field().autofocus()];
         fields.extend(method_field(web, &self.chosen_method));
         if let Some(next) = &self.next {
             fields.push(Field::hidden("next", next));
         }
         let form = FormView::new("us_verify", web.site.path("/us-verify"), fields);
-        let page = Reply::page(VERIFY)
-            .with("sent", sent)
-            .json("has_webauthn_verify_credential", !passkey.is_null())
-            .with("passkey", passkey)
-            .json("oauth_enabled", false)
-            .json("oauth_providers", [""; 0]);
+        let page = proven_again_by(web, others, Reply::page(VERIFY)).with("sent", sent);
         let page = match sent {
             true => page.with("method", &self.chosen_method),
             false => page,
@@ -82,13 +80,13 @@ impl Verify {
 #[get("/us-verify?<next>")]
 async fn show(web: Web<'_>, next: Option<&str>) -> Answer {
     let caller = in_session(&web)?;
-    let passkey = web.own_passkeys(&caller.user).await?;
+    let others = web.own_others(&caller.user, next).await?;
     let next = next.and_then(|next| web.site.redirects.judge(next));
     let form = Verify {
         next: next.map(String::from),
         ..Verify::default()
     };
-    Ok(form.page(&web, false, passkey))
+    Ok(form.page(&web, false, &others))
 }
 
 #[post("/us-verify?<next>&<include_auth_token>", data = "<form>")]
@@ -104,7 +102,9 @@ async fn submit(
         form.next.as_deref().or(next),
         &web.site.settings.after.verify,
     );
-    let passkey = web.own_passkeys(&caller.user).await?;
+    let others = web
+        .own_others(&caller.user, form.next.as_deref().or(next))
+        .await?;
     let done = match verify(&web, caller, &form.passcode).await {
         Ok((admission, buckets)) => match admission {
             Admission::In(admitted) => {
@@ -128,19 +128,18 @@ async fn submit(
         },
         Err(error) => Err(error),
     };
-    or_again(done, || form.page(&web, false, passkey))
+    or_again(done, || form.page(&web, false, &others))
 }
 
 #[post("/us-verify/send-code", data = "<form>")]
 async fn send_code(web: Web<'_>, form: Submitted<Verify>) -> Answer {
     let form = form?;
     let caller = in_session(&web)?;
-    let passkey = web.own_passkeys(&caller.user).await?;
+    let others = web.own_others(&caller.user, form.next.as_deref()).await?;
     let done = send(&web, caller, &form).await;
-    or_again(
-        done.map(|()| form.page(&web, true, passkey.clone())),
-        || form.page(&web, false, passkey.clone()),
-    )
+    or_again(done.map(|()| form.page(&web, true, &others)), || {
+        form.page(&web, false, &others)
+    })
 }
 
 // Service.

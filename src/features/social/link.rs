@@ -1,0 +1,269 @@
+//! Linking accounts elsewhere to one here, and ending that: `/login/oauth-link`.
+
+use rocket::{Route, get, post, routes};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{
+    super::{Submitted, Web, outdated},
+    Back, Return, key_of, label_of, lead, or_back, profile, provider, returned, signin, wrong,
+};
+use crate::{
+    error::{Denied, Error},
+    guards::identity::Caller,
+    http::{
+        headers,
+        input::Nothing,
+        redirect::Target,
+        reply::{Answer, Reply},
+    },
+    notify::{events::EventKind, notices, outbox},
+    signin::{factor_setup::session_of, ticket::Purpose, ways_in::WaysIn},
+    social::{SocialProfile, SocialProvider},
+    store::{SocialAccountInfo, StoreError, Timestamp, User, social, users},
+};
+
+pub(super) const PAGE: &str = "security/social/accounts.html";
+
+/// Where linked accounts are listed.
+pub(super) const PATH: &str = "/login/oauth-link";
+
+pub(super) fn routes() -> Vec<Route> {
+    routes![list, start, unlink]
+}
+
+/// The ticket of somebody who went to fetch an account elsewhere.
+pub(super) enum OauthLink {}
+
+/// What goes with it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Asked {
+    provider: String,
+}
+
+impl Purpose for OauthLink {
+    const NAME: &'static str = "oauth_link";
+    type Payload = Asked;
+}
+
+// Routes.
+
+#[get("/login/oauth-link")]
+async fn list(web: Web<'_>) -> Answer {
+    let caller = web.strong().await?;
+    page(&web, &caller).await
+}
+
+#[post("/login/oauth-link/<name>", data = "<form>")]
+async fn start(web: Web<'_>, name: &str, form: Submitted<Nothing>) -> Answer {
+    form?;
+    let provider = provider(&web, name)?;
+    let caller = web.strong().await?;
+    let asked = Asked {
+        provider: provider.name().into(),
+    };
+    let (session, user) = (session_of(&caller)?, Some(caller.user.id.clone()));
+    let done = lead::<OauthLink>(&web, provider, Return::Login, session, user, &asked).await;
+    or_back(&web, done, &web.site.path(PATH), None)
+}
+
+#[post("/login/oauth-unlink/<name>", data = "<form>")]
+async fn unlink(web: Web<'_>, name: &str, form: Submitted<Nothing>) -> Answer {
+    form?;
+    let caller = web.strong().await?;
+    let done = end(&web, &caller, name).await;
+    or_back(&web, done, &web.site.path(PATH), None)
+}
+
+/// Somebody who is signed in comes back. Whoever went to sign in, and is signed in by now, has done that.
+pub(super) async fn response(
+    web: &Web<'_>,
+    provider: &dyn SocialProvider,
+    back: &Back<'_>,
+) -> Answer {
+    let caller = web.signed_in()?;
+    let done = fetch(web, &caller, provider, back).await;
+    let path = match web.site.settings.social.link {
+        true => web.site.path(PATH),
+        false => web.site.settings.after.login.clone(),
+    };
+    or_back(web, done, &path, None)
+}
+
+async fn page(web: &Web<'_>, caller: &Caller) -> Result<Reply, Error> {
+    let site = web.site;
+    let linked = site.store.social_accounts_of(&caller.user.id).await?;
+    let at = |name: &str| linked.iter().find(|account| account.provider == name);
+    let shown: Vec<Value> = site
+        .social
+        .iter()
+        .map(|provider| {
+            let name = provider.name();
+            json!({
+                "name": name,
+                "label": provider.label(),
+                "account": at(name).map(view),
+                "link_url": site.path(&format!("/login/oauth-link/{name}")),
+                "unlink_url": site.path(&format!("/login/oauth-unlink/{name}")),
+            })
+        })
+        .collect();
+    headers::let_forms_out(web.request);
+    Ok(Reply::page(PAGE)
+        .own()
+        .with("providers", shown)
+        .json("providers", site.social.names())
+        .json("accounts", linked.iter().map(told).collect::<Vec<_>>()))
+}
+
+fn view(account: &SocialAccountInfo) -> Value {
+    json!({
+        "label": account.label,
+        "created": account.created_at.to_text(),
+        "created_iso": account.created_at.rfc3339(),
+        "last_used": account.last_used_at.map(Timestamp::to_text),
+        "last_used_iso": account.last_used_at.map(Timestamp::rfc3339),
+    })
+}
+
+fn told(account: &SocialAccountInfo) -> Value {
+    json!({
+        "provider": account.provider,
+        "label": account.label,
+        "created": account.created_at.rfc3339(),
+        "last_used": account.last_used_at.map(Timestamp::rfc3339),
+    })
+}
+
+// Service.
+
+async fn fetch(
+    web: &Web<'_>,
+    caller: &Caller,
+    provider: &dyn SocialProvider,
+    back: &Back<'_>,
+) -> Answer {
+    let Ok(session) = session_of(caller) else {
+        return Err(Denied::Mechanism.into());
+    };
+    let asked = returned::<OauthLink>(web, back, Some(&session))
+        .await?
+        .filter(|spent| spent.user.as_ref() == Some(&caller.user.id))
+        .map(|spent| spent.payload)
+        .filter(|asked| asked.provider == provider.name());
+    if asked.is_none() || !web.site.settings.social.link {
+        return Err(wrong("social.expired"));
+    }
+    let came = profile(web, provider, back, Return::Login).await?;
+    write(web, provider, &came, &caller.user).await?;
+    let target = Target::local(&web.site.path(PATH));
+    Ok(Reply::done(target)
+        .csrf()
+        .flash("success", "social.linked")
+        .spa("social_linked", &caller.user.email))
+}
+
+/// Links an account elsewhere to `user`'s, and tells its owner.
+pub(super) async fn write(
+    web: &Web<'_>,
+    provider: &dyn SocialProvider,
+    came: &SocialProfile,
+    user: &User,
+) -> Result<(), Error> {
+    let site = web.site;
+    let key = key_of(provider, came);
+    let label = label_of(came);
+    let row = signin::row(&user.id, &key, label.clone(), site.now());
+    let notice = notices::social_linked(&web.scribe(), user, provider.label(), label.as_deref())?;
+    let (id, uniquifier, name) = (
+        user.id.clone(),
+        user.uniquifier.clone(),
+        provider.name().to_string(),
+    );
+    let written = site
+        .store
+        .write(move |conn| {
+            users::hold(conn, &id, &uniquifier)?;
+            if let Some((_, owner)) = social::owner_of(conn, &key)? {
+                // Done already, by the same person.
+                return match owner.id == id {
+                    true => Ok(None),
+                    false => Err(StoreError::Refused("social.linked_elsewhere".into())),
+                };
+            }
+            if social::of_user_at(conn, &id, &name)?.is_some() {
+                return Err(StoreError::Refused("social.linked_already".into()));
+            }
+            social::insert(conn, &row)?;
+            outbox::put(conn, &notice).map(Some)
+        })
+        .await;
+    let posted = match written {
+        Ok(posted) => posted,
+        Err(StoreError::Refused(why)) if why == "social.linked_already" => {
+            return Err(wrong("social.linked_already"));
+        }
+        Err(StoreError::Refused(_) | StoreError::Taken(_)) => {
+            return Err(wrong("social.linked_elsewhere"));
+        }
+        Err(error) => return Err(outdated(error)),
+    };
+    if let Some(posted) = posted {
+        site.posted(posted);
+        let linked = EventKind::SocialLinked {
+            user: user.id.clone(),
+            provider: provider.name().into(),
+        };
+        site.event(Some(&web.client.client), linked);
+    }
+    Ok(())
+}
+
+/// What came of ending a link.
+enum Ended {
+    Done(outbox::Posted),
+    None,
+    LastWay,
+}
+
+async fn end(web: &Web<'_>, caller: &Caller, name: &str) -> Answer {
+    let (site, user) = (web.site, &caller.user);
+    // One that was configured before can be ended too.
+    let label = match site.social.get(name) {
+        Some(provider) => provider.label().to_string(),
+        None => name.to_string(),
+    };
+    let notice = notices::social_unlinked(&web.scribe(), user, &label)?;
+    let ways = WaysIn::of(site);
+    let (id, uniquifier, at) = (user.id.clone(), user.uniquifier.clone(), name.to_string());
+    let ended = site
+        .store
+        .write(move |conn| {
+            users::hold(conn, &id, &uniquifier)?;
+            let Some(account) = social::of_user_at(conn, &id, &at)? else {
+                return Ok(Ended::None);
+            };
+            if !ways.without(conn, &id, &account.id)? {
+                return Ok(Ended::LastWay);
+            }
+            social::delete(conn, &id, &account.id)?;
+            outbox::put(conn, &notice).map(Ended::Done)
+        })
+        .await
+        .map_err(outdated)?;
+    let posted = match ended {
+        Ended::Done(posted) => posted,
+        Ended::None => return Err(Error::NotFound),
+        Ended::LastWay => return Err(wrong("social.last_way")),
+    };
+    site.posted(posted);
+    let unlinked = EventKind::SocialUnlinked {
+        user: user.id.clone(),
+        provider: name.to_string(),
+    };
+    site.event(Some(&web.client.client), unlinked);
+    let target = Target::local(&site.path(PATH));
+    Ok(Reply::done(target)
+        .csrf()
+        .flash("success", "social.unlinked"))
+}

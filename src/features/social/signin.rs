@@ -1,0 +1,341 @@
+//! Signing in, and signing up, with an account elsewhere.
+
+use rocket::{Route, get, post, routes};
+use serde::{Deserialize, Serialize};
+use serde_json::Map;
+use uuid::Uuid;
+
+use super::{
+    super::{Submitted, Web, mailed, register::Usernames},
+    Back, Return, key_of, label_of, lead, link, mark, or_back, profile, provider, returned, wrong,
+};
+use crate::{
+    error::{Denied, Error, Invalid},
+    http::{csrf, input::Tick, redirect::Target, reply::Answer},
+    identity::{EmailAddress, Identity},
+    notify::{events::EventKind, notices},
+    signin::{
+        Method, Methods,
+        admit::{Admission, admit},
+        limits::{Buckets, refuse_if_locked},
+        remember::Remember,
+        session::Opening,
+        ticket::{Handle, Purpose},
+    },
+    site::Site,
+    social::{ProviderEmail, SocialProfile, SocialProvider},
+    store::{
+        NewUser, StoreError, Unique, User, social,
+        social::NewSocialAccount,
+        tickets,
+        users::{self, Confirmed, EarlierPassword},
+    },
+};
+
+pub(super) fn routes() -> Vec<Route> {
+    routes![start, response]
+}
+
+/// The ticket of somebody on their way to a provider.
+pub(super) enum OauthStart {}
+
+/// What was chosen before.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Wish {
+    provider: String,
+    remember: Option<bool>,
+    next: Option<String>,
+}
+
+impl Purpose for OauthStart {
+    const NAME: &'static str = "oauth_start";
+    type Payload = Wish;
+}
+
+// Form.
+
+#[derive(Debug, Default, Deserialize)]
+struct Start {
+    #[serde(default)]
+    remember: Option<Tick>,
+    #[serde(default)]
+    next: Option<String>,
+}
+
+// Routes.
+
+#[post("/login/oauthstart/<name>?<next>", data = "<form>")]
+async fn start(web: Web<'_>, name: &str, next: Option<&str>, form: Submitted<Start>) -> Answer {
+    let form = form?;
+    let provider = provider(&web, name)?;
+    web.visitors_only()?;
+    let next = form.next.as_deref().or(next);
+    let wish = Wish {
+        provider: provider.name().into(),
+        remember: form.remember.map(|tick| tick.0),
+        next: next
+            .and_then(|next| web.site.redirects.judge(next))
+            .map(String::from),
+    };
+    let browser = csrf::visitor(web.request, web.site)?;
+    let done = lead::<OauthStart>(&web, provider, Return::Login, browser, None, &wish).await;
+    let login = web.site.login_path();
+    or_back(&web, done, &login, wish.next.as_deref())
+}
+
+#[get("/login/oauthresponse/<name>?<back..>")]
+async fn response(web: Web<'_>, name: &str, back: Back<'_>) -> Answer {
+    mark(web.request);
+    let provider = provider(&web, name)?;
+    if web.caller.is_some() {
+        return link::response(&web, provider, &back).await;
+    }
+    web.visitors_only()?;
+    let mut next = None;
+    let done = arrive(&web, provider, &back, &mut next).await;
+    or_back(&web, done, &web.site.login_path(), next.as_deref())
+}
+
+// Service.
+
+/// Brings whoever comes back to the gate.
+async fn arrive(
+    web: &Web<'_>,
+    provider: &dyn SocialProvider,
+    back: &Back<'_>,
+    next: &mut Option<String>,
+) -> Answer {
+    let site = web.site;
+    let browser = web.bearer().browser;
+    let wish = returned::<OauthStart>(web, back, browser.as_deref())
+        .await?
+        .map(|spent| spent.payload)
+        .ok_or_else(|| wrong("social.expired"))?;
+    if wish.provider != provider.name() {
+        return Err(wrong("social.expired"));
+    }
+    *next = wish.next;
+    let came = profile(web, provider, back, Return::Login).await?;
+    let found = who(web, provider, &came).await?;
+    let (user, methods) = match found {
+        Who::Linked(link, user) => {
+            let buckets = Buckets::of_user(site, &user, &web.client);
+            refuse_if_locked(site, &buckets).await?;
+            let now = site.now();
+            site.store
+                .write(move |conn| social::touch(conn, &link, now))
+                .await?;
+            (user, Methods::of(Method::Oauth))
+        }
+        Who::Matched(user) => (
+            matched(web, provider, &came, user).await?,
+            Methods::of(Method::Oauth),
+        ),
+        Who::New(email) => (
+            sign_up(web, provider, &came, email).await?,
+            Methods::of(Method::Oauth).and(Method::Register),
+        ),
+    };
+    let new = methods.contains(Method::Register);
+    let buckets = Buckets::of_user(site, &user, &web.client);
+    let admission = admit(site, user, methods).await?;
+    let after = match (&site.settings.after.register, new) {
+        (Some(after), true) => after.as_str(),
+        _ => site.settings.after.login.as_str(),
+    };
+    let target: Target = web.next(next.as_deref(), after);
+    let opening = Opening {
+        remember: Remember::chosen(site, wish.remember),
+        clears: Some(&buckets),
+        authenticated_at: None,
+    };
+    let done = if new { "register" } else { "login" };
+    let reply = web.enter(admission, opening, target, false, done).await?;
+    Ok(match new {
+        true => reply.flash("success", "social.signed_up"),
+        false => reply,
+    })
+}
+
+/// Who somebody is here.
+enum Who {
+    /// The owner of the account that theirs elsewhere is linked to.
+    Linked(String, User),
+    /// The owner of the account with their address, which the settings say is enough.
+    Matched(User),
+    /// Nobody yet.
+    New(EmailAddress),
+}
+
+async fn who(
+    web: &Web<'_>,
+    provider: &dyn SocialProvider,
+    came: &SocialProfile,
+) -> Result<Who, Error> {
+    let site = web.site;
+    let key = key_of(provider, came);
+    let linked = site
+        .store
+        .read(move |conn| social::owner_of(conn, &key))
+        .await?;
+    if let Some((link, user)) = linked {
+        return Ok(Who::Linked(link, user));
+    }
+    // An address that nobody proved says nothing about who somebody is.
+    let email = match &came.email {
+        ProviderEmail::Verified(email) => email,
+        ProviderEmail::Unverified(_) => return Err(wrong("social.unverified")),
+        ProviderEmail::Absent => return Err(wrong("social.no_email")),
+    };
+    let email = EmailAddress::parse(email).map_err(|_| wrong("social.no_email"))?;
+    let (asked, name, now) = (email.clone(), provider.name().to_string(), site.now());
+    let reserved = Handle::of_identity(site, &Identity::Email(email.clone()));
+    let (owner, other, undone) = site
+        .store
+        .read(move |conn| {
+            let owner = users::owner_of(conn, &asked, None)?.map(|(_, owner)| owner);
+            let other = match &owner {
+                Some(owner) => social::of_user_at(conn, &owner.id, &name)?.is_some(),
+                None => false,
+            };
+            // An address that its owner can still take back is theirs alone.
+            let undone = tickets::open_under(conn, tickets::UNDO, reserved.as_str(), now)?;
+            Ok((owner, other, undone.is_some()))
+        })
+        .await?;
+    let matches = site
+        .settings
+        .social
+        .match_email
+        .iter()
+        .any(|name| name == provider.name());
+    match owner {
+        // It belongs to another account there: an address that was given up, and taken by somebody else.
+        Some(_) if other => Err(wrong("social.exists")),
+        Some(owner) if matches && !undone => Ok(Who::Matched(owner)),
+        Some(_) => Err(wrong("social.exists")),
+        None if undone => Err(wrong("social.exists")),
+        None if !signs_up(site) => Err(wrong("social.no_account")),
+        None => {
+            site.emails.check(&email).map_err(Invalid::form)?;
+            Ok(Who::New(email))
+        }
+    }
+}
+
+/// Whether somebody without an account gets one.
+fn signs_up(site: &Site) -> bool {
+    let register = &site.settings.register;
+    let by_default = register.enabled && register.username != Usernames::Required;
+    site.settings.social.sign_up.unwrap_or(by_default)
+}
+
+/// Proves the address of the account that has it, if nobody had: then what was set up in it before may be
+/// somebody else's, and goes. It is linked once it is let in by that alone.
+async fn matched(
+    web: &Web<'_>,
+    provider: &dyn SocialProvider,
+    came: &SocialProfile,
+    user: User,
+) -> Result<User, Error> {
+    let (site, now) = (web.site, web.site.now());
+    if !user.active {
+        return Err(Denied::Inactive.into());
+    }
+    let buckets = Buckets::of_user(site, &user, &web.client);
+    refuse_if_locked(site, &buckets).await?;
+    let removed = notices::password_removed(&web.scribe(), &user)?;
+    let (id, key) = (user.id.clone(), user.email.clone());
+    let proven = site
+        .store
+        .write(move |conn| {
+            let (confirmed, posted) =
+                mailed::prove_address(conn, &id, EarlierPassword::Remove, &removed, now)?;
+            let user = users::by_id(conn, &id)?.ok_or(StoreError::Missing)?;
+            // The address may have become another's in this moment.
+            match user.email == key {
+                true => Ok((user, confirmed, posted)),
+                false => Err(StoreError::Missing),
+            }
+        })
+        .await;
+    let (user, confirmed, posted) = match proven {
+        Err(StoreError::Missing) => return Err(wrong("social.expired")),
+        proven => proven?,
+    };
+    if let Some(posted) = posted {
+        site.posted(posted);
+    }
+    if confirmed != Confirmed::Before {
+        let user = user.id.clone();
+        site.event(Some(&web.client.client), EventKind::EmailConfirmed { user });
+    }
+    // Whoever owes more is matched again the next time.
+    if let Admission::In(_) = admit(site, user.clone(), Methods::of(Method::Oauth)).await? {
+        link::write(web, provider, came, &user).await?;
+    }
+    Ok(user)
+}
+
+/// Makes an account that is opened by the one elsewhere.
+async fn sign_up(
+    web: &Web<'_>,
+    provider: &dyn SocialProvider,
+    came: &SocialProfile,
+    email: EmailAddress,
+) -> Result<User, Error> {
+    let (site, now) = (web.site, web.site.now());
+    let reserved = Handle::of_identity(site, &Identity::Email(email.clone()));
+    let new = NewUser::new(email).confirmed(true);
+    let key = key_of(provider, came);
+    let row = row(&new.id, &key, label_of(came), now);
+    let hook = site.hooks.on_register.clone();
+    let written = site
+        .store
+        .write(move |conn| {
+            if tickets::open_under(conn, tickets::UNDO, reserved.as_str(), now)?.is_some() {
+                return Err(StoreError::Taken(Unique::Email));
+            }
+            let user = users::insert(conn, &new, now)?;
+            if let Some(hook) = &hook {
+                hook(conn, &user, &Map::new())?;
+            }
+            social::insert(conn, &row)?;
+            Ok(user)
+        })
+        .await;
+    let user = match written {
+        Ok(user) => user,
+        // The same person in another window was faster, or somebody else with the address.
+        Err(StoreError::Taken(_)) => return Err(wrong("social.exists")),
+        Err(error) => return Err(error.into()),
+    };
+    let (client, id) = (Some(&web.client.client), || user.id.clone());
+    site.event(client, EventKind::Registered { user: id() });
+    site.event(client, EventKind::EmailConfirmed { user: id() });
+    let linked = EventKind::SocialLinked {
+        user: id(),
+        provider: provider.name().into(),
+    };
+    site.event(client, linked);
+    Ok(user)
+}
+
+/// A link to be written.
+pub(super) fn row(
+    user: &crate::UserId,
+    key: &social::SocialKey,
+    label: Option<String>,
+    now: crate::Timestamp,
+) -> NewSocialAccount {
+    NewSocialAccount {
+        id: Uuid::now_v7().to_string(),
+        user_id: user.clone(),
+        provider: key.provider.clone(),
+        subject: key.subject.clone(),
+        issuer: key.issuer.clone(),
+        label,
+        created_at: now,
+        last_used_at: Some(now),
+    }
+}

@@ -1,0 +1,148 @@
+//! Proving it is you by an account elsewhere: only the very one that is linked will do.
+
+use rocket::{Route, get, post, routes};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    super::{Submitted, Web, verify::in_session},
+    Back, Return, fail, key_of, lead, mark, or_back, profile, provider, returned, wrong,
+};
+use crate::{
+    config::Life,
+    error::Error,
+    guards::identity::Caller,
+    http::reply::{Answer, Reply},
+    signin::{
+        Method, Methods,
+        admit::{Admission, admit},
+        factor_setup::session_of,
+        limits::{Buckets, refuse_if_locked},
+        session,
+        ticket::Purpose,
+    },
+    social::SocialProvider,
+    store::{Timestamp, social},
+};
+
+pub(super) fn routes() -> Vec<Route> {
+    routes![start, response]
+}
+
+/// The ticket of somebody who went to prove it again.
+pub(super) enum OauthVerify {}
+
+/// What goes with it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Asked {
+    provider: String,
+    next: Option<String>,
+    at: Timestamp,
+}
+
+impl Purpose for OauthVerify {
+    const NAME: &'static str = "oauth_verify";
+    type Payload = Asked;
+}
+
+/// How far the clock of a provider may be behind.
+const LEEWAY: Life = Life::seconds(60);
+
+// Form.
+
+#[derive(Debug, Default, Deserialize)]
+struct Start {
+    #[serde(default)]
+    next: Option<String>,
+}
+
+// Routes.
+
+#[post("/login/oauth-verify-start/<name>?<next>", data = "<form>")]
+async fn start(web: Web<'_>, name: &str, next: Option<&str>, form: Submitted<Start>) -> Answer {
+    let form = form?;
+    let provider = provider(&web, name)?;
+    let caller = in_session(&web)?;
+    if !web.site.settings.social.verify {
+        return Err(Error::NotFound);
+    }
+    let next = form.next.as_deref().or(next);
+    let asked = Asked {
+        provider: provider.name().into(),
+        next: next
+            .and_then(|next| web.site.redirects.judge(next))
+            .map(String::from),
+        at: web.site.now(),
+    };
+    let (session, user) = (session_of(caller)?, Some(caller.user.id.clone()));
+    let done = lead::<OauthVerify>(&web, provider, Return::Verify, session, user, &asked).await;
+    or_back(&web, done, &web.site.verify_path(), asked.next.as_deref())
+}
+
+#[get("/login/oauth-verify-response/<name>?<back..>")]
+async fn response(web: Web<'_>, name: &str, back: Back<'_>) -> Answer {
+    mark(web.request);
+    let provider = provider(&web, name)?;
+    let caller = in_session(&web)?;
+    let mut next = None;
+    let done = again(&web, caller, provider, &back, &mut next).await;
+    or_back(&web, done, &web.site.verify_path(), next.as_deref())
+}
+
+// Service.
+
+async fn again(
+    web: &Web<'_>,
+    caller: &Caller,
+    provider: &dyn SocialProvider,
+    back: &Back<'_>,
+    next: &mut Option<String>,
+) -> Answer {
+    let (site, user) = (web.site, &caller.user);
+    let session = session_of(caller)?;
+    let asked = returned::<OauthVerify>(web, back, Some(&session))
+        .await?
+        .filter(|spent| spent.user.as_ref() == Some(&user.id))
+        .map(|spent| spent.payload)
+        .filter(|asked| asked.provider == provider.name())
+        .ok_or_else(|| wrong("social.expired"))?;
+    *next = asked.next;
+    let came = profile(web, provider, back, Return::Verify).await?;
+    let key = key_of(provider, &came);
+    let owner = site
+        .store
+        .read(move |conn| social::owner_of(conn, &key))
+        .await?;
+    if owner.is_none_or(|(_, owner)| owner.id != user.id) {
+        fail(web, Some(user.id.clone()));
+        return Err(wrong("social.not_yours"));
+    }
+    // Where the provider says when it last asked, it must have been for this.
+    let asked_there = came.authenticated_at;
+    if asked_there.is_some_and(|at| at < asked.at.before(LEEWAY)) {
+        fail(web, Some(user.id.clone()));
+        return Err(wrong("social.not_again"));
+    }
+    let buckets = Buckets::of_user(site, user, &web.client);
+    refuse_if_locked(site, &buckets).await?;
+    let methods = caller.methods.union(Methods::of(Method::Oauth));
+    let admitted = match admit(site, user.clone(), methods).await? {
+        Admission::In(admitted) => admitted,
+        Admission::Next(owing) => return Err(owing.denied().into()),
+    };
+    session::renew(
+        web.request,
+        site,
+        &web.client,
+        &admitted,
+        caller.methods,
+        &buckets,
+    )
+    .await?;
+    let payload = web.user_payload(&admitted, false).await?;
+    let target = web.next(next.as_deref(), &site.settings.after.verify);
+    Ok(Reply::done(target)
+        .json("user", payload)
+        .csrf()
+        .flash("success", "social.verified")
+        .spa("verify", &user.email))
+}
