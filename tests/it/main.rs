@@ -76,6 +76,8 @@ mod smtp_server;
 mod social;
 #[cfg(all(feature = "social", feature = "smtp", feature = "sms"))]
 mod social_attacks;
+#[cfg(all(feature = "social", feature = "smtp", feature = "sms"))]
+mod social_process;
 #[cfg(feature = "smtp")]
 mod takeover;
 mod tickets;
