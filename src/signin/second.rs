@@ -202,11 +202,40 @@ pub(crate) async fn held(
     site: &Site,
     bearer: &Bearer,
 ) -> Result<Option<Held<SecondStep>>, Error> {
-    let Some(cookie) = cookies::get(request, site, Kind::Pending) else {
-        return Ok(None);
+    let by_header = of_program(request, site);
+    let (secret, bearer) = match (cookies::get(request, site, Kind::Pending), &by_header) {
+        (Some(cookie), _) => (cookie, bearer),
+        (None, Some((secret, bearer))) => (*secret, bearer),
+        (None, None) => return Ok(None),
     };
-    let held = ticket::present::<SecondStep>(site, Presented::Link(cookie), bearer).await?;
+    let held = ticket::present::<SecondStep>(site, Presented::Link(secret), bearer).await?;
     Ok(held.ok())
+}
+
+/// The header in which a program without cookies shows what waits for its second step.
+const HEADER: &str = "Second-Step-Token";
+
+/// What a program is told that keeps no cookies, to show it in a header; `None` to all others.
+pub(crate) fn token_for_program(request: &Request<'_>, site: &Site) -> Option<String> {
+    if csrf::has_our_cookies(request, site) {
+        return None;
+    }
+    let secret = cookies::outgoing(request, site, Kind::Pending)?;
+    let browser = cookies::outgoing(request, site, Kind::Visitor)?;
+    Some(format!("{secret}.{browser}"))
+}
+
+/// What such a program shows. With cookies a request is judged by these.
+fn of_program<'r>(request: &'r Request<'_>, site: &Site) -> Option<(&'r str, Bearer)> {
+    if csrf::has_our_cookies(request, site) {
+        return None;
+    }
+    let (secret, browser) = request.headers().get_one(HEADER)?.split_once('.')?;
+    let bearer = Bearer {
+        user: None,
+        browser: Some(browser.to_string()),
+    };
+    Some((secret, bearer))
 }
 
 /// The second factors one of which goes on from `methods`: what was shown already is none, unless there is

@@ -461,7 +461,9 @@ fn userinfo_of(
 ) -> Result<Said, SocialError> {
     let answer = http.send(asked)?;
     if answer.status().as_u16() != 200 {
-        return Err(not_ok(answer.status().as_u16(), "the user info endpoint"));
+        // Who it is stands in the ID token; the address stays unproven.
+        log::info!("the user info endpoint answered {}", answer.status());
+        return Ok(Said::Nothing);
     }
     let claims =
         UserInfoClaims::<EmptyAdditionalClaims, CoreGenderClaim>::from_json::<SocialError>(

@@ -74,13 +74,13 @@ pub(crate) fn insert(conn: &mut Conn, new: &NewSocialAccount) -> Result<(), Stor
     Ok(())
 }
 
-/// Notes a use.
+/// Notes a use; false if it is linked no more.
 #[cfg(feature = "social")]
-pub(crate) fn touch(conn: &mut Conn, id: &str, now: Timestamp) -> Result<(), StoreError> {
-    diesel::update(accounts::table.find(id))
+pub(crate) fn touch(conn: &mut Conn, id: &str, now: Timestamp) -> Result<bool, StoreError> {
+    let touched = diesel::update(accounts::table.find(id))
         .set(accounts::last_used_at.eq(now))
         .execute(conn)?;
-    Ok(())
+    Ok(touched == 1)
 }
 
 pub(crate) fn of_user(

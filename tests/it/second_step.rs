@@ -76,6 +76,65 @@ async fn a_program_is_told_what_is_owed_and_gets_in_by_the_code() {
 }
 
 #[rocket::async_test]
+async fn a_program_without_cookies_shows_what_waits_in_a_header() {
+    for_each_database(|plan| async move {
+        let (app, _, phone) = with_ada(plan).await;
+        let begin = async || {
+            let body = json!({"email": ADA, "password": PASSWORD});
+            let answer = app.program().post_json("/login", body).await;
+            assert_eq!(answer.json()["response"]["tf_required"], true);
+            let token = &answer.json()["response"]["second_step_token"];
+            token.as_str().unwrap().to_string()
+        };
+        let validate = async |token: &str, code: &str| {
+            let program = app.program().header("Second-Step-Token", token);
+            let path = "/tf-validate?include_auth_token";
+            program.post_json(path, json!({"code": code})).await
+        };
+        let (token, other) = (begin().await, begin().await);
+        let code = phone.code(&app);
+        let (secret, browser) = token.split_once('.').unwrap();
+        let (_, elsewhere) = other.split_once('.').unwrap();
+        for wrong in [
+            String::new(),
+            ".".into(),
+            secret.into(),
+            format!("{secret}."),
+            format!("{secret}.{elsewhere}"),
+            format!("{browser}.{secret}"),
+        ] {
+            let answer = validate(&wrong, &code).await;
+            assert_eq!(answer.status, 400, "{wrong}");
+            assert_eq!(answer.codes(), ["tf.no_pending"], "{wrong}");
+        }
+        // It opens nothing by itself, and nothing in a browser with cookies.
+        assert!(!app.program().token(&token).is_signed_in().await);
+        let cookies = app.browser().in_json().header("Second-Step-Token", &token);
+        let answer = cookies
+            .post_json("/tf-validate", json!({"code": code}))
+            .await;
+        assert_eq!(answer.codes(), ["tf.no_pending"]);
+
+        let answer = validate(&token, &code).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let given = &answer.json()["response"]["user"]["authentication_token"];
+        let program = app.program().token(given.as_str().unwrap());
+        assert!(program.is_signed_in().await);
+        app.later(Life::hours(1));
+        let answer = validate(&token, &phone.code(&app)).await;
+        assert_eq!(answer.codes(), ["tf.no_pending"], "used");
+        // Who keeps cookies is told nothing of the sort.
+        let browser = app.browser().in_json();
+        browser.get("/login").await;
+        let answer = browser
+            .post_json("/login", credentials(ADA, PASSWORD))
+            .await;
+        assert!(answer.json()["response"].get("second_step_token").is_none());
+    })
+    .await;
+}
+
+#[rocket::async_test]
 async fn a_person_is_led_to_the_code_and_on_to_where_they_wanted() {
     for_each_database(|plan| async move {
         let (app, _, phone) = with_ada(plan).await;

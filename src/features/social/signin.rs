@@ -122,9 +122,13 @@ async fn arrive(
             let buckets = Buckets::of_user(site, &user, &web.client);
             refuse_if_locked(site, &buckets).await?;
             let now = site.now();
-            site.store
+            let still = site
+                .store
                 .write(move |conn| social::touch(conn, &link, now))
                 .await?;
+            if !still {
+                return Err(wrong("social.no_account"));
+            }
             (user, Methods::of(Method::Oauth))
         }
         Who::Matched(user) => (

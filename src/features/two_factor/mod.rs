@@ -571,7 +571,10 @@ fn go_on(web: &Web<'_>, user: crate::UserId, state: State) -> Reply {
             .json("tf_select", true),
         State::Setup => to("/tf-setup").json("tf_state", "setup_from_login"),
     };
-    reply.csrf()
+    match second::token_for_program(web.request, site) {
+        Some(token) => reply.csrf().json("second_step_token", token),
+        None => reply.csrf(),
+    }
 }
 
 #[get("/tf-rescue")]
