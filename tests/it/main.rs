@@ -59,6 +59,8 @@ mod recover;
 mod recover_username;
 #[cfg(all(feature = "smtp", feature = "sms"))]
 mod recovery_codes;
+#[cfg(feature = "social")]
+mod provider;
 mod redirects;
 mod refresh_tokens;
 mod register;
