@@ -53,6 +53,8 @@ mod passkeys;
 mod passkeys_browser;
 #[cfg(feature = "smtp")]
 mod passwordless;
+#[cfg(all(feature = "social", feature = "smtp", feature = "sms"))]
+mod provider;
 #[cfg(feature = "smtp")]
 mod recover;
 #[cfg(feature = "smtp")]
@@ -72,6 +74,10 @@ mod settings;
 mod shape;
 mod smtp;
 mod smtp_server;
+#[cfg(all(feature = "social", feature = "smtp", feature = "sms"))]
+mod social;
+#[cfg(all(feature = "social", feature = "smtp", feature = "sms"))]
+mod social_attacks;
 #[cfg(feature = "smtp")]
 mod takeover;
 mod tickets;

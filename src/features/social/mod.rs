@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{Feature, Link, MenuFor, Web, sample_form, template};
+use super::{Feature, Link, MenuFor, Web, template};
 use crate::{
     Message,
     config::Life,
@@ -61,14 +61,18 @@ pub(crate) const LINKING: Feature = Feature {
     routes: link::routes,
     templates: &[template!("social/accounts.html")],
     samples: || {
-        let page = json!({
-            "providers": [
-                {"name": "github", "label": "GitHub", "account": {"label": "ada", "created": "today",
-                 "created_iso": "2026-01-01T00:00:00Z", "last_used": "now",
-                 "last_used_iso": "2026-01-01T00:00:00Z"}, "form": sample_form()},
-                {"name": "google", "label": "Google", "account": null, "form": sample_form()},
-            ],
+        let account = json!({
+            "label": "ada", "created": "today", "created_iso": "2026-01-01T00:00:00Z",
+            "last_used": "now", "last_used_iso": "2026-01-01T00:00:00Z",
         });
+        let one = |name: &str, account: &Value| {
+            json!({
+                "name": name, "label": name, "account": account,
+                "link_url": "/login/oauth-link/x", "unlink_url": "/login/oauth-unlink/x",
+            })
+        };
+        let providers = [one("github", &account), one("google", &Value::Null)];
+        let page = json!({"providers": providers});
         vec![(link::PAGE, page)]
     },
     links: &[Link {
