@@ -8,8 +8,9 @@ use rocket::{
 };
 use serde_json::{Map, Value};
 
+#[cfg(any(feature = "passkeys", feature = "social"))]
+use crate::Message;
 use crate::{
-    Message,
     error::{Denied, Error},
     features::{recover, refresh_tokens, two_factor},
     guards::{
@@ -228,18 +229,22 @@ impl Web<'_> {
     }
 
     /// What a page to sign in at offers beside its form.
+    #[cfg_attr(
+        all(feature = "passkeys", feature = "social"),
+        allow(clippy::needless_update)
+    )]
     pub(crate) fn others(&self, next: Option<&str>) -> Others {
-        let mut others = Others::default();
-        #[cfg(feature = "passkeys")]
-        if self.site.has_passkeys() {
-            others.passkey = super::passkeys::offer(self.site, "/wan-signin?first", "/wan-signin");
-        }
-        #[cfg(feature = "social")]
-        {
-            others.social = super::social::offer(self, super::social::Offer::SignIn, next);
-        }
         let _ = next;
-        others
+        Others {
+            #[cfg(feature = "passkeys")]
+            passkey: match self.site.has_passkeys() {
+                true => super::passkeys::offer(self.site, "/wan-signin?first", "/wan-signin"),
+                false => Value::Null,
+            },
+            #[cfg(feature = "social")]
+            social: super::social::offer(self, super::social::Offer::SignIn, next),
+            ..Others::default()
+        }
     }
 
     /// What a page of a second step is given, where a passkey is among the ways; else null.
@@ -256,24 +261,28 @@ impl Web<'_> {
     }
 
     /// What a page offers beside its form that asks somebody to prove it again: what they have.
+    #[cfg_attr(
+        all(feature = "passkeys", feature = "social"),
+        allow(clippy::needless_update)
+    )]
     pub(crate) async fn own_others(
         &self,
         user: &User,
         next: Option<&str>,
     ) -> Result<Others, Error> {
-        let mut others = Others::default();
-        #[cfg(feature = "passkeys")]
-        if self.site.has_usable_passkey(&user.id).await? {
-            others.passkey = super::passkeys::offer(self.site, "/wan-verify", "/wan-verify");
-        }
-        #[cfg(feature = "social")]
-        {
-            let linked = super::social::linked(self.site, &user.id).await?;
-            let offer = super::social::Offer::Verify(&linked);
-            others.social = super::social::offer(self, offer, next);
-        }
         let _ = (user, next);
-        Ok(others)
+        #[cfg(feature = "social")]
+        let linked = super::social::linked(self.site, &user.id).await?;
+        Ok(Others {
+            #[cfg(feature = "passkeys")]
+            passkey: match self.site.has_usable_passkey(&user.id).await? {
+                true => super::passkeys::offer(self.site, "/wan-verify", "/wan-verify"),
+                false => Value::Null,
+            },
+            #[cfg(feature = "social")]
+            social: super::social::offer(self, super::social::Offer::Verify(&linked), next),
+            ..Others::default()
+        })
     }
 
     /// The hint with which a browser fills in an identity, or a passkey in its place.

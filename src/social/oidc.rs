@@ -88,6 +88,8 @@ struct Inner {
     keep: Duration,
     http: HttpClient,
     known: Mutex<Known>,
+    /// Held while the provider is asked, so that of many who need it one asks.
+    asking: Mutex<()>,
 }
 
 /// What was discovered, and when.
@@ -119,6 +121,7 @@ impl Oidc {
             keep: settings.keep.as_duration(),
             http,
             known: Mutex::default(),
+            asking: Mutex::default(),
         })))
     }
 
@@ -231,6 +234,10 @@ impl Inner {
 
     /// What the provider says of itself, with its keys.
     fn metadata(&self, http: &Blocking) -> Result<Arc<Metadata>, SocialError> {
+        if let Some(metadata) = self.fresh() {
+            return Ok(metadata);
+        }
+        let _asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
         match self.fresh() {
             Some(metadata) => Ok(metadata),
             None => self.discover(http),

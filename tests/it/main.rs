@@ -86,6 +86,8 @@ mod social_attacks;
     feature = "sms"
 ))]
 mod social_browser;
+#[cfg(all(feature = "social", feature = "smtp", feature = "sms"))]
+mod social_process;
 #[cfg(feature = "smtp")]
 mod takeover;
 mod tickets;

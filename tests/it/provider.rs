@@ -340,7 +340,7 @@ impl Provider {
         led(&self.ask("POST", location, &[], &form).await)
     }
 
-    /// Follows no redirect.
+    /// A request to the provider; follows no redirect.
     pub async fn ask(
         &self,
         method: &str,
@@ -356,39 +356,44 @@ impl Provider {
             url.starts_with(&format!("{}/", self.issuer())),
             "{url} is not here"
         );
-        let mut request = Request::builder()
-            .method(method)
-            .uri(url)
-            .header("User-Agent", "a test");
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let body = match form {
-            [] => String::new(),
-            form => {
-                request = request.header("Content-Type", "application/x-www-form-urlencoded");
-                encode(form)
-            }
-        };
-        let request = request.body(Full::new(Bytes::from(body))).unwrap();
-        let answer = Client::builder(TokioExecutor::new())
-            .build_http()
-            .request(request)
-            .await
-            .expect("an answer");
-        let (parts, body) = answer.into_parts();
-        let header = |name| Some(parts.headers.get(name)?.to_str().unwrap().to_string());
-        let body = body.collect().await.expect("a body").to_bytes();
-        Told {
-            status: parts.status.as_u16(),
-            location: header("Location"),
-            length: header("Content-Length").map(|length| length.parse().unwrap()),
-            body: String::from_utf8_lossy(&body).into_owned(),
-        }
+        ask(method, &url, headers, form).await
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
+    }
+}
+
+/// A request to anywhere; follows no redirect.
+pub async fn ask(method: &str, url: &str, headers: &[(&str, &str)], form: &[(&str, &str)]) -> Told {
+    let mut request = Request::builder()
+        .method(method)
+        .uri(url)
+        .header("User-Agent", "a test");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let body = match form {
+        [] => String::new(),
+        form => {
+            request = request.header("Content-Type", "application/x-www-form-urlencoded");
+            encode(form)
+        }
+    };
+    let request = request.body(Full::new(Bytes::from(body))).unwrap();
+    let answer = Client::builder(TokioExecutor::new())
+        .build_http()
+        .request(request)
+        .await
+        .expect("an answer");
+    let (parts, body) = answer.into_parts();
+    let header = |name| Some(parts.headers.get(name)?.to_str().unwrap().to_string());
+    let body = body.collect().await.expect("a body").to_bytes();
+    Told {
+        status: parts.status.as_u16(),
+        location: header("Location"),
+        length: header("Content-Length").map(|length| length.parse().unwrap()),
+        body: String::from_utf8_lossy(&body).into_owned(),
     }
 }
 
@@ -485,7 +490,7 @@ fn encode(pairs: &[(impl AsRef<str>, impl AsRef<str>)]) -> String {
 }
 
 /// The path and query of where a browser is led.
-fn led(told: &Told) -> String {
+pub fn led(told: &Told) -> String {
     let Some(location) = &told.location else {
         panic!("{} and nowhere to go: {}", told.status, told.body);
     };

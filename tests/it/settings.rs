@@ -5,6 +5,84 @@ use rocket_security::config::Settings;
 
 use crate::app::Plan;
 
+#[cfg(feature = "social")]
+#[test]
+fn a_provider_is_described_in_full() {
+    let table = "[default.security.social.providers.example]\nclient_id = \"x\"\n";
+    for (toml, words) in [
+        (
+            format!("{table}"),
+            &[
+                "`security.social`",
+                "providers.example",
+                "`issuer` is missing",
+            ][..],
+        ),
+        (
+            format!("{table}issuer = \"http://id.example.com\""),
+            &["providers.example", "`issuer`", "https", "allow_private"],
+        ),
+        (
+            format!("{table}issuer = \"id\""),
+            &["providers.example", "`issuer`"],
+        ),
+        (
+            format!("{table}issuer = \"https://id.example.com\"\norigins = [\"x\"]"),
+            &["providers.example", "`origins`"],
+        ),
+        (
+            format!("{table}isuer = \"https://id.example.com\""),
+            &["isuer", "did you mean `issuer`"],
+        ),
+        (
+            format!("{table}kind = \"saml\""),
+            &["security.social.providers.example.kind", "saml"],
+        ),
+        (
+            "[default.security.social.providers.google]\nclient_id = \" \"".into(),
+            &["providers.google", "`client_id` is empty"],
+        ),
+        (
+            "[default.security.social.providers.google]\nclient_secret = \"x\"".into(),
+            &["security.social.providers.google", "client_id"],
+        ),
+        (
+            "[default.security.social.providers.\"My site\"]\nclient_id = \"x\"".into(),
+            &["My site", "small letters"],
+        ),
+        (
+            "[default.security.social]\ntimeout = 0".into(),
+            &["`security.social`", "`timeout` is 0"],
+        ),
+    ] {
+        let sentence = refusal(&toml);
+        for word in words {
+            assert!(sentence.contains(word), "{toml}: {sentence}");
+        }
+        assert!(!sentence.contains('\n'), "{sentence}");
+    }
+}
+
+#[cfg(feature = "social")]
+#[rocket::async_test]
+async fn what_is_said_of_providers_is_of_those_that_there_are() {
+    let google = |plan: Plan| {
+        plan.set("social.providers.google.client_id", "x")
+            .set("social.providers.google.client_secret", "y")
+    };
+    for plan in [
+        google(Plan::new()).set("social.match_email", ["gogle"]),
+        google(Plan::new())
+            .set("identities", ["email", "username"])
+            .set("register.username", "required")
+            .set("social.sign_up", true),
+        Plan::new().set("social.providers.github.client_id", "x"),
+    ] {
+        assert!(plan.try_start().await.is_err());
+    }
+    assert!(google(Plan::new()).try_start().await.is_ok());
+}
+
 fn refusal(toml: &str) -> String {
     use rocket::figment::providers::{Format, Toml};
     let figment = Figment::from(rocket::Config::debug_default()).merge(Toml::string(toml).nested());

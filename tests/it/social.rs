@@ -29,6 +29,7 @@ pub fn knowing(plan: Plan, provider: &Provider) -> Plan {
         })
         .set("social.providers.example.label", "Example & Sons")
         .set("social.allow_private", true)
+        .set("session.idle", "10 d")
 }
 
 pub async fn app_of(plan: Plan, provider: &Provider) -> App {

@@ -210,8 +210,9 @@ async fn who(
         .iter()
         .any(|name| name == provider.name());
     match owner {
-        // It belongs to another account there: an address that was given up, and taken by somebody else.
-        Some(_) if other => Err(wrong("social.exists")),
+        // It belongs to another account there: an address that was given up, and taken by somebody else. Where
+        // nobody proved the address here, what is linked is as little proven.
+        Some(owner) if other && owner.confirmed_at.is_some() => Err(wrong("social.exists")),
         Some(owner) if matches && !undone => Ok(Who::Matched(owner)),
         Some(_) => Err(wrong("social.exists")),
         None if undone => Err(wrong("social.exists")),
