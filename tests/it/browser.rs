@@ -242,23 +242,22 @@ async fn a_person_registers_signs_in_is_let_in_by_role_and_signs_out() {
 pub(crate) struct Person {
     pub(crate) browser: Client,
     pub(crate) mailbox: SmtpServer,
-    port: u16,
+    pub(crate) port: u16,
     pub(crate) folder: tempfile::TempDir,
-    _processes: [Process; 2],
+    processes: Vec<Process>,
 }
 
 #[cfg(feature = "smtp")]
 impl Person {
     /// At a site with these settings, by the names that the environment has for them.
     pub(crate) async fn arrive_at(settings: &[(&str, &str)]) -> Option<Self> {
-        let (driver, browser) = browser().await?;
-        let mailbox = SmtpServer::start().await;
-        let folder = tempfile::tempdir().unwrap();
-        let port = free_port();
+        let mut person = Self::without_a_site().await?;
+        let (mailbox, folder) = (&person.mailbox, &person.folder);
         let settings = settings
             .iter()
             .map(|(name, value)| (format!("ROCKET_SECURITY__{name}"), *value));
-        let site = command(&folder.path().join("site.db"), port)
+        let site = person
+            .command()
             .env("ROCKET_SECURITY__MAIL__TRANSPORT", "smtp")
             .env("ROCKET_SECURITY__MAIL__HOST", "127.0.0.1")
             .env("ROCKET_SECURITY__MAIL__PORT", mailbox.port().to_string())
@@ -270,14 +269,20 @@ impl Person {
             .envs(settings)
             .spawn()
             .unwrap();
-        let site = Process(site);
-        until_it_answers(port).await;
+        person.processes.push(Process(site));
+        until_it_answers(person.port).await;
+        Some(person)
+    }
+
+    /// Before there is one at the port.
+    pub(crate) async fn without_a_site() -> Option<Self> {
+        let (driver, browser) = browser().await?;
         Some(Self {
             browser,
-            mailbox,
-            port,
-            folder,
-            _processes: [driver, site],
+            mailbox: SmtpServer::start().await,
+            port: free_port(),
+            folder: tempfile::tempdir().unwrap(),
+            processes: vec![driver],
         })
     }
 

@@ -97,7 +97,7 @@ impl App {
 }
 
 impl Person {
-    async fn has_account(&self, arguments: &[&str]) {
+    pub(crate) async fn has_account(&self, arguments: &[&str]) {
         let mut child = self
             .command()
             .args(["users", "create", ADA, "--active", "--confirmed"])
@@ -113,7 +113,7 @@ impl Person {
     }
 
     /// Looks the page over on which somebody is now, which says `text`.
-    async fn sees(&self, text: &str, name: &str) {
+    pub(crate) async fn sees(&self, text: &str, name: &str) {
         self.reads(text).await;
         for (device, width, height) in WIDTHS.into_iter().rev() {
             let resized = self.browser.set_window_size(width, height).await;
@@ -150,7 +150,7 @@ impl Person {
     }
 
     /// Fills in this form and presses its first button.
-    async fn answers(&self, form: &str, fields: &[(&str, &str)]) {
+    pub(crate) async fn answers(&self, form: &str, fields: &[(&str, &str)]) {
         self.fill(form, fields).await;
         let button = format!("#{form} button[type=submit]");
         self.press(Locator::Css(&button)).await;
@@ -164,7 +164,7 @@ impl Person {
         field.select_by_label(label).await.unwrap();
     }
 
-    async fn signs_in_with_password(&self) {
+    pub(crate) async fn signs_in_with_password(&self) {
         self.open("/login").await;
         let fields = [("email", ADA), ("password", PASSWORD)];
         self.answers("login", &fields).await;
@@ -175,12 +175,16 @@ impl Person {
     }
 
     /// The number of the mail that comes next to the account.
-    fn mails(&self) -> usize {
+    pub(crate) fn mails(&self) -> usize {
         self.mailbox.to(ADA).len()
     }
 
     /// The newest mail after the first `before`, whose subject begins like that.
-    async fn mail_about(&self, before: usize, subject: &str) -> crate::smtp_server::Received {
+    pub(crate) async fn mail_about(
+        &self,
+        before: usize,
+        subject: &str,
+    ) -> crate::smtp_server::Received {
         let new = || {
             let mails = self.mailbox.to(ADA).into_iter().skip(before);
             mails
@@ -213,7 +217,7 @@ impl Person {
     }
 
     /// Goes on by the tabulator until the element is reached that `selector` names.
-    async fn tabs_to(&self, selector: &str) {
+    pub(crate) async fn tabs_to(&self, selector: &str) {
         let script = "return document.activeElement.matches(arguments[0])";
         for _ in 0..40 {
             let there = self.browser.execute(script, vec![selector.into()]).await;
@@ -226,7 +230,7 @@ impl Person {
     }
 
     /// Waits for the page on which the keyboard begins at `selector`.
-    async fn begins_at(&self, selector: &str) {
+    pub(crate) async fn begins_at(&self, selector: &str) {
         let script = "return document.activeElement.matches(arguments[0])";
         let there = async || {
             let there = self.browser.execute(script, vec![selector.into()]).await;
@@ -235,7 +239,7 @@ impl Person {
         wait(selector, there).await;
     }
 
-    async fn presses_enter(&self) {
+    pub(crate) async fn presses_enter(&self) {
         self.types(&char::from(Key::Enter).to_string()).await;
     }
 }

@@ -8,6 +8,8 @@
 )]
 
 mod api_keys;
+#[cfg(all(feature = "cli", feature = "sqlite", feature = "smtp", feature = "sms"))]
+mod api_keys_browser;
 mod app;
 mod attacks;
 #[cfg(all(feature = "passkeys", feature = "smtp", feature = "sms"))]
@@ -76,6 +78,14 @@ mod smtp_server;
 mod social;
 #[cfg(all(feature = "social", feature = "smtp", feature = "sms"))]
 mod social_attacks;
+#[cfg(all(
+    feature = "cli",
+    feature = "sqlite",
+    feature = "social",
+    feature = "smtp",
+    feature = "sms"
+))]
+mod social_browser;
 #[cfg(all(feature = "social", feature = "smtp", feature = "sms"))]
 mod social_process;
 #[cfg(feature = "smtp")]
