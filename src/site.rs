@@ -145,6 +145,14 @@ impl Site {
         }
     }
 
+    /// The providers by which somebody may come in.
+    pub(crate) fn social_names(&self) -> Vec<String> {
+        #[cfg(feature = "social")]
+        return self.social.names();
+        #[cfg(not(feature = "social"))]
+        Vec::new()
+    }
+
     /// The providers by which somebody may prove it again.
     pub(crate) fn social_to_verify(&self) -> Vec<String> {
         #[cfg(feature = "social")]

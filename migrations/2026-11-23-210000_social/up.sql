@@ -11,7 +11,7 @@ CREATE TABLE security_social_accounts (
     label VARCHAR(255) NULL,
     created_at BIGINT NOT NULL,
     last_used_at BIGINT NULL,
-    UNIQUE (provider, subject),
+    UNIQUE (provider, issuer, subject),
     UNIQUE (user_id, provider),
     FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE
 ) /*! CHARACTER SET utf8mb4 COLLATE utf8mb4_bin */;

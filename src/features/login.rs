@@ -144,6 +144,7 @@ fn show(web: Web<'_>, next: Option<String>) -> Answer {
             Ok(others
                 .on(Reply::page(PAGE))
                 .json("identity_attributes", attributes)
+                .json("oauth_providers", web.site.social_names())
                 .form(form.view(&web)))
         }
     }

@@ -14,9 +14,9 @@ pub(crate) struct WaysIn {
     mail: bool,
     #[cfg(feature = "passkeys")]
     passkeys: bool,
-    /// Names of the providers.
+    /// The providers, by name and issuer.
     #[cfg(feature = "social")]
-    social: Vec<String>,
+    social: Vec<(String, String)>,
     factors: Vec<FactorKind>,
 }
 
@@ -38,7 +38,7 @@ impl WaysIn {
             #[cfg(feature = "passkeys")]
             passkeys: site.has_passkeys(),
             #[cfg(feature = "social")]
-            social: site.social.names(),
+            social: site.social.issuers(),
             factors,
         }
     }
@@ -63,10 +63,9 @@ impl WaysIn {
         #[cfg(feature = "social")]
         if !self.social.is_empty() {
             let linked = crate::store::social::of_user(conn, user)?;
-            let opens = |name: &String| self.social.contains(name);
             if linked
-                .iter()
-                .any(|account| account.id != leaving && opens(&account.provider))
+                .into_iter()
+                .any(|one| one.id != leaving && self.social.contains(&(one.provider, one.issuer)))
             {
                 return Ok(true);
             }

@@ -92,6 +92,39 @@ impl HttpClient {
         self.exchange(move |http| http.send(request)).await
     }
 
+    /// Asks for `url`.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), and [`SocialError::Refused`] if `url` or a header is none.
+    pub async fn get(
+        &self,
+        url: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<HttpResponse, SocialError> {
+        self.send(request("GET", url, headers, Vec::new())?).await
+    }
+
+    /// Posts a form to `url`, as token endpoints take it.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub async fn post_form(
+        &self,
+        url: &str,
+        headers: &[(&str, &str)],
+        fields: &[(&str, &str)],
+    ) -> Result<HttpResponse, SocialError> {
+        let body = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(fields)
+            .finish();
+        let kind = ("Content-Type", "application/x-www-form-urlencoded");
+        let headers = [headers, &[kind]].concat();
+        self.send(request("POST", url, &headers, body.into_bytes())?)
+            .await
+    }
+
     /// Does `work`, which asks as often as it needs to, off the threads that serve requests.
     pub(super) async fn exchange<T, F>(&self, work: F) -> Result<T, SocialError>
     where
@@ -109,6 +142,22 @@ impl HttpClient {
         done.await
             .unwrap_or_else(|error| Err(SocialError::Unavailable(error.to_string())))
     }
+}
+
+fn request(
+    method: &str,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: Vec<u8>,
+) -> Result<HttpRequest, SocialError> {
+    let request = ureq::http::Request::builder().method(method).uri(url);
+    headers
+        .iter()
+        .fold(request, |request, (name, value)| {
+            request.header(*name, *value)
+        })
+        .body(body)
+        .map_err(|error| SocialError::Refused(error.to_string()))
 }
 
 /// The client on a thread that may block.

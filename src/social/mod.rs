@@ -256,6 +256,13 @@ impl Providers {
         self.iter().map(|one| one.name().to_string()).collect()
     }
 
+    /// Each by name and issuer.
+    pub(crate) fn issuers(&self) -> Vec<(String, String)> {
+        self.iter()
+            .map(|one| (one.name().to_string(), one.issuer().to_string()))
+            .collect()
+    }
+
     /// Sources for the directive `form-action`, each an origin and nothing else.
     pub(crate) fn origins(&self) -> Vec<String> {
         let mut origins: Vec<String> = self

@@ -42,6 +42,8 @@ pub struct SocialAccountInfo {
     pub id: String,
     /// The name of the provider.
     pub provider: String,
+    /// Who spoke for it when it was linked.
+    pub issuer: String,
     /// What its owner knows it by, if the provider told.
     pub label: Option<String>,
     /// When it was linked.
@@ -94,7 +96,7 @@ pub(crate) fn of_user(
         .load(conn)?)
 }
 
-/// What an account has at one provider.
+/// What an account has at one provider, whoever spoke for that.
 #[cfg(feature = "social")]
 pub(crate) fn of_user_at(
     conn: &mut Conn,

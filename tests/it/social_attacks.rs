@@ -9,7 +9,9 @@ use serde_json::json;
 use crate::{
     app::{Actor, App, PASSWORD, Plan, for_each_database},
     provider::{Deviation, Person, Provider, REFUSAL},
-    social::{LINK, START, VERIFY, accounts, app_of, knowing, led, link, said, there_and_back},
+    social::{
+        LINK, START, UNLINK, VERIFY, accounts, app_of, knowing, led, link, said, there_and_back,
+    },
 };
 
 const ADA: &str = "ada@example.com";
@@ -370,7 +372,53 @@ async fn a_provider_that_moved_opens_nothing_of_before() {
     after.signed_in(Person::new("1", "eve@example.net"));
     let eve = moved.browser();
     there_and_back(&eve, &after, START).await;
-    assert!(!eve.is_signed_in().await);
+    assert_eq!(eve.get("/me").await.text(), "eve@example.net");
+    // Nor does it keep anybody from linking anew, or count as a way in.
+    after.signed_in(Person::new("2", ADA));
+    let email = rocket_security::EmailAddress::parse(ADA).unwrap();
+    let ada = moved
+        .store()
+        .find_user_by_email(&email)
+        .await
+        .unwrap()
+        .unwrap();
+    let browser = moved.signed_in(&ada).await;
+    let page = browser.get("/login/oauth-link").await.text();
+    assert!(!page.contains("is linked"), "{page}");
+    link(&browser, &after).await;
+    assert_eq!(accounts(&moved).await, 2);
+    let answer = browser.post_form(UNLINK, &[]).await;
+    assert!(
+        said(&browser, &answer)
+            .await
+            .contains("only way to sign in")
+    );
+}
+
+#[rocket::async_test]
+async fn a_code_that_came_back_goes_no_further() {
+    let provider = Provider::start();
+    let app = app_of(Plan::new(), &provider).await;
+    let ada = app.user(ADA).await;
+    let browser = app.signed_in(&ada).await;
+    provider.signed_in(Person::new("1", ADA));
+    link(&browser, &provider).await;
+    let back = provider.consent(&led(&browser, VERIFY).await).await;
+    browser.logout().await;
+    let answer = browser.get(&back).await;
+    assert_eq!(answer.status, 302);
+    assert_eq!(answer.location(), Some("/verify"));
+    assert_eq!(answer.header("Referrer-Policy"), Some("no-referrer"));
+    assert!(answer.header("Cache-Control").unwrap().contains("no-store"));
+    app.store().deactivate_user(&ada.id).await.unwrap();
+    let browser = app.browser();
+    let answer = there_and_back(&browser, &provider, START).await;
+    assert_eq!(answer.location(), Some("/login"));
+    assert!(
+        said(&browser, &answer)
+            .await
+            .contains("This account is not active")
+    );
 }
 
 #[rocket::async_test]

@@ -93,7 +93,11 @@ pub(super) async fn response(
 async fn page(web: &Web<'_>, caller: &Caller) -> Result<Reply, Error> {
     let site = web.site;
     let linked = site.store.social_accounts_of(&caller.user.id).await?;
-    let at = |name: &str| linked.iter().find(|account| account.provider == name);
+    let at = |provider: &dyn SocialProvider| {
+        linked.iter().find(|account| {
+            account.provider == provider.name() && account.issuer == provider.issuer()
+        })
+    };
     let shown: Vec<Value> = site
         .social
         .iter()
@@ -102,7 +106,7 @@ async fn page(web: &Web<'_>, caller: &Caller) -> Result<Reply, Error> {
             json!({
                 "name": name,
                 "label": provider.label(),
-                "account": at(name).map(view),
+                "account": at(provider.as_ref()).map(view),
                 "link_url": site.path(&format!("/login/oauth-link/{name}")),
                 "unlink_url": site.path(&format!("/login/oauth-unlink/{name}")),
             })
@@ -191,8 +195,13 @@ pub(super) async fn write(
                     false => Err(StoreError::Refused("social.linked_elsewhere".into())),
                 };
             }
-            if social::of_user_at(conn, &id, &name)?.is_some() {
-                return Err(StoreError::Refused("social.linked_already".into()));
+            match social::of_user_at(conn, &id, &name)? {
+                Some(other) if other.issuer == key.issuer => {
+                    return Err(StoreError::Refused("social.linked_already".into()));
+                }
+                // The provider moved, and the former link opens nothing any more.
+                Some(former) => drop(social::delete(conn, &id, &former.id)?),
+                None => {}
             }
             social::insert(conn, &row)?;
             outbox::put(conn, &notice).map(Some)

@@ -20,7 +20,7 @@ use super::{Feature, Link, MenuFor, Web, template};
 use crate::{
     Message,
     config::Life,
-    error::{Error, Invalid},
+    error::{Denied, Error, Invalid},
     http::{
         headers,
         redirect::{Outward, Target},
@@ -302,7 +302,13 @@ pub(crate) async fn linked(site: &Site, user: &UserId) -> Result<Vec<String>, Er
         return Ok(Vec::new());
     }
     let accounts = site.store.social_accounts_of(user).await?;
-    Ok(accounts.into_iter().map(|one| one.provider).collect())
+    let known = site.social.issuers();
+    Ok(accounts
+        .into_iter()
+        .map(|one| (one.provider, one.issuer))
+        .filter(|one| known.contains(one))
+        .map(|(provider, _)| provider)
+        .collect())
 }
 
 // Going and coming back.
@@ -519,6 +525,12 @@ fn or_back(web: &Web<'_>, done: Answer, path: &str, next: Option<&str>) -> Answe
     }
     let done = match done {
         Err(Error::Unavailable { .. }) => Err(wrong("social.unavailable")),
+        // Not as elsewhere, where one is led back afterwards: this address is good once, and has a code in it.
+        Err(Error::Denied(Denied::Inactive)) => Err(wrong("login.inactive")),
+        Err(Error::Denied(Denied::Unconfirmed)) => Err(wrong("login.unconfirmed")),
+        Err(Error::Denied(Denied::Anonymous | Denied::BadCredential | Denied::Mechanism)) => {
+            Err(wrong("social.expired"))
+        }
         done => done,
     };
     let Err(Error::Invalid(invalid)) = &done else {

@@ -192,14 +192,16 @@ async fn who(
         ProviderEmail::Absent => return Err(wrong("social.no_email")),
     };
     let email = EmailAddress::parse(email).map_err(|_| wrong("social.no_email"))?;
-    let (asked, name, now) = (email.clone(), provider.name().to_string(), site.now());
+    let (asked, now) = (email.clone(), site.now());
+    let (name, issuer) = (provider.name().to_string(), provider.issuer().to_string());
     let reserved = Handle::of_identity(site, &Identity::Email(email.clone()));
     let (owner, other, undone) = site
         .store
         .read(move |conn| {
             let owner = users::owner_of(conn, &asked, None)?.map(|(_, owner)| owner);
             let other = match &owner {
-                Some(owner) => social::of_user_at(conn, &owner.id, &name)?.is_some(),
+                Some(owner) => social::of_user_at(conn, &owner.id, &name)?
+                    .is_some_and(|account| account.issuer == issuer),
                 None => false,
             };
             // An address that its owner can still take back is theirs alone.

@@ -11,9 +11,12 @@ use crate::{
     config::Life,
     error::Error,
     guards::identity::Caller,
-    http::reply::{Answer, Reply},
+    http::{
+        redirect::Target,
+        reply::{Answer, Reply, wants_json},
+    },
     signin::{
-        Method, Methods,
+        Method, Methods, NextStep,
         admit::{Admission, admit},
         factor_setup::session_of,
         limits::{Buckets, refuse_if_locked},
@@ -82,9 +85,11 @@ async fn start(web: Web<'_>, name: &str, next: Option<&str>, form: Submitted<Sta
 async fn response(web: Web<'_>, name: &str, back: Back<'_>) -> Answer {
     mark(web.request);
     let provider = provider(&web, name)?;
-    let caller = in_session(&web)?;
     let mut next = None;
-    let done = again(&web, caller, provider, &back, &mut next).await;
+    let done = match in_session(&web) {
+        Ok(caller) => again(&web, caller, provider, &back, &mut next).await,
+        Err(error) => Err(error),
+    };
     or_back(&web, done, &web.site.verify_path(), next.as_deref())
 }
 
@@ -127,6 +132,16 @@ async fn again(
     let methods = caller.methods.union(Methods::of(Method::Oauth));
     let admitted = match admit(site, user.clone(), methods).await? {
         Admission::In(admitted) => admitted,
+        Admission::Next(owing) if !wants_json(web.request, site) => {
+            let mut way = Target::local(&match owing.step {
+                NextStep::SecondFactor => site.path("/tf-select"),
+                NextStep::NewPassword => site.login_path(),
+            });
+            if let Some(next) = next.as_deref() {
+                way = way.with_query(&[("next", next)]);
+            }
+            return Ok(Reply::done(way));
+        }
         Admission::Next(owing) => return Err(owing.denied().into()),
     };
     session::renew(
