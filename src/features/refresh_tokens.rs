@@ -17,7 +17,6 @@ use crate::{
     Message,
     config::Life,
     error::{Error, Invalid},
-    guards::identity,
     http::{
         cookies::{self, Kind},
         input,
@@ -189,17 +188,17 @@ pub(crate) async fn issue(
     Ok(hand_out(web, token, until))
 }
 
-/// The hash of the session that this request has or opens. A request by token is of none, whatever cookies
-/// came along.
+/// The hash of the session that this request opened, or by which it is judged. A request by token is of none,
+/// whatever cookies came along.
 fn session_of(web: &Web<'_>) -> Option<String> {
-    if identity::has_token_header(web.request) {
-        return None;
-    }
-    let opened = cookies::outgoing(web.request, web.site, Kind::Session);
-    let known = || cookies::get(web.request, web.site, Kind::Session).map(String::from);
-    opened
+    let by_session = web
+        .caller
+        .as_ref()
+        .is_some_and(|caller| caller.session.is_some());
+    let came = || cookies::get(web.request, web.site, Kind::Session).map(String::from);
+    cookies::outgoing(web.request, web.site, Kind::Session)
         .filter(|cookie| !cookie.is_empty())
-        .or_else(known)
+        .or_else(|| came().filter(|_| by_session))
         .map(|cookie| digest(&cookie))
 }
 
