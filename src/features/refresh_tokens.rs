@@ -162,7 +162,7 @@ pub(crate) async fn issue(
         methods: admitted.methods(),
         address: web.client.client.address.clone(),
         agent: web.client.client.agent.clone(),
-        session_id: None,
+        session_hash: None,
         remember_series: None,
     };
     let (until, uniquifier, session) = (row.idle_until, user.uniquifier.clone(), session_of(web));
@@ -171,14 +171,14 @@ pub(crate) async fn issue(
             users::hold(conn, &row.user_id, &uniquifier)?;
             let mut row = row.clone();
             if let Some(session) = &session
-                && let Some((id, device)) = sessions::named(conn, &row.user_id, session)?
+                && let Some(device) = sessions::device_of(conn, &row.user_id, session)?
             {
                 // A browser has one family: a program that asks again goes on with the new one.
-                families::end_of_session(conn, &id)?;
+                families::end_of_session(conn, session)?;
                 if let Some(device) = &device {
                     families::end_of_series(conn, device)?;
                 }
-                (row.session_id, row.remember_series) = (Some(id), device);
+                (row.session_hash, row.remember_series) = (Some(session.clone()), device);
             }
             families::insert(conn, &row)
         })

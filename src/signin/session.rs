@@ -196,7 +196,9 @@ pub(crate) async fn open(
         .write(move |conn| {
             match &planted {
                 // The device goes on where its session ran out.
-                Some(planted) if continued.is_some() => sessions::replace_by_hash(conn, planted)?,
+                Some(planted) if continued.is_some() => {
+                    sessions::replace_by_hash(conn, planted, &written)?;
+                }
                 Some(planted) => drop(sessions::delete_by_hash(conn, planted)?),
                 None => {}
             }
@@ -343,11 +345,12 @@ pub(crate) async fn renew(
     let new = digest(token.expose());
     let methods = before.union(admitted.methods());
     let cleared = clears.cleared_by_success();
+    let user = admitted.user().id.clone();
     let renewed = site
         .store
         .write(move |conn| {
             failures::clear(conn, &cleared)?;
-            sessions::renew(conn, &old, &new, methods, now)
+            sessions::renew(conn, &user, &old, &new, methods, now)
         })
         .await?;
     if !renewed {

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use serde::Serialize;
 
 use super::{
-    Conn, SessionId, Store, StoreError, Timestamp, Uniquifier, User, UserId,
+    Conn, Store, StoreError, Timestamp, Uniquifier, User, UserId,
     schema::{security_refresh_families as families, users},
 };
 use crate::signin::Methods;
@@ -27,7 +27,7 @@ pub(crate) struct NewFamily {
     pub(crate) methods: Methods,
     pub(crate) address: String,
     pub(crate) agent: String,
-    pub(crate) session_id: Option<SessionId>,
+    pub(crate) session_hash: Option<String>,
     pub(crate) remember_series: Option<String>,
 }
 
@@ -129,9 +129,25 @@ pub(crate) fn delete_all_of(conn: &mut Conn, user: &UserId) -> Result<(), StoreE
     Ok(())
 }
 
-/// Ends what was given in a session that ends before its time.
-pub(crate) fn end_of_session(conn: &mut Conn, session: &SessionId) -> Result<(), StoreError> {
-    diesel::delete(families::table.filter(families::session_id.eq(session))).execute(conn)?;
+/// Ends what was given in a session, whether that has run out or not.
+pub(crate) fn end_of_session(conn: &mut Conn, token_hash: &str) -> Result<(), StoreError> {
+    diesel::delete(families::table.filter(families::session_hash.eq(token_hash))).execute(conn)?;
+    Ok(())
+}
+
+/// A session of an account goes on under another secret, and what was given in it goes with it.
+pub(crate) fn follow_session(
+    conn: &mut Conn,
+    user: &UserId,
+    old_hash: &str,
+    new_hash: &str,
+) -> Result<(), StoreError> {
+    let given = families::table
+        .filter(families::session_hash.eq(old_hash))
+        .filter(families::user_id.eq(user));
+    diesel::update(given)
+        .set(families::session_hash.eq(new_hash))
+        .execute(conn)?;
     Ok(())
 }
 

@@ -109,7 +109,7 @@ diesel::table! {
         methods -> BigInt,
         address -> Text,
         agent -> Text,
-        session_id -> Nullable<Text>,
+        session_hash -> Nullable<Text>,
         remember_series -> Nullable<Text>,
     }
 }

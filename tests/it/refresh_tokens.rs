@@ -59,6 +59,16 @@ async fn is_good(app: &App, token: &str) -> bool {
     app.program().token(token).is_signed_in().await
 }
 
+async fn sessions(app: &App) -> i64 {
+    app.number("SELECT COUNT(*) AS n FROM security_sessions")
+        .await
+}
+
+async fn sweep(app: &App) {
+    let swept = rocket_security::testing::sweep(app.client.rocket()).await;
+    swept.unwrap();
+}
+
 async fn families(app: &App) -> i64 {
     app.number("SELECT COUNT(*) AS n FROM security_refresh_families")
         .await
@@ -427,6 +437,65 @@ async fn it_belongs_to_the_session_that_was_opened_whatever_header_came_along() 
                 "signed out",
             );
         }
+        assert_eq!(families(&app).await, 0);
+    })
+    .await;
+}
+
+#[rocket::async_test]
+async fn signing_out_where_the_session_has_run_out_ends_it_too() {
+    for_each_database(|plan| async move {
+        let app = in_body(plan).start().await;
+        app.user(ADA).await;
+        for proves_again in [false, true] {
+            let browser = app.browser().in_json();
+            let body = json!({"email": ADA, "password": PASSWORD});
+            let answer = browser.post_json("/login?include_auth_token", body).await;
+            let r1 = refresh_token(&answer);
+            if proves_again {
+                // The session goes on under another cookie.
+                let body = json!({"password": PASSWORD});
+                assert_eq!(browser.post_json("/verify", body).await.status, 200);
+            }
+            app.later(Life::hours(13));
+            sweep(&app).await;
+            assert_eq!(sessions(&app).await, 0);
+            assert_eq!(
+                families(&app).await,
+                1,
+                "a session that runs out ends nothing"
+            );
+            assert_eq!(browser.post_json("/logout", json!({})).await.status, 200);
+            assert_refused(&refresh(&app.program(), &r1).await, "signed out");
+        }
+        assert_eq!(families(&app).await, 0);
+    })
+    .await;
+}
+
+#[rocket::async_test]
+async fn a_session_cookie_of_another_account_carries_nothing_over() {
+    for_each_database(|plan| async move {
+        let app = in_body(plan).start().await;
+        app.user(ADA).await;
+        app.user("eve@example.com").await;
+        let body = |email: &str| json!({"email": email, "password": PASSWORD, "remember": true});
+        let eve = app.browser().in_json();
+        let answer = eve
+            .post_json("/login?include_auth_token", body("eve@example.com"))
+            .await;
+        let eves = refresh_token(&answer);
+        let ada = app.browser().in_json();
+        ada.post_json("/login", body(ADA)).await;
+        // Eve's cookie makes way for the session that Ada's device opens.
+        ada.set_cookie("security_session", &eve.cookie("security_session").unwrap());
+        app.later(Life::hours(13));
+        assert_eq!(ada.get("/me").await.text(), ADA);
+        assert_refused(
+            &refresh(&app.program(), &eves).await,
+            "its session was replaced",
+        );
+        ada.post_json("/logout", json!({})).await;
         assert_eq!(families(&app).await, 0);
     })
     .await;
