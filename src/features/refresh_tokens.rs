@@ -170,9 +170,8 @@ pub(crate) async fn issue(
         .write(move |conn| {
             users::hold(conn, &row.user_id, &uniquifier)?;
             let mut row = row.clone();
-            if let Some(session) = &session
-                && let Some(device) = sessions::device_of(conn, &row.user_id, session)?
-            {
+            if let Some(session) = &session {
+                let device = sessions::hold(conn, &row.user_id, session)?;
                 // A browser has one family: a program that asks again goes on with the new one.
                 families::end_of_session(conn, session)?;
                 if let Some(device) = &device {

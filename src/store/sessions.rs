@@ -129,18 +129,28 @@ pub(crate) fn replace_by_hash(
     families::end_of_session(conn, token_hash)
 }
 
-/// The remembered device that a session of an account comes from, if there is such a session.
-pub(crate) fn device_of(
+/// Goes on only if this session of an account has not ended, and holds on to it for the rest of the transaction;
+/// answers the remembered device that it comes from.
+///
+/// Whoever ends it at the same moment waits, and then ends what this transaction gave in it as well.
+pub(crate) fn hold(
     conn: &mut Conn,
     user: &UserId,
     token_hash: &str,
-) -> Result<Option<Option<String>>, StoreError> {
+) -> Result<Option<String>, StoreError> {
+    let mine = security_sessions::table
+        .find(token_hash)
+        .filter(security_sessions::user_id.eq(user));
+    let held = diesel::update(mine)
+        .set(security_sessions::last_seen_at.eq(security_sessions::last_seen_at))
+        .execute(conn)?;
+    if held == 0 {
+        return Err(StoreError::Missing);
+    }
     Ok(security_sessions::table
         .find(token_hash)
-        .filter(security_sessions::user_id.eq(user))
         .select(security_sessions::series)
-        .get_result(conn)
-        .optional()?)
+        .get_result(conn)?)
 }
 
 /// Gives a session a new secret and a new moment of proof, if it is still the one presented.

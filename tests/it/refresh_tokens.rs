@@ -1,6 +1,10 @@
 //! Refresh tokens: one successor at a time, one family for a sign-in, and its end when a copy shows up.
 
-use rocket_security::{EventKind, config::Life};
+use std::sync::{Arc, OnceLock};
+
+use diesel::connection::SimpleConnection;
+use rocket::tokio;
+use rocket_security::{EventKind, Store, config::Life};
 use serde_json::json;
 
 use crate::app::{Actor, Answer, App, PASSWORD, Plan, SECRET, for_each_database, hash_of};
@@ -442,6 +446,75 @@ async fn it_belongs_to_the_session_that_was_opened_whatever_header_came_along() 
     .await;
 }
 
+/// Ends all sessions with what was given in them, in a transaction that commits a moment after this returns.
+fn end_sessions_beside(store: Store) {
+    let (said, done) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let ended = store.write(move |conn| {
+            conn.batch_execute("DELETE FROM security_sessions")?;
+            conn.batch_execute("DELETE FROM security_refresh_families")?;
+            let _ = said.send(());
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            Ok(())
+        });
+        runtime.block_on(ended).unwrap();
+    });
+    done.recv().unwrap();
+}
+
+#[rocket::async_test]
+async fn none_is_given_in_a_session_that_ends_at_the_same_moment() {
+    for_each_database(|plan| async move {
+        let known: Arc<OnceLock<Store>> = Arc::default();
+        let beside = known.clone();
+        // Between the opening of the session and the token.
+        let plan = plan.security(|security| {
+            security.user_payload(move |_| {
+                beside.get().cloned().map(end_sessions_beside);
+                json!({})
+            })
+        });
+        let app = in_body(plan).start().await;
+        app.user(ADA).await;
+        known.set(app.store().clone()).unwrap();
+        let body = json!({"email": ADA, "password": PASSWORD});
+        let answer = app
+            .program()
+            .post_json("/login?include_auth_token", body)
+            .await;
+        assert_eq!(answer.status, 401, "{}", answer.text());
+        assert_eq!((sessions(&app).await, families(&app).await), (0, 0));
+    })
+    .await;
+}
+
+#[rocket::async_test]
+async fn nothing_that_is_given_beside_the_end_of_its_session_outlives_it() {
+    for_each_database(|plan| async move {
+        let app = in_body(plan).without_limits().start().await;
+        let ada = app.user(ADA).await;
+        for _ in 0..6 {
+            let browser = app.signed_in(&ada).await.in_json();
+            let id = app.store().sessions_of(&ada.id).await.unwrap()[0]
+                .id
+                .clone();
+            let again = json!({"password": PASSWORD});
+            let (answer, ended) = tokio::join!(
+                browser.post_json("/verify?include_auth_token", again),
+                app.store().revoke_session(&ada.id, &id)
+            );
+            assert!(ended.unwrap());
+            assert!(matches!(answer.status, 200 | 401), "{}", answer.text());
+            assert_eq!(families(&app).await, 0);
+        }
+    })
+    .await;
+}
+
 #[rocket::async_test]
 async fn signing_out_where_the_session_has_run_out_ends_it_too() {
     for_each_database(|plan| async move {
@@ -653,7 +726,7 @@ async fn nothing_that_is_given_beside_a_new_password_outlives_it() {
         for _ in 0..8 {
             let (_, r1) = sign_in(&app).await;
             let program = app.program();
-            let (answer, changed) = rocket::tokio::join!(
+            let (answer, changed) = tokio::join!(
                 refresh(&program, &r1),
                 app.store().set_password(&ada.id, hash_of(PASSWORD), true)
             );
