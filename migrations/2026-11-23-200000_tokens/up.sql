@@ -27,6 +27,10 @@ CREATE INDEX security_refresh_families_by_expiry ON security_refresh_families (i
 CREATE INDEX security_refresh_families_by_session ON security_refresh_families (session_hash);
 CREATE INDEX security_refresh_families_by_series ON security_refresh_families (remember_series);
 
+-- The family that an authentication token came from, so that it ends with it.
+ALTER TABLE security_tokens ADD COLUMN series VARCHAR(43) NULL;
+CREATE INDEX security_tokens_by_series ON security_tokens (series);
+
 -- `permissions` is a JSON list of what the key was given: what it may do is that of it which its owner still may.
 CREATE TABLE security_api_keys (
     id VARCHAR(36) NOT NULL PRIMARY KEY,

@@ -320,7 +320,8 @@ pub struct TokenSettings {
     /// Whether one may also come in the query, as `?auth_token=`; it then stands in logs and histories.
     /// _Default:_ `false`.
     pub in_query: bool,
-    /// Whether a new password ends all tokens. _Default:_ `true`.
+    /// Whether a new password ends all tokens. What came with a refresh token ends with that in either case.
+    /// _Default:_ `true`.
     pub end_with_password: bool,
 }
 

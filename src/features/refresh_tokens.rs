@@ -29,11 +29,15 @@ use crate::{
         outbox::{self, Posted},
     },
     secrets::{Purpose, Secret, digest, random_token},
-    signin::{Admitted, admit::continued, token},
+    signin::{
+        Admitted,
+        admit::continued,
+        token::{self, IssuedToken},
+    },
     site::Site,
     store::{
         StoreError, Timestamp,
-        families::{self, NewFamily},
+        families::{self, FamilyRow, NewFamily},
         sessions, tokens, users,
     },
 };
@@ -138,12 +142,12 @@ async fn refresh(web: Web<'_>, form: Submitted<Refresh>) -> Answer {
 
 // Service.
 
-/// Gives the first token of a new family to somebody who passed the gate; answers it where it goes into the
-/// body, and sends it where it is a cookie.
+/// Gives an authentication token and the first token of its new family to somebody who passed the gate; answers
+/// the second where it goes into the body, and sends it where it is a cookie.
 pub(crate) async fn issue(
     web: &Web<'_>,
     admitted: &Admitted,
-) -> Result<Option<Secret<String>>, Error> {
+) -> Result<(IssuedToken, Option<Secret<String>>), Error> {
     let (site, user, now) = (web.site, admitted.user(), web.site.now());
     let settings = &site.settings.refresh_tokens;
     let (series, first) = (random_token()?, random_token()?);
@@ -165,6 +169,8 @@ pub(crate) async fn issue(
         session_hash: None,
         remember_series: None,
     };
+    let (methods, at) = (admitted.methods(), admitted.at());
+    let (issued, token_row) = token::prepare(site, user, methods, at, Some(row.series.clone()))?;
     let (until, uniquifier, session) = (row.idle_until, user.uniquifier.clone(), session_of(web));
     site.store
         .write(move |conn| {
@@ -179,12 +185,14 @@ pub(crate) async fn issue(
                 }
                 (row.session_hash, row.remember_series) = (Some(session.clone()), device);
             }
-            families::insert(conn, &row)
+            families::insert(conn, &row)?;
+            tokens::insert(conn, &token_row)
         })
         .await
         .map_err(outdated)?;
-    let token = Secret::new(format!("{}.{}", series.expose(), first.expose()));
-    Ok(hand_out(web, token, until))
+    token::announce(site, user, &web.client.client);
+    let refresh = Secret::new(format!("{}.{}", series.expose(), first.expose()));
+    Ok((issued, hand_out(web, refresh, until)))
 }
 
 /// The hash of the session that this request opened, or by which it is judged. A request by token is of none,
@@ -224,7 +232,7 @@ pub(crate) async fn end(site: &Site, shown: &str) -> Result<(), Error> {
     };
     let series = digest(series);
     site.store
-        .write(move |conn| families::delete(conn, &series))
+        .write(move |conn| families::end(conn, &series))
         .await?;
     Ok(())
 }
@@ -253,6 +261,27 @@ fn successors(site: &Site, series: &str, token: &str) -> Vec<Secret<String>> {
         .macs(Purpose::Refresh, &[series.as_bytes(), token.as_bytes()])
         .map(|tag| Secret::new(BASE64URL_NOPAD.encode(&tag)))
         .collect()
+}
+
+/// What a token is to its family.
+enum Place {
+    /// The one that is good.
+    Present,
+    /// The one before, from a request that was under way when it was exchanged.
+    Late,
+    /// Neither, so that somebody has a copy.
+    Old,
+}
+
+fn place(row: &FamilyRow, hash: &str, grace: Life, now: Timestamp) -> Place {
+    let is_before = row.previous_hash.as_deref() == Some(hash);
+    if row.token_hash == hash {
+        Place::Present
+    } else if is_before && row.rotated_at.after(grace) > now {
+        Place::Late
+    } else {
+        Place::Old
+    }
 }
 
 /// What came of an exchange.
@@ -301,7 +330,8 @@ async fn exchange(web: &Web<'_>, shown: &str) -> Result<Option<Renewed>, Error> 
         true => None,
         false => Some(notices::refresh_reuse(&web.scribe(), &user)?),
     };
-    let (issued, token_row) = token::prepare(site, &user, row.methods, row.authenticated_at)?;
+    let (methods, at) = (row.methods, row.authenticated_at);
+    let (issued, token_row) = token::prepare(site, &user, methods, at, Some(name.clone()))?;
     let next = successors(site, series, presented);
     let digests: Vec<String> = next.iter().map(|next| digest(next.expose())).collect();
     let (until, grace) = (
@@ -313,42 +343,38 @@ async fn exchange(web: &Web<'_>, shown: &str) -> Result<Option<Renewed>, Error> 
         .store
         .write(move |conn| {
             users::hold(conn, &owner, &uniquifier)?;
-            let Some(first) = digests.first() else {
+            let Some(row) = families::hold(conn, &name)? else {
                 return Ok(Outcome::Refused);
             };
-            if families::rotate(conn, &name, &hash, first, until, now)? {
-                tokens::insert(conn, &token_row)?;
-                return Ok(Outcome::Exchanged(0));
-            }
-            let Some(row) = families::by_series(conn, &name)? else {
-                return Ok(Outcome::Refused);
-            };
-            if row.previous_hash.as_ref() == Some(&hash) && row.rotated_at.after(grace) > now {
-                // After a change of keys the successor may be of a former one; of none, nobody can say it.
-                return match digests.iter().position(|next| *next == row.token_hash) {
-                    Some(key) => {
-                        tokens::insert(conn, &token_row)?;
-                        Ok(Outcome::Exchanged(key))
+            let key = match place(&row, &hash, grace, now) {
+                Place::Present if row.idle_until <= now => None,
+                Place::Present => match digests.first() {
+                    Some(first) => {
+                        families::rotate(conn, &name, &hash, first, until, now)?;
+                        Some(0)
                     }
-                    None => Ok(Outcome::Refused),
-                };
-            }
-            if row.token_hash == hash {
-                // It is the present one, and ran out.
-                return Ok(Outcome::Refused);
-            }
-            let Some(notice) = &notice else {
-                return Ok(Outcome::Again);
+                    None => None,
+                },
+                // After a change of keys the successor may be of a former one; of none, nobody can say it.
+                Place::Late => digests.iter().position(|next| *next == row.token_hash),
+                Place::Old => {
+                    let Some(notice) = &notice else {
+                        return Ok(Outcome::Again);
+                    };
+                    families::end_with_sign_in(conn, &name, &row)?;
+                    return outbox::put(conn, notice).map(Outcome::Reused);
+                }
             };
-            families::delete(conn, &name)?;
-            outbox::put(conn, notice).map(Outcome::Reused)
+            let Some(key) = key else {
+                return Ok(Outcome::Refused);
+            };
+            tokens::insert(conn, &token_row)?;
+            Ok(Outcome::Exchanged(key))
         })
         .await;
-    let client = Some(&web.client.client);
     match outcome {
         Ok(Outcome::Exchanged(key)) => {
-            let user_id = user.id.clone();
-            site.event(client, EventKind::TokenIssued { user: user_id });
+            token::announce(site, &user, &web.client.client);
             let Some(next) = next.get(key) else {
                 return Err(wrong());
             };
@@ -364,7 +390,8 @@ async fn exchange(web: &Web<'_>, shown: &str) -> Result<Option<Renewed>, Error> 
         Ok(Outcome::Refused) => Err(wrong()),
         Ok(Outcome::Reused(posted)) => {
             site.posted(posted);
-            site.event(client, EventKind::RefreshReuse { user: user.id });
+            let reuse = EventKind::RefreshReuse { user: user.id };
+            site.event(Some(&web.client.client), reuse);
             Err(wrong())
         }
         // Signed out everywhere, shut out or given a new password in between.

@@ -90,6 +90,7 @@ diesel::table! {
         expires_at -> BigInt,
         authenticated_at -> BigInt,
         methods -> BigInt,
+        series -> Nullable<Text>,
     }
 }
 

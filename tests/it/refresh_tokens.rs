@@ -73,6 +73,11 @@ async fn sweep(app: &App) {
     swept.unwrap();
 }
 
+async fn tokens(app: &App) -> i64 {
+    app.number("SELECT COUNT(*) AS n FROM security_tokens")
+        .await
+}
+
 async fn families(app: &App) -> i64 {
     app.number("SELECT COUNT(*) AS n FROM security_refresh_families")
         .await
@@ -201,6 +206,55 @@ async fn an_old_one_that_comes_back_ends_the_family_and_its_owner_is_told() {
 }
 
 #[rocket::async_test]
+async fn nothing_of_a_sign_in_is_good_after_a_copy_of_its_token_came_back() {
+    for_each_database(|plan| async move {
+        let app = in_body(plan).start().await;
+        let ada = app.user(ADA).await;
+        let (other, _) = sign_in(&app).await;
+        let browser = app.browser().in_json();
+        let body = json!({"email": ADA, "password": PASSWORD, "remember": true});
+        let answer = browser.post_json("/login?include_auth_token", body).await;
+        let (t1, r1) = (auth_token(&answer), refresh_token(&answer));
+        let answer = refresh(&app.program(), &r1).await;
+        let (t2, r2) = (auth_token(&answer), refresh_token(&answer));
+        for token in [&t1, &t2, &other] {
+            assert!(is_good(&app, token).await);
+        }
+        app.later(Life::seconds(10));
+        assert_refused(&refresh(&app.program(), &r1).await, "the old one");
+        assert!(!is_good(&app, &t1).await && !is_good(&app, &t2).await);
+        assert_refused(&refresh(&app.program(), &r2).await, "the new one");
+        assert!(
+            !browser.is_signed_in().await,
+            "nor its session, nor its device"
+        );
+        assert!(is_good(&app, &other).await, "another sign-in");
+        assert_eq!(app.store().sessions_of(&ada.id).await.unwrap().len(), 1);
+    })
+    .await;
+}
+
+#[rocket::async_test]
+async fn nothing_that_is_given_beside_signing_out_outlives_it() {
+    for_each_database(|plan| async move {
+        let app = in_body(plan).start().await;
+        app.user(ADA).await;
+        for within_grace in [true, false, true, false, true, false] {
+            let (_, r1) = sign_in(&app).await;
+            let r2 = refresh_token(&refresh(&app.program(), &r1).await);
+            let shown = if within_grace { &r1 } else { &r2 };
+            let program = app.program();
+            let body = json!({"refresh_token": r2});
+            let (answer, _) =
+                tokio::join!(refresh(&program, shown), program.post_json("/logout", body));
+            assert!(matches!(answer.status, 200 | 400), "{}", answer.text());
+            assert_eq!((families(&app).await, tokens(&app).await), (0, 0));
+        }
+    })
+    .await;
+}
+
+#[rocket::async_test]
 async fn requests_at_the_same_moment_get_the_same_successor() {
     for_each_database(|plan| async move {
         let app = in_body(plan).start().await;
@@ -300,7 +354,7 @@ async fn it_ends_with_everything_that_ends_an_account_or_its_sessions() {
             match what {
                 "everywhere" => drop(program.post_json("/everywhere", json!({})).await),
                 "deactivated" => drop(store.deactivate_user(&ada.id).await.unwrap()),
-                // Tokens outlive it by the setting; what would give new ones does not.
+                // Other tokens outlive it by the setting.
                 "password" => drop(
                     store
                         .set_password(&ada.id, hash_of(PASSWORD), false)
@@ -315,6 +369,8 @@ async fn it_ends_with_everything_that_ends_an_account_or_its_sessions() {
             }
             assert_refused(&refresh(&app.program(), &r1).await, what);
             assert_eq!(families(&app).await, 0, "{what}");
+            assert!(!is_good(&app, &token).await, "{what}");
+            assert_eq!(tokens(&app).await, 0, "{what}");
             match what {
                 "deactivated" => drop(store.activate_user(&ada.id).await.unwrap()),
                 "new password required" => drop(
@@ -372,7 +428,8 @@ async fn signing_out_ends_it() {
         let answer = app.program().post_json("/logout", body.clone()).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         assert_refused(&refresh(&app.program(), &r1).await, "shown");
-        let (_, r1) = sign_in(&app).await;
+        assert!(!is_good(&app, &token).await, "with what it gave");
+        let (token, r1) = sign_in(&app).await;
         let body = json!({"refresh_token": r1});
         app.program().token(&token).post_json("/logout", body).await;
         assert_refused(&refresh(&app.program(), &r1).await, "shown beside a token");
@@ -385,6 +442,8 @@ async fn signing_out_ends_it() {
                 .await;
             let kept = refresh_token(&answer);
             assert!(!kept.is_empty(), "{how}");
+            let answer = refresh(&app.program(), &kept).await;
+            let (token, kept) = (auth_token(&answer), refresh_token(&answer));
             match how {
                 "logout" => drop(browser.post_json("/logout", json!({})).await),
                 "list" => {
@@ -408,6 +467,7 @@ async fn signing_out_ends_it() {
                 }
             }
             assert_refused(&refresh(&app.program(), &kept).await, how);
+            assert!(!is_good(&app, &token).await, "{how}");
         }
         assert_eq!(families(&app).await, 0);
     })
@@ -488,6 +548,7 @@ async fn none_is_given_in_a_session_that_ends_at_the_same_moment() {
             .await;
         assert_eq!(answer.status, 401, "{}", answer.text());
         assert_eq!((sessions(&app).await, families(&app).await), (0, 0));
+        assert_eq!(tokens(&app).await, 0);
     })
     .await;
 }
@@ -509,7 +570,7 @@ async fn nothing_that_is_given_beside_the_end_of_its_session_outlives_it() {
             );
             assert!(ended.unwrap());
             assert!(matches!(answer.status, 200 | 401), "{}", answer.text());
-            assert_eq!(families(&app).await, 0);
+            assert_eq!((families(&app).await, tokens(&app).await), (0, 0));
         }
     })
     .await;
