@@ -36,7 +36,7 @@ use crate::{
     },
     site::Site,
     store::{
-        StoreError, Timestamp,
+        StoreError, Timestamp, User,
         families::{self, FamilyRow, NewFamily},
         sessions, tokens, users,
     },
@@ -225,21 +225,57 @@ fn hand_out(web: &Web<'_>, token: Secret<String>, until: Timestamp) -> Option<Se
     }
 }
 
-/// Ends the family of a token, whichever of its tokens that is: for a program that signs out.
-pub(crate) async fn end(site: &Site, shown: &str) -> Result<(), Error> {
-    let Some((series, _)) = split(shown) else {
+/// Ends the family of a token, whichever of its tokens that is: for a program that signs out. An old one is as
+/// much of an alarm here as where it is exchanged.
+pub(crate) async fn end(web: &Web<'_>, shown: &str) -> Result<(), Error> {
+    let (site, now) = (web.site, web.site.now());
+    let grace = site.settings.refresh_tokens.grace;
+    let Some((series, presented)) = split(shown) else {
         return Ok(());
     };
-    let series = digest(series);
-    site.store
-        .write(move |conn| families::end(conn, &series))
+    let (name, hash) = (digest(series), digest(presented));
+    let Some((_, user)) = find(site, &name).await? else {
+        return Ok(());
+    };
+    let notice = notices::refresh_reuse(&web.scribe(), &user)?;
+    let reused = site
+        .store
+        .write(move |conn| {
+            let Some(row) = families::hold(conn, &name)? else {
+                return Ok(None);
+            };
+            match place(&row, &hash, grace, now) {
+                Place::Old if row.idle_until > now => {
+                    families::end_with_sign_in(conn, &name, &row)?;
+                    outbox::put(conn, &notice).map(Some)
+                }
+                _ => families::end(conn, &name).map(|()| None),
+            }
+        })
         .await?;
+    if let Some(posted) = reused {
+        tell_reuse(web, user, posted);
+    }
     Ok(())
+}
+
+/// The family of this name, if it is still its owner's.
+async fn find(site: &Site, name: &str) -> Result<Option<(FamilyRow, User)>, Error> {
+    let name = name.to_string();
+    let found = site.store.read(move |conn| families::find(conn, &name));
+    Ok(found.await?)
+}
+
+/// After the end of a family of which somebody has a copy.
+fn tell_reuse(web: &Web<'_>, user: User, posted: Posted) {
+    web.site.posted(posted);
+    let reuse = EventKind::RefreshReuse { user: user.id };
+    web.site.event(Some(&web.client.client), reuse);
 }
 
 /// What a refresh token was exchanged for.
 struct Renewed {
-    user: crate::store::User,
+    user: User,
     token: Secret<String>,
     refresh: Secret<String>,
     until: Timestamp,
@@ -312,13 +348,7 @@ async fn exchange(web: &Web<'_>, shown: &str) -> Result<Option<Renewed>, Error> 
     let settings = &site.settings.refresh_tokens;
     let (series, presented) = split(shown).ok_or_else(wrong)?;
     let (name, hash) = (digest(series), digest(presented));
-    let found = {
-        let name = name.clone();
-        site.store
-            .read(move |conn| families::find(conn, &name))
-            .await?
-    };
-    let (row, user) = found.ok_or_else(wrong)?;
+    let (row, user) = find(site, &name).await?.ok_or_else(wrong)?;
     if row.idle_until <= now {
         return Err(wrong());
     }
@@ -389,9 +419,7 @@ async fn exchange(web: &Web<'_>, shown: &str) -> Result<Option<Renewed>, Error> 
         Ok(Outcome::Again) => Ok(None),
         Ok(Outcome::Refused) => Err(wrong()),
         Ok(Outcome::Reused(posted)) => {
-            site.posted(posted);
-            let reuse = EventKind::RefreshReuse { user: user.id };
-            site.event(Some(&web.client.client), reuse);
+            tell_reuse(web, user, posted);
             Err(wrong())
         }
         // Signed out everywhere, shut out or given a new password in between.

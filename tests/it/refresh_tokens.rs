@@ -577,6 +577,45 @@ async fn nothing_that_is_given_beside_the_end_of_its_session_outlives_it() {
 }
 
 #[rocket::async_test]
+async fn an_old_one_at_signing_out_is_an_alarm_and_one_just_exchanged_is_none() {
+    for_each_database(|plan| async move {
+        let app = in_body(plan).start().await;
+        app.user(ADA).await;
+        let told = || {
+            let mails = app.mails_to(ADA);
+            mails
+                .iter()
+                .filter(|mail| mail.kind == "refresh_reuse")
+                .count()
+        };
+        for (old, late, alarms) in [(false, true, 0), (false, false, 1), (true, true, 2)] {
+            let (token, r1) = sign_in(&app).await;
+            let mut last = refresh_token(&refresh(&app.program(), &r1).await);
+            if old {
+                last = refresh_token(&refresh(&app.program(), &last).await);
+            }
+            if !late {
+                app.later(Life::seconds(10));
+            }
+            let body = json!({"refresh_token": r1});
+            let answer = app.program().post_json("/logout", body).await;
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            assert_refused(&refresh(&app.program(), &last).await, "signed out");
+            assert!(!is_good(&app, &token).await);
+            assert_eq!((reuses(&app).await, told()), (alarms, alarms));
+        }
+        // One that has run out is no alarm.
+        let (_, r1) = sign_in(&app).await;
+        refresh(&app.program(), &r1).await;
+        app.later(Life::days(7));
+        let body = json!({"refresh_token": r1});
+        app.program().post_json("/logout", body).await;
+        assert_eq!((reuses(&app).await, families(&app).await), (2, 0));
+    })
+    .await;
+}
+
+#[rocket::async_test]
 async fn signing_out_where_the_session_has_run_out_ends_it_too() {
     for_each_database(|plan| async move {
         let app = in_body(plan).start().await;
