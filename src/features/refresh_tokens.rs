@@ -12,14 +12,14 @@ use rocket::{http::Status, post, routes};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Feature, Submitted, Web, outdated};
+use super::{Feature, Web, outdated};
 use crate::{
     Message,
     config::Life,
-    error::{Error, Invalid},
+    error::{Denied, Error, Invalid},
     http::{
         cookies::{self, Kind},
-        input,
+        input::{self, Proving},
         redirect::Target,
         reply::{Answer, Reply},
     },
@@ -100,6 +100,8 @@ pub enum RefreshMode {
 
 // Form.
 
+type Presented = Result<Proving<Refresh>, Error>;
+
 #[derive(Debug, Default, Deserialize)]
 struct Refresh {
     #[serde(default)]
@@ -109,18 +111,8 @@ struct Refresh {
 // Routes.
 
 #[post("/refresh-token", data = "<form>")]
-async fn refresh(web: Web<'_>, form: Submitted<Refresh>) -> Answer {
-    let form = form?;
-    // A form of another site could be sent without a preflight.
-    if !web.request.content_type().is_some_and(input::is_json) {
-        let message = Message::new("refresh_tokens.json_only");
-        return Err(Error::Unreadable(Status::BadRequest, message));
-    }
-    let shown = match web.site.settings.refresh_tokens.mode {
-        RefreshMode::Cookie => cookies::get(web.request, web.site, Kind::Refresh).map(String::from),
-        RefreshMode::Body => form.into_inner().refresh_token,
-    };
-    let Some(shown) = shown.filter(|shown| !shown.is_empty()) else {
+async fn refresh(web: Web<'_>, form: Presented) -> Answer {
+    let Some(shown) = presented(&web, form?)? else {
         return Err(Invalid::field(FIELD, Message::new("input.required")).into());
     };
     let renewed = match renew(&web, &shown).await {
@@ -138,6 +130,22 @@ async fn refresh(web: Web<'_>, form: Submitted<Refresh>) -> Answer {
     Ok(Reply::done(Target::local("/"))
         .json("user", Value::Object(payload))
         .csrf())
+}
+
+/// The refresh token of a request.
+fn presented(web: &Web<'_>, body: Proving<Refresh>) -> Result<Option<String>, Error> {
+    // A form of another site could be sent without a preflight.
+    if !web.request.content_type().is_some_and(input::is_json) {
+        let message = Message::new("refresh_tokens.json_only");
+        return Err(Error::Unreadable(Status::BadRequest, message));
+    }
+    let shown = match web.site.settings.refresh_tokens.mode {
+        // A browser sends it by itself, whoever asks.
+        RefreshMode::Cookie if !body.is_ours => return Err(Denied::Csrf.into()),
+        RefreshMode::Cookie => cookies::get(web.request, web.site, Kind::Refresh).map(String::from),
+        RefreshMode::Body => body.form.refresh_token,
+    };
+    Ok(shown.filter(|shown| !shown.is_empty()))
 }
 
 // Service.

@@ -746,6 +746,42 @@ async fn by_cookie_the_body_counts_for_nothing_and_signing_out_takes_the_cookie(
 }
 
 #[rocket::async_test]
+async fn one_in_the_body_is_proof_by_itself_and_wants_no_csrf_token() {
+    let app = in_body(Plan::new()).start().await;
+    app.user(ADA).await;
+    let browser = app.browser().in_json();
+    let body = json!({"email": ADA, "password": PASSWORD});
+    let answer = browser.post_json("/login?include_auth_token", body).await;
+    let mut token = refresh_token(&answer);
+    for _ in 0..2 {
+        let body = json!({"refresh_token": token}).to_string();
+        let answer = browser
+            .post_body("/refresh-token", "application/json", body.as_bytes())
+            .await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        token = refresh_token(&answer);
+    }
+    // As a form, or as the text that a form can send, it is not taken.
+    for (kind, body) in [
+        (
+            "application/x-www-form-urlencoded",
+            format!("refresh_token={token}"),
+        ),
+        ("text/plain", json!({"refresh_token": token}).to_string()),
+    ] {
+        let answer = browser
+            .post_body("/refresh-token", kind, body.as_bytes())
+            .await;
+        assert!(
+            matches!(answer.status, 400 | 415),
+            "{kind}: {}",
+            answer.text()
+        );
+    }
+    assert_eq!(refresh(&app.program(), &token).await.status, 200);
+}
+
+#[rocket::async_test]
 async fn neither_sort_of_token_passes_for_the_other_and_junk_is_refused() {
     for_each_database(|plan| async move {
         let app = in_body(plan).start().await;
