@@ -8,7 +8,7 @@
 //! exchanges old has no grace, or a thief who exchanges twice at once would go unseen.
 
 use data_encoding::BASE64URL_NOPAD;
-use rocket::{http::Status, post, routes};
+use rocket::{Request, http::Status, post, routes};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -20,6 +20,7 @@ use crate::{
     http::{
         cookies::{self, Kind},
         input::{self, Proving},
+        page,
         redirect::Target,
         reply::{Answer, Reply},
     },
@@ -45,7 +46,7 @@ use crate::{
 pub(crate) const FEATURE: Feature = Feature {
     name: "refresh_tokens",
     is_on: |settings, _| settings.refresh_tokens.enabled,
-    routes: || routes![refresh],
+    routes: || routes![refresh, sign_out],
     templates: &[],
     samples: Vec::new,
     links: &[],
@@ -130,6 +131,20 @@ async fn refresh(web: Web<'_>, form: Presented) -> Answer {
     Ok(Reply::done(Target::local("/"))
         .json("user", Value::Object(payload))
         .csrf())
+}
+
+/// Signs a program out to which the cookie is all that there is, or that keeps no session. There is nothing that
+/// it could do about a token that is not good.
+#[post("/refresh-token/end", data = "<form>")]
+async fn sign_out(web: Web<'_>, form: Presented) -> Answer {
+    if let Some(shown) = presented(&web, form?)? {
+        end(&web, &shown).await?;
+    }
+    forget(web.request, web.site);
+    Ok(Reply::done(page::after(
+        web.site,
+        &web.site.settings.after.logout,
+    )))
 }
 
 /// The refresh token of a request.
@@ -230,6 +245,14 @@ fn hand_out(web: &Web<'_>, token: Secret<String>, until: Timestamp) -> Option<Se
             cookies::send(web.request, cookie);
             None
         }
+    }
+}
+
+/// Tells the browser to forget the cookie, where there is such a thing.
+pub(crate) fn forget(request: &Request<'_>, site: &Site) {
+    let settings = &site.settings.refresh_tokens;
+    if settings.enabled && settings.mode == RefreshMode::Cookie {
+        cookies::send(request, cookies::expired(site, Kind::Refresh));
     }
 }
 

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     config::Life,
     error::{Denied, Error},
-    features::refresh_tokens::RefreshMode,
+    features::refresh_tokens,
     guards::identity::{Caller, Mechanism},
     http::{
         client::ClientInfo,
@@ -432,10 +432,7 @@ pub(crate) fn forget_cookies(request: &Request<'_>, site: &Site) {
     for kind in [Kind::Session, Kind::Remember, Kind::Visitor] {
         cookies::send(request, cookies::expired(site, kind));
     }
-    let refresh = &site.settings.refresh_tokens;
-    if refresh.enabled && refresh.mode == RefreshMode::Cookie {
-        cookies::send(request, cookies::expired(site, Kind::Refresh));
-    }
+    refresh_tokens::forget(request, site);
     if let Some(name) = &site.settings.csrf.cookie {
         let mut cookie = rocket::http::Cookie::build((name.clone(), ""))
             .path("/")

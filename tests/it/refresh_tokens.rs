@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use diesel::connection::SimpleConnection;
-use rocket::tokio;
+use rocket::{http::Method as Verb, tokio};
 use rocket_security::{EventKind, Store, config::Life};
 use serde_json::json;
 
@@ -613,6 +613,71 @@ async fn an_old_one_at_signing_out_is_an_alarm_and_one_just_exchanged_is_none() 
         assert_eq!((reuses(&app).await, families(&app).await), (2, 0));
     })
     .await;
+}
+
+#[rocket::async_test]
+async fn a_program_without_a_session_signs_out_beside_where_it_refreshes() {
+    for_each_database(|plan| async move {
+        // By cookie: the browser sends that to no other path.
+        let app = in_cookie(plan).set("url_prefix", "/account").start().await;
+        app.user(ADA).await;
+        let login = json!({"email": ADA, "password": PASSWORD});
+        let browser = app.browser().in_json();
+        let answer = browser
+            .post_json("/account/login?include_auth_token", login)
+            .await;
+        let token = auth_token(&answer);
+        let r1 = browser.cookie("security_refresh").unwrap();
+        assert!(is_good(&app, &token).await);
+        let program = app.browser().in_json();
+        program.set_cookie("security_refresh", &r1);
+        let end = "/account/refresh-token/end";
+        let answer = program
+            .copy()
+            .post_body(end, "application/json", b"{}")
+            .await;
+        assert_eq!(
+            (answer.status, answer.codes()),
+            (400, vec!["denied.csrf".into()])
+        );
+        let csrf = program.get_with("/account/login", &[]).await.json();
+        let csrf = csrf["response"]["csrf_token"].as_str().unwrap().to_string();
+        let headers = [
+            ("Content-Type", "application/json"),
+            ("X-CSRF-Token", csrf.as_str()),
+        ];
+        for how in ["good", "ended", "junk", "none"] {
+            match how {
+                "good" | "ended" => program.set_cookie("security_refresh", &r1),
+                "junk" => program.set_cookie("security_refresh", "x"),
+                _ => program.forget_cookie("security_refresh"),
+            }
+            let answer = program.send(Verb::Post, end, &headers, Some(b"{}")).await;
+            assert_eq!(answer.status, 200, "{how}: {}", answer.text());
+            let gone = answer.cookie("security_refresh").unwrap();
+            assert_eq!(gone.path(), Some("/account/refresh-token"), "{how}");
+            assert_eq!(gone.max_age(), Some(time::Duration::ZERO), "{how}");
+            assert_eq!((families(&app).await, tokens(&app).await), (0, 0), "{how}");
+        }
+        assert!(!is_good(&app, &token).await);
+        assert_eq!(reuses(&app).await, 0);
+    })
+    .await;
+    // In the body, which is proof enough.
+    let app = in_body(Plan::new()).start().await;
+    app.user(ADA).await;
+    let (token, r1) = sign_in(&app).await;
+    for body in [
+        json!({"refresh_token": r1}),
+        json!({"refresh_token": "x"}),
+        json!({}),
+    ] {
+        let answer = app.program().post_json("/refresh-token/end", body).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert!(answer.cookie("security_refresh").is_none());
+    }
+    assert_refused(&refresh(&app.program(), &r1).await, "signed out");
+    assert!(!is_good(&app, &token).await);
 }
 
 #[rocket::async_test]
