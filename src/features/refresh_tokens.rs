@@ -380,7 +380,11 @@ async fn exchange(web: &Web<'_>, shown: &str) -> Result<Option<Renewed>, Error> 
     let (series, presented) = split(shown).ok_or_else(wrong)?;
     let (name, hash) = (digest(series), digest(presented));
     let (row, user) = find(site, &name).await?.ok_or_else(wrong)?;
-    if row.idle_until <= now {
+    // A planted cookie would make whoever is signed in go on as somebody else.
+    let somebody = web.caller.as_ref().map(|caller| &caller.user.id);
+    let is_planted =
+        settings.mode == RefreshMode::Cookie && somebody.is_some_and(|id| *id != user.id);
+    if row.idle_until <= now || is_planted {
         return Err(wrong());
     }
     // The account is judged anew; what else it owes by now is asked for at the next sign-in, as of sessions.

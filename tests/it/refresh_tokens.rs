@@ -847,6 +847,32 @@ async fn one_in_the_body_is_proof_by_itself_and_wants_no_csrf_token() {
 }
 
 #[rocket::async_test]
+async fn a_cookie_planted_beside_the_session_of_another_account_gives_nothing() {
+    for_each_database(|plan| async move {
+        let app = in_cookie(plan).start().await;
+        let ada = app.user(ADA).await;
+        app.user("eve@example.com").await;
+        let eve = app.browser().in_json();
+        let login = json!({"email": "eve@example.com", "password": PASSWORD});
+        eve.post_json("/login?include_auth_token", login).await;
+        let r1 = eve.cookie("security_refresh").unwrap();
+        assert_eq!(refresh(&eve, "").await.status, 200);
+        let r2 = eve.cookie("security_refresh").unwrap();
+        app.later(Life::seconds(10));
+        let victim = app.signed_in(&ada).await.in_json();
+        for planted in [&r2, &r1] {
+            victim.set_cookie("security_refresh", planted);
+            assert_refused(&refresh(&victim, "").await, "planted");
+        }
+        // Nothing came of it for anybody.
+        assert_eq!(reuses(&app).await, 0);
+        assert_eq!(refresh(&eve, "").await.status, 200);
+        assert!(victim.is_signed_in().await);
+    })
+    .await;
+}
+
+#[rocket::async_test]
 async fn neither_sort_of_token_passes_for_the_other_and_junk_is_refused() {
     for_each_database(|plan| async move {
         let app = in_body(plan).start().await;
