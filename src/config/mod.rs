@@ -561,6 +561,9 @@ impl Settings {
                 "`security.refresh_tokens.enabled` is true and `security.tokens.enabled` is false, so there is nothing to refresh; turn both on, or the first off".into(),
             );
         }
+        refresh
+            .validate()
+            .map_err(|why| ConfigError(format!("`security.refresh_tokens`: {why}")))?;
         self.api_keys
             .validate()
             .map_err(|why| ConfigError(format!("`security.api_keys`: {why}")))?;

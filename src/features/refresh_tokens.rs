@@ -75,6 +75,8 @@ pub struct RefreshTokenSettings {
     /// How long the token before the present one is taken from requests sent at the same moment.
     /// _Default:_ 10 s.
     pub grace: Life,
+    /// How many sign-ins of an account may have one; beyond it the oldest ends. _Default:_ 100.
+    pub most: u32,
 }
 
 impl Default for RefreshTokenSettings {
@@ -85,7 +87,17 @@ impl Default for RefreshTokenSettings {
             idle: Life::days(7),
             absolute: Life::days(90),
             grace: Life::seconds(10),
+            most: 100,
         }
+    }
+}
+
+impl RefreshTokenSettings {
+    pub(crate) fn validate(&self) -> Result<(), String> {
+        if self.most == 0 {
+            return Err("`most` is 0, so that none would be good; write 1 or more".into());
+        }
+        Ok(())
     }
 }
 
@@ -192,7 +204,7 @@ pub(crate) async fn issue(
         session_hash: None,
         remember_series: None,
     };
-    let (methods, at) = (admitted.methods(), admitted.at());
+    let (methods, at, most) = (admitted.methods(), admitted.at(), settings.most);
     let (issued, token_row) = token::prepare(site, user, methods, at, Some(row.series.clone()))?;
     let (until, uniquifier, session) = (row.idle_until, user.uniquifier.clone(), session_of(web));
     site.store
@@ -209,6 +221,7 @@ pub(crate) async fn issue(
                 (row.session_hash, row.remember_series) = (Some(session.clone()), device);
             }
             families::insert(conn, &row)?;
+            families::end_beyond(conn, &row.user_id, most, now)?;
             tokens::insert(conn, &token_row)
         })
         .await

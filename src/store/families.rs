@@ -177,6 +177,24 @@ pub(crate) fn end_of_session(conn: &mut Conn, token_hash: &str) -> Result<(), St
     end_where!(conn, families::session_hash.eq(token_hash)).map(drop)
 }
 
+/// Ends the oldest families of an account, as many as it has beyond `most`.
+pub(crate) fn end_beyond(
+    conn: &mut Conn,
+    user: &UserId,
+    most: u32,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let beyond: Vec<String> = families::table
+        .filter(families::user_id.eq(user))
+        .filter(families::idle_until.gt(now))
+        .order((families::created_at.desc(), families::id.desc()))
+        .select(families::series)
+        .limit(5_000)
+        .offset(i64::from(most))
+        .load(conn)?;
+    end_all(conn, &beyond).map(drop)
+}
+
 /// A session of an account goes on under another secret, and what was given in it goes with it.
 pub(crate) fn follow_session(
     conn: &mut Conn,

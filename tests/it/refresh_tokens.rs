@@ -873,6 +873,35 @@ async fn a_cookie_planted_beside_the_session_of_another_account_gives_nothing() 
 }
 
 #[rocket::async_test]
+async fn an_account_has_so_many_and_the_oldest_goes() {
+    for_each_database(|plan| async move {
+        let app = in_body(plan).set("refresh_tokens.most", 3).start().await;
+        app.user(ADA).await;
+        app.user("eve@example.com").await;
+        let body = json!({"email": "eve@example.com", "password": PASSWORD});
+        let program = app.program();
+        let eves = program.post_json("/login?include_auth_token", body).await;
+        let mut given = Vec::new();
+        for n in 1..=5 {
+            app.later(Life::seconds(1));
+            given.push(sign_in(&app).await);
+            assert_eq!(families(&app).await, n.min(3) + 1);
+        }
+        for (n, (token, refreshed)) in given.iter().enumerate() {
+            let answer = refresh(&program, refreshed).await;
+            assert_eq!(answer.status == 200, n >= 2, "{n}");
+            assert_eq!(is_good(&app, token).await, n >= 2, "{n}");
+        }
+        assert_eq!(refresh(&program, &refresh_token(&eves)).await.status, 200);
+        // Of many at once, too.
+        let six = (0..6).map(|_| sign_in(&app));
+        rocket::futures::future::join_all(six).await;
+        assert_eq!(families(&app).await, 4);
+    })
+    .await;
+}
+
+#[rocket::async_test]
 async fn neither_sort_of_token_passes_for_the_other_and_junk_is_refused() {
     for_each_database(|plan| async move {
         let app = in_body(plan).start().await;
