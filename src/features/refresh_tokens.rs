@@ -33,6 +33,7 @@ use crate::{
     signin::{
         Admitted,
         admit::continued,
+        limits::{Buckets, refuse_if_locked},
         token::{self, IssuedToken},
     },
     site::Site,
@@ -128,12 +129,7 @@ async fn refresh(web: Web<'_>, form: Presented) -> Answer {
     let Some(shown) = presented(&web, form?)? else {
         return Err(Invalid::field(FIELD, Message::new("input.required")).into());
     };
-    let renewed = match renew(&web, &shown).await {
-        // Whoever is shut out, has run out or is not known gets one answer.
-        Err(Error::Denied(_)) => Err(wrong()),
-        renewed => renewed,
-    };
-    let renewed = renewed?;
+    let renewed = renew(&web, &shown).await?;
     let mut payload = web.account(&renewed.user);
     let token = renewed.token.expose().as_str();
     payload.insert("authentication_token".into(), token.into());
@@ -401,9 +397,11 @@ async fn exchange(web: &Web<'_>, shown: &str) -> Result<Option<Renewed>, Error> 
         return Err(wrong());
     }
     // The account is judged anew; what else it owes by now is asked for at the next sign-in, as of sessions.
-    if continued(site, user.clone(), row.methods)?.is_none() {
+    // Whoever is shut out, has run out or is not known gets one answer.
+    if !matches!(continued(site, user.clone(), row.methods), Ok(Some(_))) {
         return Err(wrong());
     }
+    refuse_if_locked(site, &Buckets::of_user(site, &user, &web.client)).await?;
     let notice = match row.token_hash == hash {
         true => None,
         false => Some(notices::refresh_reuse(&web.scribe(), &user)?),

@@ -7,7 +7,7 @@ use rocket::{http::Method as Verb, tokio};
 use rocket_security::{EventKind, Store, config::Life};
 use serde_json::json;
 
-use crate::app::{Actor, Answer, App, PASSWORD, Plan, SECRET, for_each_database, hash_of};
+use crate::app::{Actor, Answer, App, PASSWORD, Plan, SECRET, WRONG, for_each_database, hash_of};
 
 const ADA: &str = "ada@example.com";
 
@@ -897,6 +897,36 @@ async fn an_account_has_so_many_and_the_oldest_goes() {
         let six = (0..6).map(|_| sign_in(&app));
         rocket::futures::future::join_all(six).await;
         assert_eq!(families(&app).await, 4);
+    })
+    .await;
+}
+
+#[rocket::async_test]
+async fn it_waits_while_the_account_is_locked_and_goes_on_afterwards() {
+    for_each_database(|plan| async move {
+        let app = in_body(plan).set("limits.per_account", 3).start().await;
+        app.user(ADA).await;
+        let (_, r1) = sign_in(&app).await;
+        let browser = app.browser().in_json();
+        assert_eq!(browser.login(ADA, PASSWORD).await.status, 200);
+        let (_, r2) = sign_in(&app).await;
+        let guesser = app.program().from("198.51.100.7");
+        for _ in 0..3 {
+            guesser.login(ADA, WRONG).await;
+        }
+        let answer = refresh(&app.program(), &r1).await;
+        assert_eq!(
+            (answer.status, answer.codes()),
+            (429, vec!["denied.locked".into()])
+        );
+        let seconds: u64 = answer.header("Retry-After").unwrap().parse().unwrap();
+        assert!((1..=900).contains(&seconds), "{seconds}");
+        assert_eq!(refresh_token(&answer), "");
+        // A browser in which its owner signed in is not kept waiting.
+        assert_eq!(refresh(&browser, &r2).await.status, 200);
+        app.later(Life::minutes(15));
+        assert_eq!(refresh(&app.program(), &r1).await.status, 200);
+        assert_eq!(reuses(&app).await, 0);
     })
     .await;
 }
