@@ -3,6 +3,7 @@
 use rocket::{get, post, routes};
 use rocket_security::{EventKind, Mechanism, User, config::Life, prelude::*};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::app::{Actor, Admin, Answer, App, PASSWORD, Plan, Publish, for_each_database, hash_of};
 
@@ -508,6 +509,26 @@ async fn nobody_ends_the_key_of_another() {
             .await;
         assert_eq!(visitor.status, 401);
         assert_eq!(status(&app, &key, "/k/key").await, 200);
+    })
+    .await;
+}
+
+#[rocket::async_test]
+async fn a_token_that_begins_like_a_key_is_a_token() {
+    for_each_database(|plan| async move {
+        let app = with_keys(plan).start().await;
+        app.user(ADA).await;
+        app.token(ADA).await;
+        let token = format!("rs_{}", "A".repeat(40));
+        let digest = Sha256::digest(token.as_bytes());
+        let hash = data_encoding::BASE64URL_NOPAD.encode(&digest);
+        app.sql(&format!("UPDATE security_tokens SET token_hash = '{hash}'"))
+            .await;
+        let program = app.program().token(&token);
+        assert_eq!(program.get("/k/either").await.status, 200);
+        assert_eq!(program.get("/k/key").await.status, 401, "but no key");
+        // Nor does it want a CSRF token, as a token does not.
+        assert_eq!(program.post_json("/p/input", json!({})).await.status, 200);
     })
     .await;
 }
