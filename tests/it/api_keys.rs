@@ -354,6 +354,11 @@ async fn it_lasts_as_long_as_it_was_given() {
                 answer.text()
             );
         }
+        for expires in [json!("2920000 d"), json!(300_000_000_000_u64)] {
+            let answer = create(&browser, json!({"name": "x", "expires": expires})).await;
+            assert_eq!(answer.codes(), ["api_keys.too_long"], "{expires}");
+            assert!(!answer.field_errors("expires").is_empty(), "{expires}");
+        }
         app.clock.shift(3_600_000 - 1);
         for key in &keys {
             assert_eq!(status(&app, key, "/k/key").await, 200);
