@@ -311,6 +311,7 @@ fn tell_reuse(web: &Web<'_>, user: User, posted: Posted) {
     web.site.posted(posted);
     let reuse = EventKind::RefreshReuse { user: user.id };
     web.site.event(Some(&web.client.client), reuse);
+    forget(web.request, web.site);
 }
 
 /// What a refresh token was exchanged for.

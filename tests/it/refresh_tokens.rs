@@ -932,6 +932,28 @@ async fn it_waits_while_the_account_is_locked_and_goes_on_afterwards() {
 }
 
 #[rocket::async_test]
+async fn a_cookie_that_shows_to_be_a_copy_is_taken_back() {
+    let app = in_cookie(Plan::new()).start().await;
+    app.user(ADA).await;
+    let browser = app.browser().in_json();
+    let login = json!({"email": ADA, "password": PASSWORD});
+    browser.post_json("/login?include_auth_token", login).await;
+    let thief = app.browser().in_json();
+    thief.set_cookie(
+        "security_refresh",
+        &browser.cookie("security_refresh").unwrap(),
+    );
+    assert_eq!(refresh(&browser, "").await.status, 200);
+    app.later(Life::seconds(10));
+    let answer = refresh(&thief, "").await;
+    assert_eq!(answer.codes(), ["refresh_tokens.wrong"]);
+    let gone = answer.cookie("security_refresh").unwrap();
+    assert_eq!(gone.path(), Some("/refresh-token"));
+    assert_eq!(gone.max_age(), Some(time::Duration::ZERO));
+    assert_eq!(reuses(&app).await, 1);
+}
+
+#[rocket::async_test]
 async fn neither_sort_of_token_passes_for_the_other_and_junk_is_refused() {
     for_each_database(|plan| async move {
         let app = in_body(plan).start().await;
