@@ -74,7 +74,7 @@ pub struct RefreshTokenSettings {
     /// How long one sign-in lasts at most, however often it is used. _Default:_ 90 d.
     pub absolute: Life,
     /// How long the token before the present one is taken from requests sent at the same moment.
-    /// _Default:_ 10 s.
+    /// At most 5 min. _Default:_ 10 s.
     pub grace: Life,
     /// How many sign-ins of an account may have one; beyond it the oldest ends. _Default:_ 100.
     pub most: u32,
@@ -93,8 +93,17 @@ impl Default for RefreshTokenSettings {
     }
 }
 
+/// Longer than any request is under way.
+const LONGEST_GRACE: Life = Life::minutes(5);
+
 impl RefreshTokenSettings {
     pub(crate) fn validate(&self) -> Result<(), String> {
+        if self.grace > LONGEST_GRACE {
+            return Err(format!(
+                "`grace` is {}, and so long a copy would go unseen; write \"5 min\" or less",
+                self.grace
+            ));
+        }
         if self.most == 0 {
             return Err("`most` is 0, so that none would be good; write 1 or more".into());
         }

@@ -57,6 +57,10 @@ fn every_kind_of_wrong_setting_is_named_in_one_sentence() {
             &["security.limits.per_account"],
         ),
         (
+            "[default.security.refresh_tokens]\ngrace = \"6 min\"",
+            &["`security.refresh_tokens`", "`grace`", "6m"],
+        ),
+        (
             "[default.security.refresh_tokens]\nmost = 0",
             &["`security.refresh_tokens`", "`most`"],
         ),
