@@ -727,6 +727,9 @@ impl Store {
 
     /// Sets a password that is hashed already, and ends the account's sessions, and tokens if `tokens_too`.
     ///
+    /// It asks no policy, tells nobody, and leaves API keys alone, whatever `api_keys.end_with_password` says:
+    /// [`Auth::set_password`](crate::Auth::set_password) does all of that.
+    ///
     /// # Errors
     ///
     /// [`StoreError::Missing`] if there is no such account.
