@@ -381,6 +381,27 @@ async fn it_lasts_as_long_as_it_was_given() {
 }
 
 #[rocket::async_test]
+async fn one_that_has_run_out_is_listed_for_a_month_and_then_swept() {
+    for_each_database(|plan| async move {
+        let app = with_keys(plan).start().await;
+        let ada = app.user(ADA).await;
+        let browser = app.signed_in(&ada).await.in_json();
+        for expires in ["1 h", ""] {
+            let body = json!({"name": "x", "expires": expires});
+            assert_eq!(create(&browser, body).await.status, 200);
+        }
+        for (days, left) in [(30, 2), (1, 1), (3_650, 1)] {
+            app.later(Life::days(days));
+            let swept = rocket_security::testing::sweep(app.client.rocket()).await;
+            swept.unwrap();
+            let keys = app.store().api_keys_of(&ada.id).await.unwrap();
+            assert_eq!(keys.len(), left, "{days}");
+        }
+    })
+    .await;
+}
+
+#[rocket::async_test]
 async fn a_site_may_want_an_end_and_its_own_beginning() {
     let app = with_keys(Plan::new())
         .set("api_keys.longest", "30 d")

@@ -954,6 +954,83 @@ async fn a_cookie_that_shows_to_be_a_copy_is_taken_back() {
 }
 
 #[rocket::async_test]
+async fn signing_out_takes_the_cookie_back_as_it_was_sent() {
+    for end in ["/account/logout", "/account/refresh-token/end"] {
+        let app = in_cookie(Plan::new())
+            .set("base_url", "https://example.com")
+            .set("url_prefix", "/account")
+            .start()
+            .await;
+        app.user(ADA).await;
+        let browser = app.browser().in_json();
+        let login = json!({"email": ADA, "password": PASSWORD});
+        let answer = browser
+            .post_json("/account/login?include_auth_token", login)
+            .await;
+        let csrf = answer.json()["response"]["csrf_token"]
+            .as_str()
+            .unwrap()
+            .to_string();
+        let name = "__Secure-security_refresh";
+        let (sent, r1) = (answer.cookie(name).unwrap(), browser.cookie(name).unwrap());
+        let headers = [
+            ("Content-Type", "application/json"),
+            ("X-CSRF-Token", csrf.as_str()),
+        ];
+        let answer = browser.send(Verb::Post, end, &headers, Some(b"{}")).await;
+        assert_eq!(answer.status, 200, "{end}: {}", answer.text());
+        let gone = answer.cookie(name).unwrap();
+        assert_eq!(
+            (gone.value(), gone.max_age()),
+            ("", Some(time::Duration::ZERO))
+        );
+        let attributes = |cookie: &rocket::http::Cookie<'_>| {
+            let (path, domain) = (
+                cookie.path().map(String::from),
+                cookie.domain().map(String::from),
+            );
+            (
+                path,
+                domain,
+                cookie.secure(),
+                cookie.http_only(),
+                cookie.same_site(),
+            )
+        };
+        assert_eq!(attributes(&gone), attributes(&sent), "{end}");
+        browser.set_cookie(name, &r1);
+        let csrf = browser.get("/account/login").await.json();
+        let csrf = csrf["response"]["csrf_token"].as_str().unwrap().to_string();
+        let headers = [
+            ("Content-Type", "application/json"),
+            ("X-CSRF-Token", csrf.as_str()),
+        ];
+        let path = "/account/refresh-token";
+        let answer = browser.send(Verb::Post, path, &headers, Some(b"{}")).await;
+        assert_eq!(answer.codes(), ["refresh_tokens.wrong"], "{end}");
+    }
+}
+
+#[rocket::async_test]
+async fn what_has_run_out_is_swept() {
+    for_each_database(|plan| async move {
+        let app = in_body(plan).start().await;
+        app.user(ADA).await;
+        sign_in(&app).await;
+        app.later(Life::days(1));
+        let (_, used) = sign_in(&app).await;
+        app.clock.shift(6 * 86_400_000 - 1);
+        sweep(&app).await;
+        assert_eq!((families(&app).await, tokens(&app).await), (2, 0));
+        app.clock.shift(1);
+        sweep(&app).await;
+        assert_eq!(families(&app).await, 1);
+        assert_eq!(refresh(&app.program(), &used).await.status, 200);
+    })
+    .await;
+}
+
+#[rocket::async_test]
 async fn neither_sort_of_token_passes_for_the_other_and_junk_is_refused() {
     for_each_database(|plan| async move {
         let app = in_body(plan).start().await;
