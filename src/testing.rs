@@ -31,6 +31,7 @@ use crate::{
     clock::{Clock, SystemClock},
     config::Life,
     error::Error,
+    fairing::housekeeping,
     features::{Feature, Web},
     identity::EmailAddress,
     signin::{
@@ -38,7 +39,7 @@ use crate::{
         admit::{Admission, admit},
         session::{self, Opening},
     },
-    store::{NewUser, Store, Timestamp, User, UserId},
+    store::{NewUser, Store, StoreError, Timestamp, User, UserId},
 };
 
 /// A clock that stands still until it is moved; it begins at the present.
@@ -158,6 +159,18 @@ impl LoginAsAsync for local::asynchronous::Client {
 pub fn hashes_done(rocket: &rocket::Rocket<rocket::Orbit>) -> u64 {
     let site = rocket.state::<Arc<crate::site::Site>>();
     site.map_or(0, |site| site.hasher.hashes_done())
+}
+
+/// Deletes what has run out, as a site does every ten minutes.
+///
+/// # Errors
+///
+/// [`StoreError::Unavailable`].
+pub async fn sweep(rocket: &rocket::Rocket<rocket::Orbit>) -> Result<(), StoreError> {
+    match rocket.state::<Arc<crate::site::Site>>() {
+        Some(site) => housekeeping::sweep(site).await,
+        None => Ok(()),
+    }
 }
 
 /// A word that only this process knows, so that the route is of no use to anybody else.

@@ -325,7 +325,8 @@ pub struct TokenSettings {
     /// Whether one may also come in the query, as `?auth_token=`; it then stands in logs and histories.
     /// _Default:_ `false`.
     pub in_query: bool,
-    /// Whether a new password ends all tokens. _Default:_ `true`.
+    /// Whether a new password ends all tokens. What came with a refresh token ends with that in either case.
+    /// _Default:_ `true`.
     pub end_with_password: bool,
 }
 
@@ -565,6 +566,9 @@ impl Settings {
                 "`security.refresh_tokens.enabled` is true and `security.tokens.enabled` is false, so there is nothing to refresh; turn both on, or the first off".into(),
             );
         }
+        refresh
+            .validate()
+            .map_err(|why| ConfigError(format!("`security.refresh_tokens`: {why}")))?;
         self.api_keys
             .validate()
             .map_err(|why| ConfigError(format!("`security.api_keys`: {why}")))?;

@@ -2,7 +2,7 @@
 
 mod database;
 mod environment;
-mod housekeeping;
+pub(crate) mod housekeeping;
 mod launch;
 
 use std::{

@@ -335,6 +335,8 @@ fn check_expiry(
         Some(longest) if life > longest => {
             Err(Message::new("api_keys.must_end").with("longest", longest))
         }
+        // Nobody can write a later year, so no list could show it.
+        _ if now.after(life).rfc3339().is_empty() => Err(Message::new("api_keys.too_long")),
         _ => Ok(Some(now.after(life))),
     }
 }

@@ -79,7 +79,7 @@ async fn submit(web: Web<'_>, form: Submitted<Logout>) -> Answer {
     if web.site.settings.refresh_tokens.enabled
         && let Some(shown) = &form.refresh_token
     {
-        refresh_tokens::end(web.site, shown).await?;
+        refresh_tokens::end(&web, shown).await?;
     }
     // A request by token has no session of its own; whatever cookies came along are not its business.
     if !identity::has_token_header(web.request) {

@@ -4,22 +4,23 @@
 //! One sign-in gives a family, of which one token is good at a time: each use exchanges it for its successor. An
 //! old one that comes back was in two hands, so the family ends. Requests that a program sends at the same moment
 //! are told from that by a few seconds of grace, in which all of them get the same successor: it is a keyed hash
-//! of the token before, so that the database holds the digest alone and no branch forks off.
+//! of the token before, so that the database holds the digest alone and no branch forks off. One that is two
+//! exchanges old has no grace, or a thief who exchanges twice at once would go unseen.
 
 use data_encoding::BASE64URL_NOPAD;
-use rocket::{http::Status, post, routes};
+use rocket::{Request, http::Status, post, routes};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Feature, Submitted, Web, outdated};
+use super::{Feature, Web, outdated};
 use crate::{
     Message,
     config::Life,
-    error::{Error, Invalid},
-    guards::identity,
+    error::{Denied, Error, Invalid},
     http::{
         cookies::{self, Kind},
-        input,
+        input::{self, Proving},
+        page,
         redirect::Target,
         reply::{Answer, Reply},
     },
@@ -29,11 +30,16 @@ use crate::{
         outbox::{self, Posted},
     },
     secrets::{Purpose, Secret, digest, random_token},
-    signin::{Admitted, admit::continued, token},
+    signin::{
+        Admitted,
+        admit::continued,
+        limits::{Buckets, refuse_if_locked},
+        token::{self, IssuedToken},
+    },
     site::Site,
     store::{
-        StoreError, Timestamp,
-        families::{self, NewFamily},
+        StoreError, Timestamp, User,
+        families::{self, FamilyRow, NewFamily},
         sessions, tokens, users,
     },
 };
@@ -41,7 +47,7 @@ use crate::{
 pub(crate) const FEATURE: Feature = Feature {
     name: "refresh_tokens",
     is_on: |settings, _| settings.refresh_tokens.enabled,
-    routes: || routes![refresh],
+    routes: || routes![refresh, sign_out],
     templates: &[],
     samples: Vec::new,
     links: &[],
@@ -68,8 +74,10 @@ pub struct RefreshTokenSettings {
     /// How long one sign-in lasts at most, however often it is used. _Default:_ 90 d.
     pub absolute: Life,
     /// How long the token before the present one is taken from requests sent at the same moment.
-    /// _Default:_ 10 s.
+    /// At most 5 min. _Default:_ 10 s.
     pub grace: Life,
+    /// How many sign-ins of an account may have one; beyond it the oldest ends. _Default:_ 100.
+    pub most: u32,
 }
 
 impl Default for RefreshTokenSettings {
@@ -80,7 +88,26 @@ impl Default for RefreshTokenSettings {
             idle: Life::days(7),
             absolute: Life::days(90),
             grace: Life::seconds(10),
+            most: 100,
         }
+    }
+}
+
+/// Longer than any request is under way.
+const LONGEST_GRACE: Life = Life::minutes(5);
+
+impl RefreshTokenSettings {
+    pub(crate) fn validate(&self) -> Result<(), String> {
+        if self.grace > LONGEST_GRACE {
+            return Err(format!(
+                "`grace` is {}, and so long a copy would go unseen; write \"5 min\" or less",
+                self.grace
+            ));
+        }
+        if self.most == 0 {
+            return Err("`most` is 0, so that none would be good; write 1 or more".into());
+        }
+        Ok(())
     }
 }
 
@@ -96,6 +123,8 @@ pub enum RefreshMode {
 
 // Form.
 
+type Presented = Result<Proving<Refresh>, Error>;
+
 #[derive(Debug, Default, Deserialize)]
 struct Refresh {
     #[serde(default)]
@@ -105,26 +134,11 @@ struct Refresh {
 // Routes.
 
 #[post("/refresh-token", data = "<form>")]
-async fn refresh(web: Web<'_>, form: Submitted<Refresh>) -> Answer {
-    let form = form?;
-    // A form of another site could be sent without a preflight.
-    if !web.request.content_type().is_some_and(input::is_json) {
-        let message = Message::new("refresh_tokens.json_only");
-        return Err(Error::Unreadable(Status::BadRequest, message));
-    }
-    let shown = match web.site.settings.refresh_tokens.mode {
-        RefreshMode::Cookie => cookies::get(web.request, web.site, Kind::Refresh).map(String::from),
-        RefreshMode::Body => form.into_inner().refresh_token,
-    };
-    let Some(shown) = shown.filter(|shown| !shown.is_empty()) else {
+async fn refresh(web: Web<'_>, form: Presented) -> Answer {
+    let Some(shown) = presented(&web, form?)? else {
         return Err(Invalid::field(FIELD, Message::new("input.required")).into());
     };
-    let renewed = match renew(&web, &shown).await {
-        // Whoever is shut out, has run out or is not known gets one answer.
-        Err(Error::Denied(_)) => Err(wrong()),
-        renewed => renewed,
-    };
-    let renewed = renewed?;
+    let renewed = renew(&web, &shown).await?;
     let mut payload = web.account(&renewed.user);
     let token = renewed.token.expose().as_str();
     payload.insert("authentication_token".into(), token.into());
@@ -136,14 +150,44 @@ async fn refresh(web: Web<'_>, form: Submitted<Refresh>) -> Answer {
         .csrf())
 }
 
+/// Signs a program out to which the cookie is all that there is, or that keeps no session. There is nothing that
+/// it could do about a token that is not good.
+#[post("/refresh-token/end", data = "<form>")]
+async fn sign_out(web: Web<'_>, form: Presented) -> Answer {
+    if let Some(shown) = presented(&web, form?)? {
+        end(&web, &shown).await?;
+    }
+    forget(web.request, web.site);
+    Ok(Reply::done(page::after(
+        web.site,
+        &web.site.settings.after.logout,
+    )))
+}
+
+/// The refresh token of a request.
+fn presented(web: &Web<'_>, body: Proving<Refresh>) -> Result<Option<String>, Error> {
+    // A form of another site could be sent without a preflight.
+    if !web.request.content_type().is_some_and(input::is_json) {
+        let message = Message::new("refresh_tokens.json_only");
+        return Err(Error::Unreadable(Status::BadRequest, message));
+    }
+    let shown = match web.site.settings.refresh_tokens.mode {
+        // A browser sends it by itself, whoever asks.
+        RefreshMode::Cookie if !body.is_ours => return Err(Denied::Csrf.into()),
+        RefreshMode::Cookie => cookies::get(web.request, web.site, Kind::Refresh).map(String::from),
+        RefreshMode::Body => body.form.refresh_token,
+    };
+    Ok(shown.filter(|shown| !shown.is_empty()))
+}
+
 // Service.
 
-/// Gives the first token of a new family to somebody who passed the gate; answers it where it goes into the
-/// body, and sends it where it is a cookie.
+/// Gives an authentication token and the first token of its new family to somebody who passed the gate; answers
+/// the second where it goes into the body, and sends it where it is a cookie.
 pub(crate) async fn issue(
     web: &Web<'_>,
     admitted: &Admitted,
-) -> Result<Option<Secret<String>>, Error> {
+) -> Result<(IssuedToken, Option<Secret<String>>), Error> {
     let (site, user, now) = (web.site, admitted.user(), web.site.now());
     let settings = &site.settings.refresh_tokens;
     let (series, first) = (random_token()?, random_token()?);
@@ -162,43 +206,47 @@ pub(crate) async fn issue(
         methods: admitted.methods(),
         address: web.client.client.address.clone(),
         agent: web.client.client.agent.clone(),
-        session_id: None,
+        session_hash: None,
         remember_series: None,
     };
+    let (methods, at, most) = (admitted.methods(), admitted.at(), settings.most);
+    let (issued, token_row) = token::prepare(site, user, methods, at, Some(row.series.clone()))?;
     let (until, uniquifier, session) = (row.idle_until, user.uniquifier.clone(), session_of(web));
     site.store
         .write(move |conn| {
             users::hold(conn, &row.user_id, &uniquifier)?;
             let mut row = row.clone();
-            if let Some(session) = &session
-                && let Some((id, device)) = sessions::named(conn, &row.user_id, session)?
-            {
+            if let Some(session) = &session {
+                let device = sessions::hold(conn, &row.user_id, session)?;
                 // A browser has one family: a program that asks again goes on with the new one.
-                families::end_of_session(conn, &id)?;
+                families::end_of_session(conn, session)?;
                 if let Some(device) = &device {
                     families::end_of_series(conn, device)?;
                 }
-                (row.session_id, row.remember_series) = (Some(id), device);
+                (row.session_hash, row.remember_series) = (Some(session.clone()), device);
             }
-            families::insert(conn, &row)
+            families::insert(conn, &row)?;
+            families::end_beyond(conn, &row.user_id, most, now)?;
+            tokens::insert(conn, &token_row)
         })
         .await
         .map_err(outdated)?;
-    let token = Secret::new(format!("{}.{}", series.expose(), first.expose()));
-    Ok(hand_out(web, token, until))
+    token::announce(site, user, &web.client.client);
+    let refresh = Secret::new(format!("{}.{}", series.expose(), first.expose()));
+    Ok((issued, hand_out(web, refresh, until)))
 }
 
-/// The hash of the session that this request has or opens. A request by token is of none, whatever cookies
-/// came along.
+/// The hash of the session that this request opened, or by which it is judged. A request by token is of none,
+/// whatever cookies came along.
 fn session_of(web: &Web<'_>) -> Option<String> {
-    if identity::has_token_header(web.request) {
-        return None;
-    }
-    let opened = cookies::outgoing(web.request, web.site, Kind::Session);
-    let known = || cookies::get(web.request, web.site, Kind::Session).map(String::from);
-    opened
+    let by_session = web
+        .caller
+        .as_ref()
+        .is_some_and(|caller| caller.session.is_some());
+    let came = || cookies::get(web.request, web.site, Kind::Session).map(String::from);
+    cookies::outgoing(web.request, web.site, Kind::Session)
         .filter(|cookie| !cookie.is_empty())
-        .or_else(known)
+        .or_else(|| came().filter(|_| by_session))
         .map(|cookie| digest(&cookie))
 }
 
@@ -218,21 +266,66 @@ fn hand_out(web: &Web<'_>, token: Secret<String>, until: Timestamp) -> Option<Se
     }
 }
 
-/// Ends the family of a token, whichever of its tokens that is: for a program that signs out.
-pub(crate) async fn end(site: &Site, shown: &str) -> Result<(), Error> {
-    let Some((series, _)) = split(shown) else {
+/// Tells the browser to forget the cookie, where there is such a thing.
+pub(crate) fn forget(request: &Request<'_>, site: &Site) {
+    let settings = &site.settings.refresh_tokens;
+    if settings.enabled && settings.mode == RefreshMode::Cookie {
+        cookies::send(request, cookies::expired(site, Kind::Refresh));
+    }
+}
+
+/// Ends the family of a token, whichever of its tokens that is: for a program that signs out. An old one is as
+/// much of an alarm here as where it is exchanged.
+pub(crate) async fn end(web: &Web<'_>, shown: &str) -> Result<(), Error> {
+    let (site, now) = (web.site, web.site.now());
+    let grace = site.settings.refresh_tokens.grace;
+    let Some((series, presented)) = split(shown) else {
         return Ok(());
     };
-    let series = digest(series);
-    site.store
-        .write(move |conn| families::delete(conn, &series))
+    let (name, hash) = (digest(series), digest(presented));
+    let Some((_, user)) = find(site, &name).await? else {
+        return Ok(());
+    };
+    let notice = notices::refresh_reuse(&web.scribe(), &user)?;
+    let reused = site
+        .store
+        .write(move |conn| {
+            let Some(row) = families::hold(conn, &name)? else {
+                return Ok(None);
+            };
+            match place(&row, &hash, grace, now) {
+                Place::Old if row.idle_until > now => {
+                    families::end_with_sign_in(conn, &name, &row)?;
+                    outbox::put(conn, &notice).map(Some)
+                }
+                _ => families::end(conn, &name).map(|()| None),
+            }
+        })
         .await?;
+    if let Some(posted) = reused {
+        tell_reuse(web, user, posted);
+    }
     Ok(())
+}
+
+/// The family of this name, if it is still its owner's.
+async fn find(site: &Site, name: &str) -> Result<Option<(FamilyRow, User)>, Error> {
+    let name = name.to_string();
+    let found = site.store.read(move |conn| families::find(conn, &name));
+    Ok(found.await?)
+}
+
+/// After the end of a family of which somebody has a copy.
+fn tell_reuse(web: &Web<'_>, user: User, posted: Posted) {
+    web.site.posted(posted);
+    let reuse = EventKind::RefreshReuse { user: user.id };
+    web.site.event(Some(&web.client.client), reuse);
+    forget(web.request, web.site);
 }
 
 /// What a refresh token was exchanged for.
 struct Renewed {
-    user: crate::store::User,
+    user: User,
     token: Secret<String>,
     refresh: Secret<String>,
     until: Timestamp,
@@ -254,6 +347,27 @@ fn successors(site: &Site, series: &str, token: &str) -> Vec<Secret<String>> {
         .macs(Purpose::Refresh, &[series.as_bytes(), token.as_bytes()])
         .map(|tag| Secret::new(BASE64URL_NOPAD.encode(&tag)))
         .collect()
+}
+
+/// What a token is to its family.
+enum Place {
+    /// The one that is good.
+    Present,
+    /// The one before, from a request that was under way when it was exchanged.
+    Late,
+    /// Neither, so that somebody has a copy.
+    Old,
+}
+
+fn place(row: &FamilyRow, hash: &str, grace: Life, now: Timestamp) -> Place {
+    let is_before = row.previous_hash.as_deref() == Some(hash);
+    if row.token_hash == hash {
+        Place::Present
+    } else if is_before && row.rotated_at.after(grace) > now {
+        Place::Late
+    } else {
+        Place::Old
+    }
 }
 
 /// What came of an exchange.
@@ -284,25 +398,26 @@ async fn exchange(web: &Web<'_>, shown: &str) -> Result<Option<Renewed>, Error> 
     let settings = &site.settings.refresh_tokens;
     let (series, presented) = split(shown).ok_or_else(wrong)?;
     let (name, hash) = (digest(series), digest(presented));
-    let found = {
-        let name = name.clone();
-        site.store
-            .read(move |conn| families::find(conn, &name))
-            .await?
-    };
-    let (row, user) = found.ok_or_else(wrong)?;
-    if row.idle_until <= now {
+    let (row, user) = find(site, &name).await?.ok_or_else(wrong)?;
+    // A planted cookie would make whoever is signed in go on as somebody else.
+    let somebody = web.caller.as_ref().map(|caller| &caller.user.id);
+    let is_planted =
+        settings.mode == RefreshMode::Cookie && somebody.is_some_and(|id| *id != user.id);
+    if row.idle_until <= now || is_planted {
         return Err(wrong());
     }
     // The account is judged anew; what else it owes by now is asked for at the next sign-in, as of sessions.
-    if continued(site, user.clone(), row.methods)?.is_none() {
+    // Whoever is shut out, has run out or is not known gets one answer.
+    if !matches!(continued(site, user.clone(), row.methods), Ok(Some(_))) {
         return Err(wrong());
     }
+    refuse_if_locked(site, &Buckets::of_user(site, &user, &web.client)).await?;
     let notice = match row.token_hash == hash {
         true => None,
         false => Some(notices::refresh_reuse(&web.scribe(), &user)?),
     };
-    let (issued, token_row) = token::prepare(site, &user, row.methods, row.authenticated_at)?;
+    let (methods, at) = (row.methods, row.authenticated_at);
+    let (issued, token_row) = token::prepare(site, &user, methods, at, Some(name.clone()))?;
     let next = successors(site, series, presented);
     let digests: Vec<String> = next.iter().map(|next| digest(next.expose())).collect();
     let (until, grace) = (
@@ -314,51 +429,38 @@ async fn exchange(web: &Web<'_>, shown: &str) -> Result<Option<Renewed>, Error> 
         .store
         .write(move |conn| {
             users::hold(conn, &owner, &uniquifier)?;
-            let Some(first) = digests.first() else {
+            let Some(row) = families::hold(conn, &name)? else {
                 return Ok(Outcome::Refused);
             };
-            if families::rotate(conn, &name, &hash, first, until, now)? {
-                tokens::insert(conn, &token_row)?;
-                return Ok(Outcome::Exchanged(0));
-            }
-            let Some(row) = families::by_series(conn, &name)? else {
-                return Ok(Outcome::Refused);
-            };
-            if row.rotated_at.after(grace) > now {
-                if row.previous_hash.as_ref() == Some(&hash) {
-                    // After a change of keys the successor may be of a former one; of none, nobody can say it.
-                    return match digests.iter().position(|next| *next == row.token_hash) {
-                        Some(key) => {
-                            tokens::insert(conn, &token_row)?;
-                            Ok(Outcome::Exchanged(key))
-                        }
-                        None => Ok(Outcome::Refused),
+            let key = match place(&row, &hash, grace, now) {
+                Place::Present if row.idle_until <= now => None,
+                Place::Present => match digests.first() {
+                    Some(first) => {
+                        families::rotate(conn, &name, &hash, first, until, now)?;
+                        Some(0)
+                    }
+                    None => None,
+                },
+                // After a change of keys the successor may be of a former one; of none, nobody can say it.
+                Place::Late => digests.iter().position(|next| *next == row.token_hash),
+                Place::Old => {
+                    let Some(notice) = &notice else {
+                        return Ok(Outcome::Again);
                     };
+                    families::end_with_sign_in(conn, &name, &row)?;
+                    return outbox::put(conn, notice).map(Outcome::Reused);
                 }
-                // A straggler of the exchange before: it gets nothing, and harms nobody.
-                if row
-                    .previous_hash
-                    .is_some_and(|before| digests.contains(&before))
-                {
-                    return Ok(Outcome::Refused);
-                }
-            }
-            if row.token_hash == hash {
-                // It is the present one, and ran out.
-                return Ok(Outcome::Refused);
-            }
-            let Some(notice) = &notice else {
-                return Ok(Outcome::Again);
             };
-            families::delete(conn, &name)?;
-            outbox::put(conn, notice).map(Outcome::Reused)
+            let Some(key) = key else {
+                return Ok(Outcome::Refused);
+            };
+            tokens::insert(conn, &token_row)?;
+            Ok(Outcome::Exchanged(key))
         })
         .await;
-    let client = Some(&web.client.client);
     match outcome {
         Ok(Outcome::Exchanged(key)) => {
-            let user_id = user.id.clone();
-            site.event(client, EventKind::TokenIssued { user: user_id });
+            token::announce(site, &user, &web.client.client);
             let Some(next) = next.get(key) else {
                 return Err(wrong());
             };
@@ -373,8 +475,7 @@ async fn exchange(web: &Web<'_>, shown: &str) -> Result<Option<Renewed>, Error> 
         Ok(Outcome::Again) => Ok(None),
         Ok(Outcome::Refused) => Err(wrong()),
         Ok(Outcome::Reused(posted)) => {
-            site.posted(posted);
-            site.event(client, EventKind::RefreshReuse { user: user.id });
+            tell_reuse(web, user, posted);
             Err(wrong())
         }
         // Signed out everywhere, shut out or given a new password in between.

@@ -171,14 +171,16 @@ impl Web<'_> {
         // A browser is shown no payload: a token made for it would be seen by nobody.
         let shown = wants_json(self.request, self.site);
         if with_token && shown && self.site.settings.tokens.enabled {
-            let issued = token::issue(self.site, admitted, &self.client.client).await?;
-            payload.insert(
-                "authentication_token".into(),
-                issued.token.expose().as_str().into(),
-            );
-            if self.site.settings.refresh_tokens.enabled
-                && let Some(refresh) = refresh_tokens::issue(self, admitted).await?
-            {
+            let (issued, refresh) = match self.site.settings.refresh_tokens.enabled {
+                true => refresh_tokens::issue(self, admitted).await?,
+                false => {
+                    let client = &self.client.client;
+                    (token::issue(self.site, admitted, client).await?, None)
+                }
+            };
+            let token = issued.token.expose().as_str();
+            payload.insert("authentication_token".into(), token.into());
+            if let Some(refresh) = refresh {
                 payload.insert("refresh_token".into(), refresh.expose().as_str().into());
             }
         }

@@ -68,7 +68,9 @@ fn token_header<'r>(request: &'r Request<'_>) -> Option<&'r str> {
 /// What follows the scheme in `Authorization`; an empty text if nothing does.
 fn authorization<'r>(request: &'r Request<'_>, scheme: &str) -> Option<&'r str> {
     let header = request.headers().get_one("Authorization")?.trim();
-    let (name, rest) = header.split_once(' ').unwrap_or((header, ""));
+    let (name, rest) = header
+        .split_once(char::is_whitespace)
+        .unwrap_or((header, ""));
     name.eq_ignore_ascii_case(scheme).then(|| rest.trim())
 }
 

@@ -128,6 +128,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const LIMIT: &str = "security";
 
 async fn read<F: DeserializeOwned>(request: &Request<'_>, data: Data<'_>) -> Result<F, Error> {
+    match receive(request, data).await? {
+        (body, true) => body.decode(),
+        (_, false) => Err(Denied::Csrf.into()),
+    }
+}
+
+/// The body, and whether it comes from our own page.
+async fn receive(request: &Request<'_>, data: Data<'_>) -> Result<(Body, bool), Error> {
     let site = Site::of(request)?;
     let encoding = match request.content_type() {
         Some(kind) if kind.is_form() => Encoding::Form,
@@ -182,10 +190,8 @@ async fn read<F: DeserializeOwned>(request: &Request<'_>, data: Data<'_>) -> Res
         other => other,
     };
     let body = Body::parse(encoding, &body)?;
-    if !is_ours(request, site, encoding, body.csrf_token()).await {
-        return Err(Denied::Csrf.into());
-    }
-    body.decode()
+    let is_ours = is_ours(request, site, encoding, body.csrf_token()).await;
+    Ok((body, is_ours))
 }
 
 /// The CSRF judgement on a request with a body.
@@ -346,12 +352,20 @@ impl<'r, F: DeserializeOwned> FromData<'r> for Input<F> {
     type Error = Error;
 
     async fn from_data(request: &'r Request<'_>, data: Data<'r>) -> Outcome<'r, Self> {
-        match read(request, data).await {
-            Ok(form) => Success(Self(form)),
-            Err(error) => {
-                let status = refusal::remember(request, &error);
-                Failed((status, error))
-            }
+        outcome(request, read(request, data).await.map(Self))
+    }
+}
+
+/// What was read, or why nothing was, which a catcher will want to know.
+fn outcome<'r, T: FromData<'r, Error = Error>>(
+    request: &Request<'_>,
+    read: Result<T, Error>,
+) -> Outcome<'r, T> {
+    match read {
+        Ok(read) => Success(read),
+        Err(error) => {
+            let status = refusal::remember(request, &error);
+            Failed((status, error))
         }
     }
 }
@@ -359,5 +373,26 @@ impl<'r, F: DeserializeOwned> FromData<'r> for Input<F> {
 impl<F> Sentinel for Input<F> {
     fn abort(rocket: &Rocket<rocket::Ignite>) -> bool {
         Probe::answers(rocket) || rocket.state::<std::sync::Arc<Site>>().is_none()
+    }
+}
+
+/// A body in which a secret may stand that is the proof by itself. Whether the request comes from our own page is
+/// told and not insisted on: the handler does, where it goes by a cookie.
+pub(crate) struct Proving<F> {
+    pub(crate) form: F,
+    pub(crate) is_ours: bool,
+}
+
+#[rocket::async_trait]
+impl<'r, F: DeserializeOwned> FromData<'r> for Proving<F> {
+    type Error = Error;
+
+    async fn from_data(request: &'r Request<'_>, data: Data<'r>) -> Outcome<'r, Self> {
+        let read = async {
+            let (body, is_ours) = receive(request, data).await?;
+            let form = body.decode()?;
+            Ok(Self { form, is_ours })
+        };
+        outcome(request, read.await)
     }
 }

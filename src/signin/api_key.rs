@@ -10,6 +10,7 @@ use std::{
 };
 
 use subtle::ConstantTimeEq;
+use uuid::Uuid;
 
 use super::{Methods, admit::standing};
 use crate::{
@@ -97,21 +98,19 @@ pub(crate) fn beginning(site: &Site, id: &str) -> String {
     format!("{prefix}_{}_", id.replace('-', ""))
 }
 
-/// Whether a text in a header is meant as a key.
+/// Whether a text in a header is meant as a key. An authentication token may begin like one, and is shorter.
 pub(crate) fn is_meant(site: &Site, shown: &str) -> bool {
-    let settings = &site.settings.api_keys;
-    let rest = shown.strip_prefix(settings.prefix.as_str());
-    settings.enabled && rest.is_some_and(|rest| rest.starts_with('_'))
+    site.settings.api_keys.enabled && split(site, shown).is_some()
 }
 
 /// The id and the secret of a key.
-fn split(site: &Site, shown: &str) -> Option<(String, String)> {
+fn split<'a>(site: &Site, shown: &'a str) -> Option<(Uuid, &'a str)> {
     let prefix = site.settings.api_keys.prefix.as_str();
     let rest = shown.strip_prefix(prefix)?.strip_prefix('_')?;
     let (id, secret) = rest.split_at_checked(ID)?;
     let secret = secret.strip_prefix('_')?;
-    let id = uuid::Uuid::try_parse(id).ok()?;
-    (secret.len() == SECRET).then(|| (id.to_string(), digest(secret)))
+    let id = Uuid::try_parse(id).ok()?;
+    (secret.len() == SECRET).then_some((id, secret))
 }
 
 /// Whose key this is, if it is alive and its owner may come in.
@@ -121,7 +120,8 @@ pub(crate) async fn resolve(
     from: impl FnOnce() -> String,
 ) -> Result<Caller, Error> {
     let bad = || Error::from(Denied::BadCredential);
-    let (id, hash) = split(site, shown).ok_or_else(bad)?;
+    let (id, secret) = split(site, shown).ok_or_else(bad)?;
+    let (id, hash) = (id.to_string(), digest(secret));
     let found = {
         let id = id.clone();
         site.store

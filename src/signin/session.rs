@@ -17,7 +17,7 @@ use super::{
 use crate::{
     config::Life,
     error::{Denied, Error},
-    features::refresh_tokens::RefreshMode,
+    features::refresh_tokens,
     guards::identity::{Caller, Mechanism},
     http::{
         client::ClientInfo,
@@ -196,7 +196,9 @@ pub(crate) async fn open(
         .write(move |conn| {
             match &planted {
                 // The device goes on where its session ran out.
-                Some(planted) if continued.is_some() => sessions::replace_by_hash(conn, planted)?,
+                Some(planted) if continued.is_some() => {
+                    sessions::replace_by_hash(conn, planted, &written)?;
+                }
                 Some(planted) => drop(sessions::delete_by_hash(conn, planted)?),
                 None => {}
             }
@@ -343,11 +345,12 @@ pub(crate) async fn renew(
     let new = digest(token.expose());
     let methods = before.union(admitted.methods());
     let cleared = clears.cleared_by_success();
+    let user = admitted.user().id.clone();
     let renewed = site
         .store
         .write(move |conn| {
             failures::clear(conn, &cleared)?;
-            sessions::renew(conn, &old, &new, methods, now)
+            sessions::renew(conn, &user, &old, &new, methods, now)
         })
         .await?;
     if !renewed {
@@ -429,10 +432,7 @@ pub(crate) fn forget_cookies(request: &Request<'_>, site: &Site) {
     for kind in [Kind::Session, Kind::Remember, Kind::Visitor] {
         cookies::send(request, cookies::expired(site, kind));
     }
-    let refresh = &site.settings.refresh_tokens;
-    if refresh.enabled && refresh.mode == RefreshMode::Cookie {
-        cookies::send(request, cookies::expired(site, Kind::Refresh));
-    }
+    refresh_tokens::forget(request, site);
     if let Some(name) = &site.settings.csrf.cookie {
         let mut cookie = rocket::http::Cookie::build((name.clone(), ""))
             .path("/")

@@ -42,25 +42,27 @@ pub(crate) async fn issue_for(
     authenticated_at: Timestamp,
     client: &Client,
 ) -> Result<IssuedToken, Error> {
-    let (issued, row) = prepare(site, user, methods, authenticated_at)?;
+    let (issued, row) = prepare(site, user, methods, authenticated_at, None)?;
     site.store
         .write(move |conn| tokens::insert(conn, &row))
         .await?;
-    site.event(
-        Some(client),
-        EventKind::TokenIssued {
-            user: user.id.clone(),
-        },
-    );
+    announce(site, user, client);
     Ok(issued)
 }
 
-/// A new token, and the row that makes it good.
+/// Tells of a token that was given.
+pub(crate) fn announce(site: &Site, user: &User, client: &Client) {
+    let user = user.id.clone();
+    site.event(Some(client), EventKind::TokenIssued { user });
+}
+
+/// A new token, and the row that makes it good, as long as the family of refresh tokens lives that gives it.
 pub(crate) fn prepare(
     site: &Site,
     user: &User,
     methods: Methods,
     authenticated_at: Timestamp,
+    series: Option<String>,
 ) -> Result<(IssuedToken, tokens::NewToken), Error> {
     let (token, now) = (random_token()?, site.now());
     let mut expires_at = now.after(site.settings.tokens.life);
@@ -76,6 +78,7 @@ pub(crate) fn prepare(
         expires_at,
         authenticated_at,
         methods,
+        series,
     };
     Ok((IssuedToken { token, expires_at }, row))
 }

@@ -5,8 +5,9 @@ use diesel::prelude::*;
 use serde::Serialize;
 
 use super::{
-    Conn, SessionId, Store, StoreError, Timestamp, Uniquifier, User, UserId,
+    Conn, Store, StoreError, Timestamp, Uniquifier, User, UserId, remember,
     schema::{security_refresh_families as families, users},
+    sessions, tokens,
 };
 use crate::signin::Methods;
 
@@ -27,7 +28,7 @@ pub(crate) struct NewFamily {
     pub(crate) methods: Methods,
     pub(crate) address: String,
     pub(crate) agent: String,
-    pub(crate) session_id: Option<SessionId>,
+    pub(crate) session_hash: Option<String>,
     pub(crate) remember_series: Option<String>,
 }
 
@@ -42,6 +43,8 @@ pub(crate) struct FamilyRow {
     pub(crate) absolute_until: Timestamp,
     pub(crate) authenticated_at: Timestamp,
     pub(crate) methods: Methods,
+    pub(crate) session_hash: Option<String>,
+    pub(crate) remember_series: Option<String>,
 }
 
 /// A family of refresh tokens as its owner may see it.
@@ -81,7 +84,13 @@ pub(crate) fn find(conn: &mut Conn, series: &str) -> Result<Option<(FamilyRow, U
         .optional()?)
 }
 
-pub(crate) fn by_series(conn: &mut Conn, series: &str) -> Result<Option<FamilyRow>, StoreError> {
+/// Holds on to a family for the rest of the transaction; answers it as it is, `None` if it has ended.
+///
+/// Whoever ends it at the same moment waits, and then ends what this transaction gave as well.
+pub(crate) fn hold(conn: &mut Conn, series: &str) -> Result<Option<FamilyRow>, StoreError> {
+    diesel::update(families::table.find(series))
+        .set(families::rotated_at.eq(families::rotated_at))
+        .execute(conn)?;
     Ok(families::table
         .find(series)
         .select(FamilyRow::as_select())
@@ -96,51 +105,118 @@ pub(crate) fn insert(conn: &mut Conn, new: &NewFamily) -> Result<(), StoreError>
     Ok(())
 }
 
-/// Puts `new` in the place of `presented`; false if `presented` is not the present token (any more).
+/// Puts `new` in the place of `present`, in a family that is held.
 pub(crate) fn rotate(
     conn: &mut Conn,
     series: &str,
-    presented: &str,
+    present: &str,
     new: &str,
     idle_until: Timestamp,
     now: Timestamp,
-) -> Result<bool, StoreError> {
-    let present = families::table
-        .find(series)
-        .filter(families::token_hash.eq(presented))
-        .filter(families::idle_until.gt(now));
-    let changed = diesel::update(present)
+) -> Result<(), StoreError> {
+    diesel::update(families::table.find(series))
         .set((
-            families::previous_hash.eq(presented),
+            families::previous_hash.eq(present),
             families::token_hash.eq(new),
             families::rotated_at.eq(now),
             families::idle_until.eq(idle_until),
         ))
         .execute(conn)?;
-    Ok(changed == 1)
-}
-
-pub(crate) fn delete(conn: &mut Conn, series: &str) -> Result<bool, StoreError> {
-    Ok(diesel::delete(families::table.find(series)).execute(conn)? == 1)
-}
-
-pub(crate) fn delete_all_of(conn: &mut Conn, user: &UserId) -> Result<(), StoreError> {
-    diesel::delete(families::table.filter(families::user_id.eq(user))).execute(conn)?;
     Ok(())
 }
 
-/// Ends what was given in a session that ends before its time.
-pub(crate) fn end_of_session(conn: &mut Conn, session: &SessionId) -> Result<(), StoreError> {
-    diesel::delete(families::table.filter(families::session_id.eq(session))).execute(conn)?;
+/// Ends families, and the authentication tokens that they gave. Whoever holds one gives its tokens before, so
+/// that they are seen here.
+fn end_all(conn: &mut Conn, series: &[String]) -> Result<usize, StoreError> {
+    let mut ended = 0;
+    for chunk in series.chunks(500) {
+        ended +=
+            diesel::delete(families::table.filter(families::series.eq_any(chunk))).execute(conn)?;
+        tokens::delete_of_families(conn, chunk)?;
+    }
+    Ok(ended)
+}
+
+/// Ends the families of which this is true; answers how many.
+macro_rules! end_where {
+    ($conn:expr, $filter:expr) => {{
+        let found: Vec<String> = families::table
+            .filter($filter)
+            .select(families::series)
+            .load($conn)?;
+        end_all($conn, &found)
+    }};
+}
+
+pub(crate) fn end(conn: &mut Conn, series: &str) -> Result<(), StoreError> {
+    end_all(conn, &[series.to_string()]).map(drop)
+}
+
+/// Ends a family, and the session and the remembered device that it was given in: all of one sign-in.
+pub(crate) fn end_with_sign_in(
+    conn: &mut Conn,
+    series: &str,
+    row: &FamilyRow,
+) -> Result<(), StoreError> {
+    end(conn, series)?;
+    if let Some(session) = &row.session_hash {
+        sessions::delete_by_hash(conn, session)?;
+    }
+    if let Some(device) = &row.remember_series {
+        remember::delete_with_sessions(conn, device)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn end_all_of(conn: &mut Conn, user: &UserId) -> Result<(), StoreError> {
+    end_where!(conn, families::user_id.eq(user)).map(drop)
+}
+
+/// Ends what was given in a session, whether that has run out or not.
+pub(crate) fn end_of_session(conn: &mut Conn, token_hash: &str) -> Result<(), StoreError> {
+    end_where!(conn, families::session_hash.eq(token_hash)).map(drop)
+}
+
+/// Ends the oldest families of an account, as many as it has beyond `most`.
+pub(crate) fn end_beyond(
+    conn: &mut Conn,
+    user: &UserId,
+    most: u32,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let beyond: Vec<String> = families::table
+        .filter(families::user_id.eq(user))
+        .filter(families::idle_until.gt(now))
+        .order((families::created_at.desc(), families::id.desc()))
+        .select(families::series)
+        .limit(5_000)
+        .offset(i64::from(most))
+        .load(conn)?;
+    end_all(conn, &beyond).map(drop)
+}
+
+/// A session of an account goes on under another secret, and what was given in it goes with it.
+pub(crate) fn follow_session(
+    conn: &mut Conn,
+    user: &UserId,
+    old_hash: &str,
+    new_hash: &str,
+) -> Result<(), StoreError> {
+    let given = families::table
+        .filter(families::session_hash.eq(old_hash))
+        .filter(families::user_id.eq(user));
+    diesel::update(given)
+        .set(families::session_hash.eq(new_hash))
+        .execute(conn)?;
     Ok(())
 }
 
 /// Ends what was given in the sessions of a remembered device.
 pub(crate) fn end_of_series(conn: &mut Conn, series: &str) -> Result<(), StoreError> {
-    diesel::delete(families::table.filter(families::remember_series.eq(series))).execute(conn)?;
-    Ok(())
+    end_where!(conn, families::remember_series.eq(series)).map(drop)
 }
 
+/// What has run out gives nothing any more; the tokens that it gave run out by themselves.
 pub(crate) fn delete_expired(conn: &mut Conn, now: Timestamp) -> Result<(), StoreError> {
     diesel::delete(families::table.filter(families::idle_until.le(now))).execute(conn)?;
     Ok(())
@@ -167,7 +243,7 @@ impl Store {
         .await
     }
 
-    /// Ends one family of an account; false if there is none of that id that belongs to that account.
+    /// Ends one family of an account, with the authentication tokens that it gave; false if there is none of that id that belongs to that account.
     ///
     /// # Errors
     ///
@@ -179,10 +255,8 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let (owner, id) = (owner.clone(), id.to_string());
         self.write(move |conn| {
-            let mine = families::table
-                .filter(families::id.eq(&id))
-                .filter(families::user_id.eq(&owner));
-            Ok(diesel::delete(mine).execute(conn)? == 1)
+            let mine = families::id.eq(&id).and(families::user_id.eq(&owner));
+            Ok(end_where!(conn, mine)? == 1)
         })
         .await
     }

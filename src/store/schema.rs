@@ -90,6 +90,7 @@ diesel::table! {
         expires_at -> BigInt,
         authenticated_at -> BigInt,
         methods -> BigInt,
+        series -> Nullable<Text>,
     }
 }
 
@@ -109,7 +110,7 @@ diesel::table! {
         methods -> BigInt,
         address -> Text,
         agent -> Text,
-        session_id -> Nullable<Text>,
+        session_hash -> Nullable<Text>,
         remember_series -> Nullable<Text>,
     }
 }

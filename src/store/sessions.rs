@@ -110,43 +110,53 @@ pub(crate) fn insert(conn: &mut Conn, new: &NewSession) -> Result<(), StoreError
     Ok(())
 }
 
-/// Deletes by hash, with the refresh tokens that were given in it; answers whether it was there.
+/// Deletes by hash, with the refresh tokens that were given in it; answers whether it was there. Those of a
+/// session that has run out go as well.
 pub(crate) fn delete_by_hash(conn: &mut Conn, token_hash: &str) -> Result<bool, StoreError> {
-    let id: Option<SessionId> = security_sessions::table
-        .find(token_hash)
-        .select(security_sessions::id)
-        .get_result(conn)
-        .optional()?;
     let deleted = diesel::delete(security_sessions::table.find(token_hash)).execute(conn)? == 1;
-    if let Some(id) = id {
-        families::end_of_session(conn, &id)?;
-    }
+    families::end_of_session(conn, token_hash)?;
     Ok(deleted)
 }
 
-/// Deletes by hash, where another session goes on in its place: its refresh tokens stay good.
-pub(crate) fn replace_by_hash(conn: &mut Conn, token_hash: &str) -> Result<(), StoreError> {
+/// Deletes by hash, where `new` goes on in its place: refresh tokens of the same account stay good.
+pub(crate) fn replace_by_hash(
+    conn: &mut Conn,
+    token_hash: &str,
+    new: &NewSession,
+) -> Result<(), StoreError> {
     diesel::delete(security_sessions::table.find(token_hash)).execute(conn)?;
-    Ok(())
+    families::follow_session(conn, &new.user_id, token_hash, &new.token_hash)?;
+    families::end_of_session(conn, token_hash)
 }
 
-/// Which session of an account a hash is of, and the remembered device that it comes from.
-pub(crate) fn named(
+/// Goes on only if this session of an account has not ended, and holds on to it for the rest of the transaction;
+/// answers the remembered device that it comes from.
+///
+/// Whoever ends it at the same moment waits, and then ends what this transaction gave in it as well.
+pub(crate) fn hold(
     conn: &mut Conn,
     user: &UserId,
     token_hash: &str,
-) -> Result<Option<(SessionId, Option<String>)>, StoreError> {
+) -> Result<Option<String>, StoreError> {
+    let mine = security_sessions::table
+        .find(token_hash)
+        .filter(security_sessions::user_id.eq(user));
+    let held = diesel::update(mine)
+        .set(security_sessions::last_seen_at.eq(security_sessions::last_seen_at))
+        .execute(conn)?;
+    if held == 0 {
+        return Err(StoreError::Missing);
+    }
     Ok(security_sessions::table
         .find(token_hash)
-        .filter(security_sessions::user_id.eq(user))
-        .select((security_sessions::id, security_sessions::series))
-        .get_result(conn)
-        .optional()?)
+        .select(security_sessions::series)
+        .get_result(conn)?)
 }
 
 /// Gives a session a new secret and a new moment of proof, if it is still the one presented.
 pub(crate) fn renew(
     conn: &mut Conn,
+    user: &UserId,
     old_hash: &str,
     new_hash: &str,
     methods: Methods,
@@ -161,6 +171,9 @@ pub(crate) fn renew(
             security_sessions::methods.eq(methods),
         ))
         .execute(conn)?;
+    if changed == 1 {
+        families::follow_session(conn, user, old_hash, new_hash)?;
+    }
     Ok(changed == 1)
 }
 

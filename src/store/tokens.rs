@@ -20,6 +20,8 @@ pub(crate) struct NewToken {
     pub(crate) expires_at: Timestamp,
     pub(crate) authenticated_at: Timestamp,
     pub(crate) methods: Methods,
+    /// The family of refresh tokens with which it ends.
+    pub(crate) series: Option<String>,
 }
 
 #[derive(Clone, Debug, Queryable, Selectable)]
@@ -48,6 +50,13 @@ pub(crate) fn find(
 pub(crate) fn insert(conn: &mut Conn, new: &NewToken) -> Result<(), StoreError> {
     diesel::insert_into(security_tokens::table)
         .values(new)
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Deletes what families of refresh tokens gave.
+pub(crate) fn delete_of_families(conn: &mut Conn, series: &[String]) -> Result<(), StoreError> {
+    diesel::delete(security_tokens::table.filter(security_tokens::series.eq_any(series)))
         .execute(conn)?;
     Ok(())
 }

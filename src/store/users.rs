@@ -470,7 +470,7 @@ pub(crate) fn end_sessions(
     diesel::delete(security_remember::table.filter(security_remember::user_id.eq(id)))
         .execute(conn)?;
     devices::delete_all_of(conn, id)?;
-    families::delete_all_of(conn, id)?;
+    families::end_all_of(conn, id)?;
     if tokens_too {
         end_tokens(conn, id)?;
     }
@@ -482,7 +482,7 @@ pub(crate) fn end_tokens(conn: &mut Conn, id: &UserId) -> Result<(), StoreError>
         .set(users::token_uniquifier.eq(Uniquifier::new()))
         .execute(conn)?;
     diesel::delete(security_tokens::table.filter(security_tokens::user_id.eq(id))).execute(conn)?;
-    families::delete_all_of(conn, id)
+    families::end_all_of(conn, id)
 }
 
 /// Notes a sign-in: the last one becomes the last but one, in the same statement.
@@ -728,6 +728,9 @@ impl Store {
     }
 
     /// Sets a password that is hashed already, and ends the account's sessions, and tokens if `tokens_too`.
+    ///
+    /// It asks no policy, tells nobody, and leaves API keys alone, whatever `api_keys.end_with_password` says:
+    /// [`Auth::set_password`](crate::Auth::set_password) does all of that.
     ///
     /// # Errors
     ///

@@ -3,6 +3,7 @@
 use rocket::{get, post, routes};
 use rocket_security::{EventKind, Mechanism, User, config::Life, prelude::*};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::app::{Actor, Admin, Answer, App, PASSWORD, Plan, Publish, for_each_database, hash_of};
 
@@ -353,6 +354,11 @@ async fn it_lasts_as_long_as_it_was_given() {
                 answer.text()
             );
         }
+        for expires in [json!("2920000 d"), json!(300_000_000_000_u64)] {
+            let answer = create(&browser, json!({"name": "x", "expires": expires})).await;
+            assert_eq!(answer.codes(), ["api_keys.too_long"], "{expires}");
+            assert!(!answer.field_errors("expires").is_empty(), "{expires}");
+        }
         app.clock.shift(3_600_000 - 1);
         for key in &keys {
             assert_eq!(status(&app, key, "/k/key").await, 200);
@@ -370,6 +376,27 @@ async fn it_lasts_as_long_as_it_was_given() {
                 .count(),
             2
         );
+    })
+    .await;
+}
+
+#[rocket::async_test]
+async fn one_that_has_run_out_is_listed_for_a_month_and_then_swept() {
+    for_each_database(|plan| async move {
+        let app = with_keys(plan).start().await;
+        let ada = app.user(ADA).await;
+        let browser = app.signed_in(&ada).await.in_json();
+        for expires in ["1 h", ""] {
+            let body = json!({"name": "x", "expires": expires});
+            assert_eq!(create(&browser, body).await.status, 200);
+        }
+        for (days, left) in [(30, 2), (1, 1), (3_650, 1)] {
+            app.later(Life::days(days));
+            let swept = rocket_security::testing::sweep(app.client.rocket()).await;
+            swept.unwrap();
+            let keys = app.store().api_keys_of(&ada.id).await.unwrap();
+            assert_eq!(keys.len(), left, "{days}");
+        }
     })
     .await;
 }
@@ -508,6 +535,26 @@ async fn nobody_ends_the_key_of_another() {
             .await;
         assert_eq!(visitor.status, 401);
         assert_eq!(status(&app, &key, "/k/key").await, 200);
+    })
+    .await;
+}
+
+#[rocket::async_test]
+async fn a_token_that_begins_like_a_key_is_a_token() {
+    for_each_database(|plan| async move {
+        let app = with_keys(plan).start().await;
+        app.user(ADA).await;
+        app.token(ADA).await;
+        let token = format!("rs_{}", "A".repeat(40));
+        let digest = Sha256::digest(token.as_bytes());
+        let hash = data_encoding::BASE64URL_NOPAD.encode(&digest);
+        app.sql(&format!("UPDATE security_tokens SET token_hash = '{hash}'"))
+            .await;
+        let program = app.program().token(&token);
+        assert_eq!(program.get("/k/either").await.status, 200);
+        assert_eq!(program.get("/k/key").await.status, 401, "but no key");
+        // Nor does it want a CSRF token, as a token does not.
+        assert_eq!(program.post_json("/p/input", json!({})).await.status, 200);
     })
     .await;
 }

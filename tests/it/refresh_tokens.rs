@@ -1,9 +1,13 @@
 //! Refresh tokens: one successor at a time, one family for a sign-in, and its end when a copy shows up.
 
-use rocket_security::{EventKind, config::Life};
+use std::sync::{Arc, OnceLock};
+
+use diesel::connection::SimpleConnection;
+use rocket::{http::Method as Verb, tokio};
+use rocket_security::{EventKind, Store, config::Life};
 use serde_json::json;
 
-use crate::app::{Actor, Answer, App, PASSWORD, Plan, SECRET, for_each_database, hash_of};
+use crate::app::{Actor, Answer, App, PASSWORD, Plan, SECRET, WRONG, for_each_database, hash_of};
 
 const ADA: &str = "ada@example.com";
 
@@ -59,8 +63,29 @@ async fn is_good(app: &App, token: &str) -> bool {
     app.program().token(token).is_signed_in().await
 }
 
+async fn sessions(app: &App) -> i64 {
+    app.number("SELECT COUNT(*) AS n FROM security_sessions")
+        .await
+}
+
+async fn sweep(app: &App) {
+    let swept = rocket_security::testing::sweep(app.client.rocket()).await;
+    swept.unwrap();
+}
+
+async fn tokens(app: &App) -> i64 {
+    app.number("SELECT COUNT(*) AS n FROM security_tokens")
+        .await
+}
+
 async fn families(app: &App) -> i64 {
     app.number("SELECT COUNT(*) AS n FROM security_refresh_families")
+        .await
+}
+
+/// How often an old one came back.
+async fn reuses(app: &App) -> usize {
+    app.count(|kind| matches!(kind, EventKind::RefreshReuse { .. }))
         .await
 }
 
@@ -181,6 +206,55 @@ async fn an_old_one_that_comes_back_ends_the_family_and_its_owner_is_told() {
 }
 
 #[rocket::async_test]
+async fn nothing_of_a_sign_in_is_good_after_a_copy_of_its_token_came_back() {
+    for_each_database(|plan| async move {
+        let app = in_body(plan).start().await;
+        let ada = app.user(ADA).await;
+        let (other, _) = sign_in(&app).await;
+        let browser = app.browser().in_json();
+        let body = json!({"email": ADA, "password": PASSWORD, "remember": true});
+        let answer = browser.post_json("/login?include_auth_token", body).await;
+        let (t1, r1) = (auth_token(&answer), refresh_token(&answer));
+        let answer = refresh(&app.program(), &r1).await;
+        let (t2, r2) = (auth_token(&answer), refresh_token(&answer));
+        for token in [&t1, &t2, &other] {
+            assert!(is_good(&app, token).await);
+        }
+        app.later(Life::seconds(10));
+        assert_refused(&refresh(&app.program(), &r1).await, "the old one");
+        assert!(!is_good(&app, &t1).await && !is_good(&app, &t2).await);
+        assert_refused(&refresh(&app.program(), &r2).await, "the new one");
+        assert!(
+            !browser.is_signed_in().await,
+            "nor its session, nor its device"
+        );
+        assert!(is_good(&app, &other).await, "another sign-in");
+        assert_eq!(app.store().sessions_of(&ada.id).await.unwrap().len(), 1);
+    })
+    .await;
+}
+
+#[rocket::async_test]
+async fn nothing_that_is_given_beside_signing_out_outlives_it() {
+    for_each_database(|plan| async move {
+        let app = in_body(plan).start().await;
+        app.user(ADA).await;
+        for within_grace in [true, false, true, false, true, false] {
+            let (_, r1) = sign_in(&app).await;
+            let r2 = refresh_token(&refresh(&app.program(), &r1).await);
+            let shown = if within_grace { &r1 } else { &r2 };
+            let program = app.program();
+            let body = json!({"refresh_token": r2});
+            let (answer, _) =
+                tokio::join!(refresh(&program, shown), program.post_json("/logout", body));
+            assert!(matches!(answer.status, 200 | 400), "{}", answer.text());
+            assert_eq!((families(&app).await, tokens(&app).await), (0, 0));
+        }
+    })
+    .await;
+}
+
+#[rocket::async_test]
 async fn requests_at_the_same_moment_get_the_same_successor() {
     for_each_database(|plan| async move {
         let app = in_body(plan).start().await;
@@ -209,25 +283,34 @@ async fn requests_at_the_same_moment_get_the_same_successor() {
         );
         app.later(Life::minutes(5));
         assert_eq!(refresh(&app.program(), &successors[0]).await.status, 200);
-        assert_eq!(
-            app.count(|kind| matches!(kind, EventKind::RefreshReuse { .. }))
-                .await,
-            0
-        );
+        assert_eq!(reuses(&app).await, 0);
     })
     .await;
 }
 
 #[rocket::async_test]
-async fn a_straggler_gets_nothing_and_harms_nobody() {
-    let app = in_body(Plan::new()).start().await;
-    app.user(ADA).await;
-    let program = app.program();
-    let (_, r1) = sign_in(&app).await;
-    let r2 = refresh_token(&refresh(&program, &r1).await);
-    let r3 = refresh_token(&refresh(&program, &r2).await);
-    assert_refused(&refresh(&program, &r1).await, "two exchanges late");
-    assert_eq!(refresh(&program, &r3).await.status, 200);
+async fn one_that_is_two_exchanges_old_has_no_grace() {
+    for_each_database(|plan| async move {
+        let app = in_body(plan).start().await;
+        app.user(ADA).await;
+        let program = app.program();
+        let (_, r1) = sign_in(&app).await;
+        let r2 = refresh_token(&refresh(&program, &r1).await);
+        let r3 = refresh_token(&refresh(&program, &r2).await);
+        // A thief who exchanged twice in a moment would else go unseen.
+        assert_refused(&refresh(&program, &r1).await, "two exchanges old");
+        assert_refused(&refresh(&program, &r3).await, "with all that came of it");
+        assert_eq!(reuses(&app).await, 1);
+        let mails = app.mails_to(ADA);
+        assert_eq!(
+            mails
+                .iter()
+                .filter(|mail| mail.kind == "refresh_reuse")
+                .count(),
+            1
+        );
+    })
+    .await;
 }
 
 #[rocket::async_test]
@@ -271,7 +354,7 @@ async fn it_ends_with_everything_that_ends_an_account_or_its_sessions() {
             match what {
                 "everywhere" => drop(program.post_json("/everywhere", json!({})).await),
                 "deactivated" => drop(store.deactivate_user(&ada.id).await.unwrap()),
-                // Tokens outlive it by the setting; what would give new ones does not.
+                // Other tokens outlive it by the setting.
                 "password" => drop(
                     store
                         .set_password(&ada.id, hash_of(PASSWORD), false)
@@ -286,6 +369,8 @@ async fn it_ends_with_everything_that_ends_an_account_or_its_sessions() {
             }
             assert_refused(&refresh(&app.program(), &r1).await, what);
             assert_eq!(families(&app).await, 0, "{what}");
+            assert!(!is_good(&app, &token).await, "{what}");
+            assert_eq!(tokens(&app).await, 0, "{what}");
             match what {
                 "deactivated" => drop(store.activate_user(&ada.id).await.unwrap()),
                 "new password required" => drop(
@@ -327,11 +412,7 @@ async fn it_rests_seven_days_and_lasts_ninety_however_busy() {
         assert!(!used.is_empty());
         app.clock.shift(1);
         assert_refused(&refresh(&app.program(), &used).await, "90 days");
-        assert_eq!(
-            app.count(|kind| matches!(kind, EventKind::RefreshReuse { .. }))
-                .await,
-            0
-        );
+        assert_eq!(reuses(&app).await, 0);
     })
     .await;
 }
@@ -347,7 +428,8 @@ async fn signing_out_ends_it() {
         let answer = app.program().post_json("/logout", body.clone()).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         assert_refused(&refresh(&app.program(), &r1).await, "shown");
-        let (_, r1) = sign_in(&app).await;
+        assert!(!is_good(&app, &token).await, "with what it gave");
+        let (token, r1) = sign_in(&app).await;
         let body = json!({"refresh_token": r1});
         app.program().token(&token).post_json("/logout", body).await;
         assert_refused(&refresh(&app.program(), &r1).await, "shown beside a token");
@@ -360,6 +442,8 @@ async fn signing_out_ends_it() {
                 .await;
             let kept = refresh_token(&answer);
             assert!(!kept.is_empty(), "{how}");
+            let answer = refresh(&app.program(), &kept).await;
+            let (token, kept) = (auth_token(&answer), refresh_token(&answer));
             match how {
                 "logout" => drop(browser.post_json("/logout", json!({})).await),
                 "list" => {
@@ -383,7 +467,275 @@ async fn signing_out_ends_it() {
                 }
             }
             assert_refused(&refresh(&app.program(), &kept).await, how);
+            assert!(!is_good(&app, &token).await, "{how}");
         }
+        assert_eq!(families(&app).await, 0);
+    })
+    .await;
+}
+
+#[rocket::async_test]
+async fn it_belongs_to_the_session_that_was_opened_whatever_header_came_along() {
+    for_each_database(|plan| async move {
+        let app = in_body(plan).start().await;
+        app.user(ADA).await;
+        let authenticator = app
+            .with_authenticator(&app.user("eve@example.com").await)
+            .await;
+        let eve = app.waiting("eve@example.com").await.token("x");
+        let code = authenticator.code(&app);
+        let at_second = eve
+            .post_json("/tf-validate?include_auth_token", json!({"code": code}))
+            .await;
+        let browser = app.browser().in_json().token("x");
+        let body = json!({"email": ADA, "password": PASSWORD});
+        let at_login = browser.post_json("/login?include_auth_token", body).await;
+        for (answer, browser) in [(at_second, eve), (at_login, browser)] {
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            let session = browser.cookie("security_session").unwrap();
+            let same = app.browser().in_json();
+            same.set_cookie("security_session", &session);
+            same.post_json("/logout", json!({})).await;
+            assert_refused(
+                &refresh(&app.program(), &refresh_token(&answer)).await,
+                "signed out",
+            );
+        }
+        assert_eq!(families(&app).await, 0);
+    })
+    .await;
+}
+
+/// Ends all sessions with what was given in them, in a transaction that commits a moment after this returns.
+fn end_sessions_beside(store: Store) {
+    let (said, done) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let ended = store.write(move |conn| {
+            conn.batch_execute("DELETE FROM security_sessions")?;
+            conn.batch_execute("DELETE FROM security_refresh_families")?;
+            let _ = said.send(());
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            Ok(())
+        });
+        runtime.block_on(ended).unwrap();
+    });
+    done.recv().unwrap();
+}
+
+#[rocket::async_test]
+async fn none_is_given_in_a_session_that_ends_at_the_same_moment() {
+    for_each_database(|plan| async move {
+        let known: Arc<OnceLock<Store>> = Arc::default();
+        let beside = known.clone();
+        // Between the opening of the session and the token.
+        let plan = plan.security(|security| {
+            security.user_payload(move |_| {
+                if let Some(store) = beside.get() {
+                    end_sessions_beside(store.clone());
+                }
+                json!({})
+            })
+        });
+        let app = in_body(plan).start().await;
+        app.user(ADA).await;
+        known.set(app.store().clone()).unwrap();
+        let body = json!({"email": ADA, "password": PASSWORD});
+        let answer = app
+            .program()
+            .post_json("/login?include_auth_token", body)
+            .await;
+        assert_eq!(answer.status, 401, "{}", answer.text());
+        assert_eq!((sessions(&app).await, families(&app).await), (0, 0));
+        assert_eq!(tokens(&app).await, 0);
+    })
+    .await;
+}
+
+#[rocket::async_test]
+async fn nothing_that_is_given_beside_the_end_of_its_session_outlives_it() {
+    for_each_database(|plan| async move {
+        let app = in_body(plan).without_limits().start().await;
+        let ada = app.user(ADA).await;
+        for _ in 0..6 {
+            let browser = app.signed_in(&ada).await.in_json();
+            let id = app.store().sessions_of(&ada.id).await.unwrap()[0]
+                .id
+                .clone();
+            let again = json!({"password": PASSWORD});
+            let (answer, ended) = tokio::join!(
+                browser.post_json("/verify?include_auth_token", again),
+                app.store().revoke_session(&ada.id, &id)
+            );
+            assert!(ended.unwrap());
+            assert!(matches!(answer.status, 200 | 401), "{}", answer.text());
+            assert_eq!((families(&app).await, tokens(&app).await), (0, 0));
+        }
+    })
+    .await;
+}
+
+#[rocket::async_test]
+async fn an_old_one_at_signing_out_is_an_alarm_and_one_just_exchanged_is_none() {
+    for_each_database(|plan| async move {
+        let app = in_body(plan).start().await;
+        app.user(ADA).await;
+        let told = || {
+            let mails = app.mails_to(ADA);
+            mails
+                .iter()
+                .filter(|mail| mail.kind == "refresh_reuse")
+                .count()
+        };
+        for (old, late, alarms) in [(false, true, 0), (false, false, 1), (true, true, 2)] {
+            let (token, r1) = sign_in(&app).await;
+            let mut last = refresh_token(&refresh(&app.program(), &r1).await);
+            if old {
+                last = refresh_token(&refresh(&app.program(), &last).await);
+            }
+            if !late {
+                app.later(Life::seconds(10));
+            }
+            let body = json!({"refresh_token": r1});
+            let answer = app.program().post_json("/logout", body).await;
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            assert_refused(&refresh(&app.program(), &last).await, "signed out");
+            assert!(!is_good(&app, &token).await);
+            assert_eq!((reuses(&app).await, told()), (alarms, alarms));
+        }
+        // One that has run out is no alarm.
+        let (_, r1) = sign_in(&app).await;
+        refresh(&app.program(), &r1).await;
+        app.later(Life::days(7));
+        let body = json!({"refresh_token": r1});
+        app.program().post_json("/logout", body).await;
+        assert_eq!((reuses(&app).await, families(&app).await), (2, 0));
+    })
+    .await;
+}
+
+#[rocket::async_test]
+async fn a_program_without_a_session_signs_out_beside_where_it_refreshes() {
+    for_each_database(|plan| async move {
+        // By cookie: the browser sends that to no other path.
+        let app = in_cookie(plan).set("url_prefix", "/account").start().await;
+        app.user(ADA).await;
+        let login = json!({"email": ADA, "password": PASSWORD});
+        let browser = app.browser().in_json();
+        let answer = browser
+            .post_json("/account/login?include_auth_token", login)
+            .await;
+        let token = auth_token(&answer);
+        let r1 = browser.cookie("security_refresh").unwrap();
+        assert!(is_good(&app, &token).await);
+        let program = app.browser().in_json();
+        program.set_cookie("security_refresh", &r1);
+        let end = "/account/refresh-token/end";
+        let answer = program
+            .copy()
+            .post_body(end, "application/json", b"{}")
+            .await;
+        assert_eq!(
+            (answer.status, answer.codes()),
+            (400, vec!["denied.csrf".into()])
+        );
+        let csrf = program.get_with("/account/login", &[]).await.json();
+        let csrf = csrf["response"]["csrf_token"].as_str().unwrap().to_string();
+        let headers = [
+            ("Content-Type", "application/json"),
+            ("X-CSRF-Token", csrf.as_str()),
+        ];
+        for how in ["good", "ended", "junk", "none"] {
+            match how {
+                "good" | "ended" => program.set_cookie("security_refresh", &r1),
+                "junk" => program.set_cookie("security_refresh", "x"),
+                _ => program.forget_cookie("security_refresh"),
+            }
+            let answer = program.send(Verb::Post, end, &headers, Some(b"{}")).await;
+            assert_eq!(answer.status, 200, "{how}: {}", answer.text());
+            let gone = answer.cookie("security_refresh").unwrap();
+            assert_eq!(gone.path(), Some("/account/refresh-token"), "{how}");
+            assert_eq!(gone.max_age(), Some(time::Duration::ZERO), "{how}");
+            assert_eq!((families(&app).await, tokens(&app).await), (0, 0), "{how}");
+        }
+        assert!(!is_good(&app, &token).await);
+        assert_eq!(reuses(&app).await, 0);
+    })
+    .await;
+    // In the body, which is proof enough.
+    let app = in_body(Plan::new()).start().await;
+    app.user(ADA).await;
+    let (token, r1) = sign_in(&app).await;
+    for body in [
+        json!({"refresh_token": r1}),
+        json!({"refresh_token": "x"}),
+        json!({}),
+    ] {
+        let answer = app.program().post_json("/refresh-token/end", body).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert!(answer.cookie("security_refresh").is_none());
+    }
+    assert_refused(&refresh(&app.program(), &r1).await, "signed out");
+    assert!(!is_good(&app, &token).await);
+}
+
+#[rocket::async_test]
+async fn signing_out_where_the_session_has_run_out_ends_it_too() {
+    for_each_database(|plan| async move {
+        let app = in_body(plan).start().await;
+        app.user(ADA).await;
+        for proves_again in [false, true] {
+            let browser = app.browser().in_json();
+            let body = json!({"email": ADA, "password": PASSWORD});
+            let answer = browser.post_json("/login?include_auth_token", body).await;
+            let r1 = refresh_token(&answer);
+            if proves_again {
+                // The session goes on under another cookie.
+                let body = json!({"password": PASSWORD});
+                assert_eq!(browser.post_json("/verify", body).await.status, 200);
+            }
+            app.later(Life::hours(13));
+            sweep(&app).await;
+            assert_eq!(sessions(&app).await, 0);
+            assert_eq!(
+                families(&app).await,
+                1,
+                "a session that runs out ends nothing"
+            );
+            assert_eq!(browser.post_json("/logout", json!({})).await.status, 200);
+            assert_refused(&refresh(&app.program(), &r1).await, "signed out");
+        }
+        assert_eq!(families(&app).await, 0);
+    })
+    .await;
+}
+
+#[rocket::async_test]
+async fn a_session_cookie_of_another_account_carries_nothing_over() {
+    for_each_database(|plan| async move {
+        let app = in_body(plan).start().await;
+        app.user(ADA).await;
+        app.user("eve@example.com").await;
+        let body = |email: &str| json!({"email": email, "password": PASSWORD, "remember": true});
+        let eve = app.browser().in_json();
+        let answer = eve
+            .post_json("/login?include_auth_token", body("eve@example.com"))
+            .await;
+        let eves = refresh_token(&answer);
+        let ada = app.browser().in_json();
+        ada.post_json("/login", body(ADA)).await;
+        // Eve's cookie makes way for the session that Ada's device opens.
+        ada.set_cookie("security_session", &eve.cookie("security_session").unwrap());
+        app.later(Life::hours(13));
+        assert_eq!(ada.get("/me").await.text(), ADA);
+        assert_refused(
+            &refresh(&app.program(), &eves).await,
+            "its session was replaced",
+        );
+        ada.post_json("/logout", json!({})).await;
         assert_eq!(families(&app).await, 0);
     })
     .await;
@@ -458,6 +810,226 @@ async fn by_cookie_the_body_counts_for_nothing_and_signing_out_takes_the_cookie(
     browser.post_json("/verify?include_auth_token", again).await;
     assert_eq!(families(&app).await, 1);
     assert_eq!(refresh(&browser, "").await.status, 200);
+}
+
+#[rocket::async_test]
+async fn one_in_the_body_is_proof_by_itself_and_wants_no_csrf_token() {
+    let app = in_body(Plan::new()).start().await;
+    app.user(ADA).await;
+    let browser = app.browser().in_json();
+    let body = json!({"email": ADA, "password": PASSWORD});
+    let answer = browser.post_json("/login?include_auth_token", body).await;
+    let mut token = refresh_token(&answer);
+    for _ in 0..2 {
+        let body = json!({"refresh_token": token}).to_string();
+        let answer = browser
+            .post_body("/refresh-token", "application/json", body.as_bytes())
+            .await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        token = refresh_token(&answer);
+    }
+    // As a form, or as the text that a form can send, it is not taken.
+    for (kind, body) in [
+        (
+            "application/x-www-form-urlencoded",
+            format!("refresh_token={token}"),
+        ),
+        ("text/plain", json!({"refresh_token": token}).to_string()),
+    ] {
+        let answer = browser
+            .post_body("/refresh-token", kind, body.as_bytes())
+            .await;
+        assert!(
+            matches!(answer.status, 400 | 415),
+            "{kind}: {}",
+            answer.text()
+        );
+    }
+    assert_eq!(refresh(&app.program(), &token).await.status, 200);
+}
+
+#[rocket::async_test]
+async fn a_cookie_planted_beside_the_session_of_another_account_gives_nothing() {
+    for_each_database(|plan| async move {
+        let app = in_cookie(plan).start().await;
+        let ada = app.user(ADA).await;
+        app.user("eve@example.com").await;
+        let eve = app.browser().in_json();
+        let login = json!({"email": "eve@example.com", "password": PASSWORD});
+        eve.post_json("/login?include_auth_token", login).await;
+        let r1 = eve.cookie("security_refresh").unwrap();
+        assert_eq!(refresh(&eve, "").await.status, 200);
+        let r2 = eve.cookie("security_refresh").unwrap();
+        app.later(Life::seconds(10));
+        let victim = app.signed_in(&ada).await.in_json();
+        for planted in [&r2, &r1] {
+            victim.set_cookie("security_refresh", planted);
+            assert_refused(&refresh(&victim, "").await, "planted");
+        }
+        // Nothing came of it for anybody.
+        assert_eq!(reuses(&app).await, 0);
+        assert_eq!(refresh(&eve, "").await.status, 200);
+        assert!(victim.is_signed_in().await);
+    })
+    .await;
+}
+
+#[rocket::async_test]
+async fn an_account_has_so_many_and_the_oldest_goes() {
+    for_each_database(|plan| async move {
+        let app = in_body(plan).set("refresh_tokens.most", 3).start().await;
+        app.user(ADA).await;
+        app.user("eve@example.com").await;
+        let body = json!({"email": "eve@example.com", "password": PASSWORD});
+        let program = app.program();
+        let eves = program.post_json("/login?include_auth_token", body).await;
+        let mut given = Vec::new();
+        for n in 1..=5 {
+            app.later(Life::seconds(1));
+            given.push(sign_in(&app).await);
+            assert_eq!(families(&app).await, n.min(3) + 1);
+        }
+        for (n, (token, refreshed)) in given.iter().enumerate() {
+            let answer = refresh(&program, refreshed).await;
+            assert_eq!(answer.status == 200, n >= 2, "{n}");
+            assert_eq!(is_good(&app, token).await, n >= 2, "{n}");
+        }
+        assert_eq!(refresh(&program, &refresh_token(&eves)).await.status, 200);
+        // Of many at once, too.
+        let six = (0..6).map(|_| sign_in(&app));
+        rocket::futures::future::join_all(six).await;
+        assert_eq!(families(&app).await, 4);
+    })
+    .await;
+}
+
+#[rocket::async_test]
+async fn it_waits_while_the_account_is_locked_and_goes_on_afterwards() {
+    for_each_database(|plan| async move {
+        let app = in_body(plan).set("limits.per_account", 3).start().await;
+        app.user(ADA).await;
+        let (_, r1) = sign_in(&app).await;
+        let browser = app.browser().in_json();
+        assert_eq!(browser.login(ADA, PASSWORD).await.status, 200);
+        let (_, r2) = sign_in(&app).await;
+        let guesser = app.program().from("198.51.100.7");
+        for _ in 0..3 {
+            guesser.login(ADA, WRONG).await;
+        }
+        let answer = refresh(&app.program(), &r1).await;
+        assert_eq!(
+            (answer.status, answer.codes()),
+            (429, vec!["denied.locked".into()])
+        );
+        let seconds: u64 = answer.header("Retry-After").unwrap().parse().unwrap();
+        assert!((1..=900).contains(&seconds), "{seconds}");
+        assert_eq!(refresh_token(&answer), "");
+        // A browser in which its owner signed in is not kept waiting.
+        assert_eq!(refresh(&browser, &r2).await.status, 200);
+        app.later(Life::minutes(15));
+        assert_eq!(refresh(&app.program(), &r1).await.status, 200);
+        assert_eq!(reuses(&app).await, 0);
+    })
+    .await;
+}
+
+#[rocket::async_test]
+async fn a_cookie_that_shows_to_be_a_copy_is_taken_back() {
+    let app = in_cookie(Plan::new()).start().await;
+    app.user(ADA).await;
+    let browser = app.browser().in_json();
+    let login = json!({"email": ADA, "password": PASSWORD});
+    browser.post_json("/login?include_auth_token", login).await;
+    let thief = app.browser().in_json();
+    thief.set_cookie(
+        "security_refresh",
+        &browser.cookie("security_refresh").unwrap(),
+    );
+    assert_eq!(refresh(&browser, "").await.status, 200);
+    app.later(Life::seconds(10));
+    let answer = refresh(&thief, "").await;
+    assert_eq!(answer.codes(), ["refresh_tokens.wrong"]);
+    let gone = answer.cookie("security_refresh").unwrap();
+    assert_eq!(gone.path(), Some("/refresh-token"));
+    assert_eq!(gone.max_age(), Some(time::Duration::ZERO));
+    assert_eq!(reuses(&app).await, 1);
+}
+
+#[rocket::async_test]
+async fn signing_out_takes_the_cookie_back_as_it_was_sent() {
+    for end in ["/account/logout", "/account/refresh-token/end"] {
+        let app = in_cookie(Plan::new())
+            .set("base_url", "https://example.com")
+            .set("url_prefix", "/account")
+            .start()
+            .await;
+        app.user(ADA).await;
+        let browser = app.browser().in_json();
+        let login = json!({"email": ADA, "password": PASSWORD});
+        let answer = browser
+            .post_json("/account/login?include_auth_token", login)
+            .await;
+        let csrf = answer.json()["response"]["csrf_token"]
+            .as_str()
+            .unwrap()
+            .to_string();
+        let name = "__Secure-security_refresh";
+        let (sent, r1) = (answer.cookie(name).unwrap(), browser.cookie(name).unwrap());
+        let headers = [
+            ("Content-Type", "application/json"),
+            ("X-CSRF-Token", csrf.as_str()),
+        ];
+        let answer = browser.send(Verb::Post, end, &headers, Some(b"{}")).await;
+        assert_eq!(answer.status, 200, "{end}: {}", answer.text());
+        let gone = answer.cookie(name).unwrap();
+        assert_eq!(
+            (gone.value(), gone.max_age()),
+            ("", Some(time::Duration::ZERO))
+        );
+        let attributes = |cookie: &rocket::http::Cookie<'_>| {
+            let (path, domain) = (
+                cookie.path().map(String::from),
+                cookie.domain().map(String::from),
+            );
+            (
+                path,
+                domain,
+                cookie.secure(),
+                cookie.http_only(),
+                cookie.same_site(),
+            )
+        };
+        assert_eq!(attributes(&gone), attributes(&sent), "{end}");
+        browser.set_cookie(name, &r1);
+        let csrf = browser.get("/account/login").await.json();
+        let csrf = csrf["response"]["csrf_token"].as_str().unwrap().to_string();
+        let headers = [
+            ("Content-Type", "application/json"),
+            ("X-CSRF-Token", csrf.as_str()),
+        ];
+        let path = "/account/refresh-token";
+        let answer = browser.send(Verb::Post, path, &headers, Some(b"{}")).await;
+        assert_eq!(answer.codes(), ["refresh_tokens.wrong"], "{end}");
+    }
+}
+
+#[rocket::async_test]
+async fn what_has_run_out_is_swept() {
+    for_each_database(|plan| async move {
+        let app = in_body(plan).start().await;
+        app.user(ADA).await;
+        sign_in(&app).await;
+        app.later(Life::days(1));
+        let (_, used) = sign_in(&app).await;
+        app.clock.shift(6 * 86_400_000 - 1);
+        sweep(&app).await;
+        assert_eq!((families(&app).await, tokens(&app).await), (2, 0));
+        app.clock.shift(1);
+        sweep(&app).await;
+        assert_eq!(families(&app).await, 1);
+        assert_eq!(refresh(&app.program(), &used).await.status, 200);
+    })
+    .await;
 }
 
 #[rocket::async_test]
@@ -541,7 +1113,7 @@ async fn nothing_that_is_given_beside_a_new_password_outlives_it() {
         for _ in 0..8 {
             let (_, r1) = sign_in(&app).await;
             let program = app.program();
-            let (answer, changed) = rocket::tokio::join!(
+            let (answer, changed) = tokio::join!(
                 refresh(&program, &r1),
                 app.store().set_password(&ada.id, hash_of(PASSWORD), true)
             );

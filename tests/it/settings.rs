@@ -11,7 +11,7 @@ fn a_provider_is_described_in_full() {
     let table = "[default.security.social.providers.example]\nclient_id = \"x\"\n";
     for (toml, words) in [
         (
-            format!("{table}"),
+            table.to_string(),
             &[
                 "`security.social`",
                 "providers.example",
@@ -133,6 +133,14 @@ fn every_kind_of_wrong_setting_is_named_in_one_sentence() {
         (
             "[default.security.limits]\nper_account = \"ten\"",
             &["security.limits.per_account"],
+        ),
+        (
+            "[default.security.refresh_tokens]\ngrace = \"6 min\"",
+            &["`security.refresh_tokens`", "`grace`", "6m"],
+        ),
+        (
+            "[default.security.refresh_tokens]\nmost = 0",
+            &["`security.refresh_tokens`", "`most`"],
         ),
         (
             "[default.security.limits]\nlock = 0",

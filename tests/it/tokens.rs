@@ -21,6 +21,14 @@ async fn a_token_lives_a_quarter_of_an_hour() {
                 .status,
             200
         );
+        for between in ["\t", "  ", " \t "] {
+            let bearer = format!("bearer{between}{token}");
+            let answer = app
+                .program()
+                .get_with("/me", &[("Authorization", &bearer)])
+                .await;
+            assert_eq!(answer.status, 200, "{between:?}");
+        }
         // In the query it is not even looked at.
         assert_eq!(
             app.program()
