@@ -162,7 +162,7 @@ impl std::error::Error for SocialError {}
 ///         .map_err(|error| SocialError::Refused(error.to_string()))
 ///     }
 ///     async fn profile(&self, answer: &SocialAnswer<'_>) -> Result<SocialProfile, SocialError> {
-///         // Exchange `answer.code` by `self.http.send(..)`, and look at what comes.
+///         // Exchange `answer.code` by `self.http.post_form(..)`, and look at what comes.
 ///         # let _ = answer;
 ///         Ok(SocialProfile::new("4711").email(ProviderEmail::Absent))
 ///     }

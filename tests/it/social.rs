@@ -103,6 +103,11 @@ async fn somebody_new_gets_an_account_and_comes_back_to_it() {
         provider.signed_in(Person::new("248289761001", ADA));
         let browser = app.browser();
         let login = browser.get("/login").await.text();
+        let told = app.browser().in_json().get("/login").await.json();
+        assert_eq!(
+            told["response"]["oauth_providers"],
+            json!(["example", "github"])
+        );
         assert!(
             login.contains("Continue with Example &amp; Sons"),
             "{login}"
