@@ -474,34 +474,42 @@ async fn signing_out_ends_it() {
     .await;
 }
 
+/// What an answer gave ends with the session that it opened in `browser`.
+async fn ends_with_its_session(app: &App, answer: &Answer, browser: &Actor<'_>) {
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let session = browser.cookie("security_session").unwrap();
+    let same = app.browser().in_json();
+    same.set_cookie("security_session", &session);
+    same.post_json("/logout", json!({})).await;
+    let given = refresh_token(answer);
+    assert_refused(&refresh(&app.program(), &given).await, "signed out");
+    assert_eq!(families(app).await, 0);
+}
+
 #[rocket::async_test]
 async fn it_belongs_to_the_session_that_was_opened_whatever_header_came_along() {
     for_each_database(|plan| async move {
         let app = in_body(plan).start().await;
         app.user(ADA).await;
-        let authenticator = app
-            .with_authenticator(&app.user("eve@example.com").await)
-            .await;
-        let eve = app.waiting("eve@example.com").await.token("x");
-        let code = authenticator.code(&app);
-        let at_second = eve
-            .post_json("/tf-validate?include_auth_token", json!({"code": code}))
-            .await;
         let browser = app.browser().in_json().token("x");
         let body = json!({"email": ADA, "password": PASSWORD});
-        let at_login = browser.post_json("/login?include_auth_token", body).await;
-        for (answer, browser) in [(at_second, eve), (at_login, browser)] {
-            assert_eq!(answer.status, 200, "{}", answer.text());
-            let session = browser.cookie("security_session").unwrap();
-            let same = app.browser().in_json();
-            same.set_cookie("security_session", &session);
-            same.post_json("/logout", json!({})).await;
-            assert_refused(
-                &refresh(&app.program(), &refresh_token(&answer)).await,
-                "signed out",
-            );
-        }
-        assert_eq!(families(&app).await, 0);
+        let answer = browser.post_json("/login?include_auth_token", body).await;
+        ends_with_its_session(&app, &answer, &browser).await;
+    })
+    .await;
+}
+
+#[cfg(all(feature = "smtp", feature = "sms"))]
+#[rocket::async_test]
+async fn it_belongs_to_the_session_that_a_second_step_opened() {
+    for_each_database(|plan| async move {
+        let app = in_body(plan).start().await;
+        let authenticator = app.with_authenticator(&app.user(ADA).await).await;
+        let browser = app.waiting(ADA).await.token("x");
+        let code = authenticator.code(&app);
+        let path = "/tf-validate?include_auth_token";
+        let answer = browser.post_json(path, json!({"code": code})).await;
+        ends_with_its_session(&app, &answer, &browser).await;
     })
     .await;
 }
