@@ -1144,7 +1144,8 @@ fn a_contradiction_stops_the_launch() {
     let refusal = |toml: &str| {
         use rocket::figment::providers::{Format, Toml};
         let toml = format!("[default.security.{toml}");
-        let figment = rocket::Config::figment().merge(Toml::string(&toml).nested());
+        let figment = rocket::figment::Figment::from(rocket::Config::debug_default())
+            .merge(Toml::string(&toml).nested());
         let settings = rocket_security::config::Settings::from_figment(&figment);
         settings
             .err()
