@@ -831,6 +831,10 @@ impl<'a> Actor<'a> {
             headers,
             body,
         };
+        // A page of the application's own template is the application's to check.
+        if !self.app.dir.path().join("templates").exists() {
+            crate::pages::record(path, &answer);
+        }
         if self.keeps_cookies {
             let mut jar = self.cookies.lock().unwrap();
             for cookie in answer.cookies() {

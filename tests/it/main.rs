@@ -47,6 +47,7 @@ mod mailed;
 mod negotiation;
 mod outbox;
 mod overrides;
+mod pages;
 #[cfg(all(feature = "passkeys", feature = "smtp", feature = "sms"))]
 mod passkey_attacks;
 #[cfg(all(feature = "passkeys", feature = "smtp", feature = "sms"))]
