@@ -263,6 +263,7 @@ impl From<StoreError> for Error {
             StoreError::Taken(Unique::Username) => {
                 Invalid::field("username", Message::new("username.taken")).into()
             }
+            StoreError::TakenByApplication => Invalid::form(Message::new("input.taken")).into(),
             other => Self::Broken(other.to_string()),
         }
     }

@@ -178,8 +178,8 @@ pub use self::{
     },
     signin::{Admitted, Method, Methods, NextStep, token::IssuedToken},
     store::{
-        ApiKeyInfo, Conn, DeviceInfo, Dialect, FactorInfo, Grants, MailInfo, MailState, NewUser,
-        Pool, RefreshInfo, Role, RoleId, SessionId, SessionInfo, SocialAccountInfo, Store,
+        ApiKeyInfo, Conn, DeviceInfo, Dialect, FactorInfo, Grants, MailInfo, MailState, Manager,
+        NewUser, Pool, RefreshInfo, Role, RoleId, SessionId, SessionInfo, SocialAccountInfo, Store,
         StoreError, Timestamp, Unique, Uniquifier, User, UserId,
     },
 };

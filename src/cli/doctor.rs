@@ -18,9 +18,12 @@ use crate::{
     config::{Life, Strictness},
     fairing,
     http::views,
-    secrets::Password,
+    secrets::{
+        Password,
+        known::{self, entropy},
+    },
     site::Site,
-    store::{Conn, Dialect, StoreError, Timestamp, outbox, schema},
+    store::{Dialect, StoreError, Timestamp, drift::selects, outbox, schema},
 };
 
 /// What came of a check.
@@ -127,23 +130,34 @@ fn secret(rocket: &Rocket<Ignite>, site: &Site) -> Finding {
         .map(|secrets| secrets.0.as_slice())
         .unwrap_or_default();
     let texts: Vec<&str> = own.iter().map(|secret| secret.expose().as_str()).collect();
-    if texts.contains(&fairing::DEVELOPMENT_SECRET) {
+    if texts.contains(&known::DEVELOPMENT_SECRET) {
         return warn(
             "`security.secret` is the public one for development; write your own before others can reach the site",
         );
     }
-    let bits = texts.iter().map(|text| entropy(text.as_bytes())).min();
-    match (texts.len(), bits) {
-        (number @ 1.., Some(bits)) => {
+    let weakest = texts.iter().min_by_key(|text| entropy(text.as_bytes()));
+    match (texts.len(), weakest) {
+        (number @ 1.., Some(weakest)) => {
             let which = if number == 1 {
                 "one secret".into()
             } else {
                 format!("{number} secrets, of which the first signs")
             };
-            judge(bits, &format!("`security.secret`: {which}"))
+            let known = texts
+                .iter()
+                .find_map(|text| known::problem(text.as_bytes()));
+            judge(
+                known,
+                entropy(weakest.as_bytes()),
+                &format!("`security.secret`: {which}"),
+            )
         }
         _ => match fairing::rocket_key(rocket.figment()) {
-            Some(key) => judge(entropy(key.expose()), "Rocket's `secret_key`"),
+            Some(key) => judge(
+                known::problem(key.expose()),
+                entropy(key.expose()),
+                "Rocket's `secret_key`",
+            ),
             None => warn(
                 "no secret is set, so the public one for development serves; set ROCKET_SECURITY__SECRET before others can reach the site",
             ),
@@ -151,30 +165,17 @@ fn secret(rocket: &Rocket<Ignite>, site: &Site) -> Finding {
     }
 }
 
-fn judge(bits: u32, from: &str) -> Finding {
-    match bits {
+fn judge(known: Option<&str>, bits: u32, from: &str) -> Finding {
+    match (known, bits) {
+        (Some(problem), _) => warn(format!(
+            "{from}, but one of it {problem}; make another by `openssl rand -base64 32`"
+        )),
         // A random text of 32 hexadecimal digits has about 115 by this count.
-        100.. => ok(format!("{from}, varied enough to be random")),
-        _ => warn(format!(
+        (None, 100..) => ok(format!("{from}, varied enough to be random")),
+        (None, _) => warn(format!(
             "{from}, but it looks like no random text; make one by `openssl rand -base64 32`"
         )),
     }
-}
-
-/// Bits of a text if its characters were drawn at random as often as they occur (Shannon): at most what it
-/// really has, for a text that is random.
-fn entropy(bytes: &[u8]) -> u32 {
-    let length = bytes.len() as f64;
-    let mut counts = [0u32; 256];
-    bytes
-        .iter()
-        .for_each(|byte| counts[usize::from(*byte)] += 1);
-    let bits: f64 = counts
-        .iter()
-        .filter(|count| **count > 0)
-        .map(|count| -f64::from(*count) * (f64::from(*count) / length).log2())
-        .sum();
-    bits as u32
 }
 
 fn base_url(site: &Site) -> Finding {
@@ -208,6 +209,11 @@ async fn database(site: &Site) -> Finding {
 }
 
 async fn migrations(site: &Site) -> Finding {
+    match fairing::obstacle(&site.store).await {
+        Ok(None) => {}
+        Ok(Some(problem)) => return fail(problem),
+        Err(error) => return fail(error),
+    }
     match fairing::pending(&site.store).await {
         Ok(pending) if pending.is_empty() => ok("none is pending"),
         Ok(pending) if site.settings.database.migrate => warn(format!(
@@ -247,14 +253,21 @@ where
     T::AllColumns::names()
 }
 
-async fn schema(site: &Site) -> Finding {
+/// All our tables with their columns.
+fn tables() -> Vec<(&'static str, Vec<&'static str>)> {
     macro_rules! tables {
-        ($($table:ident)*) => { [$((stringify!($table), columns(schema::$table::table))),*] };
+        ($($table:ident)*) => { vec![$((stringify!($table), columns(schema::$table::table))),*] };
     }
-    let tables = tables!(
+    tables!(
         users roles role_permissions user_roles security_sessions security_remember security_tokens
-        security_tickets security_failures security_outbox
-    );
+        security_refresh_families security_api_keys security_tickets security_outbox security_factors
+        security_passkeys security_passkey_users security_recovery_codes security_devices
+        security_social_accounts security_failures
+    )
+}
+
+async fn schema(site: &Site) -> Finding {
+    let tables = tables();
     let number = tables.len();
     let missing = site
         .store
@@ -286,18 +299,6 @@ async fn schema(site: &Site) -> Finding {
             list(missing)
         )),
         Err(error) => fail(error),
-    }
-}
-
-/// Whether these columns can be asked for. All names are ours: no value of anybody's gets into the text.
-fn selects(conn: &mut Conn, table: &str, columns: &str) -> Result<bool, StoreError> {
-    match conn
-        .batch_execute(&format!("SELECT {columns} FROM {table} WHERE 1 = 0"))
-        .map_err(StoreError::from)
-    {
-        Ok(()) => Ok(true),
-        Err(error @ StoreError::Unavailable(_)) => Err(error),
-        Err(_) => Ok(false),
     }
 }
 
@@ -492,18 +493,31 @@ mod tests {
     }
 
     #[test]
+    fn every_table_of_ours_is_looked_at() {
+        let written = include_str!("../store/schema.rs");
+        let named: Vec<&str> = written
+            .split("diesel::table! {\n    ")
+            .skip(1)
+            .filter_map(|rest| rest.split(' ').next())
+            .collect();
+        assert!(named.len() > 10);
+        let looked_at: Vec<&str> = tables().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(looked_at, named);
+    }
+
+    #[test]
     fn a_text_that_repeats_is_no_secret() {
-        assert_eq!(
-            judge(entropy(b"abcdefghabcdefghabcdefghabcdefgh"), "it").0,
-            Status::Warn
-        );
-        assert_eq!(
-            judge(entropy(b"x3v8Zk1pQw7Lr5Tn9Bc2Hd6Fj4Gm0YsA="), "it").0,
-            Status::Ok
-        );
-        assert_eq!(
-            judge(entropy(b"5f2b9c03e7d1486aa0c97be3512d4f86"), "it").0,
-            Status::Ok
-        );
+        for (text, status) in [
+            ("abcdefghabcdefghabcdefghabcdefgh", Status::Warn),
+            ("b3Blbi1zZXNhbWUtb3Blbi1zZXNhbWUtMTIzNDU2Nzg5MA", Status::Ok),
+            ("9c1f7b04d2e86a3550b9e7c4f18d2a6b", Status::Ok),
+        ] {
+            let bytes = text.as_bytes();
+            assert_eq!(
+                judge(known::problem(bytes), entropy(bytes), "it").0,
+                status,
+                "{text}"
+            );
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rocket::error::ErrorKind;
 
 use crate::{
-    config::nearest,
+    config::{nearest, told},
     error::{Error, Invalid},
     site::Site,
     store::StoreError,
@@ -115,9 +115,18 @@ pub(super) fn launch(error: &rocket::Error, reasons: Vec<String>) -> Failure {
 
 /// A setting that Rocket itself cannot read.
 pub(super) fn figment(error: &rocket::figment::Error) -> String {
+    let source = error
+        .metadata
+        .as_ref()
+        .and_then(|data| data.source.as_ref());
+    let place = source.map_or(String::new(), |source| format!(" (in {source})"));
+    let key = match error.path.is_empty() {
+        true => String::new(),
+        false => format!("`{}`: ", error.path.join(".")),
+    };
     format!(
-        "Rocket's settings cannot be read: {}",
-        one_line(&error.to_string())
+        "Rocket's settings cannot be read: {key}{}{place}",
+        one_line(&told(&error.kind))
     )
 }
 

@@ -215,14 +215,12 @@ async fn create(site: &Site, create: Create) -> Result<Answer, Failure> {
     if let Some(username) = username {
         new = new.username(username);
     }
-    let (hook, now) = (site.hooks.on_register.clone(), site.now());
+    let (hook, now) = (site.hooks.registering(), site.now());
     let (user, grants) = site
         .store
         .write(move |conn| {
             let user = users::insert(conn, &new, now)?;
-            if let Some(hook) = &hook {
-                hook(conn, &user, &Map::new())?;
-            }
+            hook.run(conn, &user, &Map::new())?;
             for role in &roles {
                 role_rows::give(conn, &user.id, role)?;
             }

@@ -1,18 +1,22 @@
 //! Settings: `[default.security]` in Rocket.toml, a table per feature, and
-//! `ROCKET_SECURITY__<TABLE>__<KEY>` in the environment.
+//! `ROCKET_SECURITY__<TABLE>__<KEY>` in the environment, or with `_FILE` behind it the name of a file that holds
+//! the text.
 //!
 //! Profiles work as in any Rocket application. An unknown key, a contradiction or a missing secret
 //! stops the launch with one sentence that says which key it is and what to write instead.
 
+mod environment;
 mod life;
 mod nearest;
 
 use std::{fmt, path::PathBuf};
 
 use ipnet::IpNet;
-use rocket::figment::{Figment, Profile, error::Kind, providers::Env};
+use rocket::figment::Figment;
 use serde::{Deserialize, Deserializer, Serialize};
 
+#[cfg(feature = "cli")]
+pub(crate) use self::environment::told;
 pub use self::life::Life;
 pub(crate) use self::nearest::nearest;
 #[cfg(feature = "passkeys")]
@@ -79,7 +83,9 @@ pub struct Settings {
     /// Whether answers hide who has an account: equal bodies in equal time. `false` tells people more,
     /// attackers too. _Default:_ `true`.
     pub generic_answers: On,
-    /// Proxies whose forwarded header is believed, as networks: `["10.0.0.0/8"]`. _Default:_ none.
+    /// Proxies whose forwarded header is believed, as addresses or networks: `["127.0.0.1", "10.0.0.0/8"]`.
+    /// _Default:_ none.
+    #[serde(deserialize_with = "networks")]
     pub trusted_proxies: Vec<IpNet>,
     /// The header in which trusted proxies name the client: `"x-forwarded-for"`, `"forwarded"` or
     /// `"x-real-ip"`. _Default:_ `"x-forwarded-for"`.
@@ -174,6 +180,34 @@ pub struct Settings {
     pub dev_mail: DevMailSettings,
 }
 
+/// Networks, of which one address is the smallest; one alone needs no list.
+fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(
+        untagged,
+        expecting = "write a list of addresses or networks, such as [\"127.0.0.1\", \"10.0.0.0/8\"]"
+    )]
+    enum OneOrMany {
+        One(String),
+        Many(Vec<String>),
+    }
+    let written = match OneOrMany::deserialize(deserializer)? {
+        OneOrMany::One(text) => text.split(',').map(String::from).collect(),
+        OneOrMany::Many(texts) => texts,
+    };
+    let network = |text: &String| {
+        let text = text.trim();
+        let network = text.parse::<IpNet>().ok();
+        let alone = || text.parse::<std::net::IpAddr>().ok().map(IpNet::from);
+        network.or_else(alone).ok_or_else(|| {
+            serde::de::Error::custom(format!(
+                "`{text}` is neither an address nor a network; write for example \"127.0.0.1\" or \"10.0.0.0/8\""
+            ))
+        })
+    };
+    written.iter().map(network).collect()
+}
+
 /// One secret, or several of which the first is current.
 #[derive(Clone, Debug)]
 pub struct Secrets(pub(crate) Vec<Secret<String>>);
@@ -233,7 +267,8 @@ impl Default for Identities {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DatabaseSettings {
-    /// A file for SQLite, or `postgres://..`, or `mysql://..`. _Default:_ `"data/security.db"`.
+    /// A file for SQLite, or `postgres://..`, or `mysql://..` and `mariadb://..`. An empty one and any other scheme
+    /// stop the launch. _Default:_ `"data/security.db"`.
     pub url: Secret<String>,
     /// Connections kept. _Default:_ twice the cores, at least 4.
     pub connections: Option<u32>,
@@ -458,6 +493,26 @@ pub enum ReportLevel {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError(pub(crate) String);
 
+impl ConfigError {
+    /// The sentence without users and passwords of addresses, such as `https://***@example.com`.
+    pub(crate) fn without_users(self) -> Self {
+        let words = self
+            .0
+            .split_inclusive(|c: char| c.is_whitespace() || matches!(c, '`' | '"' | '(' | ')'));
+        let told = words.map(|word| {
+            let Some((before, after)) = word.rsplit_once('@') else {
+                return word.to_string();
+            };
+            match (before.split_once("://"), before.contains(':')) {
+                (Some((scheme, _)), _) => format!("{scheme}://***@{after}"),
+                (None, true) => format!("***@{after}"),
+                (None, false) => word.to_string(),
+            }
+        });
+        Self(told.collect())
+    }
+}
+
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -465,9 +520,6 @@ impl fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
-
-/// Prefix of environment variables; `__` leads into tables.
-const ENV: &str = "ROCKET_SECURITY__";
 
 impl Settings {
     /// Reads the settings as a launch does, from Rocket's own figment and the environment.
@@ -484,23 +536,10 @@ impl Settings {
     /// assert!(sentence.contains("did you mean `generic_answers`"));
     /// ```
     pub fn from_figment(figment: &Figment) -> Result<Self, ConfigError> {
-        // `ROCKET_SECURITY_X` with one underscore would be read by Rocket, into a key that nobody asks for.
-        for (name, _) in std::env::vars_os() {
-            let Some(name) = name.to_str() else { continue };
-            if name.starts_with("ROCKET_SECURITY_") && !name.starts_with(ENV) {
-                let meant = name.replacen("ROCKET_SECURITY_", ENV, 1);
-                return Err(ConfigError(format!(
-                    "the environment variable `{name}` is not read; write `{meant}`, with two underscores before each key"
-                )));
-            }
-        }
-        let settings = figment
-            .focus("security")
-            .merge(Env::prefixed(ENV).split("__").profile(Profile::Global))
-            .extract::<Self>()
-            .map_err(sentence)?;
-        settings.check()?;
-        Ok(settings)
+        let entries = environment::entries(std::env::vars_os())?;
+        let read = environment::extract(&figment.focus("security"), entries);
+        let settings = read.and_then(|settings| settings.check().map(|()| settings));
+        settings.map_err(ConfigError::without_users)
     }
 
     /// Contradictions between keys that are each fine.
@@ -706,40 +745,6 @@ impl Settings {
             .map_err(|why| ConfigError(format!("`security.passwords`: {why}")))?;
         Ok(())
     }
-}
-
-/// One sentence for an error of figment, with the key as somebody wrote it.
-fn sentence(error: rocket::figment::Error) -> ConfigError {
-    // The last of several is the first that was found.
-    let Some(error) = error.into_iter().last() else {
-        return ConfigError("`security` cannot be read".into());
-    };
-    let mut path: Vec<&str> = error
-        .path
-        .iter()
-        .map(String::as_str)
-        .filter(|part| *part != "security")
-        .collect();
-    let place = error
-        .metadata
-        .as_ref()
-        .and_then(|data| data.source.as_ref().map(|source| format!(" (in {source})")));
-    let place = place.unwrap_or_default();
-    let text = match &error.kind {
-        Kind::UnknownField(field, known) => {
-            let hint = match nearest(field, known.iter().copied()) {
-                Some(meant) => format!("did you mean `{meant}`?"),
-                None => format!("known are {}", known.join(", ")),
-            };
-            if path.last() != Some(&field.as_str()) {
-                path.push(field);
-            }
-            format!("`security.{}` is not a setting; {hint}", path.join("."))
-        }
-        Kind::Message(message) => format!("`security.{}`: {message}", path.join(".")),
-        other => format!("`security.{}`: {other}", path.join(".")),
-    };
-    ConfigError(format!("{text}{place}"))
 }
 
 /// What a launch in this build must insist on.

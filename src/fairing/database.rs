@@ -7,14 +7,15 @@ use rocket::tokio;
 use crate::{
     clock::SharedClock,
     config::{ConfigError, Settings},
-    store::{Dialect, Store, StoreError},
+    store::{DatabaseUrl, Store, StoreError, drift},
 };
 
 /// Connects by the settings; for SQLite, makes the folder of its file.
 pub(crate) async fn connect(settings: &Settings, clock: SharedClock) -> Result<Store, ConfigError> {
-    let url = settings.database.url.expose().clone();
-    if Dialect::of(&url) == Dialect::Sqlite
-        && let Some(folder) = std::path::Path::new(url.trim_start_matches("sqlite://")).parent()
+    let url = DatabaseUrl::parse(settings.database.url.expose())
+        .map_err(|problem| ConfigError(format!("`security.database.url` {problem}")))?;
+    if let Some(file) = url.file()
+        && let Some(folder) = file.parent()
         && !folder.as_os_str().is_empty()
     {
         std::fs::create_dir_all(folder).map_err(|error| {
@@ -24,14 +25,13 @@ pub(crate) async fn connect(settings: &Settings, clock: SharedClock) -> Result<S
             ))
         })?;
     }
-    let url = url.trim_start_matches("sqlite://").to_string();
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let size = settings
         .database
         .connections
         .unwrap_or((cores * 2).max(4) as u32);
     let patience = settings.database.patience.as_duration();
-    tokio::task::spawn_blocking(move || Store::connect(&url, size, patience, clock))
+    tokio::task::spawn_blocking(move || Store::connect_to(url, size, patience, clock))
         .await
         .map_err(|error| ConfigError(error.to_string()))?
         .map_err(|error| ConfigError(format!("`security.database.url`: {error}")))
@@ -58,9 +58,10 @@ pub(crate) async fn migrate(store: &Store) -> Result<Vec<String>, ConfigError> {
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }
             Err(error) => {
-                return Err(ConfigError(format!(
-                    "the migrations cannot be applied: {error}"
-                )));
+                let obstacle = obstacle(store).await.ok().flatten();
+                return Err(ConfigError(obstacle.unwrap_or_else(|| {
+                    format!("the migrations cannot be applied: {error}")
+                })));
             }
         }
     }
@@ -74,4 +75,20 @@ pub(crate) async fn pending(store: &Store) -> Result<Vec<String>, StoreError> {
                 .map_err(|error| StoreError::Broken(error.to_string()))
         })
         .await
+}
+
+/// Why the pending migrations cannot be applied, and what to do; `None` if nothing is in their way.
+pub(crate) async fn obstacle(store: &Store) -> Result<Option<String>, StoreError> {
+    store.read(drift::obstacle).await
+}
+
+/// Refuses a database that cannot hold our texts.
+pub(crate) async fn fits(store: &Store) -> Result<(), ConfigError> {
+    match store.read(drift::misfit).await {
+        Ok(None) => Ok(()),
+        Ok(Some(problem)) => Err(ConfigError(problem)),
+        Err(error) => Err(ConfigError(format!(
+            "the encoding of the database cannot be asked for: {error}"
+        ))),
+    }
 }

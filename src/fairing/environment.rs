@@ -6,7 +6,10 @@ use rocket::figment::Figment;
 
 use crate::{
     config::{ConfigError, Settings, Strictness},
-    secrets::Secret,
+    secrets::{
+        Secret,
+        known::{self, DEVELOPMENT_SECRET},
+    },
 };
 
 /// Debug build, a loopback address, no proxy before it and no address elsewhere: a developer at work.
@@ -32,10 +35,6 @@ pub(super) fn is_local(url: &url::Url) -> bool {
     matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"))
 }
 
-/// Known to everybody who can read this; good for a developer's own machine only.
-pub(crate) const DEVELOPMENT_SECRET: &str =
-    "rocket_security: this key is public and for development only";
-
 pub(super) fn secrets(
     settings: &Settings,
     figment: &Figment,
@@ -59,9 +58,14 @@ pub(super) fn secrets(
                 "`security.secret` is too short or too regular to be one; write at least 32 random characters, for example from `openssl rand -base64 32`".into(),
             ));
         }
-        if strictness == Strictness::Production && text == DEVELOPMENT_SECRET {
-            return Err(ConfigError("`security.secret` is the one for development, which everybody knows; write your own".into()));
-        }
+        unknown("security.secret", text.as_bytes(), strictness)?;
+    }
+    for pepper in &settings.hashing.peppers {
+        unknown(
+            "security.hashing.peppers",
+            pepper.expose().as_bytes(),
+            strictness,
+        )?;
     }
     if !own.is_empty() {
         return Ok(own
@@ -70,6 +74,7 @@ pub(super) fn secrets(
             .collect());
     }
     if let Some(key) = rocket_key(figment) {
+        unknown("secret_key", key.expose(), strictness)?;
         return Ok(vec![key]);
     }
     match strictness {
@@ -77,6 +82,16 @@ pub(super) fn secrets(
         Strictness::Production => Err(ConfigError(
             "`security.secret` is missing; outside of development write at least 32 random characters, for example from `openssl rand -base64 32`, into ROCKET_SECURITY__SECRET".into(),
         )),
+    }
+}
+
+/// Refuses a secret that others know or can guess, wherever others can reach the site.
+fn unknown(key: &str, secret: &[u8], strictness: Strictness) -> Result<(), ConfigError> {
+    match known::problem(secret) {
+        Some(problem) if strictness == Strictness::Production => Err(ConfigError(format!(
+            "`{key}` {problem}; write random characters, for example from `openssl rand -base64 32`"
+        ))),
+        _ => Ok(()),
     }
 }
 

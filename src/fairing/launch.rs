@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use rocket::{Build, Rocket, tokio::sync::Semaphore};
-use serde_json::Value;
 
 use super::{
     ForCommand, Parts,
-    database::{connect, migrate, pending},
+    database::{connect, fits, migrate, obstacle, pending},
     environment::{base_url, secrets, strictness, template_dir},
+    gate, objects,
 };
 use crate::{
     config::{ConfigError, ReportLevel, Settings, Strictness},
@@ -57,6 +57,7 @@ pub(super) async fn ignite(parts: Parts, rocket: &Rocket<Build>) -> Result<Site,
         Some(store) => store,
         None => connect(&settings, clock.clone()).await?,
     };
+    fits(&store).await?;
     let for_command = rocket.state::<ForCommand>().is_some();
     match (settings.database.migrate, for_command) {
         (_, true) => {}
@@ -70,6 +71,9 @@ pub(super) async fn ignite(parts: Parts, rocket: &Rocket<Build>) -> Result<Site,
                 ConfigError(format!("the migrations cannot be listed: {error}"))
             })?;
             if !pending.is_empty() {
+                if let Ok(Some(problem)) = obstacle(&store).await {
+                    return Err(ConfigError(problem));
+                }
                 return Err(ConfigError(format!(
                     "the database lacks {}; run the command `migrate`, or set `security.database.migrate` to true",
                     pending.join(", ")
@@ -201,33 +205,30 @@ pub(super) async fn ignite(parts: Parts, rocket: &Rocket<Build>) -> Result<Site,
 }
 /// Renders every template once, so that a broken override is found now and not by a visitor.
 fn try_pages(site: &Site) -> Result<(), ConfigError> {
-    let shared = page::shared(site, "en", "/", None);
+    let mut of_page = page::shared(site, "en", "/", None);
+    of_page.extend(objects([serde_json::json!({
+        "csrf_token": "token",
+        "messages": [{"kind": "info", "text": "A message"}],
+        "user": {"id": "1", "email": "a@example.com", "username": null, "display": "a"},
+    })]));
+    let of_mail = objects([crate::features::sample_mail()]);
     for (name, own) in crate::http::views::samples(site.features()) {
-        let mut context = shared.clone();
-        for (key, value) in [
-            ("csrf_token", "token".into()),
-            (
-                "messages",
-                serde_json::json!([{"kind": "info", "text": "A message"}]),
-            ),
-            ("page", serde_json::json!({"name": name})),
-            (
-                "user",
-                serde_json::json!({"id": "1", "email": "a@example.com", "username": null, "display": "a"}),
-            ),
-        ] {
-            context.insert(key.into(), value);
-        }
-        for (page, add) in &site.hooks.contexts {
-            if page.as_deref().is_none_or(|page| page == name)
-                && let Value::Object(values) = add(name)
-            {
-                context.extend(values);
+        // As in the answer or the mail itself, and nothing else: what renders here must render there.
+        let context = match mail::name_of(name) {
+            Some(which) => {
+                let mut context = of_mail.clone();
+                context.extend(objects([own]));
+                context.extend(site.hooks.mail_values(which));
+                context
             }
-        }
-        if let Value::Object(own) = own {
-            context.extend(own);
-        }
+            None => {
+                let mut context = of_page.clone();
+                context.insert("page".into(), serde_json::json!({"name": name}));
+                context.extend(site.hooks.page_values(name));
+                context.extend(objects([own]));
+                context
+            }
+        };
         site.views.try_render(name, &context).map_err(|error| {
             let path = site.views.path_of(name);
             let place = if path.exists() {
@@ -316,6 +317,7 @@ pub(super) fn mount(mut rocket: Rocket<Build>, site: Arc<Site>) -> Rocket<Build>
         rocket = rocket.mount(base.to_string(), (feature.routes)());
     }
     rocket = mount_root(rocket, &site);
+    rocket = rocket.mount("/", gate::routes(&site.routes.wrapped));
     let missing = catchers::missing(rocket.catchers());
     rocket
         .register("/", missing)

@@ -2,6 +2,7 @@
 
 mod database;
 mod environment;
+mod gate;
 pub(crate) mod housekeeping;
 mod launch;
 
@@ -24,8 +25,8 @@ use validator::Validate;
 
 #[cfg(feature = "cli")]
 pub(crate) use self::{
-    database::{migrate, pending},
-    environment::{DEVELOPMENT_SECRET, rocket_key, template_dir},
+    database::{migrate, obstacle, pending},
+    environment::{rocket_key, template_dir},
 };
 use self::{
     housekeeping::housekeeping,
@@ -33,7 +34,7 @@ use self::{
 };
 use crate::{
     clock::{Clock, SharedClock},
-    config::Strictness,
+    config::{ConfigError, Strictness},
     factors::{MfaPolicy, phone::PhoneParser, recovery::RecoveryCodes, totp::TotpProvider},
     http::{
         fields::{ExtraFields, Form},
@@ -76,6 +77,60 @@ pub(crate) struct Hooks {
     /// Values for one page, or for all.
     pub(crate) contexts: Vec<(Option<String>, AddContext)>,
     pub(crate) mail_contexts: Vec<AddContext>,
+}
+
+impl Hooks {
+    /// The application's own values for a page.
+    pub(crate) fn page_values(&self, page: &str) -> Map<String, Value> {
+        let meant = self.contexts.iter().filter(|(of, _)| {
+            let of = of.as_deref();
+            of.is_none_or(|of| of == page)
+        });
+        objects(meant.map(|(_, add)| add(page)))
+    }
+
+    /// The application's own values for a mail, by its name, such as `welcome`.
+    pub(crate) fn mail_values(&self, which: &str) -> Map<String, Value> {
+        objects(self.mail_contexts.iter().map(|add| add(which)))
+    }
+
+    /// What runs inside the transaction that makes an account.
+    pub(crate) fn registering(&self) -> Registering {
+        Registering(self.on_register.clone())
+    }
+}
+
+/// The values of several objects, of which the last says what holds.
+fn objects(values: impl IntoIterator<Item = Value>) -> Map<String, Value> {
+    let mut all = Map::new();
+    for value in values {
+        if let Value::Object(object) = value {
+            all.extend(object);
+        }
+    }
+    all
+}
+
+/// The application's part in making an account, if it has one.
+#[derive(Clone)]
+pub(crate) struct Registering(Option<OnRegister>);
+
+impl Registering {
+    /// Runs it. What it finds taken is of the application's own, whatever its constraints are called.
+    pub(crate) fn run(
+        &self,
+        conn: &mut Conn,
+        user: &User,
+        extra: &Map<String, Value>,
+    ) -> Result<(), StoreError> {
+        match &self.0 {
+            None => Ok(()),
+            Some(hook) => hook(conn, user, extra).map_err(|error| match error {
+                StoreError::Taken(_) => StoreError::TakenByApplication,
+                error => error,
+            }),
+        }
+    }
 }
 
 /// Authentication and authorisation for a Rocket application, by one attach.
@@ -211,7 +266,8 @@ impl Security {
     }
 
     /// Runs inside the transaction that makes an account: fills the application's own columns, or refuses
-    /// the whole registration by an error. `extra` holds what [`fields`](Self::fields) let in.
+    /// the whole registration by an error. It runs for every new account: registration, sign-up by passkey or
+    /// provider, invitation, and the command `users create`. `extra` holds what [`fields`](Self::fields) let in.
     ///
     /// ```
     /// use diesel::prelude::*;
@@ -285,6 +341,9 @@ impl Security {
     }
 
     /// Sends a browser that must sign in elsewhere; `None` is our login page.
+    ///
+    /// The address is a path of this site, or on a host that `[security.redirects]` allows. Any other is reported in the log and
+    /// has no effect.
     pub fn unauthenticated(
         self,
         hook: impl Fn(&Request<'_>) -> Option<String> + Send + Sync + 'static,
@@ -293,6 +352,9 @@ impl Security {
     }
 
     /// Sends a browser that lacks a role or permission elsewhere; `None` is our page for 403.
+    ///
+    /// The address is a path of this site, or on a host that `[security.redirects]` allows. Any other is reported in the log and
+    /// has no effect.
     pub fn forbidden(
         self,
         hook: impl Fn(&Request<'_>) -> Option<String> + Send + Sync + 'static,
@@ -301,6 +363,9 @@ impl Security {
     }
 
     /// Sends a browser that must prove itself again elsewhere; `None` is our page for that.
+    ///
+    /// The address is a path of this site, or on a host that `[security.redirects]` allows. Any other is reported in the log and
+    /// has no effect.
     pub fn reauthenticate(
         self,
         hook: impl Fn(&Request<'_>) -> Option<String> + Send + Sync + 'static,
@@ -399,7 +464,8 @@ impl Fairing for Security {
             log::error!("`Security` was ignited twice; attach a new one to each Rocket");
             return Err(rocket);
         };
-        match ignite(parts, &rocket).await {
+        let ignited = ignite(parts, &rocket).await;
+        match ignited.map_err(ConfigError::without_users) {
             Ok(site) => Ok(mount(rocket, Arc::new(site))),
             Err(error) => {
                 log::error!("{error}");

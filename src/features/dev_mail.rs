@@ -1,6 +1,7 @@
 //! The development mailbox, `/dev/mail`: what would have been mailed.
 //!
-//! Mounted in debug builds that listen on this machine only; anywhere else the path is unknown.
+//! Mounted in debug builds that listen on this machine only, and answered under the machine's own names only:
+//! anywhere else the path is unknown.
 
 use rocket::{
     get,
@@ -15,8 +16,11 @@ use super::{Feature, Link, MenuFor, Web, template};
 use crate::{
     config::Strictness,
     error::Error,
-    http::reply::{Answer, Reply},
-    notify::mail::Mail,
+    http::{
+        address::is_at_this_machine,
+        reply::{Answer, Reply},
+    },
+    notify::mail::{Mail, Mailbox},
 };
 
 pub(crate) const FEATURE: Feature = Feature {
@@ -69,8 +73,7 @@ impl Default for DevMailSettings {
 
 #[get("/dev/mail")]
 fn list(web: Web<'_>) -> Answer {
-    let mailbox = web.site.mailbox.as_ref().ok_or(Error::NotFound)?;
-    let mails: Vec<_> = mailbox
+    let mails: Vec<_> = mailbox(&web)?
         .all()
         .into_iter()
         .rev()
@@ -117,10 +120,14 @@ fn html(web: Web<'_>, id: u64) -> Result<Part, Error> {
 }
 
 fn find(web: &Web<'_>, id: u64) -> Result<Mail, Error> {
-    web.site
-        .mailbox
-        .as_ref()
-        .and_then(|mailbox| mailbox.get(id))
+    mailbox(web)?.get(id).ok_or(Error::NotFound)
+}
+
+/// The mailbox, for whoever sits at this machine.
+fn mailbox<'a>(web: &'a Web<'_>) -> Result<&'a Mailbox, Error> {
+    let mailbox = web.site.mailbox.as_ref();
+    mailbox
+        .filter(|_| is_at_this_machine(web.request))
         .ok_or(Error::NotFound)
 }
 

@@ -214,7 +214,7 @@ pub(crate) async fn invite(
     let to = Addressee::at(invitation.email.address());
     let letter = scribe.letter(&to, ("invite", "invite"), Postage::Free, own)?;
     let (roles, now) = (invitation.roles.clone(), site.now());
-    let hook = site.hooks.on_register.clone();
+    let hook = site.hooks.registering();
     let username = invitation.username.clone();
     let held_back = Handle::of_identity(site, &Identity::Email(invitation.email.clone()));
     let made = new.is_some();
@@ -227,9 +227,7 @@ pub(crate) async fn invite(
                     return Err(StoreError::Taken(Unique::Email));
                 }
                 let user = users::insert(conn, new, now)?;
-                if let Some(hook) = &hook {
-                    hook(conn, &user, &Map::new())?;
-                }
+                hook.run(conn, &user, &Map::new())?;
             }
             // Whoever is invited anew may get another name.
             if let (None, Some(username)) = (&new, &username) {

@@ -272,11 +272,7 @@ async fn register(web: &Web<'_>, form: &Register) -> Result<Option<User>, Error>
     let welcome = welcome(web, &new)?;
     // An address that its owner can still take back is theirs alone.
     let reserved = Handle::of_identity(site, &Identity::Email(checked.email.clone()));
-    let (hook, extra, now) = (
-        site.hooks.on_register.clone(),
-        checked.extra.clone(),
-        site.now(),
-    );
+    let (hook, extra, now) = (site.hooks.registering(), checked.extra.clone(), site.now());
     let made = site
         .store
         .write(move |conn| {
@@ -284,9 +280,7 @@ async fn register(web: &Web<'_>, form: &Register) -> Result<Option<User>, Error>
                 return Err(StoreError::Taken(Unique::Email));
             }
             let user = users::insert(conn, &new, now)?;
-            if let Some(hook) = &hook {
-                hook(conn, &user, &extra)?;
-            }
+            hook.run(conn, &user, &extra)?;
             let mut posted = None;
             if let Some((letter, ticket)) = &welcome {
                 if let Some(ticket) = ticket {
@@ -308,10 +302,6 @@ async fn register(web: &Web<'_>, form: &Register) -> Result<Option<User>, Error>
                 site.event(client, EventKind::ConfirmInstructionsSent { user: id() });
             }
             Ok(Some(user))
-        }
-        // Something of the application's own, which `on_register` writes: no account was made.
-        Err(StoreError::Taken(Unique::Other)) => {
-            Err(Invalid::form(Message::new("input.invalid")).into())
         }
         // Somebody was faster.
         Err(error @ StoreError::Taken(_)) => match taken(web, &checked).await? {

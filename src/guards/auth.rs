@@ -16,7 +16,7 @@ use crate::{
         invite::{self, Invitation},
         recover,
     },
-    http::{client::ClientInfo, redirect::Target, refusal},
+    http::{client::ClientInfo, csrf, redirect::Target, refusal},
     identity::Identity,
     notify::{events::EventKind, mail::Scribe, notices, outbox},
     secrets::{Password, PasswordCheck, PasswordHash},
@@ -36,6 +36,10 @@ use crate::{
 /// Signing in and out, passwords, identities and URLs, for the application's own handlers.
 ///
 /// It always succeeds; who is signed in is asked by [`SignedIn`].
+///
+/// Calls that change something return [`Denied::Csrf`] in a request that a page of another site may have sent. Take the
+/// body as [`Input`](crate::Input) to have that checked; without it such a call needs an `Origin` or `Sec-Fetch-Site`
+/// header of this site, or a CSRF token in a header, unless the request carries no cookie of ours or is a `GET`.
 ///
 /// ```
 /// # #[macro_use] extern crate rocket;
@@ -95,6 +99,7 @@ impl Auth<'_> {
         methods: Methods,
         remember: bool,
     ) -> Result<SignIn, Error> {
+        self.come_from_us().await?;
         // As it is now, not as the application may have kept it.
         let user = self
             .site
@@ -134,6 +139,7 @@ impl Auth<'_> {
     ///
     /// [`Error::Unavailable`].
     pub async fn sign_out(&self) -> Result<(), Error> {
+        self.come_from_us().await?;
         session::close(self.request, self.site, &self.client).await
     }
 
@@ -143,6 +149,7 @@ impl Auth<'_> {
     ///
     /// [`Error::Unavailable`].
     pub async fn sign_out_everywhere(&self, user: &UserId) -> Result<(), Error> {
+        self.come_from_us().await?;
         let id = user.clone();
         Ok(self
             .site
@@ -157,6 +164,7 @@ impl Auth<'_> {
     ///
     /// [`Error::Denied`] if `who` came by API key, which may do less than a token; [`Error::Unavailable`].
     pub async fn issue_token(&self, who: &SignedIn) -> Result<IssuedToken, Error> {
+        self.come_from_us().await?;
         if who.api_key().is_some() {
             return Err(Denied::Mechanism.into());
         }
@@ -221,6 +229,7 @@ impl Auth<'_> {
     ///
     /// [`Error::Denied`] while the account is locked or if it is shut out.
     pub async fn verify_password(&self, identity: &str, password: &str) -> Result<bool, Error> {
+        self.come_from_us().await?;
         let Ok(password) = Password::parse(password) else {
             return Ok(false);
         };
@@ -247,7 +256,27 @@ impl Auth<'_> {
     ///
     /// [`Error::Invalid`] with what the policy says, [`Error::NotFound`] if there is no such account.
     pub async fn set_password(&self, user: &UserId, password: &str) -> Result<(), Error> {
+        self.come_from_us().await?;
         set_password(&self.scribe(), user, password).await
+    }
+
+    /// Refuses a change in a request that a page of another site may have sent: one that failed its CSRF check, or
+    /// one that goes by cookies or HTTP Basic and had no check.
+    async fn come_from_us(&self) -> Result<(), Error> {
+        let (request, site) = (self.request, self.site.as_ref());
+        let is_ours = match csrf::noted(request) {
+            Some(is_ours) => is_ours,
+            None => {
+                !csrf::writes(request.method())
+                    || !csrf::has_our_cookies(request, site) && !identity::has_basic(request)
+                    || csrf::is_shown_by_headers(request, site)
+                    || identity::shows_own_header(request, site).await
+            }
+        };
+        match is_ours {
+            true => Ok(()),
+            false => Err(Denied::Csrf.into()),
+        }
     }
 
     fn scribe(&self) -> Scribe<'_> {
@@ -260,6 +289,7 @@ impl Auth<'_> {
     ///
     /// [`Error::NotFound`] if there is no such account.
     pub async fn require_new_password(&self, user: &UserId) -> Result<(), Error> {
+        self.come_from_us().await?;
         require_new_password(&self.scribe(), user).await
     }
 
@@ -270,6 +300,7 @@ impl Auth<'_> {
     /// [`Error::NotFound`] if there is no such account or `[security.recover]` is off, [`Error::Denied`]
     /// if the account is inactive.
     pub async fn send_recovery(&self, user: &UserId) -> Result<(), Error> {
+        self.come_from_us().await?;
         let user = self
             .site
             .store
@@ -308,6 +339,7 @@ impl Auth<'_> {
     /// username is another's; [`Error::Denied`] if whoever was invited before is inactive now;
     /// [`Error::NotFound`] if a role does not exist or `[security.invite]` is off.
     pub async fn invite(&self, invitation: &Invitation) -> Result<User, Error> {
+        self.come_from_us().await?;
         let (user, _) = invite::invite(&self.scribe(), invitation, true).await?;
         Ok(user)
     }

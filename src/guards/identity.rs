@@ -154,6 +154,19 @@ pub(crate) async fn resolve_by_key<'r>(
     Some(&found.await.0)
 }
 
+/// Whether the request authenticates by a header that no browser sends by itself: a token or an API key.
+///
+/// A page of another site cannot set these headers without a preflight, which is never granted. Nor does one of
+/// junk help: then the cookies are what somebody else's page would be after.
+pub(crate) async fn shows_own_header(request: &Request<'_>, site: &Site) -> bool {
+    if has_token_header(request)
+        && matches!(resolve(request).await, Ok(caller) if caller.mechanism == Mechanism::Token)
+    {
+        return true;
+    }
+    matches!(resolve_by_key(request, site).await, Some(Ok(_)))
+}
+
 async fn find(request: &Request<'_>) -> Result<Caller, Error> {
     let site = Site::of(request)?;
     // A request is judged as exactly one mechanism: a bad token does not fall back to the session.

@@ -20,7 +20,6 @@ use std::{fmt, marker::PhantomData, ops::Deref, sync::Arc};
 
 use rocket::{
     Request, Rocket, Sentinel,
-    http::Method as Verb,
     request::{FromRequest, Outcome},
 };
 
@@ -142,19 +141,14 @@ async fn caller(request: &Request<'_>, basic: bool, keys: bool) -> Resolved {
         false => identity::resolve(request).await,
     };
     let caller = resolved.as_ref().map_err(Clone::clone)?;
-    let writes = !matches!(
-        request.method(),
-        Verb::Get | Verb::Head | Verb::Options | Verb::Trace
-    );
     let by_browser = matches!(caller.mechanism, Mechanism::Session | Mechanism::Basic);
-    if writes && by_browser {
-        let left_to_input = request
-            .route()
-            .is_some_and(|route| site.routes.takes_input(route));
-        if !left_to_input
-            && !csrf::is_same_origin(request, site)
-            && !csrf::header_is_valid(request, site)
-        {
+    if csrf::writes(request.method()) && by_browser {
+        let route = request.route();
+        let left_to_input = || route.is_some_and(|route| site.routes.takes_input(route));
+        let is_ours = csrf::noted(request).unwrap_or_else(|| {
+            left_to_input() || csrf::note(request, csrf::is_shown_by_headers(request, site))
+        });
+        if !is_ours {
             return Err(Denied::Csrf.into());
         }
     }
@@ -265,7 +259,12 @@ pub(crate) async fn weigh<P: Policy>(
         &empty
     };
     let view = View::new(site, caller, grants);
-    if let Err(denied) = P::judge(&view) {
+    let judged =
+        P::judge_named(&view).and_then(|named| match named || view.is_taken_everywhere() {
+            true => Ok(()),
+            false => Err(Denied::Mechanism),
+        });
+    if let Err(denied) = judged {
         let again = matches!(denied, Denied::Stale | Denied::SecondFactor);
         if again && site.has_usable_passkey(&caller.user.id).await? {
             refusal::ByPasskey::leave(request);

@@ -46,6 +46,18 @@ pub trait Policy: Send + Sync + 'static {
     ///
     /// Why not.
     fn judge(view: &View<'_>) -> Result<(), Denied>;
+
+    /// Whether the caller is let in, and whether what lets it in names the caller's mechanism. HTTP Basic and API
+    /// keys count only where they are named; in an [`Any`] that is in the branch that lets the caller in.
+    #[doc(hidden)]
+    fn judge_named(view: &View<'_>) -> Result<bool, Denied> {
+        Self::judge(view)?;
+        Ok(match view.via() {
+            Mechanism::Basic => Self::WANTS_BASIC,
+            Mechanism::ApiKey => Self::WANTS_KEYS,
+            Mechanism::Session | Mechanism::Token => true,
+        })
+    }
 }
 
 /// What a [`Policy`] sees of the caller.
@@ -88,6 +100,15 @@ impl<'a> View<'a> {
     /// What this request showed.
     pub fn via(&self) -> Mechanism {
         self.caller.mechanism
+    }
+
+    /// Whether guards take the caller's mechanism without naming it.
+    pub(crate) fn is_taken_everywhere(&self) -> bool {
+        match self.caller.mechanism {
+            Mechanism::Session | Mechanism::Token => true,
+            Mechanism::Basic => self.site.settings.basic.everywhere,
+            Mechanism::ApiKey => false,
+        }
     }
 
     /// How the session or token was proven.
@@ -208,6 +229,9 @@ macro_rules! __grant {
 /// One of several: `Any<(Admin, Editor)>`.
 ///
 /// If none lets in, the mildest refusal is answered: who only has to prove it again is told so.
+///
+/// HTTP Basic and API keys count only in the branch that names them: `Any<((Via<ApiKey>, Publish), Admin)>` lets an
+/// API key in if it may publish, and never as `Admin`.
 #[derive(Debug)]
 pub struct Any<T>(PhantomData<fn() -> T>);
 
@@ -344,8 +368,14 @@ macro_rules! tuples {
             const ONLY_BASIC: bool = $($name::ONLY_BASIC)||+;
 
             fn judge(view: &View<'_>) -> Result<(), Denied> {
-                let refusals = [$($name::judge(view)),+].into_iter().filter_map(Result::err);
-                refusals.min_by_key(rank).map_or(Ok(()), Err)
+                Self::judge_named(view).map(|_| ())
+            }
+
+            fn judge_named(view: &View<'_>) -> Result<bool, Denied> {
+                let answers = [$($name::judge_named(view)),+];
+                let named = answers.contains(&Ok(true));
+                let refusals = answers.into_iter().filter_map(Result::err);
+                refusals.min_by_key(rank).map_or(Ok(named), Err)
             }
         }
 
@@ -356,11 +386,15 @@ macro_rules! tuples {
             const ONLY_BASIC: bool = $($name::ONLY_BASIC)&&+;
 
             fn judge(view: &View<'_>) -> Result<(), Denied> {
-                let answers = [$($name::judge(view)),+];
+                Self::judge_named(view).map(|_| ())
+            }
+
+            fn judge_named(view: &View<'_>) -> Result<bool, Denied> {
+                let answers = [$($name::judge_named(view)),+];
                 if answers.iter().any(Result::is_ok) {
-                    return Ok(());
+                    return Ok(answers.contains(&Ok(true)));
                 }
-                answers.into_iter().filter_map(Result::err).max_by_key(rank).map_or(Ok(()), Err)
+                answers.into_iter().filter_map(Result::err).max_by_key(rank).map_or(Ok(false), Err)
             }
         }
     };

@@ -5,9 +5,14 @@
 
 use std::{any::type_name, collections::HashSet};
 
-use rocket::{Config, Ignite, Rocket, Route, error::ErrorKind, http::Method};
+use rocket::{
+    Config, Ignite, Request, Rocket, Route,
+    error::ErrorKind,
+    http::{MediaType, Method, RawStr},
+};
 
 use super::{Anonymous, Public, SignedIn};
+use crate::http::csrf;
 
 /// Marks the Rocket in which sentinels are asked what stands in a signature.
 pub(crate) struct Probe;
@@ -22,22 +27,84 @@ impl Probe {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Routes {
     with_input: HashSet<Key>,
-    /// `METHOD /uri` of each route that carries neither guard nor mark.
+    /// Routes that take `Input` inside of another type, such as `Option<Input<..>>`.
+    pub(crate) wrapped: Vec<Pattern>,
+    /// The name of each route that carries neither guard nor mark.
     pub(crate) unguarded: Vec<String>,
-    /// `METHOD /uri` of each route that writes and checks nothing.
+    /// The name of each route that writes and checks nothing.
     pub(crate) unchecked: Vec<String>,
 }
 
-type Key = (Method, String, isize);
+/// Everything that tells routes of one application apart. Rocket lets no two routes be alike in all of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    method: Method,
+    uri: String,
+    rank: isize,
+    format: Option<MediaType>,
+    handler: Option<String>,
+}
 
-fn key(route: &Route) -> Key {
-    (route.method, route.uri.to_string(), route.rank)
+impl Key {
+    fn of(route: &Route) -> Self {
+        Self {
+            method: route.method,
+            uri: route.uri.to_string(),
+            rank: route.rank,
+            format: route.format.clone(),
+            handler: route.name.as_deref().map(String::from),
+        }
+    }
+}
+
+/// A method and the paths that a route matches.
+#[derive(Clone, Debug)]
+pub(crate) struct Pattern {
+    pub(crate) method: Method,
+    segments: Vec<String>,
+}
+
+impl Pattern {
+    fn of(route: &Route) -> Self {
+        let segments = route.uri.path().split('/');
+        let segments = segments.filter(|segment| !segment.is_empty());
+        let decoded = |segment| RawStr::new(segment).percent_decode_lossy().into_owned();
+        Self {
+            method: route.method,
+            segments: segments.map(decoded).collect(),
+        }
+    }
+
+    /// Whether the route could be meant by a request.
+    pub(crate) fn matches(&self, request: &Request<'_>) -> bool {
+        let path = request.uri().path();
+        let asked: Vec<&str> = path.segments().collect();
+        let is_dynamic = |segment: &str| segment.starts_with('<') && segment.ends_with('>');
+        let rest = self
+            .segments
+            .last()
+            .is_some_and(|last| is_dynamic(last) && last.ends_with("..>"));
+        let fixed = &self.segments[..self.segments.len() - usize::from(rest)];
+        let long_enough = match rest {
+            true => asked.len() >= fixed.len(),
+            false => asked.len() == fixed.len(),
+        };
+        let same = |(own, asked): (&String, &&str)| is_dynamic(own) || own == asked;
+        self.method == request.method() && long_enough && fixed.iter().zip(&asked).all(same)
+    }
+}
+
+/// A route as people know it: method, path, and format if it has one.
+fn name_of(route: &Route) -> String {
+    let format = route.format.as_ref();
+    let format = format.map_or(String::new(), |format| format!(" ({format})"));
+    format!("{} {}{format}", route.method, route.uri)
 }
 
 impl Routes {
     /// Whether the handler of `route` takes its body through `Input`, where CSRF is checked.
     pub(crate) fn takes_input(&self, route: &Route) -> bool {
-        self.with_input.contains(&key(route))
+        self.with_input.contains(&Key::of(route))
     }
 
     /// What is known of these routes and `others`.
@@ -57,27 +124,31 @@ pub(crate) async fn inspect<'a>(
     let level = log::max_level();
     for route in routes {
         let types = guards_of(route).await;
-        let has = |name: &str| types.contains(&name);
-        let starts = |name: &str| types.iter().any(|found| found.starts_with(name));
-        let input = starts(prefix_of(type_name::<crate::Input<()>>()));
-        if input {
-            found.with_input.insert(key(route));
-        }
-        let guarded = has(type_name::<SignedIn>())
-            || starts(prefix_of(type_name::<super::Require<()>>()))
-            || has(type_name::<Anonymous>());
-        let name = format!("{} {}", route.method, route.uri);
+        // Inside of another type, what refuses there is for the handler to see: it lets everybody in.
+        let has = |wanted: &str| {
+            let mut own = types.iter().filter(|(_, nested)| !nested);
+            own.any(|(name, _)| prefix_of(name) == prefix_of(wanted))
+        };
+        let input = prefix_of(type_name::<crate::Input<()>>());
+        let takes_input = has(input);
+        let wraps_input = types
+            .iter()
+            .any(|(name, _)| name.contains(&format!("{input}<")));
+        let refuses = has(type_name::<SignedIn>()) || has(type_name::<super::Require<()>>());
         let marked =
             has(type_name::<Public>()) || public.iter().any(|uri| route.uri.to_string() == *uri);
-        if !guarded && !marked {
-            found.unguarded.push(name.clone());
+        if takes_input {
+            found.with_input.insert(Key::of(route));
+        } else if wraps_input {
+            found.wrapped.push(Pattern::of(route));
         }
-        let writes = !matches!(
-            route.method,
-            Method::Get | Method::Head | Method::Options | Method::Trace
-        );
-        if writes && !guarded && !input && !marked {
-            found.unchecked.push(name);
+        if !refuses && !has(type_name::<Anonymous>()) && !marked {
+            found.unguarded.push(name_of(route));
+        }
+        // A visitor's request can come from another site too, so `Anonymous` is no check.
+        let checked = refuses || takes_input || wraps_input;
+        if csrf::writes(route.method) && !checked && !marked {
+            found.unchecked.push(name_of(route));
         }
     }
     log::set_max_level(level);
@@ -88,8 +159,8 @@ fn prefix_of(name: &str) -> &str {
     name.split('<').next().unwrap_or(name)
 }
 
-/// Names of our types in the signature of a route's handler.
-async fn guards_of(route: &Route) -> Vec<&'static str> {
+/// Names of our types in the signature of a route's handler, and whether each stands inside of another type.
+async fn guards_of(route: &Route) -> Vec<(&'static str, bool)> {
     let config = Config {
         log_level: rocket::config::LogLevel::Off,
         ..Config::default()
@@ -100,9 +171,10 @@ async fn guards_of(route: &Route) -> Vec<&'static str> {
     match alone.ignite().await {
         Ok(_) => Vec::new(),
         Err(error) => match error.kind() {
-            ErrorKind::SentinelAborts(sentries) => {
-                sentries.iter().map(|sentry| sentry.type_name).collect()
-            }
+            ErrorKind::SentinelAborts(sentries) => sentries
+                .iter()
+                .map(|sentry| (sentry.type_name, sentry.parent.is_some()))
+                .collect(),
             _ => Vec::new(),
         },
     }

@@ -10,6 +10,7 @@ use std::{
 };
 
 use ipnet::IpNet;
+use rocket::{Request, http::uri::Host};
 use serde::Deserialize;
 
 /// How much of the headers is looked at, from their end.
@@ -82,6 +83,47 @@ impl ForwardedHeader {
             Self::XRealIp => "X-Real-IP",
         }
     }
+}
+
+/// Whether a request comes from this very machine, by no proxy on the way, to one of the machine's own names.
+///
+/// A page elsewhere can lead a browser on this machine to an address of this machine under another name (DNS
+/// rebinding); then `Host` is that name. A proxy or a tunnel on this machine says so in its headers.
+pub(crate) fn is_at_this_machine(request: &Request<'_>) -> bool {
+    const OWN: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+    let is_own = |host: &Host<'_>| {
+        let name = host.domain().as_str();
+        OWN.iter().any(|own| own.eq_ignore_ascii_case(name))
+    };
+    let named = request
+        .headers()
+        .get("host")
+        .all(|text| Host::parse(text).is_ok_and(|host| is_own(&host)))
+        && request.host().is_none_or(is_own);
+    let near = request
+        .remote()
+        .is_none_or(|peer| peer.ip().to_canonical().is_loopback());
+    named && near && !came_through_proxy(request)
+}
+
+/// Whether any header says that a proxy passed the request on.
+fn came_through_proxy(request: &Request<'_>) -> bool {
+    const OF_PROXIES: [&str; 10] = [
+        "forwarded",
+        "via",
+        "x-real-ip",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "x-original-host",
+        "x-original-url",
+        "true-client-ip",
+        "cf-connecting-ip",
+        "fly-client-ip",
+    ];
+    request.headers().iter().any(|header| {
+        let name = header.name().as_str().to_ascii_lowercase();
+        name.starts_with("x-forwarded") || OF_PROXIES.contains(&name.as_str())
+    })
 }
 
 /// Who sent the request that `peer` delivered with these lines of `header`, in order.

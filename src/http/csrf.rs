@@ -4,10 +4,12 @@
 //! cookie, or for a visitor one that says nothing else. So it needs no storage, differs in every page
 //! (a compressed page leaks nothing about it), and dies with the session.
 
+use std::sync::atomic::{AtomicU8, Ordering};
+
 use data_encoding::BASE64URL_NOPAD;
 use rocket::{
     Request,
-    http::{Cookie, SameSite},
+    http::{Cookie, Method, SameSite},
 };
 use serde::{Deserialize, Serialize};
 
@@ -149,6 +151,45 @@ pub(crate) fn is_same_origin(request: &Request<'_>, site: &Site) -> bool {
         }
         None => false,
     }
+}
+
+/// Whether requests of this method may change something.
+pub(crate) fn writes(method: Method) -> bool {
+    !matches!(
+        method,
+        Method::Get | Method::Head | Method::Options | Method::Trace
+    )
+}
+
+/// What the CSRF checks of a request have found so far. A refusal stays.
+#[derive(Default)]
+struct Verdict(AtomicU8);
+
+const UNKNOWN: u8 = 0;
+const OURS: u8 = 1;
+const FOREIGN: u8 = 2;
+
+/// Keeps the outcome of a CSRF check for everything that handles this request later.
+pub(crate) fn note(request: &Request<'_>, is_ours: bool) -> bool {
+    let verdict = if is_ours { OURS } else { FOREIGN };
+    let slot = &request.local_cache(Verdict::default).0;
+    slot.fetch_max(verdict, Ordering::Relaxed);
+    is_ours
+}
+
+/// Whether the request passed its CSRF checks; `None` if there was none yet.
+pub(crate) fn noted(request: &Request<'_>) -> Option<bool> {
+    let slot = &request.local_cache(Verdict::default).0;
+    match slot.load(Ordering::Relaxed) {
+        UNKNOWN => None,
+        verdict => Some(verdict == OURS),
+    }
+}
+
+/// Whether headers alone show that the request comes from a page of ours: by a token, or by what the browser
+/// says.
+pub(crate) fn is_shown_by_headers(request: &Request<'_>, site: &Site) -> bool {
+    is_same_origin(request, site) || header_is_valid(request, site)
 }
 
 /// Whether the request carries any cookie of ours.

@@ -19,7 +19,7 @@ use super::{csrf, refusal};
 use crate::{
     Message,
     error::{Denied, Error, Invalid},
-    guards::{Mechanism, identity, report::Probe},
+    guards::{identity, report::Probe},
     site::Site,
 };
 
@@ -29,6 +29,10 @@ use crate::{
 /// before. What counts as valid: the field `csrf_token`, or one of the headers `X-CSRFToken`,
 /// `X-CSRF-Token`, `X-XSRF-Token`; a request that authenticates by token header, and a JSON body without
 /// any of our cookies, need none.
+///
+/// Take it as it is. A handler that takes `Option<Input<F>>` or `Result<Input<F>, Error>` is called only where
+/// the request passes the check before its body is read: by a header, by what the browser says of its origin, or
+/// by the field of a body of at most 512 bytes.
 ///
 /// `F` is any type that serde can deserialize; [`Nothing`] for a handler that only acts. A body is at
 /// most 64 KiB unless Rocket's limit `security` says otherwise.
@@ -191,7 +195,24 @@ async fn receive(request: &Request<'_>, data: Data<'_>) -> Result<(Body, bool), 
     };
     let body = Body::parse(encoding, &body)?;
     let is_ours = is_ours(request, site, encoding, body.csrf_token()).await;
-    Ok((body, is_ours))
+    Ok((body, csrf::note(request, is_ours)))
+}
+
+/// Whether the request comes from our own page, as far as its headers and the beginning of its body show.
+/// `body` is the whole body if it is short, else `None`.
+pub(crate) async fn is_known_as_ours(
+    request: &Request<'_>,
+    site: &Site,
+    body: Option<&[u8]>,
+) -> bool {
+    let encoding = match request.content_type() {
+        Some(kind) if kind.is_form() => Encoding::Form,
+        Some(kind) if is_json(kind) => Encoding::Json,
+        _ => Encoding::Empty,
+    };
+    let body = body.and_then(|body| Body::parse(encoding, body).ok());
+    let field = body.as_ref().and_then(Body::csrf_token);
+    csrf::is_same_origin(request, site) || is_ours(request, site, encoding, field).await
 }
 
 /// The CSRF judgement on a request with a body.
@@ -201,14 +222,7 @@ async fn is_ours(
     encoding: Encoding,
     field: Option<&str>,
 ) -> bool {
-    // A page of another site cannot set these headers without a preflight, which is never granted.
-    // Nor does one of junk help: then the cookies are what somebody else's page would be after.
-    if identity::has_token_header(request)
-        && matches!(identity::resolve(request).await, Ok(caller) if caller.mechanism == Mechanism::Token)
-    {
-        return true;
-    }
-    if let Some(Ok(_)) = identity::resolve_by_key(request, site).await {
+    if identity::shows_own_header(request, site).await {
         return true;
     }
     if encoding == Encoding::Json
@@ -373,6 +387,14 @@ fn outcome<'r, T: FromData<'r, Error = Error>>(
 impl<F> Sentinel for Input<F> {
     fn abort(rocket: &Rocket<rocket::Ignite>) -> bool {
         Probe::answers(rocket) || rocket.state::<std::sync::Arc<Site>>().is_none()
+    }
+}
+
+/// Never stops a launch. It makes Rocket ask `Result<Input<F>, Error>` as a whole, so that it is found under any
+/// name that an application gives to that type.
+impl Sentinel for Error {
+    fn abort(_: &Rocket<rocket::Ignite>) -> bool {
+        false
     }
 }
 

@@ -92,13 +92,7 @@ pub(crate) fn context(
         take_messages(request, site, language).into(),
     );
     context.insert("page".into(), json!({"name": name}));
-    for (page, add) in &site.hooks.contexts {
-        if page.as_deref().is_none_or(|page| page == name)
-            && let Value::Object(values) = add(name)
-        {
-            context.extend(values);
-        }
-    }
+    context.extend(site.hooks.page_values(name));
     context.extend(own);
     context
 }

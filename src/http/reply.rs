@@ -423,17 +423,24 @@ fn refuse_browser(
     error: &Error,
     status: Status,
 ) -> Response<'static> {
-    let hook = match error {
-        Error::Denied(Denied::Forbidden) => site.hooks.forbidden.as_ref(),
-        Error::Denied(Denied::Stale | Denied::SecondFactor) => site.hooks.reauthenticate.as_ref(),
-        Error::Denied(_) if status == Status::Unauthorized => site.hooks.unauthenticated.as_ref(),
-        _ => None,
+    let hooks = &site.hooks;
+    let (name, hook) = match error {
+        Error::Denied(Denied::Forbidden) => ("forbidden", hooks.forbidden.as_ref()),
+        Error::Denied(Denied::Stale | Denied::SecondFactor) => {
+            ("reauthenticate", hooks.reauthenticate.as_ref())
+        }
+        Error::Denied(_) if status == Status::Unauthorized => {
+            ("unauthenticated", hooks.unauthenticated.as_ref())
+        }
+        _ => ("", None),
     };
-    if let Some(target) = hook
-        .and_then(|decide| decide(request))
-        .and_then(|next| site.redirects.judge(&next))
-    {
-        return redirect(&target);
+    if let Some(asked) = hook.and_then(|decide| decide(request)) {
+        match site.redirects.judge(&asked) {
+            Some(target) => return redirect(&target),
+            None => log::error!(
+                "`Security::{name}` returned an address that is neither a path of this site nor a host that `security.redirects` allows, so the browser gets the built-in answer"
+            ),
+        }
     }
     // Where Basic is the way in, the browser asks by itself.
     let asks_by_basic = identity::asks_by_basic(request);

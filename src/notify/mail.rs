@@ -462,6 +462,13 @@ impl<'a> From<&'a User> for Addressee<'a> {
     }
 }
 
+/// The name of the mail that a template is part of, if it is one: `welcome` of
+/// `security/register/welcome.mail.txt`.
+pub(crate) fn name_of(template: &str) -> Option<&str> {
+    let (path, _) = template.split_once(".mail.")?;
+    path.rsplit('/').next()
+}
+
 /// Writes letters: in which language, and on whose behalf.
 #[derive(Clone, Copy)]
 pub(crate) struct Scribe<'a> {
@@ -534,11 +541,7 @@ impl<'a> Scribe<'a> {
                 context.extend(values);
             }
         }
-        for add in &site.hooks.mail_contexts {
-            if let Value::Object(values) = add(which) {
-                context.extend(values);
-            }
-        }
+        context.extend(site.hooks.mail_values(which));
         let subject =
             Message::new(format!("mail.{which}.subject")).with("site", &site.settings.site_name.0);
         // A subject is one line, whatever the name of the site.

@@ -2,6 +2,7 @@
 
 pub(crate) mod hashing;
 pub(crate) mod keys;
+pub(crate) mod known;
 pub(crate) mod password;
 pub(crate) mod policy;
 

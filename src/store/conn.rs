@@ -1,11 +1,13 @@
 //! One connection type for the databases that are compiled in, and how each is set up.
 
 use diesel::{
-    Connection, ConnectionResult, QueryResult,
+    QueryResult,
     connection::{AnsiTransactionManager, SimpleConnection},
-    r2d2::{ConnectionManager, CustomizeConnection},
+    r2d2::CustomizeConnection,
 };
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+
+use super::url::{DatabaseUrl, Manager};
 
 /// A connection to SQLite, PostgreSQL or MySQL/MariaDB, chosen by the URL at run time.
 #[derive(diesel::MultiConnection)]
@@ -40,7 +42,7 @@ macro_rules! natively {
 pub(super) use natively;
 
 /// A pool of [`Conn`].
-pub type Pool = diesel::r2d2::Pool<ConnectionManager<Conn>>;
+pub type Pool = diesel::r2d2::Pool<Manager>;
 
 /// The crate's migrations, oldest first.
 pub(crate) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
@@ -57,13 +59,10 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    /// Reads the scheme of `url`; everything without one is a path for SQLite.
-    pub fn of(url: &str) -> Self {
-        match url.split_once("://").map(|(scheme, _)| scheme) {
-            Some("postgres" | "postgresql") => Self::Postgres,
-            Some("mysql" | "mariadb") => Self::Mysql,
-            _ => Self::Sqlite,
-        }
+    /// Reads the scheme of `url`; a path without one is a file for SQLite. `None` if the URL names no database that
+    /// is known.
+    pub fn of(url: &str) -> Option<Self> {
+        DatabaseUrl::parse(url).ok().map(|url| url.dialect())
     }
 
     /// Whether this build can talk to it.
@@ -158,9 +157,4 @@ impl CustomizeConnection<Conn, diesel::r2d2::Error> for Setup {
         conn.batch_execute(statements)
             .map_err(diesel::r2d2::Error::QueryError)
     }
-}
-
-/// A connection outside a pool, for a check at launch or a command.
-pub(crate) fn connect(url: &str) -> ConnectionResult<Conn> {
-    Conn::establish(url)
 }

@@ -8,6 +8,7 @@
 pub(crate) mod api_keys;
 mod conn;
 pub(crate) mod devices;
+pub(crate) mod drift;
 pub(crate) mod factors;
 pub(crate) mod failures;
 pub(crate) mod families;
@@ -22,6 +23,7 @@ pub(crate) mod social;
 pub(crate) mod tickets;
 pub(crate) mod tokens;
 mod types;
+mod url;
 pub(crate) mod users;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -29,7 +31,6 @@ use std::{fmt, sync::Arc, time::Duration};
 use diesel::{
     Connection,
     connection::TransactionManager,
-    r2d2::ConnectionManager,
     result::{DatabaseErrorKind, Error as DieselError},
 };
 use rocket::tokio::{
@@ -38,9 +39,9 @@ use rocket::tokio::{
     time::timeout,
 };
 
-pub(crate) use self::conn::connect;
 #[cfg(feature = "passkeys")]
 pub use self::passkeys::PasskeyInfo;
+pub(crate) use self::url::DatabaseUrl;
 pub use self::{
     api_keys::ApiKeyInfo,
     conn::{Conn, Dialect, Pool},
@@ -52,6 +53,7 @@ pub use self::{
     sessions::SessionInfo,
     social::SocialAccountInfo,
     types::{RoleId, SessionId, Timestamp, Uniquifier, UserId},
+    url::Manager,
     users::{Grants, NewUser, User},
 };
 use crate::clock::{Clock, SharedClock};
@@ -64,6 +66,9 @@ pub enum StoreError {
     Unavailable(String),
     /// A value that must be unique is taken; nothing was written.
     Taken(Unique),
+    /// A value that the application's `on_register` writes, and that must be unique, is taken; nothing was
+    /// written.
+    TakenByApplication,
     /// The row that was to be changed is not there.
     Missing,
     /// The value does not fit the column or the rules of the store.
@@ -96,6 +101,9 @@ impl fmt::Display for StoreError {
             }
             Self::Taken(Unique::RoleName) => f.write_str("the role exists already"),
             Self::Taken(Unique::Other) => f.write_str("a value that must be unique is taken"),
+            Self::TakenByApplication => {
+                f.write_str("a value that `on_register` writes must be unique and is taken")
+            }
             Self::Missing => f.write_str("not found"),
             Self::Refused(why) => write!(f, "refused: {why}"),
             Self::Broken(why) => write!(f, "the database answered unexpectedly: {why}"),
@@ -209,15 +217,26 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Refused`] if the database is not compiled in, [`StoreError::Unavailable`] if it
-    /// does not answer.
+    /// [`StoreError::Refused`] if the URL is not understood or its database is not compiled in,
+    /// [`StoreError::Unavailable`] if it does not answer.
     pub fn connect(
         url: &str,
         size: u32,
         patience: Duration,
         clock: SharedClock,
     ) -> Result<Self, StoreError> {
-        let dialect = Dialect::of(url);
+        let url = DatabaseUrl::parse(url)
+            .map_err(|problem| StoreError::Refused(format!("the database URL {problem}")))?;
+        Self::connect_to(url, size, patience, clock)
+    }
+
+    pub(crate) fn connect_to(
+        url: DatabaseUrl,
+        size: u32,
+        patience: Duration,
+        clock: SharedClock,
+    ) -> Result<Self, StoreError> {
+        let dialect = url.dialect();
         if !dialect.is_compiled_in() {
             return Err(StoreError::Refused(format!(
                 "the URL names a database whose Cargo feature `{}` is off",
@@ -225,7 +244,10 @@ impl Store {
             )));
         }
         // A bad file name or password is worth a sentence at once, not after the pool's patience.
-        drop(connect(url).map_err(|error| StoreError::Unavailable(error.to_string()))?);
+        drop(
+            url.establish()
+                .map_err(|error| StoreError::Unavailable(error.to_string()))?,
+        );
         let pool = diesel::r2d2::Pool::builder()
             .max_size(size)
             .min_idle(Some(1))
@@ -234,12 +256,12 @@ impl Store {
             // A file does not go away; a server may, and a dead connection would fail a request.
             .test_on_check_out(dialect != Dialect::Sqlite)
             .error_handler(Box::new(diesel::r2d2::LoggingErrorHandler))
-            .build(ConnectionManager::new(url))
+            .build(Manager::of(url))
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
         Self::from_pool(pool, patience, clock)
     }
 
-    /// Works on a pool that the application made. SQLite then wants the pragmas that
+    /// Works on a pool that the application made by [`Manager`]. SQLite then wants the pragmas that
     /// [`Store::connect`] sets: WAL, `foreign_keys = ON` and a busy timeout.
     ///
     /// # Errors

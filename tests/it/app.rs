@@ -471,8 +471,20 @@ impl App {
 
     /// Another server over the same database.
     pub async fn beside(&self, change: impl FnOnce(Plan) -> Plan) -> Self {
-        let plan = Plan::on(self.database.backend).set("database.url", &self.database.url);
-        change(plan).start().await
+        change(self.plan_beside()).start().await
+    }
+
+    /// The same, which may refuse.
+    pub async fn try_beside(&self, change: impl FnOnce(Plan) -> Plan) -> Result<Self, String> {
+        change(self.plan_beside()).try_start().await
+    }
+
+    fn plan_beside(&self) -> Plan {
+        Plan::on(self.database.backend).set("database.url", &self.database.url)
+    }
+
+    pub fn database_url(&self) -> &str {
+        &self.database.url
     }
 
     pub fn store(&self) -> &Store {

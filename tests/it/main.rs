@@ -30,12 +30,16 @@ mod cli;
 mod confirm;
 mod csrf;
 mod datastore;
+mod dev_mail;
 #[cfg(all(feature = "smtp", feature = "sms"))]
 mod factor_attacks;
 #[cfg(all(feature = "smtp", feature = "sms"))]
 mod factors;
 mod guards;
 mod hashes;
+mod hooks;
+#[cfg(all(feature = "smtp", feature = "sms"))]
+mod hooks_factors;
 mod input;
 #[cfg(feature = "smtp")]
 mod invite;
@@ -68,6 +72,7 @@ mod redirects;
 mod refresh_tokens;
 mod register;
 mod remember;
+mod routes;
 #[cfg(all(feature = "smtp", feature = "sms"))]
 mod second_step;
 mod sessions;

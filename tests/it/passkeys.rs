@@ -855,6 +855,27 @@ async fn whoever_has_an_account_is_told_by_mail_alone() {
 }
 
 #[rocket::async_test]
+async fn what_on_register_finds_taken_at_sign_up_is_said_as_such() {
+    let plan = with_sign_up(Plan::new()).security(|security| {
+        security.on_register(|_, _, _| {
+            Err(rocket_security::StoreError::Taken(
+                rocket_security::Unique::Email,
+            ))
+        })
+    });
+    let app = plan.start().await;
+    app.browser().submit("/wan-signup", &[("email", ADA)]).await;
+    let link = app.link_to(ADA, "signup");
+    let browser = app.browser().in_json();
+    let mut key = Key::new();
+    let asked = browser.challenge(&link).await;
+    let made = key.create(&options(&asked));
+    let answer = browser.present(&link, &asked, &made).await;
+    assert_refused(&answer, 400, "input.taken");
+    assert_eq!(app.number("SELECT COUNT(*) AS n FROM users").await, 0);
+}
+
+#[rocket::async_test]
 async fn sign_up_is_there_only_where_it_is_switched_on() {
     let app = App::new().await;
     let browser = app.browser();

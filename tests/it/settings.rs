@@ -411,3 +411,256 @@ fn a_broken_override_is_named_with_its_file_and_line() {
         assert!(said.contains(words), "{said}");
     }
 }
+
+#[cfg(feature = "cli")]
+#[test]
+fn a_database_url_that_is_not_understood_stops_the_launch_and_makes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    for (url, words) in [
+        (
+            "postgress://user:canary@127.0.0.1/db",
+            "did you mean `postgres://`",
+        ),
+        (
+            "postgresql+psycopg://user:canary@127.0.0.1/db",
+            "`security.database.url`",
+        ),
+        (
+            "mssql://user:canary@127.0.0.1/db",
+            "`security.database.url`",
+        ),
+        ("//user:canary@127.0.0.1/db", "`security.database.url`"),
+        ("", "`security.database.url` is empty"),
+        ("   ", "`security.database.url` is empty"),
+        ("host=127.0.0.1 user=me password=canary", "keywords"),
+        ("postgres://user:ca/canary@127.0.0.1/db", "percent-encoded"),
+    ] {
+        let said = said_by_the_site(dir.path(), &[("ROCKET_SECURITY__DATABASE__URL", url)]);
+        assert!(said.contains(words), "{url}: {said}");
+        assert!(!said.contains("canary"), "{url}: {said}");
+    }
+    let made: Vec<_> = std::fs::read_dir(dir.path()).unwrap().collect();
+    assert!(made.is_empty(), "{made:?}");
+}
+
+#[cfg(feature = "cli")]
+#[test]
+fn the_reason_of_a_failed_connection_is_told_without_the_password() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut cases = Vec::new();
+    if cfg!(feature = "postgres") {
+        cases.push((
+            "postgres://user:canary@127.0.0.1:1/db".to_string(),
+            "refused",
+        ));
+        if let Ok(server) = std::env::var("SECURITY_TEST_POSTGRES") {
+            let mut url = url::Url::parse(&server).unwrap();
+            url.set_path("no_such_database");
+            let _ = url.set_password(Some("canary%40"));
+            cases.push((url.to_string(), "does not exist"));
+        }
+    }
+    if cfg!(feature = "mysql") {
+        cases.push((
+            "mariadb://user:canary@127.0.0.1:1/db".to_string(),
+            "connect",
+        ));
+    }
+    if cfg!(feature = "sqlite") {
+        std::fs::create_dir_all(dir.path().join("folder")).unwrap();
+        let folder = dir.path().join("folder").display().to_string();
+        cases.push((folder, "unable to open"));
+    }
+    for (url, words) in cases {
+        let said = said_by_the_site(dir.path(), &[("ROCKET_SECURITY__DATABASE__URL", &url)]);
+        assert!(said.contains(words), "{url}: {said}");
+        assert!(!said.contains("canary"), "{url}: {said}");
+        assert!(!said.contains("multiconnection"), "{url}: {said}");
+    }
+}
+
+#[cfg(all(feature = "cli", feature = "postgres"))]
+#[test]
+fn a_postgresql_database_that_is_not_utf8_is_named_as_such() {
+    use diesel::{Connection, connection::SimpleConnection};
+    let Ok(server) = std::env::var("SECURITY_TEST_POSTGRES") else {
+        return;
+    };
+    let name = format!("security_{}", uuid::Uuid::new_v4().simple());
+    let mut admin = diesel::PgConnection::establish(&server).unwrap();
+    admin
+        .batch_execute(&format!(
+            "CREATE DATABASE {name} ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+        ))
+        .unwrap();
+    let mut url = url::Url::parse(&server).unwrap();
+    url.set_path(&name);
+    let dir = tempfile::tempdir().unwrap();
+    let said = said_by_the_site(
+        dir.path(),
+        &[("ROCKET_SECURITY__DATABASE__URL", url.as_str())],
+    );
+    admin
+        .batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)"))
+        .unwrap();
+    assert!(
+        said.contains("SQL_ASCII") && said.contains("ENCODING 'UTF8'"),
+        "{said}"
+    );
+}
+
+#[cfg(feature = "cli")]
+#[test]
+fn no_secret_is_ever_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let broken = "[default.security.mail]\nusername = \"me\"\npassword = canary\n";
+    for (toml, environment) in [
+        ("", &[("ROCKET_SECURITY__MAIL", "canary")][..]),
+        ("", &[("ROCKET_SECURITY__MAIL__PASWORD", "canary")]),
+        ("", &[("ROCKET_SECURITY__MAIL__PASSWORD", "canary")]),
+        ("", &[("ROCKET_SECURITY__SECRET", "canary")]),
+        ("", &[("ROCKET_SECURITY__HASHING__PEPPERS", "[canary]")]),
+        (
+            "",
+            &[(
+                "ROCKET_SECURITY__BASE_URL",
+                "https://user:canary@example.com/x",
+            )],
+        ),
+        (
+            "",
+            &[("ROCKET_SECURITY__BASE_URL", "user:canary@example.com")],
+        ),
+        ("", &[("ROCKET_SECURITY_MAIL_PASSWORD", "canary")]),
+        ("", &[("ROCKET_SECURITY", "{mail={password=[\"canary\"]}}")]),
+        (
+            "[default.security.mail]\npassword = { is = \"canary\" }",
+            &[],
+        ),
+        (
+            "[default.security]\nmail = \"smtp://user:canary@example.com\"",
+            &[],
+        ),
+        ("[default.security]\nsecret = { is = \"canary\" }", &[]),
+        ("[default.security.sms]\ntoken = [\"canary\"]", &[]),
+        ("[default.security.database]\nurl = [\"canary\"]", &[]),
+        (
+            "[default.security]\ndatabase = \"postgres://user:canary@host/db\"",
+            &[],
+        ),
+        (
+            "[default.security.social.providers]\ngoogle = \"canary\"",
+            &[],
+        ),
+        (
+            "[default.security.social.providers.x]\nclient_id = \"a\"\nissuer = \"https://user:canary@x/?y\"",
+            &[],
+        ),
+        (
+            "[default.security.sms]\ntransport = \"twilio\"\naccount = \"a\"\ntoken = \"canary\"\nfrom = \"b\"\nurl = \"http://user:canary@example.com\"",
+            &[],
+        ),
+        (broken, &[]),
+    ] {
+        std::fs::write(dir.path().join("Rocket.toml"), toml).unwrap();
+        let said = said_by_the_site(dir.path(), environment);
+        // Rocket itself quotes a file that is no TOML; what we say of it begins with our words.
+        let ours = said
+            .rsplit("Rocket's settings cannot be read")
+            .next()
+            .unwrap_or_default();
+        assert!(!ours.contains("canary"), "{toml}{environment:?}: {said}");
+    }
+}
+
+#[rocket::async_test]
+async fn one_address_is_a_network_of_proxies_too() {
+    use rocket::figment::providers::{Format, Toml};
+    for (written, wanted) in [
+        ("[\"127.0.0.1\"]", &["127.0.0.1/32"][..]),
+        ("[\"::1\", \"10.0.0.0/8\"]", &["::1/128", "10.0.0.0/8"]),
+        ("\"127.0.0.1\"", &["127.0.0.1/32"]),
+        ("\"127.0.0.1, 10.0.0.0/8\"", &["127.0.0.1/32", "10.0.0.0/8"]),
+    ] {
+        let toml = format!("[default.security]\ntrusted_proxies = {written}");
+        let figment =
+            Figment::from(rocket::Config::debug_default()).merge(Toml::string(&toml).nested());
+        let settings = Settings::from_figment(&figment).unwrap();
+        let read: Vec<String> = settings
+            .trusted_proxies
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(read, wanted, "{written}");
+    }
+    for written in ["[\"localhost\"]", "[\"10.0.0.0/40\"]", "[\"\"]", "7", "[7]"] {
+        let said = refusal(&format!("[default.security]\ntrusted_proxies = {written}"));
+        assert!(said.contains("security.trusted_proxies"), "{said}");
+    }
+}
+
+#[rocket::async_test]
+async fn a_secret_that_everybody_knows_starts_no_release() {
+    let outside = || {
+        Plan::new()
+            .without_secret()
+            .rocket("address", "0.0.0.0")
+            .set("base_url", "https://example.com")
+    };
+    const GOOD: &str = "b3Blbi1zZXNhbWUtb3Blbi1zZXNhbWUtMTIzNDU2Nzg5MA";
+    assert!(outside().set("secret", GOOD).try_start().await.is_ok());
+    for known in [
+        "hPRYyVRiMyxpw5sBB1XeCMN1kFsDCqKvBi2QJxBVHQk=",
+        "hPrYyЭRiMyµ5sBB1π+CMæ1køFsåqKvBiQJxBVHQk=",
+        "itlYmFR2vYKrOmFhupMIn/hyB6lYCCTXz4yaQX89XVg=",
+        "8Xui8SN4mI+7egV/9dlfYYLGQJeEx4+DwmSQLwDVXJg=",
+        "changeme-changeme-changeme-changeme-changeme",
+        "please_CHANGE_ME_0123456789_abcdefghijk",
+        "abcdefghabcdefghabcdefghabcdefghabcdefgh",
+        "0123456789abcdef0123456789abcdef",
+    ] {
+        let refused = |plan: Plan| async move { plan.try_start().await.is_err() };
+        assert!(refused(outside().set("secret", known)).await, "{known}");
+        assert!(
+            refused(outside().set("secret", [GOOD, known])).await,
+            "{known} in a rotation"
+        );
+        assert!(
+            refused(outside().rocket("secret_key", known)).await,
+            "{known} of Rocket"
+        );
+        let pepper = outside()
+            .set("secret", GOOD)
+            .set("hashing.peppers", [known]);
+        assert!(refused(pepper).await, "{known} as a pepper");
+    }
+}
+
+#[rocket::async_test]
+async fn tables_of_others_and_half_a_migration_are_told_apart_from_a_failure() {
+    crate::app::for_each_database(|plan| async move {
+        let app = plan.start().await;
+        // The record of the last migration is lost, as where MySQL broke off in the middle of it.
+        app.sql("DELETE FROM __diesel_schema_migrations WHERE version = (SELECT v FROM (SELECT MAX(version) AS v FROM __diesel_schema_migrations) AS last)")
+            .await;
+        for migrate in [true, false] {
+            assert!(app.try_beside(|plan| plan.set("database.migrate", migrate)).await.is_err());
+        }
+    })
+    .await;
+}
+
+#[cfg(feature = "mysql")]
+#[rocket::async_test]
+async fn mariadb_is_a_scheme_too() {
+    crate::app::for_each_database(|plan| async move {
+        let app = plan.start().await;
+        if app.store().dialect() != rocket_security::Dialect::Mysql {
+            return;
+        }
+        let url = app.database_url().replacen("mysql://", "mariadb://", 1);
+        let other = app.beside(|plan| plan.set("database.url", url)).await;
+        assert_eq!(other.store().count_users().await.unwrap(), 0);
+    })
+    .await;
+}

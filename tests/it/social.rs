@@ -674,3 +674,23 @@ async fn an_address_that_the_settings_trust_is_enough() {
     })
     .await;
 }
+
+#[rocket::async_test]
+async fn what_on_register_finds_taken_is_not_told_as_an_account_that_exists() {
+    let provider = Provider::start();
+    let plan = Plan::new().security(|security| {
+        security.on_register(|_, _, _| {
+            Err(rocket_security::StoreError::Taken(
+                rocket_security::Unique::Email,
+            ))
+        })
+    });
+    let app = app_of(plan, &provider).await;
+    provider.signed_in(Person::new("1", ADA));
+    let browser = app.browser();
+    let answer = there_and_back(&browser, &provider, START).await;
+    let page = said(&browser, &answer).await;
+    assert!(page.contains("already in use by another account"), "{page}");
+    assert!(!browser.is_signed_in().await);
+    assert_eq!(app.number("SELECT COUNT(*) AS n FROM users").await, 0);
+}

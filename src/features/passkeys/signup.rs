@@ -294,7 +294,7 @@ async fn create(
     let factor = register::factor(&new.id, &name, usage, &made, now);
     let passkey = made.row(&factor.id)?;
     let (mailed_once, once) = (link.once(), found.once());
-    let (hook, said) = (site.hooks.on_register.clone(), handle.to_string());
+    let (hook, said) = (site.hooks.registering(), handle.to_string());
     let written = site
         .store
         .write(move |conn| {
@@ -305,9 +305,7 @@ async fn create(
                 return Err(StoreError::Taken(Unique::Email));
             }
             let user = users::insert(conn, &new, now)?;
-            if let Some(hook) = &hook {
-                hook(conn, &user, &Map::new())?;
-            }
+            hook.run(conn, &user, &Map::new())?;
             rows::take_handle(conn, &user.id, &said)?;
             factors::insert(conn, &factor)?;
             rows::insert(conn, &passkey)?;

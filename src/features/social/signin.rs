@@ -296,7 +296,7 @@ async fn sign_up(
     let new = NewUser::new(email).confirmed(true);
     let key = key_of(provider, came);
     let row = row(&new.id, &key, label_of(came), now);
-    let hook = site.hooks.on_register.clone();
+    let hook = site.hooks.registering();
     let written = site
         .store
         .write(move |conn| {
@@ -304,9 +304,7 @@ async fn sign_up(
                 return Err(StoreError::Taken(Unique::Email));
             }
             let user = users::insert(conn, &new, now)?;
-            if let Some(hook) = &hook {
-                hook(conn, &user, &Map::new())?;
-            }
+            hook.run(conn, &user, &Map::new())?;
             social::insert(conn, &row)?;
             Ok(user)
         })
