@@ -57,6 +57,20 @@ impl Invalid {
         checked.map_err(|message| self.add(field, message)).ok()
     }
 
+    /// Keeps the value, or notes everything that was found wrong; any other error goes on.
+    pub(crate) fn absorb<T>(&mut self, checked: Result<T, Error>) -> Result<Option<T>, Error> {
+        match checked {
+            Ok(value) => Ok(Some(value)),
+            Err(Error::Invalid(wrong)) => {
+                for (field, messages) in wrong.fields {
+                    self.fields.entry(field).or_default().extend(messages);
+                }
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Whether nothing is wrong.
     pub fn is_empty(&self) -> bool {
         self.fields.is_empty()

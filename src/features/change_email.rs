@@ -168,9 +168,10 @@ fn ask_page(web: &Web<'_>, form: &AskForm, caller: &Caller) -> Reply {
     let action = web.site.path("/change-email");
     let fields = [email_field(&form.email).autofocus()];
     let current = &caller.user.email;
-    Reply::page(ASK)
+    web.naming(Reply::page(ASK), &caller.user)
         .with("current_email", current)
         .json("current_email", current)
+        .json_with_errors("current_email", current)
         .form(FormView::new("change_email", action, fields))
 }
 
@@ -198,7 +199,8 @@ async fn ask(web: Web<'_>, form: Submitted<AskForm>) -> Answer {
     let form = form?;
     let caller = web.fresh().await?;
     let done = send(&web, &caller, &form.email).await.map(|()| {
-        code_page(&web, &CodeForm::after(&form.email), true)
+        let page = code_page(&web, &CodeForm::after(&form.email), true);
+        web.naming(page, &caller.user)
             .json("current_email", &caller.user.email)
     });
     or_again(done, || ask_page(&web, &form, &caller))

@@ -105,7 +105,7 @@ fn form_page(web: &Web<'_>, has_password: bool) -> Reply {
 async fn show(web: Web<'_>) -> Answer {
     let caller = web.signed_in()?;
     let has_password = has_password(&web, &caller).await?;
-    Ok(form_page(&web, has_password))
+    Ok(web.naming(form_page(&web, has_password), &caller.user))
 }
 
 #[post("/change?<include_auth_token>", data = "<form>")]
@@ -167,14 +167,15 @@ async fn change(
     {
         invalid.add("password", Message::new("change_password.same"));
     }
+    // Whatever else is wrong: all of it is told at once.
+    if let Some(present) = &present
+        && let Proof::Wrong(_) = prove_again(site, user, present, caller.methods, &web.client).await?
+    {
+        invalid.add("password", Message::new("change_password.wrong"));
+    }
     let Some(new) = new.filter(|_| invalid.is_empty()) else {
         return Err(invalid.into());
     };
-    if let Some(present) = &present
-        && let Proof::Wrong = prove_again(site, user, present, caller.methods, &web.client).await?
-    {
-        return Err(Invalid::field("password", Message::new("change_password.wrong")).into());
-    }
     let hash = site.hasher.hash(&new).await?;
     let notice = notices::password_changed(&web.scribe(), user)?;
     let (id, uniquifier, now) = (user.id.clone(), user.uniquifier.clone(), site.now());

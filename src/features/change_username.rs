@@ -19,7 +19,7 @@ use crate::{
     },
     notify::{events::EventKind, notices, outbox},
     signin::limits::count_per_user,
-    store::users,
+    store::{StoreError, User, users},
 };
 
 pub(crate) const FEATURE: Feature = Feature {
@@ -74,7 +74,7 @@ impl ChangeUsername {
             .autofocus();
         let action = web.site.path("/change-username");
         let current = &caller.user.username;
-        Reply::page(PAGE)
+        web.naming(Reply::page(PAGE), &caller.user)
             .with("current_username", current)
             .json("current_username", current)
             .form(FormView::new("change_username", action, [field]))
@@ -93,8 +93,10 @@ async fn show(web: Web<'_>) -> Answer {
 async fn submit(web: Web<'_>, form: Submitted<ChangeUsername>) -> Answer {
     let form = form?;
     let caller = web.fresh().await?;
-    let done = change(&web, &caller, &form.username).await.map(|()| {
-        Reply::done(page::after(web.site, &web.site.settings.after.change))
+    let done = change(&web, &caller, &form.username).await.map(|user| {
+        let target = page::after(web.site, &web.site.settings.after.change);
+        web.naming(Reply::done(target), &user)
+            .csrf()
             .flash("success", "change_username.done")
     });
     or_again(done, || form.page(&web, &caller))
@@ -102,7 +104,8 @@ async fn submit(web: Web<'_>, form: Submitted<ChangeUsername>) -> Answer {
 
 // Service.
 
-async fn change(web: &Web<'_>, caller: &Caller, typed: &str) -> Result<(), Error> {
+/// Answers the account with its new name.
+async fn change(web: &Web<'_>, caller: &Caller, typed: &str) -> Result<User, Error> {
     let (site, user) = (web.site, &caller.user);
     count_per_user(site, "change_username", &user.id).await?;
     let wrong = |message| Invalid::field("username", message);
@@ -112,12 +115,14 @@ async fn change(web: &Web<'_>, caller: &Caller, typed: &str) -> Result<(), Error
     }
     let notice = notices::username_changed(&web.scribe(), user, username.name())?;
     let (id, uniquifier, now) = (user.id.clone(), user.uniquifier.clone(), site.now());
-    let posted = site
+    let (posted, renamed) = site
         .store
         .write(move |conn| {
             users::hold(conn, &id, &uniquifier)?;
             users::set_username(conn, &id, &username, now)?;
-            outbox::put(conn, &notice)
+            let posted = outbox::put(conn, &notice)?;
+            let renamed = users::by_id(conn, &id)?.ok_or(StoreError::Missing)?;
+            Ok((posted, renamed))
         })
         .await
         .map_err(outdated)?;
@@ -127,5 +132,5 @@ async fn change(web: &Web<'_>, caller: &Caller, typed: &str) -> Result<(), Error
         Some(&web.client.client),
         EventKind::UsernameChanged { user },
     );
-    Ok(())
+    Ok(renamed)
 }

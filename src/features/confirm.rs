@@ -160,7 +160,7 @@ async fn ask(web: Web<'_>, form: Submitted<AskForm>) -> Answer {
     let form = form?;
     let done = send(&web, &form.email).await;
     or_again(
-        done.map(|()| code_page(&web, &CodeForm::after(&form.email), true)),
+        done.map(|()| code_page(&web, &CodeForm::after(&form.email), true).json("user", json!({}))),
         || ask_page(&web, &form),
     )
 }
@@ -170,11 +170,15 @@ fn show_code(web: Web<'_>) -> Answer {
     Ok(code_page(&web, &CodeForm::default(), false))
 }
 
-#[post("/confirm/code", data = "<form>")]
-async fn by_code(web: Web<'_>, form: Submitted<CodeForm>) -> Answer {
+#[post("/confirm/code?<include_auth_token>", data = "<form>")]
+async fn by_code(
+    web: Web<'_>,
+    include_auth_token: Option<&str>,
+    form: Submitted<CodeForm>,
+) -> Answer {
     let form = form?;
     let done = match mailed::by_code::<Confirm>(&web, &form.email, &form.code).await {
-        Ok((held, _)) => confirm(&web, held).await,
+        Ok((held, _)) => confirm(&web, held, include_auth_token.is_some()).await,
         Err(error) => Err(error),
     };
     or_again(done, || code_page(&web, &form, false))
@@ -191,10 +195,15 @@ async fn link(web: Web<'_>, token: &str) -> Answer {
     .await
 }
 
-#[post("/confirm/<token>", data = "<form>")]
-async fn by_link(web: Web<'_>, token: &str, form: Submitted<Nothing>) -> Answer {
+#[post("/confirm/<token>?<include_auth_token>", data = "<form>")]
+async fn by_link(
+    web: Web<'_>,
+    token: &str,
+    include_auth_token: Option<&str>,
+    form: Submitted<Nothing>,
+) -> Answer {
     mailed::use_link(&web, token, "/confirm", form, async |held, _| {
-        confirm(&web, held).await
+        confirm(&web, held, include_auth_token.is_some()).await
     })
     .await
 }
@@ -238,7 +247,7 @@ pub(crate) async fn contest(site: &Site, user: &User) -> Result<(), Error> {
 }
 
 /// Uses the ticket up and marks the address as proven, or answers that somebody was faster.
-async fn confirm(web: &Web<'_>, held: Held<Confirm>) -> Answer {
+async fn confirm(web: &Web<'_>, held: Held<Confirm>, with_token: bool) -> Answer {
     let (once, id, now) = (held.once(), held.user.id.clone(), web.site.now());
     let removed = notices::password_removed(&web.scribe(), &held.user)?;
     // Whoever confirms in a session of the account has shown whose it is.
@@ -296,7 +305,7 @@ async fn confirm(web: &Web<'_>, held: Held<Confirm>) -> Answer {
         _ if settings.confirm.sign_in => {
             let admission = admit(web.site, user, Methods::of(Method::Email)).await?;
             let target = page::after(web.site, settings.after.confirm.as_deref().unwrap_or("/"));
-            web.enter(admission, Opening::plain(), target, false, "confirm")
+            web.enter(admission, Opening::by_default(web.site), target, with_token, "confirm")
                 .await
         }
         _ => {

@@ -17,7 +17,7 @@ use crate::{
     secrets::Password,
     signin::{
         admit::Admission,
-        password::{Proof, prove},
+        password::{Proof, Wrong, prove},
         remember::Remember,
         session::Opening,
     },
@@ -74,12 +74,11 @@ struct Login {
 }
 
 impl Login {
-    /// What was typed as identity: the username where one is given, else the address field, which takes both.
-    fn identity(&self) -> &str {
-        if self.username.is_empty() {
-            &self.email
-        } else {
-            &self.username
+    /// What was typed as identity, and in which field: the address, which takes usernames too, wins.
+    fn identity(&self) -> (&'static str, &str) {
+        match self.email.trim().is_empty() && !self.username.is_empty() {
+            true => ("username", &self.username),
+            false => ("email", &self.email),
         }
     }
 
@@ -95,15 +94,10 @@ impl Login {
             _ => Field::text("email", "field.email_or_username").autocomplete(web.identity_hint()),
         };
         let mut fields = vec![
-            identity.value(self.identity()).autofocus(),
+            identity.value(self.identity().1).autofocus(),
             Field::password("password", "field.password").autocomplete("current-password"),
         ];
-        if settings.remember.enabled {
-            let ticked = self
-                .remember
-                .map_or(settings.remember.by_default, |tick| tick.0);
-            fields.push(Field::tick("remember", "field.remember", ticked));
-        }
+        fields.extend(web.keep_field(self.remember));
         if let Some(next) = &self.next {
             fields.push(Field::hidden("next", next));
         }
@@ -167,7 +161,7 @@ async fn submit(
     match sign_in(&web, &form).await {
         Ok((admission, buckets)) => {
             let opening = Opening {
-                remember: Remember::chosen(web.site, form.remember.map(|tick| tick.0)),
+                remember: Remember::chosen(web.site, web.keeps(form.remember)),
                 clears: Some(&buckets),
                 authenticated_at: None,
             };
@@ -197,34 +191,46 @@ async fn sign_in(
     form: &Login,
 ) -> Result<(Admission, crate::signin::limits::Buckets), Error> {
     let mut invalid = Invalid::new();
-    if form.identity().trim().is_empty() {
-        invalid.add("email", Message::new("input.required"));
+    let (field, typed) = form.identity();
+    if typed.trim().is_empty() {
+        invalid.add(field, Message::new("input.required"));
     }
     let password = invalid.take("password", Password::parse(&form.password));
     let Some(password) = password.filter(|_| invalid.is_empty()) else {
         return Err(invalid.into());
     };
     let identity = Identity::recognise(
-        form.identity(),
+        typed,
         &web.site.settings.identities.0,
         web.site.usernames.as_ref(),
     );
     let telling = !web.site.settings.generic_answers.0;
     match prove(web.site, identity, &password, &web.client).await {
         Ok(Proof::Right(admission, buckets)) => Ok((admission, buckets)),
-        Ok(Proof::Wrong) => Err(wrong(web)),
+        Ok(Proof::Wrong(why)) if telling => Err(told(field, why)),
+        Ok(Proof::Wrong(_)) => Err(wrong(web)),
         // Only after a right password, and only where the site tells.
         Err(Error::Denied(denied @ (Denied::Inactive | Denied::Unconfirmed))) => {
             Err(match (telling, denied) {
                 (true, Denied::Inactive) => {
-                    Invalid::field("email", Message::new("login.inactive")).into()
+                    Invalid::field(field, Message::new("login.inactive")).into()
                 }
-                (true, _) => Invalid::field("email", Message::new("login.unconfirmed")).into(),
+                (true, _) => Invalid::field(field, Message::new("login.unconfirmed")).into(),
                 (false, _) => wrong(web),
             })
         }
         Err(error) => Err(error),
     }
+}
+
+/// Which of the two is wrong, at its field: for sites that tell.
+fn told(field: &'static str, why: Wrong) -> Error {
+    match why {
+        Wrong::NoAccount => Invalid::field(field, Message::new("login.unknown")),
+        Wrong::NoPassword => Invalid::field("password", Message::new("login.no_password")),
+        Wrong::Password => Invalid::field("password", Message::new("login.wrong_password")),
+    }
+    .into()
 }
 
 /// One answer for a wrong password, an unknown name, a shut account and one that is not confirmed.

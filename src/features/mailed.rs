@@ -1,5 +1,7 @@
 //! What features with mailed tickets share: asking for a mail, and presenting what it carried.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::json;
 
@@ -313,7 +315,13 @@ pub(crate) async fn by_code<P: Purpose>(
     };
     let handle = handle_of(web, &identity, user.as_ref());
     let buckets = Buckets::of(web.site, &identity, user.as_ref(), &web.client);
-    by_code_of(web, buckets, user, handle, code).await
+    let tells_of_nobody = user.is_none() && !web.site.settings.generic_answers.0;
+    match by_code_of(web, buckets, user, handle, code).await {
+        Err(Error::Invalid(_)) if tells_of_nobody => {
+            Err(Invalid::field("email", Message::new("email.unknown")).into())
+        }
+        found => found,
+    }
 }
 
 /// The same, counted elsewhere.
@@ -403,9 +411,14 @@ pub(crate) async fn use_link<P: Purpose, F>(
     headers::hide_address(web.request);
     let form = form?.into_inner();
     match by_link::<P>(web, token).await? {
-        // Somebody was faster, or it ran out in this moment.
+        // Somebody was faster, it ran out in this moment, or what it is for cannot be done any more. The page of
+        // a link has no field that could say so.
         Ok(held) => match done(held, form).await {
-            Err(Error::Invalid(invalid)) if is_gone(&invalid) => bad_link(web, GONE, ask),
+            Err(Error::Invalid(invalid)) if !wants_json(web.request, web.site) => {
+                let mut messages = invalid.fields().flat_map(|(_, messages)| messages);
+                let key = messages.next().map_or(GONE, Message::key);
+                bad_link(web, key.to_string(), ask)
+            }
             done => done,
         },
         Err(refusal) => bad_link(web, key_of(refusal), ask),
@@ -413,7 +426,12 @@ pub(crate) async fn use_link<P: Purpose, F>(
 }
 
 /// A link that opens nothing: a browser is sent where another can be asked for, a program gets 400.
-pub(crate) fn bad_link(web: &Web<'_>, key: &'static str, ask: &str) -> Answer {
+pub(crate) fn bad_link(
+    web: &Web<'_>,
+    key: impl Into<Cow<'static, str>>,
+    ask: &str,
+) -> Answer {
+    let key = key.into();
     if wants_json(web.request, web.site) {
         return Err(Invalid::form(Message::new(key)).into());
     }

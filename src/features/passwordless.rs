@@ -138,11 +138,7 @@ fn identity_field(web: &Web<'_>, typed: &str) -> Field {
 impl Ask {
     fn page(&self, web: &Web<'_>) -> Reply {
         let mut fields = vec![identity_field(web, &self.email).autofocus()];
-        let remember = &web.site.settings.remember;
-        if remember.enabled {
-            let ticked = self.remember.map_or(remember.by_default, |tick| tick.0);
-            fields.push(Field::tick("remember", "field.remember", ticked));
-        }
+        fields.extend(web.keep_field(self.remember));
         if let Some(next) = &self.next {
             fields.push(Field::hidden("next", next));
         }
@@ -181,7 +177,7 @@ async fn ask(web: Web<'_>, next: Option<&str>, form: Submitted<Ask>) -> Answer {
     let form = form?;
     let done = send(&web, &form, form.next.as_deref().or(next))
         .await
-        .map(|()| code_page(&web, &CodeForm::after(&form.email), true));
+        .map(|()| code_page(&web, &CodeForm::after(&form.email), true).json("user", json!({})));
     or_again(done, || form.page(&web))
 }
 
@@ -255,7 +251,7 @@ async fn send(web: &Web<'_>, form: &Ask, next: Option<&str>) -> Result<(), Error
         life: site.settings.passwordless.life,
         bound_to,
         payload: Wish {
-            remember: form.remember.map(|tick| tick.0),
+            remember: web.keeps(form.remember),
             next: next.map(String::from),
         },
     };

@@ -35,6 +35,7 @@ use crate::{
         Method, Methods, NextStep,
         admit::{Owing, admit},
         limits::{Buckets, PerAddress, count_per_address},
+        remember::Remember,
         session::Opening,
         ticket::{self, Draft, Handle, Held, Purpose, Terms},
     },
@@ -127,7 +128,11 @@ pub(crate) enum Proof {
     /// The address: it was mailed there.
     Mail,
     /// What was shown at a sign-in that wants a new password.
-    SignIn(i64),
+    SignIn {
+        methods: i64,
+        /// Whether that browser is to be remembered.
+        remember: bool,
+    },
 }
 
 /// How long somebody who signed in may take to choose the new password that is asked for.
@@ -201,8 +206,13 @@ fn show_code(web: Web<'_>) -> Answer {
     Ok(Reply::page(CODE).with("sent", false).form(form))
 }
 
-#[post("/reset/code", data = "<form>")]
-async fn by_code(web: Web<'_>, form: Submitted<Code>) -> Answer {
+#[post("/reset/code?<include_auth_token>", data = "<form>")]
+async fn by_code(
+    web: Web<'_>,
+    include_auth_token: Option<&str>,
+    form: Submitted<Code>,
+) -> Answer {
+    let with_token = include_auth_token.is_some();
     let form = form?;
     count_per_address(web.site, PerAddress::Mail, &web.client).await?;
     // What is wrong with the password is said before an attempt at the code is used up.
@@ -212,7 +222,7 @@ async fn by_code(web: Web<'_>, form: Submitted<Code>) -> Answer {
     };
     let done = match new_password::checked(&web, &new, &form.email, None).await {
         Ok(_) => match mailed::by_code::<Reset>(&web, &form.email, &form.code).await {
-            Ok((held, _)) => reset(&web, held, &new).await,
+            Ok((held, _)) => reset(&web, held, &new, with_token).await,
             Err(error) => Err(error),
         },
         Err(error) => Err(error),
@@ -230,11 +240,17 @@ async fn link(web: Web<'_>, token: &str) -> Answer {
     .await
 }
 
-#[post("/reset/<token>", data = "<form>")]
-async fn by_link(web: Web<'_>, token: &str, form: Submitted<NewPassword>) -> Answer {
+#[post("/reset/<token>?<include_auth_token>", data = "<form>")]
+async fn by_link(
+    web: Web<'_>,
+    token: &str,
+    include_auth_token: Option<&str>,
+    form: Submitted<NewPassword>,
+) -> Answer {
+    let with_token = include_auth_token.is_some();
     mailed::use_link::<Reset, _>(&web, token, "/reset", form, async |held, form| {
         let email = held.user.email.clone();
-        match reset(&web, held, &form).await {
+        match reset(&web, held, &form, with_token).await {
             Err(Error::Invalid(invalid)) if !mailed::is_gone(&invalid) => {
                 Ok(link_view(&web, token, &email).invalid(invalid))
             }
@@ -335,7 +351,12 @@ pub(crate) async fn send_link(
 }
 
 /// Uses the ticket up and sets the password, or answers what is wrong with it and leaves the ticket.
-async fn reset(web: &Web<'_>, held: Held<Reset>, typed: &NewPassword) -> Answer {
+async fn reset(
+    web: &Web<'_>,
+    held: Held<Reset>,
+    typed: &NewPassword,
+    with_token: bool,
+) -> Answer {
     let (site, user) = (web.site, &held.user);
     let username = user.username.as_deref();
     let password = new_password::checked(web, typed, &user.email, username).await?;
@@ -382,14 +403,15 @@ async fn reset(web: &Web<'_>, held: Held<Reset>, typed: &NewPassword) -> Answer 
     }
     let after = site.settings.after.reset.as_deref();
     if site.settings.recover.sign_in && web.caller.is_none() {
-        let methods = match proof {
-            Proof::Mail => Methods::of(Method::Email),
-            Proof::SignIn(methods) => Methods::from_bits(methods),
+        let (methods, remember) = match proof {
+            Proof::Mail => (Methods::of(Method::Email), None),
+            Proof::SignIn { methods, remember } => (Methods::from_bits(methods), Some(remember)),
         };
+        let opening = Opening::remembering(Remember::chosen(site, remember));
         let admission = admit(site, user, methods).await?;
         let target = page::after(site, after.unwrap_or("/"));
         return web
-            .enter(admission, Opening::plain(), target, false, "reset")
+            .enter(admission, opening, target, with_token, "reset")
             .await;
     }
     let login = site.login_path();
@@ -411,7 +433,7 @@ async fn is_present(site: &Site, user: &User, password: &Password) -> Result<boo
 }
 
 /// Where somebody goes who has shown enough to be asked for more.
-pub(crate) async fn next_step(web: &Web<'_>, owing: Owing) -> Answer {
+pub(crate) async fn next_step(web: &Web<'_>, owing: Owing, remember: bool) -> Answer {
     let step = match owing.step {
         NextStep::SecondFactor => return Err(Denied::SecondFactor.into()),
         NextStep::NewPassword => "new_password_required",
@@ -421,7 +443,10 @@ pub(crate) async fn next_step(web: &Web<'_>, owing: Owing) -> Answer {
         return Err(Denied::NewPassword.into());
     }
     let (user, uniquifier) = (owing.user.id, owing.user.uniquifier);
-    let proof = Proof::SignIn(owing.methods.bits());
+    let proof = Proof::SignIn {
+        methods: owing.methods.bits(),
+        remember,
+    };
     let terms = Terms {
         life: FORCED,
         user: Some(user.clone()),

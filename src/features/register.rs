@@ -14,10 +14,11 @@ use super::{
 };
 use crate::{
     Message,
-    error::{Error, Invalid},
+    error::{Denied, Error, Invalid},
     guards::judge_password,
     http::{
         form::{Field, FormView},
+        input::Tick,
         page,
         reply::{Answer, Reply},
     },
@@ -32,6 +33,7 @@ use crate::{
         Method, Methods,
         admit::admit,
         limits::{PerAddress, count_per_address},
+        remember::{self, Remember},
         session::Opening,
         ticket::{self, Draft, Handle, Terms},
     },
@@ -126,6 +128,11 @@ struct Register {
     #[serde(default)]
     password_confirm: String,
     #[serde(default)]
+    remember: Option<Tick>,
+    /// Whether the page that sends it showed the box.
+    #[serde(default)]
+    remember_box: Option<Tick>,
+    #[serde(default)]
     next: Option<String>,
     /// The application's own fields.
     #[serde(flatten)]
@@ -163,6 +170,15 @@ impl Register {
         );
         if settings.register.confirm_password {
             fields.push(new_password("password_confirm", "field.password_confirm"));
+        }
+        // With generic answers nobody is signed in here.
+        if !web.site.settings.generic_answers.0 {
+            let keep = remember::choice_where_shown(web.request, self.remember, self.remember_box);
+            let keep = web.keep_field(keep.map(Tick));
+            if keep.is_some() {
+                fields.extend(keep);
+                fields.push(Field::hidden("remember_box", "true"));
+            }
         }
         if let Some(next) = &self.next {
             fields.push(Field::hidden("next", next));
@@ -211,37 +227,37 @@ async fn submit(
         }
         Err(error) => return Err(error),
     };
-    let after = &web.site.settings.after.register;
-    match user {
-        Some(user) if !generic => {
-            let target = web.next(
-                form.next.as_deref().or(next),
-                after.as_deref().unwrap_or("/"),
-            );
-            let methods = Methods::of(Method::Password).and(Method::Register);
-            let admission = admit(web.site, user, methods).await?;
-            web.enter(
-                admission,
-                Opening::plain(),
-                target,
-                include_auth_token.is_some(),
-                "register",
-            )
-            .await
-        }
-        _ => {
-            let done = match web.site.settings.confirm.enabled {
-                true => "register.done_confirm",
-                false => "register.done",
-            };
-            let login = web.site.login_path();
-            let target = page::after(web.site, after.as_deref().unwrap_or(&login));
-            Ok(Reply::done(target)
-                .json("user", Map::new())
-                .csrf()
-                .flash("success", done))
-        }
-    }
+    let Some(user) = user.filter(|_| !generic) else {
+        return Ok(registered(&web));
+    };
+    let methods = Methods::of(Method::Password).and(Method::Register);
+    let admission = match admit(web.site, user, methods).await {
+        // The account is there, and its address must be confirmed before it can be used.
+        Err(Error::Denied(Denied::Unconfirmed)) => return Ok(registered(&web)),
+        admission => admission?,
+    };
+    let after = web.site.settings.after.register.as_deref();
+    let target = web.next(form.next.as_deref().or(next), after.unwrap_or("/"));
+    let keep = remember::choice_where_shown(web.request, form.remember, form.remember_box);
+    let opening = Opening::remembering(Remember::chosen(web.site, keep));
+    let with_token = include_auth_token.is_some();
+    web.enter(admission, opening, target, with_token, "register")
+        .await
+}
+
+/// The answer that signs nobody in.
+fn registered(web: &Web<'_>) -> Reply {
+    let settings = &web.site.settings;
+    let done = match settings.confirm.enabled {
+        true => "register.done_confirm",
+        false => "register.done",
+    };
+    let login = web.site.login_path();
+    let after = settings.after.register.as_deref().unwrap_or(&login);
+    Reply::done(page::after(web.site, after))
+        .json("user", Map::new())
+        .csrf()
+        .flash("success", done)
 }
 
 // Service.
@@ -376,6 +392,9 @@ async fn check(web: &Web<'_>, form: &Register) -> Result<Checked, Error> {
             invalid.add("password_confirm", Message::new("password.mismatch"));
         }
     }
+    for (field, key) in told_taken(web, email.as_ref(), username.as_ref()).await? {
+        invalid.add(field, Message::new(key));
+    }
     let mut extra = Map::new();
     if let Some(fields) = site.hooks.fields.get("register") {
         extra = fields.check(&form.extra, &mut invalid);
@@ -389,6 +408,45 @@ async fn check(web: &Web<'_>, form: &Register) -> Result<Checked, Error> {
         }),
         _ => Err(invalid.into()),
     }
+}
+
+/// Which fields name something that belongs to somebody, where answers tell: with all else that is wrong.
+async fn told_taken(
+    web: &Web<'_>,
+    email: Option<&EmailAddress>,
+    username: Option<&Username>,
+) -> Result<Vec<(&'static str, &'static str)>, Error> {
+    let site = web.site;
+    if site.settings.generic_answers.0 {
+        return Ok(Vec::new());
+    }
+    let (email, username, now) = (email.cloned(), username.cloned(), site.now());
+    let handle = email
+        .as_ref()
+        .map(|email| Handle::of_identity(site, &Identity::Email(email.clone())));
+    let taken = site
+        .store
+        .read(move |conn| {
+            let mut taken = Vec::new();
+            if let (Some(email), Some(handle)) = (&email, &handle)
+                && (users::owner_of(conn, email, None)?.is_some()
+                    || tickets::open_under(conn, tickets::UNDO, handle.as_str(), now)?.is_some())
+            {
+                taken.push(("email", "email.taken"));
+            }
+            if let Some(username) = &username
+                && users::owner_of_username(conn, username)?.is_some()
+            {
+                taken.push(("username", "username.taken"));
+            }
+            Ok(taken)
+        })
+        .await?;
+    // To ask who has an account here costs what making one does.
+    if !taken.is_empty() {
+        count_per_address(site, PerAddress::Registration, &web.client).await?;
+    }
+    Ok(taken)
 }
 
 /// Whose it is already, where answers are generic: looked up before, so that a taken address costs the

@@ -173,6 +173,6 @@ async fn verify(
             web.user_payload(&admitted, with_token).await
         }
         Proof::Right(Admission::Next(owing), _) => Err(owing.denied().into()),
-        Proof::Wrong => Err(Invalid::field("password", Message::new("verify.wrong")).into()),
+        Proof::Wrong(_) => Err(Invalid::field("password", Message::new("verify.wrong")).into()),
     }
 }

@@ -21,7 +21,8 @@ use crate::{
     http::{
         client::ClientInfo,
         cookies::{self, Kind},
-        input::Input,
+        form::Field,
+        input::{Input, Tick},
         redirect::Target,
         refusal,
         reply::{Answer, Reply, wants_json},
@@ -30,7 +31,7 @@ use crate::{
     signin::{
         Admitted, NextStep,
         admit::{Admission, Owing, second_factor_owed, spare},
-        remember::Remember,
+        remember::{self, Remember},
         second::{self, Wish},
         session::{self, Opening},
         ticket::Bearer,
@@ -75,7 +76,12 @@ impl<'r> FromRequest<'r> for Web<'r> {
         let Some(site) = request.rocket().state::<Arc<Site>>() else {
             return refuse(Error::Broken("`Security` is not attached".into()));
         };
-        let caller = match identity::resolve(request).await {
+        // Where Basic is taken everywhere, it is taken by our own pages.
+        let resolved = match site.settings.basic.everywhere {
+            true => identity::resolve_with_basic(request).await,
+            false => identity::resolve(request).await,
+        };
+        let caller = match resolved {
             Ok(caller) => Some(caller.clone()),
             Err(Error::Denied(_)) => None,
             Err(error) => return refuse(error.clone()),
@@ -99,6 +105,20 @@ impl Web<'_> {
             return Err(Denied::SignedIn.into());
         }
         Ok(())
+    }
+
+    /// Whether the form wants the browser to be remembered; `None` leaves it to the setting.
+    pub(crate) fn keeps(&self, ticked: Option<Tick>) -> Option<bool> {
+        remember::choice(self.request, ticked)
+    }
+
+    /// The box "Keep me signed in", where the settings have it, as it was sent or as it begins.
+    pub(crate) fn keep_field(&self, ticked: Option<Tick>) -> Option<Field> {
+        let settings = &self.site.settings.remember;
+        let ticked = self.keeps(ticked).unwrap_or(settings.by_default);
+        settings
+            .enabled
+            .then(|| Field::tick("remember", "field.remember", ticked))
     }
 
     /// Where to go: `next` if it is a page of ours, else `otherwise`.
@@ -125,16 +145,16 @@ impl Web<'_> {
                     Ok(admitted) => admitted,
                     Err(owing) if owing.step == NextStep::SecondFactor => {
                         let wish = Wish {
-                            remember: matches!(opening.remember, Remember::Start),
+                            remember: opening.remember.is_start(),
                             next: Some(target.as_str().to_string()),
                             session: None,
                         };
                         return two_factor::begin(self, owing, wish).await;
                     }
-                    Err(owing) => return recover::next_step(self, owing).await,
+                    Err(owing) => return recover::next_step(self, owing, opening.remember.is_start()).await,
                 }
             }
-            Admission::Next(owing) => return recover::next_step(self, owing).await,
+            Admission::Next(owing) => return recover::next_step(self, owing, opening.remember.is_start()).await,
         };
         session::open(self.request, self.site, &self.client, &admitted, opening).await?;
         let payload = self.user_payload(&admitted, with_token).await?;
@@ -203,6 +223,11 @@ impl Web<'_> {
             }
             None => Map::new(),
         }
+    }
+
+    /// Tells programs who is signed in.
+    pub(crate) fn naming(&self, reply: Reply, user: &User) -> Reply {
+        reply.json("user", self.account(user))
     }
 
     /// Who writes the mails that this request leads to.

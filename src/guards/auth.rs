@@ -179,6 +179,26 @@ impl Auth<'_> {
         .await
     }
 
+    /// A CSRF token for this browser, such as a page's script sends back in the header `X-CSRF-Token`.
+    ///
+    /// A client of JSON that is signed in gets the same by `GET /login` with `Accept: application/json`, in
+    /// `response.csrf_token`, beside who is signed in; so does every other page of the library that is asked for
+    /// JSON.
+    ///
+    /// ```
+    /// # #[macro_use] extern crate rocket;
+    /// use rocket_security::prelude::*;
+    ///
+    /// #[get("/api/csrf")]
+    /// fn token(_who: SignedIn, auth: Auth<'_>) -> String {
+    ///     auth.csrf_token()
+    /// }
+    /// # fn main() {}
+    /// ```
+    pub fn csrf_token(&self) -> String {
+        csrf::token(self.request, self.site)
+    }
+
     /// Whether the caller of this request passes the policy `P`.
     ///
     /// # Errors
@@ -235,7 +255,7 @@ impl Auth<'_> {
         };
         match prove(self.site, self.recognise(identity), &password, &self.client).await? {
             Proof::Right(..) => Ok(true),
-            Proof::Wrong => Ok(false),
+            Proof::Wrong(_) => Ok(false),
         }
     }
 

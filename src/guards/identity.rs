@@ -244,7 +244,7 @@ async fn find_basic(request: &Request<'_>) -> Result<Caller, Error> {
             })
         }
         // Basic cannot answer a further question.
-        Proof::Right(Admission::Next(_), _) | Proof::Wrong => Err(bad()),
+        Proof::Right(Admission::Next(_), _) | Proof::Wrong(_) => Err(bad()),
     }
 }
 

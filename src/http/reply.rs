@@ -43,6 +43,8 @@ pub(crate) struct Reply {
     forms: Vec<(&'static str, FormView)>,
     invalid: Invalid,
     json: Map<String, Value>,
+    /// What programs are told beside what is wrong.
+    json_with_errors: Map<String, Value>,
     context: Map<String, Value>,
     csrf: bool,
     /// Whether the page is one person's, and is never kept.
@@ -82,6 +84,23 @@ impl Reply {
     pub(crate) fn json(mut self, key: &str, value: impl Serialize) -> Self {
         self.json
             .insert(key.into(), serde_json::to_value(value).unwrap_or_default());
+        self
+    }
+
+    /// Tells a program that signed in where a browser would go from here.
+    #[cfg(feature = "passkeys")]
+    pub(crate) fn telling_target(self) -> Self {
+        let is_in = self.json.contains_key("user");
+        match self.redirect.as_ref().map(ToString::to_string) {
+            Some(target) if is_in => self.json("post_login_url", target),
+            _ => self,
+        }
+    }
+
+    /// Adds to the payload for programs where something is wrong.
+    pub(crate) fn json_with_errors(mut self, key: &str, value: impl Serialize) -> Self {
+        let value = serde_json::to_value(value).unwrap_or_default();
+        self.json_with_errors.insert(key.into(), value);
         self
     }
 
@@ -147,11 +166,11 @@ impl Reply {
         let language = page::language(request, site);
         if wants_json(request, site) && !self.leaves {
             if !self.invalid.is_empty() {
-                return Ok(envelope(
-                    site,
-                    Status::BadRequest,
-                    invalid_payload(site, &language, &self.invalid),
-                ));
+                let mut payload = invalid_payload(site, &language, &self.invalid);
+                if let Value::Object(payload) = &mut payload {
+                    payload.extend(self.json_with_errors);
+                }
+                return Ok(envelope(site, Status::BadRequest, payload));
             }
             let mut payload = self.json;
             if self.csrf {

@@ -18,8 +18,19 @@ use crate::{
 pub(crate) enum Proof {
     /// Right.
     Right(Admission, Buckets),
-    /// Wrong, or nobody by that name: one and the same for whoever asks.
-    Wrong,
+    /// Wrong. Why is told only where the settings tell.
+    Wrong(Wrong),
+}
+
+/// Why a password proves nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wrong {
+    /// There is no such account.
+    NoAccount,
+    /// The account has no password.
+    NoPassword,
+    /// It is another.
+    Password,
 }
 
 /// Where a failure is counted.
@@ -131,7 +142,11 @@ pub(crate) async fn check(
         (Some(user), Verdict::Match { upgrade }) => (user, upgrade),
         (user, _) => {
             count(user.as_ref()).await?;
-            return Ok(Proof::Wrong);
+            return Ok(Proof::Wrong(match (&user, &hash) {
+                (None, _) => Wrong::NoAccount,
+                (Some(_), None) => Wrong::NoPassword,
+                (Some(_), Some(_)) => Wrong::Password,
+            }));
         }
     };
     // Of many guesses at once, a right one that was answered after the door was shut comes too late; a

@@ -19,6 +19,7 @@ use crate::{
     http::{
         client::ClientInfo,
         cookies::{self, Kind},
+        input::Tick,
     },
     notify::events::EventKind,
     secrets::{Secret, digest, random_token},
@@ -62,8 +63,34 @@ pub(crate) enum Remember {
     Continue(String),
 }
 
+/// What a request says about the box "Keep me signed in"; `None` leaves it to the setting.
+///
+/// A browser leaves out a box that is not ticked, so a submitted form without the field says no. A program that
+/// leaves the field out of its JSON says nothing.
+pub(crate) fn choice(request: &Request<'_>, ticked: Option<Tick>) -> Option<bool> {
+    choice_where_shown(request, ticked, Some(Tick(true)))
+}
+
+/// The same for a form that does not always show the box: it says with the field `remember_box` that it did.
+pub(crate) fn choice_where_shown(
+    request: &Request<'_>,
+    ticked: Option<Tick>,
+    shown: Option<Tick>,
+) -> Option<bool> {
+    let is_form = request
+        .content_type()
+        .is_some_and(|kind| kind.is_form() || kind.is_form_data());
+    let unticked = is_form && shown.is_some_and(|shown| shown.0);
+    ticked.map(|tick| tick.0).or(unticked.then_some(false))
+}
+
 impl Remember {
-    /// What a form's choice comes to under the settings.
+    /// Whether the browser is remembered from now on.
+    pub(crate) const fn is_start(&self) -> bool {
+        matches!(self, Self::Start)
+    }
+
+    /// What a choice comes to under the settings. Every way to sign in asks this.
     pub(crate) fn chosen(site: &Site, choice: Option<bool>) -> Self {
         let settings = &site.settings.remember;
         if settings.enabled && choice.unwrap_or(settings.by_default) {

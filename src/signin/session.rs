@@ -113,15 +113,20 @@ pub(crate) struct Opening<'a> {
     pub(crate) remember: Remember,
     /// Counters that this success clears.
     pub(crate) clears: Option<&'a Buckets>,
-    /// When the proof was given, if not now.
+    /// When the proof was given, if this is no sign-in but goes on with an earlier one.
     pub(crate) authenticated_at: Option<Timestamp>,
 }
 
 impl Opening<'_> {
-    /// Nothing but the session.
-    pub(crate) const fn plain() -> Self {
+    /// A sign-in that is remembered if the setting says so.
+    pub(crate) fn by_default(site: &Site) -> Self {
+        Self::remembering(Remember::chosen(site, None))
+    }
+
+    /// A sign-in without anything else.
+    pub(crate) const fn remembering(remember: Remember) -> Self {
         Self {
-            remember: Remember::No,
+            remember,
             clears: None,
             authenticated_at: None,
         }
@@ -171,7 +176,9 @@ pub(crate) async fn open(
         session: Some(row.id.clone()),
         key: None,
     };
-    let counts_as_sign_in = !matches!(opening.remember, Remember::Continue(_));
+    // To come back to a sign-in, or to go on with it under a new session, is none.
+    let is_sign_in = opening.authenticated_at.is_none();
+    let is_told = is_sign_in || matches!(opening.remember, Remember::Continue(_));
     let planted = cookies::get(request, site, Kind::Session).map(digest);
     // A device remembered in this browser before, whosever it was, makes way for the new sign-in.
     let replaced = match &opening.remember {
@@ -214,7 +221,7 @@ pub(crate) async fn open(
                 crate::store::remember::insert(conn, series)?;
             }
             sessions::insert(conn, &written)?;
-            if counts_as_sign_in {
+            if is_sign_in {
                 users::note_sign_in(conn, &written.user_id, &written.address, now)?;
             }
             if !cleared.is_empty() {
@@ -238,7 +245,9 @@ pub(crate) async fn open(
     if let Some(cookie) = client.device.knowing(site, &user) {
         cookies::send(request, cookie);
     }
-    announce(site, admitted, Some(row.id), &client.client);
+    if is_told {
+        announce(site, admitted, Some(row.id), &client.client);
+    }
     Ok(caller)
 }
 

@@ -51,6 +51,12 @@ pub struct User {
     pub last_sign_in_at: Option<Timestamp>,
     /// When the last sign-in was.
     pub current_sign_in_at: Option<Timestamp>,
+    /// The client address of the last but one sign-in. Left out when the account is serialized.
+    #[serde(skip)]
+    pub last_sign_in_from: Option<String>,
+    /// The client address of the last sign-in. Left out when the account is serialized.
+    #[serde(skip)]
+    pub current_sign_in_from: Option<String>,
     /// When the account was made.
     pub created_at: Timestamp,
 }
@@ -216,10 +222,21 @@ pub(crate) fn owner_of(
     if let Some(owner) = of_email {
         return Ok(Some((Unique::Email, owner)));
     }
-    let Some(username) = username else {
-        return Ok(None);
-    };
-    let of_username: Option<User> = users::table
+    match username {
+        Some(username) => {
+            let owner = owner_of_username(conn, username)?;
+            Ok(owner.map(|owner| (Unique::Username, owner)))
+        }
+        None => Ok(None),
+    }
+}
+
+/// Who has this username, or one that looks alike.
+pub(crate) fn owner_of_username(
+    conn: &mut Conn,
+    username: &Username,
+) -> Result<Option<User>, StoreError> {
+    Ok(users::table
         .filter(
             users::username_key
                 .eq(username.key())
@@ -228,8 +245,7 @@ pub(crate) fn owner_of(
         .select(User::as_select())
         .limit(1)
         .get_result(conn)
-        .optional()?;
-    Ok(of_username.map(|owner| (Unique::Username, owner)))
+        .optional()?)
 }
 
 pub(crate) fn password_of(

@@ -28,6 +28,8 @@ mod change_username;
 mod cli;
 #[cfg(feature = "smtp")]
 mod confirm;
+#[cfg(all(feature = "passkeys", feature = "smtp", feature = "sms"))]
+mod contract;
 mod csrf;
 mod datastore;
 mod dev_mail;
@@ -43,6 +45,8 @@ mod hooks_factors;
 mod input;
 #[cfg(feature = "smtp")]
 mod invite;
+#[cfg(all(feature = "passkeys", feature = "smtp", feature = "sms"))]
+mod keep;
 mod limits;
 mod login;
 mod logout;
@@ -96,6 +100,8 @@ mod social_browser;
 mod social_process;
 #[cfg(feature = "smtp")]
 mod takeover;
+#[cfg(all(feature = "smtp", feature = "sms"))]
+mod telling;
 mod tickets;
 mod tokens;
 #[cfg(all(feature = "smtp", feature = "sms"))]

@@ -57,6 +57,8 @@ async fn without_asking_nobody_is_remembered() {
     let app = Plan::new().set("remember.by_default", true).start().await;
     app.user("ada@example.com").await;
     let browser = app.browser();
+    // A program that says nothing leaves it to the setting.
+    let browser = browser.in_json();
     browser.login("ada@example.com", PASSWORD).await;
     assert!(browser.cookie(REMEMBER).is_some());
 }

@@ -84,7 +84,7 @@ async fn finish(web: Web<'_>, token: &str, form: Submitted<Finish>) -> Answer {
     let caller = web.strong().await?;
     let done = add(&web, &caller, token, &form).await.map(|(name, usage)| {
         let target = Target::local(&web.site.path("/wan-register"));
-        Reply::done(target)
+        web.naming(Reply::done(target), &caller.user)
             .json("name", name)
             .json("usage", usage)
             .csrf()

@@ -99,10 +99,8 @@ impl Ask {
                     ticked,
                 ));
             }
-        } else if settings.remember.enabled {
-            let chosen = self.remember.map(|tick| tick.0);
-            let ticked = chosen.unwrap_or(settings.remember.by_default);
-            fields.push(Field::tick("remember", "field.remember", ticked));
+        } else {
+            fields.extend(web.keep_field(self.remember));
         }
         if let Some(next) = &self.next {
             fields.push(Field::hidden("next", next));
@@ -113,6 +111,8 @@ impl Ask {
             .with("is_secondary", held.is_some())
             .with("can_select", can_select)
             .json("is_secondary", held.is_some())
+            // Which keys somebody has is nobody else's business.
+            .json("registered_credentials", [""; 0])
             .form(form))
     }
 }
@@ -169,7 +169,8 @@ async fn ask(
         None => begin_first(&web, &form, next).await,
     };
     let done = done.map(|(state, options)| {
-        let remember = form.remember.map(|tick| tick.0);
+        let by_default = web.site.settings.remember.by_default;
+        let remember = web.keeps(form.remember).unwrap_or(by_default);
         asked(page, &state, &options).json("remember", remember)
     });
     match done {
@@ -205,6 +206,7 @@ async fn finish(
             finish_first(&web, &found, &form, next, with_token).await
         }
     };
+    let done = done.map(Reply::telling_target);
     let next = form.next.as_deref().or(next).or(asked.as_deref());
     or_back(&web, done, "/wan-signin", next)
 }
@@ -212,12 +214,12 @@ async fn finish(
 // Service.
 
 impl Ask {
-    fn challenge(&self, begun: Asserting, second: bool) -> Challenge {
+    fn challenge(&self, web: &Web<'_>, begun: Asserting, second: bool) -> Challenge {
         Challenge {
             begun,
             second,
             told: None,
-            remember: self.remember.map(|tick| tick.0),
+            remember: web.keeps(self.remember),
             trust: self.remember_device.is_some_and(|tick| tick.0),
             next: self.next.clone(),
         }
@@ -239,7 +241,7 @@ async fn begin_first(
     };
     count_per_address(site, counted, &web.client).await?;
     let (mut options, begun) = ceremonies(web)?.begin_discoverable()?;
-    let mut challenge = form.challenge(begun, false);
+    let mut challenge = form.challenge(web, begun, false);
     challenge.next = challenge.next.or(next.map(String::from));
     let typed = match form.identity.trim() {
         "" => form.email.trim(),
@@ -321,7 +323,7 @@ async fn begin_second(
         return Err(Invalid::form(Message::new("passkey.none")).into());
     }
     let (options, begun) = ceremonies(web)?.begin_known(&known)?;
-    let challenge = form.challenge(begun, true);
+    let challenge = form.challenge(web, begun, true);
     let browser = csrf::visitor(web.request, site)?;
     let (life, user) = (site.settings.passkeys.challenge, held.user.id.clone());
     let draft = ticket::challenge::<WanSignin>(site, life, Some(user), &browser, &challenge)?;

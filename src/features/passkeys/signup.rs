@@ -331,7 +331,7 @@ async fn create(
     let after = site.settings.after.register.as_deref().unwrap_or("/");
     let target = web.next(None, after);
     let reply = web
-        .enter(admission, Opening::plain(), target, with_token, "register")
+        .enter(admission, Opening::by_default(site), target, with_token, "register")
         .await?;
     Ok(reply.flash("success", "wan_signup.done"))
 }

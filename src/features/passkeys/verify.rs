@@ -76,8 +76,8 @@ async fn show(web: Web<'_>, next: Option<&str>) -> Answer {
         next: next.map(String::from),
     };
     let has_one = web.site.has_usable_passkey(&caller.user.id).await?;
-    Ok(form
-        .page(&web)
+    Ok(web
+        .naming(form.page(&web), &caller.user)
         .json("has_webauthn_verify_credential", has_one))
 }
 

@@ -293,7 +293,10 @@ pub(crate) fn offer(web: &Web<'_>, what: Offer<'_>, next: Option<&str>) -> Value
     }
     headers::let_forms_out(web.request);
     let next = next.and_then(|next| site.redirects.judge(next));
-    json!({"providers": offered, "next": next.map(String::from)})
+    let remember = &site.settings.remember;
+    // Only where it would happen unasked: otherwise the box of the form beside it is enough.
+    let box_shown = matches!(what, Offer::SignIn) && remember.enabled && remember.by_default;
+    json!({"providers": offered, "next": next.map(String::from), "remember_box": box_shown})
 }
 
 /// The providers by which somebody can prove it again.

@@ -18,7 +18,7 @@ use crate::{
         Method, Methods,
         admit::{Admission, admit},
         limits::{Buckets, refuse_if_locked},
-        remember::Remember,
+        remember::{self, Remember},
         session::Opening,
         ticket::{Handle, Purpose},
     },
@@ -58,6 +58,9 @@ impl Purpose for OauthStart {
 struct Start {
     #[serde(default)]
     remember: Option<Tick>,
+    /// Whether the page that sends it showed the box.
+    #[serde(default)]
+    remember_box: Option<Tick>,
     #[serde(default)]
     next: Option<String>,
 }
@@ -72,7 +75,7 @@ async fn start(web: Web<'_>, name: &str, next: Option<&str>, form: Submitted<Sta
     let next = form.next.as_deref().or(next);
     let wish = Wish {
         provider: provider.name().into(),
-        remember: form.remember.map(|tick| tick.0),
+        remember: remember::choice_where_shown(web.request, form.remember, form.remember_box),
         next: next
             .and_then(|next| web.site.redirects.judge(next))
             .map(String::from),
@@ -142,7 +145,16 @@ async fn arrive(
     };
     let new = methods.contains(Method::Register);
     let buckets = Buckets::of_user(site, &user, &web.client);
-    let admission = admit(site, user, methods).await?;
+    let admission = match admit(site, user, methods).await {
+        // The provider has said who it is: where the site tells, it tells why not.
+        Err(Error::Denied(Denied::Inactive)) if !site.settings.generic_answers.0 => {
+            return Err(wrong("login.inactive"));
+        }
+        Err(Error::Denied(Denied::Unconfirmed)) if !site.settings.generic_answers.0 => {
+            return Err(wrong("login.unconfirmed"));
+        }
+        admission => admission?,
+    };
     let after = match (&site.settings.after.register, new) {
         (Some(after), true) => after.as_str(),
         _ => site.settings.after.login.as_str(),

@@ -561,7 +561,9 @@ fn go_on(web: &Web<'_>, user: crate::UserId, state: State) -> Reply {
                 FactorKind::Passkey => "/wan-signin",
                 _ => "/tf-validate",
             };
+            let signin = site.path("/wan-signin");
             to(path)
+                .json_if(kind == FactorKind::Passkey, "tf_signin_url", signin)
                 .json("tf_state", "ready")
                 .json("tf_method", kind.way())
                 .json("tf_primary_method", kind.way())
@@ -643,7 +645,9 @@ async fn rescue(web: Web<'_>, form: Submitted<Rescue>) -> Answer {
             .await
             .map(|()| rescue_page(&web, &ways, true)),
         _ => help(&web, held).await.map(|()| {
-            Reply::done(Target::local(&web.site.login_path())).flash("success", "tf.help_sent")
+            Reply::done(Target::local(&web.site.login_path()))
+                .csrf()
+                .flash("success", "tf.help_sent")
         }),
     };
     or_again(without_pending(&web, done), || {
@@ -738,7 +742,7 @@ pub(in crate::features) async fn finish(
     }
     let admitted = match admission {
         Admission::In(admitted) => admitted,
-        Admission::Next(owing) => return recover::next_step(web, owing).await,
+        Admission::Next(owing) => return recover::next_step(web, owing, pending.remember).await,
     };
     // Where the second step showed no more than the first, trust would leave nothing to be shown.
     let further = passed.proof.methods() != pending.methods();

@@ -157,6 +157,9 @@ fn login_page(web: &Web<'_>, typed: &TfSetup) -> Reply {
         .json("tf_required", true)
         .json("tf_state", "setup_from_login")
         .json("tf_available_methods", methods)
+        .json("tf_method", ())
+        .json("tf_primary_method", ())
+        .json("tf_phone_number", ())
         .form(setup_form(web, typed))
 }
 

@@ -244,10 +244,18 @@ impl Purpose for Passcode {
 
 #[derive(Debug, Default, Deserialize)]
 struct SignIn {
-    #[serde(default, alias = "email", alias = "username")]
+    #[serde(default)]
     identity: String,
-    #[serde(default, alias = "password")]
+    /// As other forms call it.
+    #[serde(default)]
+    email: String,
+    #[serde(default)]
+    username: String,
+    #[serde(default)]
     passcode: Code,
+    /// As other forms call it.
+    #[serde(default)]
+    password: Code,
     #[serde(default)]
     chosen_method: String,
     #[serde(default)]
@@ -257,6 +265,20 @@ struct SignIn {
 }
 
 impl SignIn {
+    /// Whom the form means: the address wins over the username.
+    fn identity(&self) -> &str {
+        let names = [&self.identity, &self.email, &self.username];
+        let given = names.into_iter().find(|name| !name.trim().is_empty());
+        given.map_or("", String::as_str)
+    }
+
+    fn passcode(&self) -> &str {
+        match self.passcode.0.is_empty() {
+            true => &self.password.0,
+            false => &self.passcode.0,
+        }
+    }
+
     fn page(&self, web: &Web<'_>, sent: bool) -> Reply {
         let site = web.site;
         let identity = match site.settings.identities.0.as_slice() {
@@ -268,21 +290,16 @@ impl SignIn {
             _ => Field::text("identity", "field.identity"),
         };
         let identity = identity
-            .value(&self.identity)
+            .value(self.identity())
             .autocomplete(web.identity_hint());
         let passcode = passcode_field();
         // Whoever has said who they are goes on with the passcode.
-        let mut fields = match sent || !self.identity.is_empty() {
+        let mut fields = match sent || !self.identity().is_empty() {
             true => vec![identity, passcode.autofocus()],
             false => vec![identity.autofocus(), passcode],
         };
-        if site.settings.remember.enabled {
-            let ticked = self
-                .remember
-                .map_or(site.settings.remember.by_default, |tick| tick.0);
-            fields.push(Field::tick("remember", "field.remember", ticked));
-        }
-        fields.extend(method_field(web, &self.chosen_method));
+        fields.extend(web.keep_field(self.remember));
+        fields.extend(method_field(&code_methods(web), &self.chosen_method));
         if let Some(next) = &self.next {
             fields.push(Field::hidden("next", next));
         }
@@ -317,9 +334,8 @@ fn factors_of(web: &Web<'_>) -> Vec<FactorKind> {
     methods.filter_map(|method| method.factor()).collect()
 }
 
-fn method_field(web: &Web<'_>, chosen: &str) -> Option<Field> {
-    let kinds = code_methods(web);
-    match kinds.as_slice() {
+fn method_field(kinds: &[FactorKind], chosen: &str) -> Option<Field> {
+    match kinds {
         [] => None,
         [only] => Some(Field::hidden("chosen_method", only.name())),
         several => {
@@ -341,12 +357,16 @@ fn with_methods(web: &Web<'_>, reply: Reply) -> Reply {
         .into_iter()
         .map(FactorKind::name)
         .collect();
-    let attributes: Vec<&str> = settings
+    let mut attributes: Vec<&str> = settings
         .identities
         .0
         .iter()
         .map(IdentityKind::name)
         .collect();
+    // A phone that signs in names its owner too.
+    if settings.unified.methods.contains(&SignInMethod::Sms) {
+        attributes.push("phone");
+    }
     reply
         .json("available_methods", available)
         .json("code_methods", codes)
@@ -392,9 +412,8 @@ async fn submit(
                 .as_deref()
                 .or(next)
                 .or(wish.and_then(|sent| sent.next.as_deref()));
-            let remember = form
-                .remember
-                .map(|tick| tick.0)
+            let remember = web
+                .keeps(form.remember)
                 .or(wish.and_then(|sent| sent.remember));
             let opening = Opening {
                 remember: Remember::chosen(web.site, remember),
@@ -441,7 +460,9 @@ async fn send_code(web: Web<'_>, next: Option<&str>, form: Submitted<SignIn>) ->
     web.visitors_only()?;
     let form = form?;
     let done = send(&web, &form, form.next.as_deref().or(next)).await;
-    or_again(done.map(|()| form.page(&web, true)), || {
+    // Whoever asks for a code is told nothing of the account.
+    let sent = done.map(|()| form.page(&web, true).json("user", json!({})));
+    or_again(sent, || {
         form.page(&web, false)
     })
 }
@@ -556,23 +577,23 @@ async fn sign_in(
     form: &SignIn,
 ) -> Result<(Admission, Buckets, Option<Sent>), Error> {
     let (site, mut invalid) = (web.site, Invalid::new());
-    if form.identity.trim().is_empty() {
+    if form.identity().is_empty() {
         invalid.add("identity", Message::new("input.required"));
     }
-    if form.passcode.0.is_empty() {
+    if form.passcode().is_empty() {
         invalid.add("passcode", Message::new("input.required"));
     }
     if !invalid.is_empty() {
         return Err(invalid.into());
     }
-    let meant = meant(web, &form.identity).await?;
+    let meant = meant(web, form.identity()).await?;
     let buckets = Buckets::of(site, &meant.identity, meant.user.as_ref(), &web.client);
     refuse_if_locked(site, &buckets).await?;
     // What can be neither is told before either is judged.
-    let password = Password::parse(&form.passcode.0)
+    let password = Password::parse(form.passcode())
         .map_err(|message| Error::from(Invalid::field("passcode", message)))?;
     let mut counting = Counting::Here;
-    if let Some(code) = code_of(&form.passcode.0) {
+    if let Some(code) = code_of(form.passcode()) {
         let account = match &meant.user {
             Some(user) => user.id.to_string(),
             None => meant.identity.bucket(),
@@ -580,24 +601,34 @@ async fn sign_in(
         let codes = buckets.clone().with_first_codes(site, &account);
         let judged = by_code(web, &meant, &codes, &code).await?;
         if let Some((user, methods, sent)) = judged {
-            let admission = gate(admit(site, user, methods).await)?;
+            let admission = gate(web, admit(site, user, methods).await)?;
             return Ok((admission, codes, sent));
         }
         counting = Counting::Before;
     }
-    match gate(by_password(web, meant, buckets, &password, counting).await)? {
+    match gate(web, by_password(web, meant, buckets, &password, counting).await)? {
         Proof::Right(admission, buckets) => Ok((admission, buckets, None)),
-        Proof::Wrong => Err(wrong()),
+        Proof::Wrong(_) if web.site.settings.generic_answers.0 => Err(wrong()),
+        Proof::Wrong(password::Wrong::NoAccount) => {
+            Err(Invalid::field("identity", Message::new("login.unknown")).into())
+        }
+        Proof::Wrong(_) => {
+            Err(Invalid::field("passcode", Message::new("us.wrong_passcode")).into())
+        }
     }
 }
 
-/// One answer for all that is wrong, and for an account that is shut.
+/// One answer for all that is wrong, and for an account that is shut: for sites that do not tell.
 fn wrong() -> Error {
     Invalid::form(Message::new("us.wrong")).into()
 }
 
-fn gate<T>(answer: Result<T, Error>) -> Result<T, Error> {
+fn gate<T>(web: &Web<'_>, answer: Result<T, Error>) -> Result<T, Error> {
+    let telling = !web.site.settings.generic_answers.0;
+    let told = |key| Err(Invalid::field("identity", Message::new(key)).into());
     match answer {
+        Err(Error::Denied(Denied::Inactive)) if telling => told("login.inactive"),
+        Err(Error::Denied(Denied::Unconfirmed)) if telling => told("login.unconfirmed"),
         Err(Error::Denied(Denied::Inactive | Denied::Unconfirmed)) => Err(wrong()),
         answer => answer,
     }
@@ -820,30 +851,44 @@ fn prepare<P: Purpose<Payload = Sent>>(
 /// answer else.
 async fn send(web: &Web<'_>, form: &SignIn, next: Option<&str>) -> Result<(), Error> {
     let site = web.site;
-    let kind = factors::kind_of(&form.chosen_method, &code_methods(web), "chosen_method")?;
+    let mut invalid = Invalid::new();
+    let kind = factors::kind_of(&form.chosen_method, &code_methods(web), "chosen_method");
+    let kind = invalid.absorb(kind)?;
     // That an address is none is told in either mode.
-    if let [IdentityKind::Email] = site.settings.identities.0.as_slice()
-        && kind == FactorKind::Email
-    {
-        EmailAddress::parse(&form.identity)
-            .map_err(|message| Invalid::field("identity", message))?;
+    let by_email = matches!(
+        site.settings.identities.0.as_slice(),
+        [IdentityKind::Email]
+    ) && kind == Some(FactorKind::Email);
+    if form.identity().is_empty() {
+        invalid.add("identity", Message::new("input.required"));
+    } else if by_email {
+        invalid.take("identity", EmailAddress::parse(form.identity()));
     }
-    let meant = meant(web, &form.identity).await?;
+    let Some(kind) = kind.filter(|_| invalid.is_empty()) else {
+        return Err(invalid.into());
+    };
+    let meant = meant(web, form.identity()).await?;
     count_per_address(site, PerAddress::Mail, &web.client).await?;
     let sent = Sent {
         kind,
-        remember: form.remember.map(|tick| tick.0),
+        remember: web.keeps(form.remember),
         next: next
             .and_then(|next| site.redirects.judge(next))
             .map(String::from),
+    };
+    let why_not = match &meant.user {
+        None => Some(("identity", "login.unknown")),
+        Some(user) if !user.active => Some(("identity", "login.inactive")),
+        Some(_) => None,
     };
     let user = meant.user.filter(|user| user.active);
     let phone = phone_of(web, user.as_ref()).await?;
     let reached = user.filter(|_| kind == FactorKind::Email || phone.is_some());
     if reached.is_none() && !site.settings.generic_answers.0 {
-        return Err(Invalid::field("identity", Message::new("email.unknown")).into());
+        let (field, key) = why_not.unwrap_or(("chosen_method", "us.not_set_up"));
+        return Err(Invalid::field(field, Message::new(key)).into());
     }
-    let typed = crate::store::cut(form.identity.trim(), 254);
+    let typed = crate::store::cut(form.identity().trim(), 254);
     // What is for nobody stands in nobody's way: an owner's code that is on its way stays good.
     let handle = match &reached {
         Some(_) => meant.handle,

@@ -102,8 +102,14 @@ async fn page(web: &Web<'_>, caller: &Caller, typed: &UsSetup) -> Result<Reply, 
         .filter_map(FactorRow::kind)
         .map(FactorKind::name)
         .collect();
-    if site.settings.unified.methods.contains(&SignInMethod::Email) {
+    let methods = &site.settings.unified.methods;
+    if methods.contains(&SignInMethod::Email) {
         active_names.push("email");
+    }
+    let id = caller.user.id.clone();
+    let has_password = move |conn: &mut _| Ok(users::password_of(conn, &id)?.is_some());
+    if methods.contains(&SignInMethod::Password) && site.store.read(has_password).await? {
+        active_names.push("password");
     }
     let phone = rows.iter().find_map(|row| row.phone.clone());
     let reply = Reply::page(SETUP)

@@ -61,9 +61,19 @@ struct Verify {
 }
 
 impl Verify {
-    fn page(&self, web: &Web<'_>, sent: bool, others: &Others) -> Reply {
+    async fn page(
+        &self,
+        web: &Web<'_>,
+        caller: &Caller,
+        sent: bool,
+        others: &Others,
+    ) -> Result<Reply, Error> {
+        // Only what the account has.
+        let phone = phone_of(web, Some(&caller.user)).await?;
+        let mut kinds = code_methods(web);
+        kinds.retain(|kind| *kind != FactorKind::Sms || phone.is_some());
         let mut fields = vec![passcode_field().autofocus()];
-        fields.extend(method_field(web, &self.chosen_method));
+        fields.extend(method_field(&kinds, &self.chosen_method));
         if let Some(next) = &self.next {
             fields.push(Field::hidden("next", next));
         }
@@ -73,7 +83,9 @@ impl Verify {
             true => page.with("method", &self.chosen_method),
             false => page,
         };
-        with_methods(web, page).form(form)
+        let codes: Vec<&str> = kinds.into_iter().map(FactorKind::name).collect();
+        let reply = with_methods(web, page).json("code_methods", codes);
+        Ok(web.naming(reply, &caller.user).form(form))
     }
 }
 
@@ -86,7 +98,7 @@ async fn show(web: Web<'_>, next: Option<&str>) -> Answer {
         next: next.map(String::from),
         ..Verify::default()
     };
-    Ok(form.page(&web, false, &others))
+    form.page(&web, caller, false, &others).await
 }
 
 #[post("/us-verify?<next>&<include_auth_token>", data = "<form>")]
@@ -128,7 +140,8 @@ async fn submit(
         },
         Err(error) => Err(error),
     };
-    or_again(done, || form.page(&web, false, &others))
+    let again = form.page(&web, caller, false, &others).await?;
+    or_again(done, || again)
 }
 
 #[post("/us-verify/send-code", data = "<form>")]
@@ -137,9 +150,11 @@ async fn send_code(web: Web<'_>, form: Submitted<Verify>) -> Answer {
     let caller = in_session(&web)?;
     let others = web.own_others(&caller.user, form.next.as_deref()).await?;
     let done = send(&web, caller, &form).await;
-    or_again(done.map(|()| form.page(&web, true, &others)), || {
-        form.page(&web, false, &others)
-    })
+    let page = form.page(&web, caller, done.is_ok(), &others).await?;
+    match done {
+        Ok(()) => Ok(page),
+        Err(error) => or_again(Err(error), || page),
+    }
 }
 
 // Service.
@@ -213,8 +228,8 @@ async fn send(web: &Web<'_>, caller: &Caller, form: &Verify) -> Result<(), Error
         _ => None,
     };
     if kind == FactorKind::Sms && phone.is_none() {
-        let unknown = Message::new("factor.unknown_method");
-        return Err(Invalid::field("chosen_method", unknown).into());
+        let missing = Message::new("us.not_set_up");
+        return Err(Invalid::field("chosen_method", missing).into());
     }
     if kind == FactorKind::Email {
         // An address that is not proven is perhaps somebody else's.
