@@ -157,6 +157,7 @@ pub use self::{
     http::{
         address::ClientAddress,
         catchers::{CaughtReply, caught},
+        cookies::CookieNames,
         fields::Form,
         input::{Input, Nothing, Tick},
         messages::Message,

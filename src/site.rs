@@ -16,7 +16,7 @@ use crate::{
     fairing::Hooks,
     features::{self, Feature},
     guards::report::Routes,
-    http::{cookies::Names, redirect::RedirectRules, views::Views},
+    http::{cookies::CookieNames, redirect::RedirectRules, views::Views},
     identity::{EmailPolicy, UsernamePolicy},
     notify::{
         events::{Client, EventKind, Events},
@@ -65,7 +65,7 @@ pub(crate) struct Site {
     pub(crate) mfa_policy: Option<Arc<dyn MfaPolicy>>,
     pub(crate) views: Views,
     pub(crate) redirects: RedirectRules,
-    pub(crate) cookies: Names,
+    pub(crate) cookies: CookieNames,
     pub(crate) touches: Touches,
     pub(crate) key_uses: KeyUses,
     pub(crate) hooks: Hooks,

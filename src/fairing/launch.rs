@@ -15,7 +15,7 @@ use crate::{
     factors::{FactorKind, phone, policy, recovery::StandardRecoveryCodes, totp::StandardTotp},
     features::unified::SignInMethod,
     guards::report,
-    http::{catchers, cookies::Names, page, redirect::RedirectRules, views::Views},
+    http::{catchers, cookies::CookieNames, page, redirect::RedirectRules, views::Views},
     identity::{StandardEmailPolicy, StandardUsernamePolicy},
     notify::{
         events::Events,
@@ -45,7 +45,8 @@ pub(super) fn introduce(site: &Site) {
     );
 }
 /// Makes the state, or says in one sentence why not.
-pub(super) async fn ignite(parts: Parts, rocket: &Rocket<Build>) -> Result<Site, ConfigError> {
+pub(super) async fn ignite(mut parts: Parts, rocket: &Rocket<Build>) -> Result<Site, ConfigError> {
+    let seeds = std::mem::take(&mut parts.seeds);
     let figment = rocket.figment();
     #[cfg_attr(not(feature = "social"), allow(unused_mut))]
     let mut settings = Settings::from_figment(figment)?;
@@ -156,7 +157,7 @@ pub(super) async fn ignite(parts: Parts, rocket: &Rocket<Build>) -> Result<Site,
     let site = Site {
         sender,
         redirects: RedirectRules::new(&settings.redirects, Some(&base_url)),
-        cookies: Names::new(base_url.scheme() == "https", &settings.session.cookie),
+        cookies: CookieNames::new(base_url.scheme() == "https", &settings.session.cookie),
         keys: Keys::new(&secrets),
         events: Events::start(parts.subscribers),
         touches: Touches::default(),
@@ -199,7 +200,13 @@ pub(super) async fn ignite(parts: Parts, rocket: &Rocket<Build>) -> Result<Site,
                 "mails reach nobody: `security.mail.transport` is \"{name}\"; write \"smtp\""
             );
         }
-        return report_routes(site, rocket).await;
+        let site = report_routes(site, rocket).await?;
+        for seed in seeds {
+            seed(site.store.clone(), site.hasher.clone())
+                .await
+                .map_err(|why| ConfigError(format!("the hook `Security::seed` failed: {why}")))?;
+        }
+        return Ok(site);
     }
     Ok(site)
 }
@@ -322,5 +329,7 @@ pub(super) fn mount(mut rocket: Rocket<Build>, site: Arc<Site>) -> Rocket<Build>
     rocket
         .register("/", missing)
         .manage(site.store.clone())
+        .manage(site.hasher.clone())
+        .manage(site.cookies.clone())
         .manage(site)
 }

@@ -10,6 +10,7 @@ use std::{
     collections::HashMap,
     fmt,
     future::Future,
+    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -48,13 +49,16 @@ use crate::{
         outbox::deliver,
         sms::SmsSender,
     },
-    secrets::PasswordPolicy,
+    secrets::{Hasher, PasswordPolicy},
     site::Site,
     store::{Conn, Store, StoreError, Timestamp, User},
 };
 
 type OnRegister =
     Arc<dyn Fn(&mut Conn, &User, &Map<String, Value>) -> Result<(), StoreError> + Send + Sync>;
+type Seed = Box<
+    dyn FnOnce(Store, Hasher) -> Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>> + Send,
+>;
 type Decide = Arc<dyn Fn(&Request<'_>) -> Option<String> + Send + Sync>;
 type TokenExpiry = Arc<dyn Fn(&User) -> Option<Timestamp> + Send + Sync>;
 type UserPayload = Arc<dyn Fn(&User) -> Value + Send + Sync>;
@@ -183,6 +187,7 @@ struct Parts {
     social: Vec<Arc<dyn crate::social::SocialProvider>>,
     engines: Vec<Extend>,
     messages: Vec<(String, String, String)>,
+    seeds: Vec<Seed>,
 }
 
 impl fmt::Debug for Security {
@@ -263,6 +268,42 @@ impl Security {
     {
         let subscriber: Subscriber = Arc::new(move |event| Box::pin(subscriber(event)));
         self.with(|parts| parts.subscribers.push(subscriber))
+    }
+
+    /// Runs once at each launch, when the tables are there and before the first request: for roles and accounts
+    /// that must exist. It is not run by commands. An error stops the launch.
+    ///
+    /// A [`Store`] and a [`Hasher`] are also managed by Rocket: `rocket.state::<Store>()` answers after ignition,
+    /// and in a fairing that is attached after this one.
+    ///
+    /// ```
+    /// use rocket_security::{EmailAddress, NewUser, Password, Security, StoreError};
+    ///
+    /// let security = Security::default().seed(|store, hasher| async move {
+    ///     store.find_or_create_role("admin").await?;
+    ///     let email = EmailAddress::parse("root@example.com").map_err(|_| StoreError::Missing)?;
+    ///     if store.find_user_by_email(&email).await?.is_none() {
+    ///         let password = Password::parse("correct horse battery staple")
+    ///             .map_err(|_| StoreError::Missing)?;
+    ///         let hash = hasher
+    ///             .hash(&password)
+    ///             .await
+    ///             .map_err(|error| StoreError::Refused(error.to_string()))?;
+    ///         let user = store
+    ///             .create_user(NewUser::new(email).confirmed(true).password(hash))
+    ///             .await?;
+    ///         store.add_role_to_user(&user.id, "admin").await?;
+    ///     }
+    ///     Ok(())
+    /// });
+    /// ```
+    pub fn seed<F, T>(self, hook: F) -> Self
+    where
+        F: FnOnce(Store, Hasher) -> T + Send + 'static,
+        T: Future<Output = Result<(), StoreError>> + Send + 'static,
+    {
+        let hook: Seed = Box::new(move |store, hasher| Box::pin(hook(store, hasher)));
+        self.with(|parts| parts.seeds.push(hook))
     }
 
     /// Runs inside the transaction that makes an account: fills the application's own columns, or refuses

@@ -30,16 +30,30 @@ pub(crate) enum Kind {
     Refresh,
 }
 
-/// Names are fixed at launch: prefixed with `__Host-` where the site is reached by https, so that no
+/// The names of the library's cookies, for an application's tests, proxies and consent banners.
+///
+/// They are fixed at launch: prefixed with `__Host-` where the site is reached by https, so that no
 /// subdomain and no plain-text connection can plant one. That wants the path `/`; the one cookie that has
-/// another is prefixed with `__Secure-`.
+/// another is prefixed with `__Secure-`. The fairing manages this value:
+///
+/// ```
+/// # #[macro_use] extern crate rocket;
+/// use rocket::State;
+/// use rocket_security::{CookieNames, prelude::*};
+///
+/// #[get("/cookies")]
+/// fn cookies(_public: Public, names: &State<CookieNames>) -> String {
+///     format!("{} keeps you signed in, {} remembers this browser", names.session(), names.remember())
+/// }
+/// # fn main() {}
+/// ```
 #[derive(Clone, Debug)]
-pub(crate) struct Names {
+pub struct CookieNames {
     secure: bool,
     names: [String; 8],
 }
 
-impl Names {
+impl CookieNames {
     pub(crate) fn new(secure: bool, base: &str) -> Self {
         let prefix = if secure { "__Host-" } else { "" };
         let name = |suffix: &str| format!("{prefix}{base}_{suffix}");
@@ -57,6 +71,46 @@ impl Names {
                 format!("{with_path}{base}_refresh"),
             ],
         }
+    }
+
+    /// The session.
+    pub fn session(&self) -> &str {
+        self.of(Kind::Session)
+    }
+
+    /// A browser that stays signed in.
+    pub fn remember(&self) -> &str {
+        self.of(Kind::Remember)
+    }
+
+    /// A browser that is known to the limits on failed attempts.
+    pub fn device(&self) -> &str {
+        self.of(Kind::Device)
+    }
+
+    /// A visitor, to whom CSRF tokens belong.
+    pub fn visitor(&self) -> &str {
+        self.of(Kind::Visitor)
+    }
+
+    /// Messages for the next page.
+    pub fn flash(&self) -> &str {
+        self.of(Kind::Flash)
+    }
+
+    /// A sign-in that waits for its second step.
+    pub fn pending(&self) -> &str {
+        self.of(Kind::Pending)
+    }
+
+    /// A browser in which the second factor is not asked for.
+    pub fn trusted(&self) -> &str {
+        self.of(Kind::Trusted)
+    }
+
+    /// A refresh token, where these come in a cookie.
+    pub fn refresh(&self) -> &str {
+        self.of(Kind::Refresh)
     }
 
     pub(crate) fn of(&self, kind: Kind) -> &str {

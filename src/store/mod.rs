@@ -17,6 +17,8 @@ pub(crate) mod outbox;
 pub(crate) mod passkeys;
 pub(crate) mod remember;
 pub(crate) mod roles;
+#[cfg(feature = "testing")]
+pub(crate) mod reset;
 pub(crate) mod schema;
 pub(crate) mod sessions;
 pub(crate) mod social;

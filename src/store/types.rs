@@ -1,6 +1,10 @@
 //! Column types: ids and times that cannot be mixed up.
 
-use std::{fmt, str::FromStr};
+use std::{
+    fmt,
+    str::FromStr,
+    time::{Duration, SystemTime},
+};
 
 use diesel::{
     backend::Backend,
@@ -12,7 +16,18 @@ use diesel::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// A moment: milliseconds since 1970-01-01T00:00:00Z, without leap seconds.
+/// A moment: milliseconds since 1970-01-01T00:00:00Z, without leap seconds; in JSON that number.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use rocket_security::{Timestamp, config::Life};
+///
+/// let at = Timestamp::from_millis(1_700_000_000_123);
+/// assert_eq!(at.as_millis(), 1_700_000_000_123);
+/// assert_eq!(at.after(Life::seconds(1)).as_millis(), 1_700_000_001_123);
+/// let system = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
+/// assert_eq!((SystemTime::from(at), Timestamp::from(system)), (system, at));
+/// ```
 #[derive(
     Clone,
     Copy,
@@ -82,6 +97,27 @@ impl Timestamp {
             .ok()
             .and_then(|at| at.format(&format).ok())
             .unwrap_or_default()
+    }
+}
+
+impl From<Timestamp> for SystemTime {
+    fn from(at: Timestamp) -> Self {
+        let span = Duration::from_millis(at.0.unsigned_abs());
+        let moment = match at.0 < 0 {
+            true => Self::UNIX_EPOCH.checked_sub(span),
+            false => Self::UNIX_EPOCH.checked_add(span),
+        };
+        moment.unwrap_or(Self::UNIX_EPOCH)
+    }
+}
+
+impl From<SystemTime> for Timestamp {
+    fn from(at: SystemTime) -> Self {
+        let millis = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+        Self(match at.duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(since) => millis(since),
+            Err(before) => -millis(before.duration()),
+        })
     }
 }
 
