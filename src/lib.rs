@@ -216,3 +216,8 @@ pub mod prelude {
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// So are those of the page for applications.
+#[cfg(all(doctest, feature = "testing", feature = "sqlite"))]
+#[doc = include_str!("../docs/from-an-application.md")]
+struct FromAnApplication;

@@ -125,10 +125,18 @@ impl Site {
         false
     }
 
-    /// Whether an account has a passkey that it could show.
+    /// Whether passkeys are there that sign in without anything else.
+    pub(crate) fn passkeys_sign_in(&self) -> bool {
+        #[cfg(feature = "passkeys")]
+        return self.passkeys.is_some() && self.settings.passkeys.first_factor;
+        #[cfg(not(feature = "passkeys"))]
+        false
+    }
+
+    /// Whether an account has a passkey with which it could prove it again.
     pub(crate) async fn has_usable_passkey(&self, user: &UserId) -> Result<bool, StoreError> {
         #[cfg(feature = "passkeys")]
-        if self.has_passkeys() {
+        if self.has_passkeys() && self.settings.passkeys.verify {
             let user = user.clone();
             let usable = move |conn: &mut _| passkeys::usable(conn, &user, None);
             return Ok(!self.store.read(usable).await?.is_empty());

@@ -53,7 +53,7 @@ pub use crate::{
     },
     identity::{IdentityKind, UsernameSettings},
     notify::{
-        mail::{Encryption, MailSettings, Transport},
+        mail::{Encryption, MailParts, MailSettings, Transport},
         sms::{SmsSettings, SmsTransport},
     },
     secrets::{BreachCheck, HashingSettings, PolicySettings},
@@ -411,8 +411,61 @@ pub struct AfterSettings {
     pub reset: Option<String>,
     /// After changing password, address or username. _Default:_ `"/"`.
     pub change: String,
+    /// After changing the address, if not as `change` says. _Default:_ none.
+    pub change_email: Option<String>,
+    /// After changing the username, if not as `change` says. _Default:_ none.
+    pub change_username: Option<String>,
     /// After proving it again. _Default:_ `"/"`.
     pub verify: String,
+    /// After setting up or removing a second factor. _Default:_ our page of second factors.
+    pub tf_setup: Option<String>,
+    /// After setting up or removing a way to sign in. _Default:_ our page of these.
+    pub us_setup: Option<String>,
+    /// After adding a passkey. _Default:_ our page of passkeys.
+    pub wan_register: Option<String>,
+    /// Where a link that confirms an address leads if it opens nothing. _Default:_ `/confirm`, where another can
+    /// be asked for. With `[security.spa]`, this and the four below are told the reason as `error`.
+    pub confirm_error: Option<String>,
+    /// The same for the link to a new address. _Default:_ `/change-email`.
+    pub change_email_error: Option<String>,
+    /// The same for the link to a new password. _Default:_ `/reset`.
+    pub reset_error: Option<String>,
+    /// The same for a link that signs in. _Default:_ the page that sends such links.
+    pub login_error: Option<String>,
+    /// Where a second step leads that belongs to no sign-in. _Default:_ our login page.
+    pub tf_error: Option<String>,
+}
+
+impl AfterSettings {
+    /// Where a mailed link leads that opens nothing, by the path at which another is asked for.
+    pub(crate) fn error_of(&self, ask: &str) -> Option<&str> {
+        match ask {
+            "/confirm" => self.confirm_error.as_deref(),
+            "/change-email" => self.change_email_error.as_deref(),
+            "/reset" => self.reset_error.as_deref(),
+            "/login/link" | "/us-signin" => self.login_error.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// All that may be left out, with its name.
+    fn optional(&self) -> [(&'static str, &Option<String>); 13] {
+        [
+            ("after.register", &self.register),
+            ("after.confirm", &self.confirm),
+            ("after.reset", &self.reset),
+            ("after.change_email", &self.change_email),
+            ("after.change_username", &self.change_username),
+            ("after.tf_setup", &self.tf_setup),
+            ("after.us_setup", &self.us_setup),
+            ("after.wan_register", &self.wan_register),
+            ("after.confirm_error", &self.confirm_error),
+            ("after.change_email_error", &self.change_email_error),
+            ("after.reset_error", &self.reset_error),
+            ("after.login_error", &self.login_error),
+            ("after.tf_error", &self.tf_error),
+        ]
+    }
 }
 
 impl Default for AfterSettings {
@@ -425,7 +478,17 @@ impl Default for AfterSettings {
             confirm: None,
             reset: None,
             change: home(),
+            change_email: None,
+            change_username: None,
             verify: home(),
+            tf_setup: None,
+            us_setup: None,
+            wan_register: None,
+            confirm_error: None,
+            change_email_error: None,
+            reset_error: None,
+            login_error: None,
+            tf_error: None,
         }
     }
 }
@@ -631,6 +694,11 @@ impl Settings {
             #[cfg(feature = "passkeys")]
             ("passkeys.challenge", self.passkeys.challenge),
             #[cfg(feature = "passkeys")]
+            (
+                "passkeys.register_challenge",
+                self.passkeys.register_challenge,
+            ),
+            #[cfg(feature = "passkeys")]
             ("passkeys.sign_up_life", self.passkeys.sign_up_life),
             ("refresh_tokens.idle", self.refresh_tokens.idle),
             ("refresh_tokens.absolute", self.refresh_tokens.absolute),
@@ -708,13 +776,10 @@ impl Settings {
         ]
         .into_iter()
         .chain(
-            [
-                ("after.register", &self.after.register),
-                ("after.confirm", &self.after.confirm),
-                ("after.reset", &self.after.reset),
-            ]
-            .into_iter()
-            .filter_map(|(key, path)| path.as_ref().map(|path| (key, path))),
+            self.after
+                .optional()
+                .into_iter()
+                .filter_map(|(key, path)| path.as_ref().map(|path| (key, path))),
         ) {
             if RedirectRules::new(&self.redirects, base.as_ref())
                 .judge(path)
@@ -731,6 +796,11 @@ impl Settings {
                 self.usernames.min, self.usernames.max
             ));
         }
+        if !self.passwords.required && !self.signs_in_without_password() {
+            return wrong(
+                "`security.passwords.required` is false, and nothing else lets anybody in; turn on `security.passwordless`, `security.recover`, `security.unified` with \"email\", or a provider in `security.social`".into(),
+            );
+        }
         self.hashing
             .validate()
             .map_err(|why| ConfigError(format!("`security.hashing`: {why}")))?;
@@ -744,6 +814,22 @@ impl Settings {
             .validate()
             .map_err(|why| ConfigError(format!("`security.passwords`: {why}")))?;
         Ok(())
+    }
+}
+
+impl Settings {
+    /// Whether an account without a password has a way to sign in, or to get a password.
+    fn signs_in_without_password(&self) -> bool {
+        let by_mail = self.unified.enabled
+            && self
+                .unified
+                .methods
+                .contains(&crate::features::unified::SignInMethod::Email);
+        #[cfg(feature = "social")]
+        if !self.social.providers.is_empty() {
+            return true;
+        }
+        self.passwordless.enabled || self.recover.enabled || by_mail
     }
 }
 

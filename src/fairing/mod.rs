@@ -57,7 +57,8 @@ use crate::{
 type OnRegister =
     Arc<dyn Fn(&mut Conn, &User, &Map<String, Value>) -> Result<(), StoreError> + Send + Sync>;
 type Seed = Box<
-    dyn FnOnce(Store, Hasher) -> Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>> + Send,
+    dyn FnOnce(Store, Hasher) -> Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>
+        + Send,
 >;
 type Decide = Arc<dyn Fn(&Request<'_>) -> Option<String> + Send + Sync>;
 type TokenExpiry = Arc<dyn Fn(&User) -> Option<Timestamp> + Send + Sync>;

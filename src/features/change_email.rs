@@ -434,7 +434,10 @@ async fn change(web: &Web<'_>, held: Held<ChangeEmail>) -> Answer {
         site.event(client, EventKind::EmailConfirmed { user: id() });
     }
     let target = match &web.caller {
-        Some(_) => page::after(site, &site.settings.after.change),
+        Some(_) => {
+            let after = &site.settings.after;
+            page::after(site, after.change_email.as_deref().unwrap_or(&after.change))
+        }
         None => page::after(site, &site.login_path()),
     };
     Ok(Reply::done(target)

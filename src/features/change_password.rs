@@ -169,7 +169,8 @@ async fn change(
     }
     // Whatever else is wrong: all of it is told at once.
     if let Some(present) = &present
-        && let Proof::Wrong(_) = prove_again(site, user, present, caller.methods, &web.client).await?
+        && let Proof::Wrong(_) =
+            prove_again(site, user, present, caller.methods, &web.client).await?
     {
         invalid.add("password", Message::new("change_password.wrong"));
     }

@@ -94,7 +94,9 @@ async fn submit(web: Web<'_>, form: Submitted<ChangeUsername>) -> Answer {
     let form = form?;
     let caller = web.fresh().await?;
     let done = change(&web, &caller, &form.username).await.map(|user| {
-        let target = page::after(web.site, &web.site.settings.after.change);
+        let after = &web.site.settings.after;
+        let target = after.change_username.as_deref().unwrap_or(&after.change);
+        let target = page::after(web.site, target);
         web.naming(Reply::done(target), &user)
             .csrf()
             .flash("success", "change_username.done")

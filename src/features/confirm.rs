@@ -305,8 +305,14 @@ async fn confirm(web: &Web<'_>, held: Held<Confirm>, with_token: bool) -> Answer
         _ if settings.confirm.sign_in => {
             let admission = admit(web.site, user, Methods::of(Method::Email)).await?;
             let target = page::after(web.site, settings.after.confirm.as_deref().unwrap_or("/"));
-            web.enter(admission, Opening::by_default(web.site), target, with_token, "confirm")
-                .await
+            web.enter(
+                admission,
+                Opening::by_default(web.site),
+                target,
+                with_token,
+                "confirm",
+            )
+            .await
         }
         _ => {
             let login = web.site.login_path();

@@ -289,7 +289,13 @@ async fn accept(web: &Web<'_>, held: Held<Invite>, typed: &NewPassword) -> Answe
         let admission = admit(site, user, Methods::of(Method::Email)).await?;
         let target = page::after(site, &site.settings.after.login);
         return web
-            .enter(admission, Opening::by_default(site), target, false, "invite")
+            .enter(
+                admission,
+                Opening::by_default(site),
+                target,
+                false,
+                "invite",
+            )
             .await;
     }
     let target = page::after(site, &site.login_path());

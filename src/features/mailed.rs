@@ -12,7 +12,7 @@ use crate::{
     error::{Error, Invalid},
     http::{
         form::Field,
-        headers,
+        headers, page,
         redirect::Target,
         reply::{Answer, Reply, wants_json},
     },
@@ -384,7 +384,8 @@ pub(crate) async fn link_page<P: Purpose>(
     headers::hide_address(web.request);
     let found = by_link::<P>(web, token).await?;
     let spa = &web.site.settings.spa;
-    if spa.enabled && !wants_json(web.request, web.site) {
+    let has_view = found.is_err() && web.site.settings.after.error_of(ask).is_some();
+    if spa.enabled && !has_view && !wants_json(web.request, web.site) {
         let view = Target::local(&spa.link_view);
         let (key, value) = match &found {
             Ok(_) => ("token", token),
@@ -426,14 +427,19 @@ pub(crate) async fn use_link<P: Purpose, F>(
 }
 
 /// A link that opens nothing: a browser is sent where another can be asked for, a program gets 400.
-pub(crate) fn bad_link(
-    web: &Web<'_>,
-    key: impl Into<Cow<'static, str>>,
-    ask: &str,
-) -> Answer {
+pub(crate) fn bad_link(web: &Web<'_>, key: impl Into<Cow<'static, str>>, ask: &str) -> Answer {
     let key = key.into();
     if wants_json(web.request, web.site) {
         return Err(Invalid::form(Message::new(key)).into());
     }
-    Ok(Reply::done(Target::local(&web.site.path(ask))).flash("error", key))
+    let settings = &web.site.settings;
+    let target = match settings.after.error_of(ask) {
+        Some(view) => page::after(web.site, view),
+        None => Target::local(&web.site.path(ask)),
+    };
+    // An application in the browser reads the reason from its address.
+    if settings.spa.enabled && settings.after.error_of(ask).is_some() {
+        return Ok(Reply::done(target.with_query(&[("error", &*key)])));
+    }
+    Ok(Reply::done(target).flash("error", key))
 }

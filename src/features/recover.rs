@@ -207,11 +207,7 @@ fn show_code(web: Web<'_>) -> Answer {
 }
 
 #[post("/reset/code?<include_auth_token>", data = "<form>")]
-async fn by_code(
-    web: Web<'_>,
-    include_auth_token: Option<&str>,
-    form: Submitted<Code>,
-) -> Answer {
+async fn by_code(web: Web<'_>, include_auth_token: Option<&str>, form: Submitted<Code>) -> Answer {
     let with_token = include_auth_token.is_some();
     let form = form?;
     count_per_address(web.site, PerAddress::Mail, &web.client).await?;
@@ -351,12 +347,7 @@ pub(crate) async fn send_link(
 }
 
 /// Uses the ticket up and sets the password, or answers what is wrong with it and leaves the ticket.
-async fn reset(
-    web: &Web<'_>,
-    held: Held<Reset>,
-    typed: &NewPassword,
-    with_token: bool,
-) -> Answer {
+async fn reset(web: &Web<'_>, held: Held<Reset>, typed: &NewPassword, with_token: bool) -> Answer {
     let (site, user) = (web.site, &held.user);
     let username = user.username.as_deref();
     let password = new_password::checked(web, typed, &user.email, username).await?;

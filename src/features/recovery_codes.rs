@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     Message,
+    config::Life,
     error::{Error, Invalid},
     factors::Usages,
     guards::identity::Caller,
@@ -70,6 +71,8 @@ pub struct RecoveryCodesSettings {
     pub enabled: bool,
     /// How many are made at once, at most 50. _Default:_ 10.
     pub count: u32,
+    /// How long they can be used. _Default:_ none, until new ones are made.
+    pub life: Option<Life>,
 }
 
 impl Default for RecoveryCodesSettings {
@@ -77,6 +80,7 @@ impl Default for RecoveryCodesSettings {
         Self {
             enabled: true,
             count: 10,
+            life: None,
         }
     }
 }
@@ -84,6 +88,9 @@ impl Default for RecoveryCodesSettings {
 impl RecoveryCodesSettings {
     /// What is wrong, as the rest of a sentence that begins with the table.
     pub(crate) fn problem(&self) -> Option<String> {
+        if self.life.is_some_and(|life| life < Life::days(1)) {
+            return Some("`life` is shorter than a day, and such codes wait for a bad day; write at least \"1 d\", or leave it out".into());
+        }
         let fits = (1..=50).contains(&self.count);
         (!fits).then(|| format!("`count` is {}; write a number from 1 to 50", self.count))
     }
@@ -120,7 +127,7 @@ fn recover_page(web: &Web<'_>) -> Reply {
 #[get("/mf-recovery-codes")]
 async fn show(web: Web<'_>) -> Answer {
     let caller = web.strong().await?;
-    let left = web.site.store.recovery_codes_left(&caller.user.id).await?;
+    let left = second::recovery_codes_left(web.site, &caller.user.id).await?;
     Ok(manage_page(&web, left))
 }
 
@@ -168,7 +175,7 @@ async fn recover(
     let answer = second::answer_by_recovery_code(site, &web.client, &held, typed, notice).await;
     let done = match answer {
         Ok((proof, buckets)) => {
-            let left = site.store.recovery_codes_left(&user.id).await?;
+            let left = second::recovery_codes_left(site, &user.id).await?;
             let used = EventKind::RecoveryCodeUsed {
                 user: user.id.clone(),
                 left,

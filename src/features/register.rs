@@ -140,6 +140,10 @@ struct Register {
 }
 
 impl Register {
+    fn has_password(&self) -> bool {
+        !self.password.is_empty() || !self.password_confirm.is_empty()
+    }
+
     fn page(&self, web: &Web<'_>) -> Reply {
         web.others(self.next.as_deref())
             .on(Reply::page(PAGE))
@@ -163,13 +167,16 @@ impl Register {
             let required = settings.register.username == Usernames::Required;
             fields.push(if required { field } else { field.optional() });
         }
-        fields.push(
+        let required = settings.passwords.required;
+        let optional = |field: Field| if required { field } else { field.optional() };
+        fields.push(optional(
             new_password("password", "field.password")
                 .lengths(Some(min as u64), Some(max as u64))
                 .hint(Message::new("register.password_hint").with("min", min)),
-        );
+        ));
         if settings.register.confirm_password {
-            fields.push(new_password("password_confirm", "field.password_confirm"));
+            let again = new_password("password_confirm", "field.password_confirm");
+            fields.push(optional(again));
         }
         // With generic answers nobody is signed in here.
         if !web.site.settings.generic_answers.0 {
@@ -191,7 +198,8 @@ impl Register {
 struct Checked {
     email: EmailAddress,
     username: Option<Username>,
-    password: Password,
+    /// None where one is not required and none was chosen.
+    password: Option<Password>,
     extra: Map<String, Value>,
 }
 
@@ -230,7 +238,10 @@ async fn submit(
     let Some(user) = user.filter(|_| !generic) else {
         return Ok(registered(&web));
     };
-    let methods = Methods::of(Method::Password).and(Method::Register);
+    let methods = match form.has_password() {
+        true => Methods::of(Method::Password).and(Method::Register),
+        false => Methods::of(Method::Register),
+    };
     let admission = match admit(web.site, user, methods).await {
         // The account is there, and its address must be confirmed before it can be used.
         Err(Error::Denied(Denied::Unconfirmed)) => return Ok(registered(&web)),
@@ -276,12 +287,18 @@ async fn register(web: &Web<'_>, form: &Register) -> Result<Option<User>, Error>
             why: "too many registrations at once".into(),
         })?;
     // Hashed before it is known whether it is needed: the time must not tell.
-    let hash = site.hasher.hash(&checked.password).await?;
+    let hash = match &checked.password {
+        Some(password) => Some(site.hasher.hash(password).await?),
+        None => None,
+    };
     if let Some(taken) = taken(web, &checked).await? {
         collision(web, &checked, taken).await?;
         return Ok(None);
     }
-    let mut new = NewUser::new(checked.email.clone()).password(hash);
+    let mut new = NewUser::new(checked.email.clone());
+    if let Some(hash) = hash {
+        new = new.password(hash);
+    }
     if let Some(username) = checked.username.clone() {
         new = new.username(username);
     }
@@ -378,7 +395,10 @@ async fn check(web: &Web<'_>, form: &Register) -> Result<Checked, Error> {
         (Usernames::Off, _) | (Usernames::Optional, true) => None,
         _ => invalid.take("username", site.usernames.parse(&form.username)),
     };
-    let password = invalid.take("password", Password::parse(&form.password));
+    let chosen = form.has_password() || site.settings.passwords.required;
+    let password = chosen
+        .then(|| invalid.take("password", Password::parse(&form.password)))
+        .flatten();
     if let Some(password) = &password {
         let (email, username) = (email.as_ref(), username.as_ref());
         let (email, username) = (
@@ -399,8 +419,8 @@ async fn check(web: &Web<'_>, form: &Register) -> Result<Checked, Error> {
     if let Some(fields) = site.hooks.fields.get("register") {
         extra = fields.check(&form.extra, &mut invalid);
     }
-    match (email, password) {
-        (Some(email), Some(password)) if invalid.is_empty() => Ok(Checked {
+    match email {
+        Some(email) if invalid.is_empty() => Ok(Checked {
             email,
             username,
             password,

@@ -31,7 +31,7 @@ use crate::{
     signin::{
         Admitted, NextStep,
         admit::{Admission, Owing, second_factor_owed, spare},
-        remember::{self, Remember},
+        remember,
         second::{self, Wish},
         session::{self, Opening},
         ticket::Bearer,
@@ -151,10 +151,14 @@ impl Web<'_> {
                         };
                         return two_factor::begin(self, owing, wish).await;
                     }
-                    Err(owing) => return recover::next_step(self, owing, opening.remember.is_start()).await,
+                    Err(owing) => {
+                        return recover::next_step(self, owing, opening.remember.is_start()).await;
+                    }
                 }
             }
-            Admission::Next(owing) => return recover::next_step(self, owing, opening.remember.is_start()).await,
+            Admission::Next(owing) => {
+                return recover::next_step(self, owing, opening.remember.is_start()).await;
+            }
         };
         session::open(self.request, self.site, &self.client, &admitted, opening).await?;
         let payload = self.user_payload(&admitted, with_token).await?;
@@ -264,7 +268,7 @@ impl Web<'_> {
         let _ = next;
         Others {
             #[cfg(feature = "passkeys")]
-            passkey: match self.site.has_passkeys() {
+            passkey: match self.site.passkeys_sign_in() {
                 true => super::passkeys::offer(self.site, "/wan-signin?first", "/wan-signin"),
                 false => Value::Null,
             },
@@ -315,7 +319,7 @@ impl Web<'_> {
     /// The hint with which a browser fills in an identity, or a passkey in its place.
     pub(crate) fn identity_hint(&self) -> &'static str {
         #[cfg(feature = "passkeys")]
-        if self.site.has_passkeys() && self.site.settings.passkeys.autofill {
+        if self.site.passkeys_sign_in() && self.site.settings.passkeys.autofill {
             return "username webauthn";
         }
         "username"

@@ -271,8 +271,8 @@ pub(crate) async fn weigh<P: Policy>(
         }
         return Err(denied.into());
     }
-    if let Some(within) = view.used_freshness() {
-        extend_grace(site, caller, within);
+    if let Some((within, grace)) = view.used_freshness() {
+        extend_grace(site, caller, within, grace);
     }
     Ok(())
 }

@@ -65,7 +65,8 @@ pub struct View<'a> {
     site: &'a Site,
     caller: &'a Caller,
     grants: &'a Grants,
-    freshness: Cell<Option<Life>>,
+    /// The freshness and grace that the answer hung on.
+    freshness: Cell<Option<(Life, Life)>>,
 }
 
 impl fmt::Debug for View<'_> {
@@ -127,31 +128,61 @@ impl<'a> View<'a> {
     }
 
     /// The freshness that the answer hung on, to be extended by the grace.
-    pub(crate) fn used_freshness(&self) -> Option<Life> {
+    pub(crate) fn used_freshness(&self) -> Option<(Life, Life)> {
         self.freshness.get()
     }
 
-    /// Whether the last proof is recent enough; `None` is the setting, with its grace.
-    fn is_fresh(&self, within: Option<Life>) -> bool {
+    /// Whether the last proof is recent enough by the setting, with its grace.
+    pub fn is_fresh(&self) -> bool {
+        let settings = &self.site.settings.freshness;
+        match settings.within.0 {
+            Some(within) => self.is_fresh_within(within, settings.grace),
+            None => self.can_be_fresh(),
+        }
+    }
+
+    /// Whether the last proof is at most `within` ago. Somebody in the middle of something may go on for `grace`
+    /// longer, which each use extends, but never beyond twice the grace after `within`; 0 for none.
+    ///
+    /// ```
+    /// use rocket_security::{Denied, config::Life, guards::{Policy, View}};
+    ///
+    /// /// A proof of the last ten minutes, with an hour to finish what was begun.
+    /// enum Recent {}
+    ///
+    /// impl Policy for Recent {
+    ///     fn judge(view: &View<'_>) -> Result<(), Denied> {
+    ///         match view.is_fresh_within(Life::minutes(10), Life::hours(1)) {
+    ///             true => Ok(()),
+    ///             false => Err(Denied::Stale),
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    pub fn is_fresh_within(&self, within: Life, grace: Life) -> bool {
+        if !self.can_be_fresh() {
+            return false;
+        }
+        let (now, proven) = (self.now(), self.caller.authenticated_at);
+        let has_grace = grace.as_secs() > 0;
+        // The grace of a session may have been extended by a route that is more patient than this.
+        let last = proven.after(within).after(grace).after(grace);
+        let in_grace = has_grace && self.caller.grace_until > now && last > now;
+        let fresh = proven.after(within) > now || in_grace;
+        if fresh && has_grace {
+            self.freshness.set(Some((within, grace)));
+        }
+        fresh
+    }
+
+    /// Whether what the request showed can be fresh at all.
+    fn can_be_fresh(&self) -> bool {
         // A key proves nothing anew, however short a time ago it was made.
         if self.caller.mechanism == Mechanism::ApiKey {
             return false;
         }
         let settings = &self.site.settings.freshness;
-        if self.caller.mechanism == Mechanism::Token && !settings.allow_tokens {
-            return false;
-        }
-        let now = self.now();
-        let set = match (within, settings.within.0) {
-            (Some(within), _) => return self.caller.authenticated_at.after(within) > now,
-            (None, Some(set)) => set,
-            (None, None) => return true,
-        };
-        let fresh = self.caller.authenticated_at.after(set) > now || self.caller.grace_until > now;
-        if fresh {
-            self.freshness.set(Some(set));
-        }
-        fresh
+        self.caller.mechanism != Mechanism::Token || settings.allow_tokens
     }
 }
 
@@ -235,18 +266,19 @@ macro_rules! __grant {
 #[derive(Debug)]
 pub struct Any<T>(PhantomData<fn() -> T>);
 
-/// A sign-in of at most so many seconds ago; `Fresh` alone is the setting, with its grace.
+/// A sign-in of at most so many seconds ago: `Fresh<600>`. With a second number there is a grace of so many
+/// seconds for somebody in the middle of something: `Fresh<600, 3600>`; see [`View::is_fresh_within`]. `Fresh`
+/// alone is the setting, with its grace.
 #[derive(Clone, Copy, Debug)]
-pub struct Fresh<const SECONDS: u64 = 0>;
+pub struct Fresh<const SECONDS: u64 = 0, const GRACE: u64 = 0>;
 
-impl<const SECONDS: u64> Policy for Fresh<SECONDS> {
+impl<const SECONDS: u64, const GRACE: u64> Policy for Fresh<SECONDS, GRACE> {
     fn judge(view: &View<'_>) -> Result<(), Denied> {
-        let within = (SECONDS != 0).then_some(Life::seconds(SECONDS));
-        if view.is_fresh(within) {
-            Ok(())
-        } else {
-            Err(Denied::Stale)
-        }
+        let fresh = match SECONDS {
+            0 => view.is_fresh(),
+            _ => view.is_fresh_within(Life::seconds(SECONDS), Life::seconds(GRACE)),
+        };
+        if fresh { Ok(()) } else { Err(Denied::Stale) }
     }
 }
 

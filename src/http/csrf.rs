@@ -15,9 +15,10 @@ use serde::{Deserialize, Serialize};
 
 use super::cookies::{self, Kind};
 use crate::{
-    config::ConfigError,
+    config::{ConfigError, Life},
     secrets::{Purpose, random_token},
     site::Site,
+    store::Timestamp,
 };
 
 /// `[security.csrf]`: for applications whose pages are drawn in the browser.
@@ -27,10 +28,20 @@ pub struct CsrfSettings {
     /// The name of a cookie that scripts of the site can read, with a token to be sent back in the
     /// header `X-XSRF-Token`; such as `"XSRF-TOKEN"`. _Default:_ none, no such cookie.
     pub cookie: Option<String>,
+    /// How long a token may be used, at least 1 min. A page that lies open longer is refused and offers its form
+    /// again. _Default:_ none, as long as the session or visitor that it belongs to.
+    pub life: Option<Life>,
 }
 
 impl CsrfSettings {
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        if let Some(life) = self.life
+            && life < Life::minutes(1)
+        {
+            return Err(ConfigError(format!(
+                "`security.csrf.life` is {life}, in which nobody fills in a form; write at least \"1 min\", or leave it out"
+            )));
+        }
         match &self.cookie {
             Some(name)
                 if name.is_empty()
@@ -52,7 +63,10 @@ pub(crate) const FIELD: &str = "csrf_token";
 /// The headers, in the order they are looked at.
 pub(crate) const HEADERS: [&str; 3] = ["X-CSRFToken", "X-CSRF-Token", "X-XSRF-Token"];
 
-const NONCE: usize = 16;
+/// The time at which a token was made, in milliseconds.
+const TIME: usize = 8;
+/// That time and a random number.
+const NONCE: usize = TIME + 16;
 
 /// What tokens hang on: the session cookie if there is one, about to be sent or received.
 fn binding(request: &Request<'_>, site: &Site) -> Option<(Kind, String)> {
@@ -88,11 +102,13 @@ pub(crate) fn token(request: &Request<'_>, site: &Site) -> String {
             (Kind::Visitor, value)
         }
     };
-    let mut nonce = [0u8; NONCE];
-    if getrandom::fill(&mut nonce).is_err() {
+    let mut random = [0u8; NONCE - TIME];
+    if getrandom::fill(&mut random).is_err() {
         return String::new();
     }
-    let mut token = nonce.to_vec();
+    let mut nonce = site.now().as_millis().to_be_bytes().to_vec();
+    nonce.extend_from_slice(&random);
+    let mut token = nonce.clone();
     token.extend_from_slice(&site.keys.mac(Purpose::Csrf, &parts(&nonce, &binding)));
     BASE64URL_NOPAD.encode(&token)
 }
@@ -127,8 +143,16 @@ pub(crate) fn is_valid(request: &Request<'_>, site: &Site, token: &str) -> bool 
         return false;
     }
     let (nonce, tag) = bytes.split_at(NONCE);
-    site.keys
-        .verify_mac(Purpose::Csrf, &parts(nonce, &binding), tag)
+    let made = <[u8; TIME]>::try_from(nonce.get(..TIME).unwrap_or_default());
+    let made = Timestamp::from_millis(made.map_or(0, i64::from_be_bytes));
+    let in_time = match site.settings.csrf.life {
+        Some(life) => made.after(life) > site.now(),
+        None => true,
+    };
+    in_time
+        && site
+            .keys
+            .verify_mac(Purpose::Csrf, &parts(nonce, &binding), tag)
 }
 
 /// Whether a header carries a valid token.

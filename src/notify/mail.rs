@@ -41,6 +41,8 @@ pub struct MailSettings {
     /// The sender of every mail, as `"address"` or `"Name <address>"`. _Default:_ `no-reply@` and the
     /// host of `base_url`.
     pub from: Option<String>,
+    /// What a mail is made of: `"both"`, `"text"` alone or `"html"` alone. _Default:_ `"both"`.
+    pub parts: MailParts,
     /// Where answers go, written like `from`. _Default:_ none.
     pub reply_to: Option<String>,
     /// The folder of the `"file"` transport. Files are messages (`.eml`); without the Cargo feature `smtp`,
@@ -74,6 +76,7 @@ impl Default for MailSettings {
         Self {
             transport: Transport::Console,
             from: None,
+            parts: MailParts::Both,
             reply_to: None,
             folder: "data/mail".into(),
             host: None,
@@ -175,6 +178,19 @@ pub enum Transport {
     None,
 }
 
+/// What a mail is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum MailParts {
+    /// Text and HTML, of which the reader's program chooses.
+    Both,
+    /// Text alone.
+    Text,
+    /// HTML alone.
+    Html,
+}
+
 /// How the conversation with the SMTP server is protected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -201,9 +217,9 @@ pub struct Mail {
     pub reply_to: Option<String>,
     /// Its subject, one line.
     pub subject: String,
-    /// Its text part.
+    /// Its text part; empty if mails are of HTML alone.
     pub text: String,
-    /// Its HTML part.
+    /// Its HTML part; empty if mails are of text alone.
     pub html: String,
     /// When it was written.
     pub at: Timestamp,
@@ -374,7 +390,12 @@ impl Mailer for BuiltIn {
     async fn send(&self, mail: &Mail) -> Result<(), MailError> {
         match self.settings.transport {
             Transport::Console => {
-                log::info!("mail to {}: {}\n{}", mail.to, mail.subject, mail.text);
+                let text = if mail.text.is_empty() {
+                    &mail.html
+                } else {
+                    &mail.text
+                };
+                log::info!("mail to {}: {}\n{text}", mail.to, mail.subject);
                 Ok(())
             }
             Transport::Smtp => Err(MailError::down("the transport is not compiled in")),
@@ -551,12 +572,14 @@ impl<'a> Scribe<'a> {
                 !crate::identity::text::is_hidden(*c) && !matches!(c, '\u{2028}' | '\u{2029}')
             })
             .collect();
-        let part = |end: &str| {
-            site.views.render(
+        let parts = site.settings.mail.parts;
+        let part = |end: &str, left_out: MailParts| match parts == left_out {
+            true => Ok(String::new()),
+            false => site.views.render(
                 self.language,
                 &format!("security/{feature}/{which}.mail.{end}"),
                 &context,
-            )
+            ),
         };
         let host = site.base_url.host_str().unwrap_or("localhost");
         Ok(Mail {
@@ -565,8 +588,8 @@ impl<'a> Scribe<'a> {
             from: site.sender.clone(),
             reply_to: site.settings.mail.reply_to.clone(),
             subject,
-            text: part("txt")?,
-            html: part("html")?,
+            text: part("txt", MailParts::Html)?,
+            html: part("html", MailParts::Text)?,
             at: now,
             message_id: format!("{}@{host}", uuid::Uuid::new_v4()),
         })

@@ -34,7 +34,7 @@ use std::{
 use lettre::{
     Address, Message,
     message::{
-        Mailbox, MultiPart,
+        Mailbox, MultiPart, SinglePart,
         header::{HeaderName, HeaderValue, MessageId},
     },
     transport::smtp::{
@@ -91,17 +91,19 @@ pub(crate) fn message(mail: &Mail) -> Result<Message, MailError> {
             mailbox(reply_to).ok_or_else(|| refused("the address for answers is none"))?;
         builder = builder.reply_to(reply_to);
     }
-    builder
+    let builder = builder
         .header(MessageId::from(format!("<{id}>")))
         .subject(mail.subject.as_str())
         // No "I am on holiday" comes back (RFC 3834); the second is what Exchange looks at.
         .raw_header(raw("Auto-Submitted", "auto-generated"))
-        .raw_header(raw("X-Auto-Response-Suppress", "All"))
-        .multipart(MultiPart::alternative_plain_html(
-            mail.text.clone(),
-            mail.html.clone(),
-        ))
-        .map_err(|_| refused("it makes no message"))
+        .raw_header(raw("X-Auto-Response-Suppress", "All"));
+    let (text, html) = (mail.text.clone(), mail.html.clone());
+    let message = match (text.is_empty(), html.is_empty()) {
+        (false, true) => builder.singlepart(SinglePart::plain(text)),
+        (true, false) => builder.singlepart(SinglePart::html(html)),
+        _ => builder.multipart(MultiPart::alternative_plain_html(text, html)),
+    };
+    message.map_err(|_| refused("it makes no message"))
 }
 
 fn raw(name: &'static str, value: &str) -> HeaderValue {

@@ -32,7 +32,7 @@ use crate::{
     secrets::Purpose as Key,
     site::Site,
     store::{
-        Conn, SessionId, StoreError, Timestamp, Uniquifier, User,
+        Conn, SessionId, StoreError, Timestamp, Uniquifier, User, UserId,
         factors::{self as rows, FactorRow},
         failures, tickets, users,
     },
@@ -657,6 +657,21 @@ pub(crate) async fn answer(
     Ok(answer)
 }
 
+/// Recovery codes that were made up to then are good no more.
+fn codes_since(site: &Site) -> Timestamp {
+    match site.settings.recovery_codes.life {
+        Some(life) => site.now().before(life),
+        None => Timestamp::from_millis(i64::MIN),
+    }
+}
+
+/// How many recovery codes an account can use.
+pub(crate) async fn recovery_codes_left(site: &Site, user: &UserId) -> Result<usize, Error> {
+    let (id, since) = (user.clone(), codes_since(site));
+    let count = move |conn: &mut Conn| Ok(rows::codes_left(conn, &id, since)?.len());
+    Ok(site.store.read(count).await?)
+}
+
 /// Judges a recovery code in the place of a factor.
 pub(crate) async fn answer_by_recovery_code(
     site: &Site,
@@ -666,10 +681,10 @@ pub(crate) async fn answer_by_recovery_code(
     notice: impl Fn(usize) -> Result<Letter, Error>,
 ) -> Result<(Passed, Buckets), Error> {
     let plain = site.recovery_codes.normalise(typed);
-    let id = held.user.id.clone();
+    let (id, since) = (held.user.id.clone(), codes_since(site));
     let left = site
         .store
-        .read(move |conn| rows::codes_left(conn, &id))
+        .read(move |conn| rows::codes_left(conn, &id, since))
         .await?;
     let notice = notice(left.len().saturating_sub(1))?;
     let found = left.into_iter().find(|(_, hash)| {

@@ -315,8 +315,8 @@ fn judge(site: &Site, row: SessionRow, user: User) -> Result<Option<Caller>, Err
 /// Lets somebody in the middle of something go on for a while after freshness has ended.
 ///
 /// Each use extends it, but never beyond twice the grace after the freshness itself.
-pub(crate) fn extend_grace(site: &Site, caller: &Caller, within: Life) {
-    let (now, grace) = (site.now(), site.settings.freshness.grace);
+pub(crate) fn extend_grace(site: &Site, caller: &Caller, within: Life, grace: Life) {
+    let now = site.now();
     if let Some(id) = &caller.session
         && grace.as_secs() > 0
     {

@@ -36,7 +36,7 @@ impl WaysIn {
             password: by_login || has(SignInMethod::Password),
             mail: settings.passwordless.enabled || has(SignInMethod::Email),
             #[cfg(feature = "passkeys")]
-            passkeys: site.has_passkeys(),
+            passkeys: site.passkeys_sign_in(),
             #[cfg(feature = "social")]
             social: site.social.issuers(),
             factors,

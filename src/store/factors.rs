@@ -235,14 +235,16 @@ pub(crate) fn replace_codes(
     Ok(())
 }
 
-/// The codes that are left: id and tag of each.
+/// The codes that are left of those made after `since`: id and tag of each.
 pub(crate) fn codes_left(
     conn: &mut Conn,
     user: &UserId,
+    since: Timestamp,
 ) -> Result<Vec<(String, String)>, StoreError> {
     Ok(codes::table
         .filter(codes::user_id.eq(user))
         .filter(codes::used_at.is_null())
+        .filter(codes::created_at.gt(since))
         .order(codes::id)
         .select((codes::id, codes::code_hash))
         .load(conn)?)
@@ -281,14 +283,14 @@ impl Store {
         Ok(rows.into_iter().filter_map(info).collect())
     }
 
-    /// How many recovery codes an account has left.
+    /// How many recovery codes an account has left, whatever `[security.recovery_codes] life` says of them.
     ///
     /// # Errors
     ///
     /// [`StoreError::Unavailable`].
     pub async fn recovery_codes_left(&self, user: &UserId) -> Result<usize, StoreError> {
         let user = user.clone();
-        self.read(move |conn| Ok(codes_left(conn, &user)?.len()))
+        self.read(move |conn| Ok(codes_left(conn, &user, Timestamp::from_millis(i64::MIN))?.len()))
             .await
     }
 }

@@ -16,9 +16,9 @@ pub(crate) mod outbox;
 #[cfg(feature = "passkeys")]
 pub(crate) mod passkeys;
 pub(crate) mod remember;
-pub(crate) mod roles;
 #[cfg(feature = "testing")]
 pub(crate) mod reset;
+pub(crate) mod roles;
 pub(crate) mod schema;
 pub(crate) mod sessions;
 pub(crate) mod social;

@@ -381,7 +381,9 @@ async fn an_address_that_somebody_registered_meanwhile_is_theirs() {
         let before = app.footprint().await;
         assert_refused(&app.post(&link, json!({})).await, 400, "change_email.taken");
         let page = browser.submit(&link, &[]).await;
-        assert!(page.status == 400 && page.text().contains("has an account already"));
+        assert_eq!((page.status, page.location()), (302, Some("/change-email")));
+        let page = browser.get("/change-email").await.text();
+        assert!(page.contains("has an account already"), "{page}");
         assert_eq!(app.footprint().await, before);
         let code = json!({"email": OTHER, "code": code});
         let typed = app.post("/change-email/code", code).await;

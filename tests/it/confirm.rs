@@ -258,7 +258,7 @@ async fn a_telling_site_says_what_is_missing_to_whoever_knows_the_password() {
     let right = app.post("/login", credentials(ADA, PASSWORD)).await;
     assert_refused(&right, 400, "login.unconfirmed");
     let wrong = app.post("/login", credentials(ADA, WRONG)).await;
-    assert_refused(&wrong, 400, "login.wrong");
+    assert_refused(&wrong, 400, "login.wrong_password");
 }
 
 #[rocket::async_test]

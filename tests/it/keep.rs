@@ -22,7 +22,8 @@ fn is_kept(browser: &Actor<'_>) -> bool {
 }
 
 /// What a form says that was sent with the box unticked, ticked, and with a field that says no.
-const FORMS: [(Option<&str>, bool); 3] = [(None, false), (Some("true"), true), (Some("false"), false)];
+const FORMS: [(Option<&str>, bool); 3] =
+    [(None, false), (Some("true"), true), (Some("false"), false)];
 /// What a program says.
 const BODIES: [(Value, bool); 3] = [
     (Value::Null, true),
@@ -52,9 +53,22 @@ async fn the_box_can_be_unticked_at_the_login_page() {
         assert_eq!(is_kept(&browser), kept, "{remember}");
     }
     // A form that comes back keeps what was chosen.
-    let answer = app.browser().post_form("/login", &[("email", ADA), ("password", "")]).await;
-    assert!(!answer.text().contains("value=\"true\" checked"), "{}", answer.text());
-    assert!(app.browser().get("/login").await.text().contains("value=\"true\" checked"));
+    let answer = app
+        .browser()
+        .post_form("/login", &[("email", ADA), ("password", "")])
+        .await;
+    assert!(
+        !answer.text().contains("value=\"true\" checked"),
+        "{}",
+        answer.text()
+    );
+    assert!(
+        app.browser()
+            .get("/login")
+            .await
+            .text()
+            .contains("value=\"true\" checked")
+    );
 }
 
 #[rocket::async_test]
@@ -72,7 +86,13 @@ async fn the_box_can_be_unticked_at_unified_sign_in() {
         app.later(rocket_security::config::Life::minutes(2));
         let browser = app.browser();
         let fields = form(&[("identity", ADA), ("chosen_method", "email")], remember);
-        assert_eq!(browser.post_form("/us-signin/send-code", &fields).await.status, 200);
+        assert_eq!(
+            browser
+                .post_form("/us-signin/send-code", &fields)
+                .await
+                .status,
+            200
+        );
         let link = app.link_to(ADA, "unified");
         assert_eq!(browser.post_form(&link, &[]).await.status, 302);
         assert_eq!(is_kept(&browser), kept, "{remember:?}");
@@ -81,7 +101,10 @@ async fn the_box_can_be_unticked_at_unified_sign_in() {
 
 #[rocket::async_test]
 async fn the_box_can_be_unticked_where_a_link_signs_in() {
-    let app = plan(Plan::new()).set("passwordless.enabled", true).start().await;
+    let app = plan(Plan::new())
+        .set("passwordless.enabled", true)
+        .start()
+        .await;
     app.user(ADA).await;
     for (remember, kept) in FORMS {
         app.later(rocket_security::config::Life::minutes(2));
@@ -119,7 +142,9 @@ async fn a_passkey_is_asked_with_the_same_box() {
     let mut key = app.with_passkey(&user, Key::new(), "first").await;
     for (remember, kept) in BODIES {
         let browser = app.browser().in_json();
-        let asked = browser.post_json("/wan-signin", json!({"remember": remember})).await;
+        let asked = browser
+            .post_json("/wan-signin", json!({"remember": remember}))
+            .await;
         assert_eq!(asked.json()["response"]["remember"], kept);
         let shown = key.get(&options(&asked));
         let path = format!("/wan-signin/{}", state(&asked));
@@ -131,7 +156,11 @@ async fn a_passkey_is_asked_with_the_same_box() {
     let browser = app.browser();
     let page = browser.post_form("/wan-signin", &[]).await;
     assert_eq!(page.status, 200);
-    let asked = browser.copy().in_json().post_json("/wan-signin", json!({"remember": false})).await;
+    let asked = browser
+        .copy()
+        .in_json()
+        .post_json("/wan-signin", json!({"remember": false}))
+        .await;
     let shown = key.get(&options(&asked)).to_string();
     let path = format!("/wan-signin/{}", state(&asked));
     let answer = browser.post_form(&path, &[("credential", &shown)]).await;
@@ -174,7 +203,9 @@ async fn it_counts_where_an_account_is_made() {
 
 #[rocket::async_test]
 async fn it_counts_where_a_mail_signs_in() {
-    let plan = plan(Plan::new()).set("recover.sign_in", true).set("confirm.sign_in", true);
+    let plan = plan(Plan::new())
+        .set("recover.sign_in", true)
+        .set("confirm.sign_in", true);
     let app = plan.start().await;
     app.user(ADA).await;
     app.post("/reset", json!({"email": ADA})).await;
@@ -183,8 +214,10 @@ async fn it_counts_where_a_mail_signs_in() {
     let answer = browser.post_json(&link, new_password(NEW)).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert!(browser.is_signed_in().await && is_kept(&browser));
-    app.user_with("bob@example.com", |new| new.confirmed(false)).await;
-    app.post("/confirm", json!({"email": "bob@example.com"})).await;
+    app.user_with("bob@example.com", |new| new.confirmed(false))
+        .await;
+    app.post("/confirm", json!({"email": "bob@example.com"}))
+        .await;
     let browser = app.browser().in_json();
     let link = app.link_to("bob@example.com", "confirm");
     assert_eq!(browser.post_json(&link, json!({})).await.status, 200);
@@ -195,7 +228,8 @@ async fn it_counts_where_a_mail_signs_in() {
 async fn a_password_that_had_to_be_replaced_first_changes_nothing_of_it() {
     let app = Plan::new().set("recover.sign_in", true).start().await;
     app.user(ADA).await;
-    app.sql("UPDATE users SET must_change_password = TRUE").await;
+    app.sql("UPDATE users SET must_change_password = TRUE")
+        .await;
     let browser = app.browser();
     let answer = browser.login_remembered(ADA, PASSWORD).await;
     let path = answer.location().unwrap().to_string();
@@ -209,7 +243,10 @@ async fn a_password_that_had_to_be_replaced_first_changes_nothing_of_it() {
 
 async fn sign_ins(app: &App, user: &User) -> (i64, i64) {
     let row = app.store().find_user(&user.id).await.unwrap().unwrap();
-    let count = format!("SELECT sign_in_count AS n FROM users WHERE id = '{}'", user.id);
+    let count = format!(
+        "SELECT sign_in_count AS n FROM users WHERE id = '{}'",
+        user.id
+    );
     let last = row.current_sign_in_at.map_or(0, |at| at.as_millis());
     (app.number(&count).await, last)
 }

@@ -153,7 +153,7 @@ async fn a_telling_site_says_inactive_after_the_right_password_only() {
                 .await
         }
     };
-    assert_eq!(try_with(WRONG).await.codes(), ["login.wrong"]);
+    assert_eq!(try_with(WRONG).await.codes(), ["login.wrong_password"]);
     let told = try_with(PASSWORD).await;
     assert_eq!(
         (told.status, told.codes()),

@@ -24,6 +24,8 @@ mod change_email;
 mod change_password;
 #[cfg(feature = "smtp")]
 mod change_username;
+#[cfg(all(feature = "passkeys", feature = "smtp", feature = "sms"))]
+mod choices;
 #[cfg(all(feature = "cli", feature = "sqlite"))]
 mod cli;
 #[cfg(feature = "smtp")]

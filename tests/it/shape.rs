@@ -114,8 +114,8 @@ fn every_feature_is_listed_has_its_templates_its_settings_and_its_test() {
     }
 }
 
-#[test]
-fn every_setting_is_written_down_at_its_default() {
+/// The settings that Rocket.toml writes down, as `table.key`.
+fn written_down() -> BTreeSet<String> {
     let toml = read("Rocket.toml");
     // As somebody would read it who takes the marks of comments away before keys.
     let mut known = BTreeSet::new();
@@ -135,6 +135,60 @@ fn every_setting_is_written_down_at_its_default() {
             known.insert(format!("{table}.{key}").trim_start_matches('.').to_string());
         }
     }
+    known
+}
+
+#[test]
+fn every_setting_of_flask_security_is_in_its_table_and_leads_to_something_that_exists() {
+    let page = read("docs/coming-from-flask-security.md");
+    let table = page.split("\n## Settings\n").nth(1).unwrap();
+    let table = table.split("\n## ").next().unwrap();
+    let missing: Vec<&str> = include_str!("flask_security_settings.txt")
+        .lines()
+        .filter(|name| !table.contains(&format!("`{name}`")))
+        .collect();
+    assert!(missing.is_empty(), "not in the table: {missing:?}");
+    let (known, builder) = (written_down(), read("src/fairing/mod.rs"));
+    let mut checked = 0;
+    for row in table.lines().filter(|line| line.starts_with("| `")) {
+        let here = row.split(" | ").nth(1).unwrap();
+        let mut place: Option<String> = None;
+        for part in here.split('`').skip(1).step_by(2) {
+            if let Some(hook) = part.strip_prefix("Security::") {
+                assert!(builder.contains(&format!("pub fn {hook}")), "{part}: {row}");
+                checked += 1;
+                continue;
+            }
+            let (within, key) = match part
+                .strip_prefix("[security")
+                .and_then(|rest| rest.split_once(']'))
+            {
+                Some((within, key)) => (within.trim_start_matches('.').to_string(), key.trim()),
+                None => match &place {
+                    Some(within) => (within.clone(), part),
+                    None => continue,
+                },
+            };
+            place = Some(within.clone());
+            // A table for each provider, and what is no key.
+            let is_key = key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+            if within.contains('<') || !is_key || key.is_empty() {
+                continue;
+            }
+            let name = format!("{within}.{key}");
+            let name = name.trim_start_matches('.');
+            // `with "username" in identities` names a key of another table.
+            let is_top = known.contains(key);
+            assert!(known.contains(name) || is_top, "`{name}`: {row}");
+            checked += 1;
+        }
+    }
+    assert!(checked > 90, "only {checked} names were looked up");
+}
+
+#[test]
+fn every_setting_is_written_down_at_its_default() {
+    let known = written_down();
     let mut checked = 0;
     for (path, source) in all("src", &[".rs"]) {
         let mut rest = source.as_str();

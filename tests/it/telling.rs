@@ -81,9 +81,7 @@ async fn registration_names_everything_that_is_wrong_at_once() {
 async fn an_account_that_must_be_confirmed_first_is_made_and_not_refused() {
     for_each_database(|plan| async move {
         let app = plan.telling().set("confirm.grace", 0).start().await;
-        let answer = app
-            .post("/register", registration(ADA, "", PASSWORD))
-            .await;
+        let answer = app.post("/register", registration(ADA, "", PASSWORD)).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         assert_eq!(answer.json()["response"]["user"], json!({}));
         assert_eq!(app.number("SELECT COUNT(*) AS n FROM users").await, 1);
@@ -197,36 +195,62 @@ async fn unified_sign_in_says_what_is_wrong_and_where() {
             app.post("/us-signin", body).await
         };
         let answer = sign_in(NOBODY, PASSWORD).await;
-        assert_eq!((fields(&answer), answer.codes()), (vec!["identity".into()], vec!["login.unknown".into()]));
+        assert_eq!(
+            (fields(&answer), answer.codes()),
+            (vec!["identity".into()], vec!["login.unknown".into()])
+        );
         let answer = sign_in(ADA, WRONG).await;
-        assert_eq!((fields(&answer), answer.codes()), (vec!["passcode".into()], vec!["us.wrong_passcode".into()]));
+        assert_eq!(
+            (fields(&answer), answer.codes()),
+            (vec!["passcode".into()], vec!["us.wrong_passcode".into()])
+        );
         let ask = async |identity: &str, method: &str| {
             let body = json!({"identity": identity, "chosen_method": method});
             app.post("/us-signin/send-code", body).await
         };
         // An account without a phone is an account.
         let answer = ask(ADA, "sms").await;
-        assert_eq!((fields(&answer), answer.codes()), (vec!["chosen_method".into()], vec!["us.not_set_up".into()]));
+        assert_eq!(
+            (fields(&answer), answer.codes()),
+            (vec!["chosen_method".into()], vec!["us.not_set_up".into()])
+        );
         let answer = ask(NOBODY, "sms").await;
         assert_eq!(fields(&answer), ["identity"]);
-        assert_eq!(fields(&ask("", "pigeon").await), ["chosen_method", "identity"]);
+        assert_eq!(
+            fields(&ask("", "pigeon").await),
+            ["chosen_method", "identity"]
+        );
         app.store().deactivate_user(&user.id).await.unwrap();
         let answer = sign_in(ADA, PASSWORD).await;
-        assert_eq!((fields(&answer), answer.codes()), (vec!["identity".into()], vec!["login.inactive".into()]));
+        assert_eq!(
+            (fields(&answer), answer.codes()),
+            (vec!["identity".into()], vec!["login.inactive".into()])
+        );
         let answer = ask(ADA, "email").await;
-        assert_eq!((fields(&answer), answer.codes()), (vec!["identity".into()], vec!["login.inactive".into()]));
+        assert_eq!(
+            (fields(&answer), answer.codes()),
+            (vec!["identity".into()], vec!["login.inactive".into()])
+        );
     })
     .await;
 }
 
 #[rocket::async_test]
 async fn a_code_for_nobody_is_told_from_a_wrong_code() {
-    let app = Plan::new().telling().set("passwordless.enabled", true).start().await;
+    let app = Plan::new()
+        .telling()
+        .set("passwordless.enabled", true)
+        .start()
+        .await;
     app.user(ADA).await;
     for path in ["/login/code", "/confirm/code"] {
-        let nobody = app.post(path, json!({"email": NOBODY, "code": "123456"})).await;
+        let nobody = app
+            .post(path, json!({"email": NOBODY, "code": "123456"}))
+            .await;
         assert_eq!(nobody.codes(), ["email.unknown"], "{path}");
-        let wrong = app.post(path, json!({"email": ADA, "code": "123456"})).await;
+        let wrong = app
+            .post(path, json!({"email": ADA, "code": "123456"}))
+            .await;
         assert_eq!(wrong.codes(), ["code.invalid"], "{path}");
     }
 }
@@ -257,7 +281,10 @@ async fn a_link_to_an_address_that_was_taken_meanwhile_says_why() {
             let link = app.link_to("new@example.com", "change_email");
             app.user("new@example.com").await;
             let answer = browser.post_form(&link, &[]).await;
-            assert_eq!((answer.status, answer.location()), (302, Some("/change-email")));
+            assert_eq!(
+                (answer.status, answer.location()),
+                (302, Some("/change-email"))
+            );
             let page = browser.get("/change-email").await.text();
             assert!(page.contains("has an account already"), "{page}");
             // A program is told the field.

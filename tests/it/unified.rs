@@ -161,7 +161,12 @@ async fn the_form_signs_in_by_password_code_and_link() {
     let sent = browser.post_form("/us-signin/send-code", &fields).await;
     assert_eq!(sent.status, 200);
     let code = code_in(&app, ADA);
-    let fields = [("identity", ADA), ("passcode", code.as_str())];
+    // The page shows the box as it was ticked, and sends it again.
+    let fields = [
+        ("identity", ADA),
+        ("passcode", code.as_str()),
+        ("remember", "true"),
+    ];
     let answer = browser.post_form("/us-signin", &fields).await;
     assert_eq!(
         (answer.status, answer.location()),
@@ -205,7 +210,7 @@ async fn programs_are_told_what_there_is() {
     assert_eq!(response["code_methods"], json!(["email", "sms"]));
     assert_eq!(
         response["identity_attributes"],
-        json!(["email", "username"])
+        json!(["email", "username", "phone"])
     );
     let browser = app.signed_in(&ada).await.in_json();
     assert_eq!(
@@ -221,7 +226,10 @@ async fn programs_are_told_what_there_is() {
         setup["response"]["setup_methods"],
         json!(["authenticator", "sms"])
     );
-    assert_eq!(setup["response"]["active_methods"], json!(["email"]));
+    assert_eq!(
+        setup["response"]["active_methods"],
+        json!(["email", "password"])
+    );
     for (body, field) in [
         (json!({"identity": "", "passcode": "x"}), "identity"),
         (json!({"identity": ADA}), "passcode"),

@@ -304,6 +304,8 @@ pub(crate) struct Shown {
 /// Everything that is done with authenticators.
 pub(crate) struct Ceremonies {
     webauthn: Webauthn,
+    /// What browsers are told of the time in which a passkey is to be made, in milliseconds.
+    register_timeout: u64,
     pub(crate) policy: std::sync::Arc<dyn WebauthnPolicy>,
 }
 
@@ -359,6 +361,7 @@ impl Ceremonies {
         }
         Ok(Some(Self {
             webauthn: builder.build().map_err(wrong)?,
+            register_timeout: settings.register_challenge.as_secs().saturating_mul(1_000),
             policy: policy.unwrap_or_else(|| std::sync::Arc::new(StandardPolicy)),
         }))
     }
@@ -411,6 +414,7 @@ impl Ceremonies {
     /// What webauthn-rs asks for, and what it leaves out.
     fn creation_options(&self, mut options: Value, usage: PasskeyUsage) -> Value {
         let is_passkey = usage != PasskeyUsage::Secondary;
+        options["timeout"] = self.register_timeout.into();
         let mut selection = json!({
             // Nobody types an identity with a passkey: it must be found by the site's name alone.
             "residentKey": if is_passkey { "required" } else { "discouraged" },

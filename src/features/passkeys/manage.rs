@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{
     super::{Submitted, Web, outdated, two_factor},
     offer, or_back,
-    register::{Ask, WanRegister, name_taken},
+    register::{Ask, WanRegister, name_taken, usages},
     rows,
 };
 use crate::{
@@ -123,13 +123,16 @@ pub(super) async fn page(
         return Ok(reply);
     }
     let label = |usage: PasskeyUsage| Message::new(format!("passkey.usage_{}", usage.name()));
-    let options = PasskeyUsage::ALL.map(|usage| (usage.name().to_string(), label(usage)));
+    let options = usages(site)
+        .iter()
+        .map(|usage| (usage.name().to_string(), label(*usage)))
+        .collect();
     let fields = [
         Field::text("name", "field.passkey_name")
             .value(&typed.name)
             .lengths(None, Some(64))
             .hint(Message::new("field.passkey_name_hint")),
-        Field::choice("usage", "field.passkey_usage", options.to_vec())
+        Field::choice("usage", "field.passkey_usage", options)
             .value(&typed.usage)
             .hint(Message::new("field.passkey_usage_hint")),
     ];

@@ -148,8 +148,15 @@ pub struct PasskeySettings {
     pub hints: bool,
     /// Whether the field for the address offers passkeys as well. _Default:_ `true`.
     pub autofill: bool,
-    /// How long somebody may take to answer. _Default:_ 5 min.
+    /// Whether a passkey signs in without anything else. Off, keys are second factors alone, and those that were
+    /// made to sign in open nothing. _Default:_ `true`.
+    pub first_factor: bool,
+    /// Whether a passkey can prove it again at `/wan-verify`. _Default:_ `true`.
+    pub verify: bool,
+    /// How long somebody may take to show a passkey. _Default:_ 5 min.
     pub challenge: Life,
+    /// How long somebody may take to make one. _Default:_ 5 min.
+    pub register_challenge: Life,
     /// Challenges of visitors that may be open at once; beyond that the oldest end. _Default:_ 10 000.
     pub challenges: u32,
     /// How long the mailed link of a sign-up is good. _Default:_ 1 h.
@@ -166,7 +173,10 @@ impl Default for PasskeySettings {
             multi_factor: true,
             hints: false,
             autofill: true,
+            first_factor: true,
+            verify: true,
             challenge: Life::minutes(5),
+            register_challenge: Life::minutes(5),
             challenges: 10_000,
             sign_up_life: Life::hours(1),
         }
@@ -176,11 +186,19 @@ impl Default for PasskeySettings {
 impl PasskeySettings {
     /// What is wrong, as the rest of a sentence that begins with the table.
     pub(crate) fn problem(&self) -> Option<String> {
-        if self.challenge.as_secs() > 3_600 {
-            return Some(format!(
-                "`challenge` is {} s, longer than anybody waits; write at most \"1 h\"",
-                self.challenge.as_secs()
-            ));
+        for (key, life) in [
+            ("challenge", self.challenge),
+            ("register_challenge", self.register_challenge),
+        ] {
+            if life.as_secs() > 3_600 {
+                return Some(format!(
+                    "`{key}` is {} s, longer than anybody waits; write at most \"1 h\"",
+                    life.as_secs()
+                ));
+            }
+        }
+        if self.sign_up && !self.first_factor {
+            return Some("`sign_up` makes accounts that have nothing but a passkey, which `first_factor = false` does not take; turn one of the two round".into());
         }
         (self.challenges == 0).then(|| {
             "`challenges` is 0, so nobody could sign in with a passkey; write 1 or more".into()

@@ -17,7 +17,7 @@ use crate::{
     },
     guards::identity::Caller,
     http::{
-        redirect::Target,
+        page,
         reply::{Answer, Reply, or_again},
     },
     notify::{events::EventKind, notices, outbox},
@@ -27,6 +27,7 @@ use crate::{
         session,
         ticket::{self, Purpose},
     },
+    site::Site,
     store::{
         StoreError, Timestamp, Unique, UserId, devices,
         factors::{self, NewFactor},
@@ -83,7 +84,9 @@ async fn finish(web: Web<'_>, token: &str, form: Submitted<Finish>) -> Answer {
     let form = form?;
     let caller = web.strong().await?;
     let done = add(&web, &caller, token, &form).await.map(|(name, usage)| {
-        let target = Target::local(&web.site.path("/wan-register"));
+        let own = web.site.path("/wan-register");
+        let after = web.site.settings.after.wan_register.as_deref();
+        let target = page::after(web.site, after.unwrap_or(&own));
         web.naming(Reply::done(target), &caller.user)
             .json("name", name)
             .json("usage", usage)
@@ -106,7 +109,9 @@ async fn begin(
     let mut invalid = Invalid::new();
     let name = invalid.take("name", ceremonies.policy.check_name(&form.name));
     let unknown = || Message::new("factor.unknown_method");
-    let usage = PasskeyUsage::parse(&form.usage).ok_or_else(unknown);
+    let usage = PasskeyUsage::parse(&form.usage)
+        .filter(|usage| usages(site).contains(usage))
+        .ok_or_else(unknown);
     let usage = invalid.take("usage", usage);
     let (Some(name), Some(usage)) = (name, usage) else {
         return Err(invalid.into());
@@ -139,11 +144,19 @@ async fn begin(
         name,
         handle,
     };
-    let (life, id) = (site.settings.passkeys.challenge, user.id.clone());
+    let (life, id) = (site.settings.passkeys.register_challenge, user.id.clone());
     let draft = ticket::challenge::<WanRegister>(site, life, Some(id), &bound_to, &challenge)?;
     let state = draft.secret.expose().clone();
     put(site, draft, false).await?;
     Ok((state, options))
+}
+
+/// What a passkey can be for here.
+pub(super) fn usages(site: &Site) -> &'static [PasskeyUsage] {
+    match site.settings.passkeys.first_factor {
+        true => &PasskeyUsage::ALL,
+        false => &[PasskeyUsage::Secondary],
+    }
 }
 
 pub(super) fn name_taken(field: &str) -> Error {

@@ -33,6 +33,7 @@ use crate::{
         session::Opening,
         ticket::{self, Found, Held, Purpose},
     },
+    site::Site,
     store::{StoreError, users},
 };
 
@@ -129,6 +130,7 @@ async fn waiting(web: &Web<'_>, anew: bool) -> Result<Option<Held<SecondStep>>, 
     let held = held.filter(|held| !held.payload.sets_up);
     if held.is_none() {
         web.visitors_only()?;
+        signs_in(web.site)?;
     }
     Ok(held)
 }
@@ -203,12 +205,21 @@ async fn finish(
         Some(found) if found.payload.second => finish_second(&web, &found, &form, with_token).await,
         Some(found) => {
             web.visitors_only()?;
+            signs_in(web.site)?;
             finish_first(&web, &found, &form, next, with_token).await
         }
     };
     let done = done.map(Reply::telling_target);
     let next = form.next.as_deref().or(next).or(asked.as_deref());
     or_back(&web, done, "/wan-signin", next)
+}
+
+/// Refuses where a passkey is a second factor alone.
+fn signs_in(site: &Site) -> Result<(), Error> {
+    match site.settings.passkeys.first_factor {
+        true => Ok(()),
+        false => Err(Error::NotFound),
+    }
 }
 
 // Service.

@@ -258,7 +258,7 @@ async fn begin(web: &Web<'_>, wanted: &Wanted) -> Result<(String, Value), Error>
         handle: wanted.handle,
     };
     let browser = csrf::visitor(web.request, site)?;
-    let life = site.settings.passkeys.challenge;
+    let life = site.settings.passkeys.register_challenge;
     let draft = ticket::challenge::<WanCreate>(site, life, None, &browser, &challenge)?;
     let state = draft.secret.expose().clone();
     put(site, draft, true).await?;
@@ -331,7 +331,13 @@ async fn create(
     let after = site.settings.after.register.as_deref().unwrap_or("/");
     let target = web.next(None, after);
     let reply = web
-        .enter(admission, Opening::by_default(site), target, with_token, "register")
+        .enter(
+            admission,
+            Opening::by_default(site),
+            target,
+            with_token,
+            "register",
+        )
         .await?;
     Ok(reply.flash("success", "wan_signup.done"))
 }

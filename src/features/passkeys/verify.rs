@@ -71,6 +71,7 @@ impl Ask {
 #[get("/wan-verify?<next>")]
 async fn show(web: Web<'_>, next: Option<&str>) -> Answer {
     let caller = in_session(&web)?;
+    verifies(&web)?;
     let next = next.and_then(|next| web.site.redirects.judge(next));
     let form = Ask {
         next: next.map(String::from),
@@ -85,6 +86,7 @@ async fn show(web: Web<'_>, next: Option<&str>) -> Answer {
 async fn ask(web: Web<'_>, next: Option<&str>, form: Submitted<Ask>) -> Answer {
     let form = form?;
     let caller = in_session(&web)?;
+    verifies(&web)?;
     let done = begin(&web, caller, form.next.as_deref().or(next)).await;
     or_again(
         done.map(|(state, options)| asked(form.page(&web), &state, &options)),
@@ -102,10 +104,19 @@ async fn finish(
 ) -> Answer {
     let form = form?;
     let caller = in_session(&web)?;
+    verifies(&web)?;
     let with_token = include_auth_token.is_some();
     let done = again(&web, caller, token, &form, next, with_token).await;
     let next = form.next.as_deref().or(next);
     or_back(&web, done, "/wan-verify", next)
+}
+
+/// Refuses where a passkey proves nothing again.
+fn verifies(web: &Web<'_>) -> Result<(), Error> {
+    match web.site.settings.passkeys.verify {
+        true => Ok(()),
+        false => Err(Error::NotFound),
+    }
 }
 
 // Service.

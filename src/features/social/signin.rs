@@ -145,16 +145,7 @@ async fn arrive(
     };
     let new = methods.contains(Method::Register);
     let buckets = Buckets::of_user(site, &user, &web.client);
-    let admission = match admit(site, user, methods).await {
-        // The provider has said who it is: where the site tells, it tells why not.
-        Err(Error::Denied(Denied::Inactive)) if !site.settings.generic_answers.0 => {
-            return Err(wrong("login.inactive"));
-        }
-        Err(Error::Denied(Denied::Unconfirmed)) if !site.settings.generic_answers.0 => {
-            return Err(wrong("login.unconfirmed"));
-        }
-        admission => admission?,
-    };
+    let admission = admit(site, user, methods).await?;
     let after = match (&site.settings.after.register, new) {
         (Some(after), true) => after.as_str(),
         _ => site.settings.after.login.as_str(),

@@ -23,6 +23,7 @@ use crate::{
         cookies::{self, Kind},
         form::{Field, FormView},
         input::Tick,
+        page,
         redirect::Target,
         reply::{Answer, Reply, or_again, wants_json},
     },
@@ -294,7 +295,13 @@ pub(in crate::features) fn without_pending(web: &Web<'_>, answer: Answer) -> Ans
                 return Err(error);
             }
             let login = web.site.login_path();
-            Ok(Reply::done(Target::local(&login)).flash("error", "tf.no_pending"))
+            let settings = &web.site.settings;
+            let view = settings.after.tf_error.as_deref();
+            let target = page::after(web.site, view.unwrap_or(&login));
+            Ok(match view.filter(|_| settings.spa.enabled) {
+                Some(_) => Reply::done(target.with_query(&[("error", "tf.no_pending")])),
+                None => Reply::done(target).flash("error", "tf.no_pending"),
+            })
         }
         answer => answer,
     }
@@ -596,9 +603,8 @@ async fn rescue_ways(web: &Web<'_>, held: &Held<SecondStep>) -> Result<Vec<&'sta
     let mut ways = Vec::new();
     // Whoever has to set a factor up first has lost none.
     if !held.payload.sets_up {
-        let store = &web.site.store;
-        let has_codes =
-            settings.recovery_codes.enabled && store.recovery_codes_left(&held.user.id).await? > 0;
+        let has_codes = settings.recovery_codes.enabled
+            && second::recovery_codes_left(web.site, &held.user.id).await? > 0;
         if has_codes {
             ways.push("recovery_code");
         }

@@ -16,6 +16,7 @@ use crate::{
     http::{
         form::{Field, FormView},
         input::Nothing,
+        page,
         redirect::Target,
         reply::{Answer, Reply, or_again, wants_json},
     },
@@ -261,7 +262,7 @@ async fn confirm(web: Web<'_>, token: &str, form: Submitted<Confirm>) -> Answer 
 }
 
 fn added(web: &Web<'_>, proven: &Proven) -> Reply {
-    let target = Target::local(&web.site.path("/tf-setup"));
+    let target = after_change(web);
     Reply::done(target)
         .json("tf_method", proven.kind.name())
         .json("tf_primary_method", proven.kind.name())
@@ -275,10 +276,17 @@ async fn remove(web: Web<'_>, id: &str, form: Submitted<Nothing>) -> Answer {
     form?;
     let caller = web.strong().await?;
     let done = remove_one(&web, &caller, id).await.map(|()| {
-        let target = Target::local(&web.site.path("/tf-setup"));
+        let target = after_change(&web);
         Reply::done(target).flash("success", "factor.removed")
     });
     web.or_back(done, "/tf-setup", "factor.last_one")
+}
+
+/// Where a change leads.
+fn after_change(web: &Web<'_>) -> Target {
+    let own = web.site.path("/tf-setup");
+    let after = web.site.settings.after.tf_setup.as_deref();
+    page::after(web.site, after.unwrap_or(&own))
 }
 
 // Service.
@@ -413,6 +421,6 @@ async fn turn_off(web: &Web<'_>, caller: &Caller) -> Answer {
     }
     let user = user.id.clone();
     site.event(client, EventKind::SecondFactorOff { user });
-    let target = Target::local(&site.path("/tf-setup"));
+    let target = after_change(web);
     Ok(Reply::done(target).flash("success", "factor.off"))
 }

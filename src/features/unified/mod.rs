@@ -462,9 +462,7 @@ async fn send_code(web: Web<'_>, next: Option<&str>, form: Submitted<SignIn>) ->
     let done = send(&web, &form, form.next.as_deref().or(next)).await;
     // Whoever asks for a code is told nothing of the account.
     let sent = done.map(|()| form.page(&web, true).json("user", json!({})));
-    or_again(sent, || {
-        form.page(&web, false)
-    })
+    or_again(sent, || form.page(&web, false))
 }
 
 #[get("/us-verify-link/<token>")]
@@ -606,7 +604,10 @@ async fn sign_in(
         }
         counting = Counting::Before;
     }
-    match gate(web, by_password(web, meant, buckets, &password, counting).await)? {
+    match gate(
+        web,
+        by_password(web, meant, buckets, &password, counting).await,
+    )? {
         Proof::Right(admission, buckets) => Ok((admission, buckets, None)),
         Proof::Wrong(_) if web.site.settings.generic_answers.0 => Err(wrong()),
         Proof::Wrong(password::Wrong::NoAccount) => {
@@ -855,10 +856,8 @@ async fn send(web: &Web<'_>, form: &SignIn, next: Option<&str>) -> Result<(), Er
     let kind = factors::kind_of(&form.chosen_method, &code_methods(web), "chosen_method");
     let kind = invalid.absorb(kind)?;
     // That an address is none is told in either mode.
-    let by_email = matches!(
-        site.settings.identities.0.as_slice(),
-        [IdentityKind::Email]
-    ) && kind == Some(FactorKind::Email);
+    let by_email = matches!(site.settings.identities.0.as_slice(), [IdentityKind::Email])
+        && kind == Some(FactorKind::Email);
     if form.identity().is_empty() {
         invalid.add("identity", Message::new("input.required"));
     } else if by_email {

@@ -18,6 +18,7 @@ use crate::{
     http::{
         form::{Field, FormView},
         input::Nothing,
+        page,
         redirect::Target,
         reply::{Answer, Reply, or_again},
     },
@@ -182,7 +183,7 @@ async fn confirm(web: Web<'_>, token: &str, form: Submitted<Confirm>) -> Answer 
     let again = confirm_page(&web, &caller.user, &held.payload, action)?;
     let proven = factor_setup::prove(&web, &caller, held, &form.passcode, false).await;
     let done = proven.map_err(of_passcode).map(|proven| {
-        let target = Target::local(&web.site.path("/us-setup"));
+        let target = after_change(&web);
         Reply::done(target)
             .json("chosen_method", proven.kind.name())
             .json("phone", &proven.phone)
@@ -201,8 +202,15 @@ async fn remove(web: Web<'_>, id: &str, form: Submitted<Nothing>) -> Answer {
 }
 
 fn removed(web: &Web<'_>) -> Reply {
-    let target = Target::local(&web.site.path("/us-setup"));
+    let target = after_change(web);
     Reply::done(target).flash("success", "us.removed")
+}
+
+/// Where a change leads.
+fn after_change(web: &Web<'_>) -> Target {
+    let own = web.site.path("/us-setup");
+    let after = web.site.settings.after.us_setup.as_deref();
+    page::after(web.site, after.unwrap_or(&own))
 }
 
 // Service.

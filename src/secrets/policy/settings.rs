@@ -26,6 +26,9 @@ pub enum BreachCheck {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PolicySettings {
+    /// Whether a new account must have a password. Without one its owner signs in by mail, passkey or
+    /// provider, and can set a password later. _Default: true._
+    pub required: bool,
     /// Least characters after normalisation (NIST SP 800-63B, section 5.1.1.2: at least 8).
     /// _Default: 8._
     pub min_length: usize,
@@ -56,6 +59,7 @@ pub struct PolicySettings {
 impl Default for PolicySettings {
     fn default() -> Self {
         Self {
+            required: true,
             min_length: 8,
             max_length: 128,
             common: true,
