@@ -126,11 +126,9 @@ impl Site {
     }
 
     /// Whether passkeys are there that sign in without anything else.
+    #[cfg(feature = "passkeys")]
     pub(crate) fn passkeys_sign_in(&self) -> bool {
-        #[cfg(feature = "passkeys")]
-        return self.passkeys.is_some() && self.settings.passkeys.first_factor;
-        #[cfg(not(feature = "passkeys"))]
-        false
+        self.passkeys.is_some() && self.settings.passkeys.first_factor
     }
 
     /// Whether an account has a passkey with which it could prove it again.
