@@ -22,8 +22,10 @@ pub(super) struct Entry {
     name: String,
     path: Vec<String>,
     text: String,
-    /// Whether the text is taken as it is, and never for a number or a list.
+    /// Whether the text is taken as it is, and not for a number or a list.
     verbatim: bool,
+    /// Whether the other reading was tried too.
+    tried: bool,
 }
 
 impl Entry {
@@ -32,6 +34,20 @@ impl Entry {
             (false, Ok(value)) => value,
             _ => Value::from(self.text.clone()),
         }
+    }
+
+    /// Reads the text the other way, if there is one that was not tried.
+    fn turn(&mut self) -> bool {
+        let is_text = self
+            .text
+            .parse::<Value>()
+            .is_ok_and(|value| value.as_str().is_some());
+        let turns = !self.tried && !is_text;
+        if turns {
+            self.verbatim = !self.verbatim;
+            self.tried = true;
+        }
+        turns
     }
 
     /// Whether an error at `path`, where a table is and should not be, is about this.
@@ -97,6 +113,7 @@ fn entry(name: &str, mut path: Vec<String>, text: &str) -> Result<Entry, ConfigE
                 path,
                 text: content(name, text)?,
                 verbatim: true,
+                tried: false,
             });
         }
     }
@@ -105,6 +122,7 @@ fn entry(name: &str, mut path: Vec<String>, text: &str) -> Result<Entry, ConfigE
         path,
         text: text.into(),
         verbatim: false,
+        tried: false,
     })
 }
 
@@ -180,19 +198,15 @@ pub(super) fn extract(figment: &Figment, mut entries: Vec<Entry>) -> Result<Sett
         };
         let path = path_of(&error);
         let at = entries.iter().position(|entry| entry.is_at(&path));
-        let guessed =
-            at.filter(|at| !entries[*at].verbatim && entries[*at].value().as_str().is_none());
-        match guessed {
-            Some(at) => entries[at].verbatim = true,
-            None => {
-                let a_table = matches!(error.kind, Kind::InvalidType(..));
-                let below = || entries.iter().position(|entry| entry.is_below(&path));
-                let name = at
-                    .or_else(|| below().filter(|_| a_table))
-                    .map(|at| entries[at].name.as_str());
-                return Err(sentence(&error, name));
-            }
+        if at.is_some_and(|at| entries[at].turn()) {
+            continue;
         }
+        let a_table = matches!(error.kind, Kind::InvalidType(..));
+        let below = || entries.iter().position(|entry| entry.is_below(&path));
+        let name = at
+            .or_else(|| below().filter(|_| a_table))
+            .map(|at| entries[at].name.as_str());
+        return Err(sentence(&error, name));
     }
 }
 
@@ -413,6 +427,15 @@ mod tests {
         assert_eq!(settings.mail.password.unwrap().expose(), "12345678");
         assert_eq!(settings.secret.unwrap().0[0].expose(), "true");
         assert_eq!(settings.database.url.expose(), "true");
+        // What is no text is read as a variable would be.
+        let (list, number) = (file("l", "[\"sixteen characters\"]\n"), file("n", "465\n"));
+        let read_too = read(&[
+            ("ROCKET_SECURITY__HASHING__PEPPERS_FILE", list.as_str()),
+            ("ROCKET_SECURITY__MAIL__PORT_FILE", number.as_str()),
+        ])
+        .unwrap();
+        assert_eq!(read_too.hashing.peppers.len(), 1);
+        assert_eq!(read_too.mail.port, Some(465));
         #[cfg(feature = "social")]
         assert_eq!(
             settings.social.providers["google"]

@@ -57,11 +57,12 @@ impl Key {
     }
 }
 
-/// A method and the paths that a route matches.
+/// The requests that a route matches: by method, path and format.
 #[derive(Clone, Debug)]
 pub(crate) struct Pattern {
     pub(crate) method: Method,
     segments: Vec<String>,
+    format: Option<MediaType>,
 }
 
 impl Pattern {
@@ -72,6 +73,7 @@ impl Pattern {
         Self {
             method: route.method,
             segments: segments.map(decoded).collect(),
+            format: route.format.clone(),
         }
     }
 
@@ -90,7 +92,19 @@ impl Pattern {
             false => asked.len() == fixed.len(),
         };
         let same = |(own, asked): (&String, &&str)| is_dynamic(own) || own == asked;
-        self.method == request.method() && long_enough && fixed.iter().zip(&asked).all(same)
+        self.method == request.method()
+            && long_enough
+            && fixed.iter().zip(&asked).all(same)
+            && self.takes_format_of(request)
+    }
+
+    fn takes_format_of(&self, request: &Request<'_>) -> bool {
+        let (Some(own), Some(asked)) = (&self.format, request.format()) else {
+            return self.format.is_none();
+        };
+        let same = |own: &str, asked: &str| own == "*" || own.eq_ignore_ascii_case(asked);
+        same(own.top().as_str(), asked.top().as_str())
+            && same(own.sub().as_str(), asked.sub().as_str())
     }
 }
 

@@ -612,6 +612,27 @@ fn the_doctor_finds_a_healthy_site_healthy_and_a_column_gone() {
 }
 
 #[test]
+fn the_doctor_names_what_stands_in_the_way_of_our_tables() {
+    let half = Site::new();
+    half.run(&["migrate"]).good();
+    change(
+        &half,
+        "DELETE FROM __diesel_schema_migrations WHERE version = '20261123180000'; DROP TABLE security_devices;",
+    );
+    let foreign = Site::new();
+    change(&foreign, "CREATE TABLE users (id INTEGER, email TEXT);");
+    for (site, words) in [
+        (half, "the migration 2026-11-23-180000_factors broke off"),
+        (foreign, "a table `users` of another application"),
+    ] {
+        let report = site.run(&["doctor"]);
+        assert_eq!(report.code, 1);
+        assert!(report.out.contains(words), "{}", report.out);
+        assert!(report.out.contains("fail  migrations"), "{}", report.out);
+    }
+}
+
+#[test]
 fn the_doctor_sees_a_clock_that_is_behind() {
     let site = Site::new().ada();
     change(&site, "UPDATE users SET created_at = 7258118400000;");

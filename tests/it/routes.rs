@@ -93,6 +93,37 @@ fn open(_name: &str, _rest: std::path::PathBuf, _body: Option<Input<Nothing>>) -
     ran()
 }
 
+/// Not meant for forms: what a form may do here is the other route's to say.
+#[post("/wrapped-json", format = "json", data = "<_body>")]
+fn only_json(_body: Option<Input<Nothing>>) -> &'static str {
+    "json"
+}
+
+#[post("/wrapped-json", format = "form")]
+fn only_form(_public: Public) -> &'static str {
+    "form"
+}
+
+#[rocket::async_test]
+async fn a_route_beside_one_of_another_format_goes_by_its_own_rules() {
+    let app = Plan::new()
+        .mount(routes![only_json, only_form])
+        .start()
+        .await;
+    let ada = app.user("ada@example.com").await;
+    let browser = app.signed_in(&ada).await;
+    let path = "/wrapped-json";
+    assert_eq!(post(&browser, path, FORM, &[EVIL], "a=b").await, 200);
+    assert_eq!(
+        post(&browser, path, "application/json", &[EVIL], "{}").await,
+        400
+    );
+    assert_eq!(
+        post(&browser, path, "application/json", &[OURS], "{}").await,
+        200
+    );
+}
+
 #[rocket::async_test]
 async fn no_handler_runs_because_it_takes_input_inside_of_another_type() {
     let app = Plan::new()
@@ -263,6 +294,13 @@ fn key_or_admin(_who: Require<Any<((Via<ApiKey>, Publish), Admin)>>) -> &'static
     "in"
 }
 
+policies! { Write = permission("post:write"); }
+
+#[get("/any/key-or-write")]
+fn key_or_write(_who: Require<Any<((Via<ApiKey>, Publish), Write)>>) -> &'static str {
+    "in"
+}
+
 #[get("/any/basic-or-admin")]
 fn basic_or_admin(_who: Require<Any<((Via<Basic>, Publish), Admin)>>) -> &'static str {
     "in"
@@ -295,7 +333,13 @@ impl rocket_security::guards::Policy for SignedInAtAll {
 async fn a_mechanism_counts_in_the_branch_that_names_it_only() {
     let app = Plan::new()
         .set("api_keys.enabled", true)
-        .mount(routes![key_or_admin, basic_or_admin, basic_twice, outside])
+        .mount(routes![
+            key_or_admin,
+            key_or_write,
+            basic_or_admin,
+            basic_twice,
+            outside
+        ])
         .start()
         .await;
     let admin = app.user("admin@example.com").await;
@@ -324,6 +368,18 @@ async fn a_mechanism_counts_in_the_branch_that_names_it_only() {
             "{path}"
         );
     }
+    // A key may publish where it is named, and write nowhere, though its owner gave it that.
+    app.grant(&writer, "author", &["post:write"]).await;
+    let browser = app.signed_in(&writer).await.in_json();
+    for (permissions, status) in [(&["post:publish"][..], 200), (&["post:write"], 401)] {
+        let body = serde_json::json!({"name": permissions[0], "permissions": permissions});
+        let answer = browser.post_json("/api-keys", body).await;
+        let key = answer.json()["response"]["api_key"].clone();
+        let program = app.program().token(key.as_str().unwrap());
+        let answer = program.get_with("/any/key-or-write", &json).await;
+        assert_eq!(answer.status, status, "{permissions:?}");
+    }
+    assert_eq!(browser.get("/any/key-or-write").await.status, 200);
     // By session the other branch is open as ever.
     let session = app.signed_in(&admin).await;
     for path in ["/any/basic-or-admin", "/any/key-or-admin", "/any/outside"] {
