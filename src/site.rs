@@ -7,6 +7,7 @@ use rocket::{Request, http::uri::Origin, tokio::sync::Semaphore};
 #[cfg(feature = "passkeys")]
 use crate::store::passkeys;
 use crate::{
+    Message,
     clock::{Clock, SharedClock},
     config::{Settings, Strictness, Transport},
     error::Error,
@@ -17,7 +18,7 @@ use crate::{
     features::{self, Feature},
     guards::report::Routes,
     http::{cookies::CookieNames, redirect::RedirectRules, views::Views},
-    identity::{EmailPolicy, UsernamePolicy},
+    identity::{EmailAddress, EmailPolicy, UsernamePolicy},
     notify::{
         events::{Client, EventKind, Events},
         mail::{Mailbox, Mailer},
@@ -85,6 +86,15 @@ impl Site {
     pub(crate) fn of<'r>(request: &'r Request<'_>) -> Result<&'r Self, Error> {
         let site = request.rocket().state::<Arc<Self>>().map(Arc::as_ref);
         site.ok_or_else(|| Error::Broken("`Security` is not attached".into()))
+    }
+
+    /// Judges an address that an account is to get, at whatever route or command: it must be one that mails can
+    /// be sent to, and the application's [`EmailPolicy`] must allow it.
+    pub(crate) fn accept_email(&self, email: &EmailAddress) -> Result<(), Message> {
+        if email.is_international() && !self.settings.emails.international {
+            return Err(Message::new("email.international"));
+        }
+        self.emails.check(email)
     }
 
     pub(crate) fn now(&self) -> Timestamp {

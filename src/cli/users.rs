@@ -157,7 +157,8 @@ pub(super) async fn perform(site: &Site, command: Users) -> Result<Answer, Failu
     }
 }
 
-/// The account behind an id, an e-mail address or a username, whatever the settings let sign in.
+/// The account behind an id, an e-mail address or a username, whatever the settings let sign in. Scripts call
+/// this, so an address is taken letter for letter.
 pub(super) async fn find(site: &Site, identity: &str) -> Result<User, Failure> {
     const KINDS: [IdentityKind; 2] = [IdentityKind::Email, IdentityKind::Username];
     if let Ok(id) = identity.trim().parse::<UserId>()
@@ -165,7 +166,7 @@ pub(super) async fn find(site: &Site, identity: &str) -> Result<User, Failure> {
     {
         return Ok(user);
     }
-    let recognised = Identity::recognise(identity, &KINDS, site.usernames.as_ref());
+    let recognised = Identity::exact(identity, &KINDS, site.usernames.as_ref());
     let found = site
         .store
         .read(move |conn| users::by_identity(conn, &recognised))
@@ -181,7 +182,7 @@ fn names(
 ) -> Result<(EmailAddress, Option<Username>), Failure> {
     let mut invalid = Invalid::new();
     let email =
-        EmailAddress::parse(email).and_then(|email| site.emails.check(&email).map(|()| email));
+        EmailAddress::parse(email).and_then(|email| site.accept_email(&email).map(|()| email));
     let email = invalid.take("email", email);
     let username =
         username.and_then(|username| invalid.take("username", site.usernames.parse(username)));

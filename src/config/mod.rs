@@ -22,7 +22,7 @@ pub(crate) use self::nearest::nearest;
 #[cfg(feature = "passkeys")]
 pub use crate::features::passkeys::PasskeySettings;
 #[cfg(feature = "social")]
-pub use crate::features::social::{ProviderKind, ProviderSettings, SocialSettings};
+pub use crate::features::social::{ProviderKind, ProviderSettings, ResponseMode, SocialSettings};
 pub use crate::{
     factors::totp::TotpSettings,
     features::{
@@ -525,6 +525,10 @@ pub struct EmailSettings {
     pub allow_domains: Vec<String>,
     /// Not these domains. _Default:_ none.
     pub deny_domains: Vec<String>,
+    /// Accepts addresses with letters beyond ASCII before the `@`, such as `josé@example.com`. Mails to them need
+    /// an SMTP server that offers SMTPUTF8 (RFC 6531); `doctor` asks it. Domains beyond ASCII need nothing and
+    /// are always accepted. _Default:_ `false`.
+    pub international: bool,
 }
 
 /// `[security.report]`: the look at every mounted route at launch.

@@ -21,7 +21,7 @@ use crate::{
         events::Events,
         mail::{self, Mailbox},
         outbox::Courier,
-        sms,
+        sender, sms,
     },
     secrets::{Hasher, Keys, StandardPolicy},
     signin::{api_key::KeyUses, session::Touches},
@@ -106,7 +106,10 @@ pub(super) async fn ignite(mut parts: Parts, rocket: &Rocket<Build>) -> Result<S
         .usernames
         .unwrap_or_else(|| Arc::new(StandardUsernamePolicy::new(&settings.usernames)));
     let transport = parts.mailer.is_none().then_some(settings.mail.transport);
-    let mailer = parts.mailer.unwrap_or_else(|| mail::mailer(&settings.mail));
+    let mailer = parts.mailer.unwrap_or_else(|| {
+        let (host, international) = (sender::ehlo_of(&base_url), settings.emails.international);
+        mail::mailer(&settings.mail, host, international)
+    });
     let development = strictness == Strictness::Development && settings.dev_mail.enabled;
     let mailbox = parts.mailbox.or_else(|| development.then(Mailbox::default));
     let sms = parts.sms.or_else(|| sms::sender(&settings.sms));
@@ -132,7 +135,7 @@ pub(super) async fn ignite(mut parts: Parts, rocket: &Rocket<Build>) -> Result<S
     }
     let sender = match &settings.mail.from {
         Some(from) => from.clone(),
-        None => format!("no-reply@{}", base_url.host_str().unwrap_or("localhost")),
+        None => sender::sender_of(&base_url),
     };
     #[cfg(feature = "passkeys")]
     let passkeys = crate::factors::passkey::Ceremonies::new(

@@ -269,8 +269,8 @@ async fn undo_by_link(web: Web<'_>, token: &str, form: Submitted<Nothing>) -> An
 async fn send(web: &Web<'_>, caller: &Caller, typed: &str) -> Result<(), Error> {
     let (site, user) = (web.site, &caller.user);
     let wrong = |message| Error::from(Invalid::field("email", message));
-    let new = EmailAddress::parse(typed)
-        .and_then(|email| site.emails.check(&email).map(|()| email))
+    let new = EmailAddress::typed(typed)
+        .and_then(|email| site.accept_email(&email).map(|()| email))
         .map_err(wrong)?;
     let old = EmailAddress::parse(&user.email).map_err(wrong)?;
     if new.key() == old.key() {
@@ -349,7 +349,7 @@ async fn send(web: &Web<'_>, caller: &Caller, typed: &str) -> Result<(), Error> 
 /// The ticket behind a code: of the new address, whoever is signed in.
 async fn held_by_code(web: &Web<'_>, form: &CodeForm) -> Result<Held<ChangeEmail>, Error> {
     let mut invalid = Invalid::new();
-    let email = invalid.take("email", EmailAddress::parse(&form.email));
+    let email = invalid.take("email", EmailAddress::typed(&form.email));
     if form.code.trim().is_empty() {
         invalid.add("code", Message::new("input.required"));
     }

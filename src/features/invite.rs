@@ -189,6 +189,11 @@ pub(crate) async fn invite(
             Ok(found.map(|(user, hash)| (user.confirmed_at.is_some() || hash.is_some(), user)))
         })
         .await?;
+    // Whoever was invited before gets it at the address that is stored.
+    let address = match &known {
+        Some((_, user)) => user.email.clone(),
+        None => invitation.email.address().to_string(),
+    };
     let (id, new) = match known {
         Some((true, _)) => return Err(StoreError::Taken(Unique::Email).into()),
         // Its link would open nothing.
@@ -197,6 +202,8 @@ pub(crate) async fn invite(
         }
         Some((false, user)) => (user.id, None),
         None => {
+            let refused = |message| Invalid::field("email", message);
+            site.accept_email(&invitation.email).map_err(refused)?;
             let mut new = NewUser::new(invitation.email.clone());
             new.username = invitation.username.clone();
             (new.id.clone(), Some(new))
@@ -211,7 +218,7 @@ pub(crate) async fn invite(
     let url = Secret::new(site.absolute(&format!("/invite/{}", draft.secret.expose())));
     let mut own = mailed::ticket_context(site, "/invite", &draft);
     own["inviter"] = invitation.inviter.clone().into();
-    let to = Addressee::at(invitation.email.address());
+    let to = Addressee::at(&address);
     let letter = scribe.letter(&to, ("invite", "invite"), Postage::Free, own)?;
     let (roles, now) = (invitation.roles.clone(), site.now());
     let hook = site.hooks.registering();

@@ -133,10 +133,10 @@ fn recognise(web: &Web<'_>, typed: &str) -> Result<Identity, Error> {
         return Err(Invalid::field("email", Message::new("input.required")).into());
     }
     if let [crate::identity::IdentityKind::Email] = kinds.as_slice() {
-        EmailAddress::parse(typed).map_err(|message| Invalid::field("email", message))?;
+        EmailAddress::typed(typed).map_err(|message| Invalid::field("email", message))?;
     }
     // A mail is asked for by address, even where people sign in by username alone.
-    if let Ok(email) = EmailAddress::parse(typed) {
+    if let Ok(email) = EmailAddress::typed(typed) {
         return Ok(Identity::Email(email));
     }
     Ok(Identity::recognise(typed, kinds, site.usernames.as_ref()))

@@ -388,8 +388,8 @@ fn welcome(web: &Web<'_>, new: &NewUser) -> Result<Option<Welcome>, Error> {
 async fn check(web: &Web<'_>, form: &Register) -> Result<Checked, Error> {
     let (site, settings) = (web.site, &web.site.settings.register);
     let mut invalid = Invalid::new();
-    let email = EmailAddress::parse(&form.email)
-        .and_then(|email| site.emails.check(&email).map(|()| email));
+    let email = EmailAddress::typed(&form.email)
+        .and_then(|email| site.accept_email(&email).map(|()| email));
     let email = invalid.take("email", email);
     let username = match (settings.username, form.username.trim().is_empty()) {
         (Usernames::Off, _) | (Usernames::Optional, true) => None,
@@ -510,6 +510,15 @@ async fn collision(
     };
     site.event(Some(&web.client.client), kind);
     let (scribe, typed) = (web.scribe(), checked.email.address());
+    // An account's mail goes to its address as it is stored. One that is only held back for its owner is not
+    // the account's any more: then to that address itself.
+    let is_owners =
+        EmailAddress::parse(&owner.email).is_ok_and(|of| of.key() == checked.email.key());
+    let existing = if is_owners {
+        owner.email.as_str()
+    } else {
+        typed
+    };
     let letter = match &checked.username {
         // The username belongs to somebody: whoever holds the free address may know, nobody else.
         Some(username) if !existing_email => scribe.letter(
@@ -518,9 +527,8 @@ async fn collision(
             Postage::Limited,
             json!({"username": username.name()}),
         )?,
-        // To the address itself: one that is only held back for its owner is not the account's any more.
         _ => scribe.letter(
-            &Addressee::at(typed),
+            &Addressee::at(existing),
             ("register", "existing"),
             Postage::Limited,
             json!({}),

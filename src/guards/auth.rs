@@ -221,13 +221,18 @@ impl Auth<'_> {
         }
     }
 
-    /// The account behind an e-mail address or username, however it is written.
+    /// Returns the account with this e-mail address or username, in upper or lower case. The address may come
+    /// from another program: it is compared letter for letter, and a full-width `ｖ` is no `v`.
     ///
     /// # Errors
     ///
     /// [`Error::Unavailable`].
     pub async fn look_up(&self, identity: &str) -> Result<Option<User>, Error> {
-        let identity = self.recognise(identity);
+        let identity = Identity::exact(
+            identity,
+            &self.site.settings.identities.0,
+            self.site.usernames.as_ref(),
+        );
         Ok(self
             .site
             .store

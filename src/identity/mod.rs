@@ -10,7 +10,7 @@ use unicode_normalization::UnicodeNormalization;
 pub use email::{EmailAddress, EmailPolicy, StandardEmailPolicy};
 pub use username::{StandardUsernamePolicy, Username, UsernamePolicy, UsernameSettings};
 
-use crate::secrets::digest;
+use crate::{Message, secrets::digest};
 
 /// What somebody may sign in by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
@@ -47,16 +47,30 @@ pub(crate) enum Identity {
 }
 
 impl Identity {
-    /// The first of `kinds` that accepts the text.
+    /// The first of `kinds` that accepts the text, as a person typed it.
     pub(crate) fn recognise(
         raw: &str,
         kinds: &[IdentityKind],
         usernames: &dyn UsernamePolicy,
     ) -> Self {
+        Self::first(raw, kinds, usernames, EmailAddress::typed)
+    }
+
+    /// The first of `kinds` that accepts the text, as a program gives it: an address is taken letter for letter.
+    pub(crate) fn exact(raw: &str, kinds: &[IdentityKind], usernames: &dyn UsernamePolicy) -> Self {
+        Self::first(raw, kinds, usernames, EmailAddress::parse)
+    }
+
+    fn first(
+        raw: &str,
+        kinds: &[IdentityKind],
+        usernames: &dyn UsernamePolicy,
+        email: impl Fn(&str) -> Result<EmailAddress, Message>,
+    ) -> Self {
         kinds
             .iter()
             .find_map(|kind| match kind {
-                IdentityKind::Email => EmailAddress::parse(raw).ok().map(Self::Email),
+                IdentityKind::Email => email(raw).ok().map(Self::Email),
                 IdentityKind::Username => usernames.look_up(raw).map(Self::Username),
             })
             .unwrap_or_else(|| Self::unknown(raw))

@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 use super::{
     events::Client,
     outbox::{Letter, Postage},
+    sender::{Sender, is_ehlo},
 };
 use crate::{
     Message,
@@ -55,6 +56,9 @@ pub struct MailSettings {
     /// `"starttls"` (RFC 3207; required, never skipped), `"tls"` from the first byte (RFC 8314), or
     /// `"none"`. _Default:_ `"starttls"`.
     pub encryption: Encryption,
+    /// The name that this site gives to the server in `EHLO` (RFC 5321): a name in the DNS, or an address in
+    /// square brackets such as `"[192.0.2.1]"`. _Default:_ the host of `base_url`.
+    pub ehlo: Option<String>,
     /// The name to sign in with. _Default:_ none.
     pub username: Option<String>,
     /// The password to sign in with; best from the environment. _Default:_ none.
@@ -82,6 +86,7 @@ impl Default for MailSettings {
             host: None,
             port: None,
             encryption: Encryption::Starttls,
+            ehlo: None,
             username: None,
             password: None,
             connections: 4,
@@ -98,12 +103,19 @@ impl MailSettings {
     pub(crate) fn validate(&self) -> Result<(), String> {
         for (key, mailbox) in [("from", &self.from), ("reply_to", &self.reply_to)] {
             if let Some(text) = mailbox
-                && mailbox_address(text).is_none()
+                && Sender::read(text).is_none()
             {
                 return Err(format!(
                     "`{key}` is `{text}`, which is no sender; write \"address@example.com\" or \"Name <address@example.com>\""
                 ));
             }
+        }
+        if let Some(name) = &self.ehlo
+            && !is_ehlo(name)
+        {
+            return Err(format!(
+                "`ehlo` is `{name}`, which is no name of a host; write for example \"mail.example.com\" or \"[192.0.2.1]\""
+            ));
         }
         if self.transport == Transport::Smtp {
             if !cfg!(feature = "smtp") {
@@ -141,26 +153,6 @@ impl MailSettings {
         }
         Ok(())
     }
-}
-
-/// The address of `address` or `Name <address>`, if it is one and nothing else is smuggled in.
-pub(crate) fn mailbox_address(text: &str) -> Option<&str> {
-    if text.chars().any(char::is_control) {
-        return None;
-    }
-    let address = match text.split_once('<') {
-        Some((name, rest)) if !name.contains(['"', '<', '>', '@', ',', ';', ':']) => {
-            rest.strip_suffix('>')?
-        }
-        Some(_) => return None,
-        None => text,
-    };
-    // A developer's own machine has no domain.
-    let well_formed = match address.split_once('@') {
-        Some((local, "localhost")) => !local.is_empty() && !local.contains([' ', '<', '>', ',']),
-        _ => crate::EmailAddress::parse(address).is_ok(),
-    };
-    well_formed.then_some(address)
 }
 
 /// How mails leave.
@@ -369,12 +361,18 @@ impl Mailbox {
     }
 }
 
-/// The mailer for the settings.
-pub(crate) fn mailer(settings: &MailSettings) -> Arc<dyn Mailer> {
+/// The mailer for the settings. `host` is the site's name to a server, where the settings give none;
+/// `international` whether accounts may have addresses beyond ASCII.
+pub(crate) fn mailer(
+    settings: &MailSettings,
+    host: String,
+    international: bool,
+) -> Arc<dyn Mailer> {
     #[cfg(feature = "smtp")]
     if settings.transport == Transport::Smtp {
-        return Arc::new(super::smtp::Smtp::new(settings));
+        return Arc::new(super::smtp::Smtp::new(settings, host, international));
     }
+    let _ = (host, international);
     Arc::new(BuiltIn {
         settings: settings.clone(),
     })

@@ -4,6 +4,7 @@ pub(crate) mod events;
 pub(crate) mod mail;
 pub(crate) mod notices;
 pub(crate) mod outbox;
+pub(crate) mod sender;
 pub(crate) mod sms;
 #[cfg(feature = "smtp")]
 pub(crate) mod smtp;

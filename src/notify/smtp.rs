@@ -56,7 +56,10 @@ use rocket::{
     },
 };
 
-use super::mail::{Encryption, Mail, MailError, MailFailure, MailSettings, Mailer};
+use super::{
+    mail::{Encryption, Mail, MailError, MailFailure, MailSettings, Mailer},
+    sender::{Sender, mailable},
+};
 use crate::store::{Timestamp, cut};
 
 /// A connection that rested so long is closed.
@@ -110,34 +113,19 @@ fn raw(name: &'static str, value: &str) -> HeaderValue {
     HeaderValue::new(HeaderName::new_from_ascii_str(name), value.into())
 }
 
-/// One bare address. Quoted local parts are not taken: they can hold anything, and no account has one.
+/// One bare address, by the rule that accounts are made by.
 fn address(text: &str) -> Option<Address> {
-    let odd = |c: char| c.is_control() || c.is_whitespace() || "<>()\",;\\".contains(c);
-    if text.contains(odd) {
-        return None;
-    }
-    let (local, domain) = text.rsplit_once('@')?;
-    // In ASCII a domain needs nothing of the server, so only a local part beyond ASCII asks for SMTPUTF8.
-    match domain.is_ascii() {
-        true => Address::new(local, domain).ok(),
-        false => Address::new(local, idna::domain_to_ascii(domain).ok()?).ok(),
-    }
+    let (local, domain) = mailable(text)?;
+    // lettre's own rule refuses letters that RFC 6531 allows, such as the vowel signs of Hindi. Ours lets nothing
+    // through by which a command could end.
+    Some(Address::new_dangerous(local, domain))
 }
 
-/// `address` or `Name <address>`. The name is whatever stands before; lettre quotes or encodes it.
+/// `address` or `Name <address>`; lettre quotes or encodes the name.
 fn mailbox(text: &str) -> Option<Mailbox> {
-    if text.contains(char::is_control) {
-        return None;
-    }
-    let text = text.trim();
-    let Some((name, rest)) = text.split_once('<') else {
-        return address(text).map(Mailbox::from);
-    };
-    if name.contains(['"', '>', '@', ',', ';', ':']) {
-        return None;
-    }
-    let name = Some(name.trim().to_string()).filter(|name| !name.is_empty());
-    Some(Mailbox::new(name, address(rest.strip_suffix('>')?)?))
+    let sender = Sender::read(text)?;
+    let address = Address::new_dangerous(sender.local, sender.domain);
+    Some(Mailbox::new(sender.name, address))
 }
 
 /// Within the years that a date can be written for: the clock may be an application's own.
@@ -155,6 +143,10 @@ pub(crate) struct Smtp {
     host: String,
     port: u16,
     encryption: Encryption,
+    /// The name that this site gives.
+    ehlo: ClientId,
+    /// Whether the server has to take addresses beyond ASCII.
+    international: bool,
     credentials: Option<Credentials>,
     timeout: Duration,
     /// Made when first needed: the system's certificates are many files.
@@ -184,8 +176,16 @@ impl Mailer for Smtp {
         self.in_time(async {
             let mut connection = self.connect().await?;
             let noop = connection.command(commands::Noop).await;
+            let international = takes_international(&connection);
             close(connection);
-            noop.map_err(|error| self.failure(Step::Connect, &error))
+            noop.map_err(|error| self.failure(Step::Connect, &error))?;
+            match self.international && !international {
+                true => Err(MailError::refused(format!(
+                    "{} does not offer SMTPUTF8, which `security.emails.international` needs",
+                    self.server()
+                ))),
+                false => Ok(()),
+            }
         })
         .await?;
         let how = match self.encryption {
@@ -206,7 +206,7 @@ impl Mailer for Smtp {
 
 impl Smtp {
     /// Connects to nobody yet.
-    pub(crate) fn new(settings: &MailSettings) -> Self {
+    pub(crate) fn new(settings: &MailSettings, host: String, international: bool) -> Self {
         let port = match settings.encryption {
             Encryption::Starttls => 587,
             Encryption::Tls => 465,
@@ -227,6 +227,9 @@ impl Smtp {
                 .to_string(),
             port: settings.port.unwrap_or(port),
             encryption: settings.encryption,
+            // A text, which is checked: lettre writes a domain as it is.
+            ehlo: ClientId::Domain(settings.ehlo.clone().unwrap_or(host)),
+            international,
             credentials,
             timeout: settings.timeout.as_duration(),
             tls: OnceCell::new(),
@@ -278,11 +281,7 @@ impl Smtp {
         let mut parameters = Vec::new();
         // All else is encoded in ASCII: only addresses are written as they are.
         if !formatted.is_ascii() {
-            let server = connection.server_info();
-            let capable = [Extension::SmtpUtfEight, Extension::EightBitMime]
-                .into_iter()
-                .all(|extension| server.supports_feature(extension));
-            if !capable {
+            if !takes_international(connection) {
                 let why = format!("{} takes addresses in ASCII only", self.server());
                 let theirs = envelope.to().iter().any(|to| !to.to_string().is_ascii());
                 return Err(match theirs {
@@ -363,7 +362,7 @@ impl Smtp {
 
     async fn connect(&self) -> Result<AsyncSmtpConnection, MailError> {
         let failed = |step| move |error| self.failure(step, &error);
-        let hello = ClientId::default();
+        let hello = &self.ehlo;
         let server = (self.host.as_str(), self.port);
         let tls = self
             .tls
@@ -374,7 +373,7 @@ impl Smtp {
                 let stream = self.dial().await.map_err(|error| {
                     MailError::down(format!("{} cannot be reached: {error}", self.server()))
                 })?;
-                let mut connection = AsyncSmtpConnection::connect_with_transport(stream, &hello)
+                let mut connection = AsyncSmtpConnection::connect_with_transport(stream, hello)
                     .await
                     .map_err(failed(Step::Connect))?;
                 if !connection.can_starttls() {
@@ -385,20 +384,20 @@ impl Smtp {
                     )));
                 }
                 connection
-                    .starttls(parameters.clone(), &hello)
+                    .starttls(parameters.clone(), hello)
                     .await
                     .map_err(failed(Step::Connect))?;
                 connection
             }
             Tls::Wrapper(parameters) => {
                 let (patience, tls) = (Some(self.per_address()), Some(parameters.clone()));
-                AsyncSmtpConnection::connect_tokio1(server, patience, &hello, tls, None)
+                AsyncSmtpConnection::connect_tokio1(server, patience, hello, tls, None)
                     .await
                     .map_err(failed(Step::Connect))?
             }
             _ => {
                 let patience = Some(self.per_address());
-                AsyncSmtpConnection::connect_tokio1(server, patience, &hello, None, None)
+                AsyncSmtpConnection::connect_tokio1(server, patience, hello, None, None)
                     .await
                     .map_err(failed(Step::Connect))?
             }
@@ -462,6 +461,14 @@ async fn watch(resting: Weak<Mutex<Resting>>) {
             return;
         }
     }
+}
+
+/// Whether a server takes letters beyond ASCII in addresses (RFC 6531).
+fn takes_international(connection: &AsyncSmtpConnection) -> bool {
+    let server = connection.server_info();
+    [Extension::SmtpUtfEight, Extension::EightBitMime]
+        .into_iter()
+        .all(|extension| server.supports_feature(extension))
 }
 
 /// Says goodbye, which nobody waits for.
@@ -636,8 +643,12 @@ mod tests {
         }
     }
 
+    fn new(settings: &MailSettings) -> Smtp {
+        Smtp::new(settings, "site.example".into(), false)
+    }
+
     fn smtp(server: &SmtpServer) -> Smtp {
-        Smtp::new(&settings(server, Encryption::None))
+        new(&settings(server, Encryption::None))
     }
 
     /// Trusts the server, which nothing outside of tests can be made to do.
@@ -651,7 +662,7 @@ mod tests {
                 Encryption::Tls => Tls::Wrapper(parameters),
                 _ => Tls::Required(parameters),
             })),
-            ..Smtp::new(&settings(server, encryption))
+            ..new(&settings(server, encryption))
         }
     }
 
@@ -750,8 +761,7 @@ mod tests {
             "ada@example.com, Eve <eve@example.com>",
             "Ada <ada@example.com",
             "Ada ada@example.com",
-            "Eve: Ada <ada@example.com>",
-            "\"Ada\" <ada@example.com>",
+            "\"Ada\" Eve <ada@example.com>",
         ] {
             assert!(mailbox(from).is_none(), "{from}");
         }
@@ -773,11 +783,15 @@ mod tests {
     #[rocket::async_test]
     async fn a_file_is_a_message() {
         let folder = tempfile::tempdir().unwrap();
-        let mailer = crate::notify::mail::mailer(&MailSettings {
-            transport: Transport::File,
-            folder: folder.path().join("mails"),
-            ..MailSettings::default()
-        });
+        let mailer = crate::notify::mail::mailer(
+            &MailSettings {
+                transport: Transport::File,
+                folder: folder.path().join("mails"),
+                ..MailSettings::default()
+            },
+            "site.example".into(),
+            false,
+        );
         mailer.send(&mail()).await.unwrap();
         let mut files = std::fs::read_dir(folder.path().join("mails")).unwrap();
         let path = files.next().unwrap().unwrap().path();
@@ -890,7 +904,7 @@ mod tests {
         };
         let since = Instant::now();
         let all = [Encryption::None, Encryption::Starttls, Encryption::Tls].map(|encryption| {
-            let smtp = Smtp::new(&MailSettings {
+            let smtp = new(&MailSettings {
                 encryption,
                 ..settings.clone()
             });
@@ -913,7 +927,7 @@ mod tests {
         let port = server.port();
         server.stop();
         assert_eq!(failure(&plain).await.0, MailFailure::Down);
-        assert_eq!(failure(&Smtp::new(&starttls)).await.0, MailFailure::Down);
+        assert_eq!(failure(&new(&starttls)).await.0, MailFailure::Down);
         // The connection that rested is gone, and a new one is made.
         let server = SmtpServer::start_on(port).await;
         plain.send(&mail()).await.unwrap();
@@ -928,7 +942,7 @@ mod tests {
             one.send(&mail()).await.unwrap();
         }
         assert_eq!(server.connections(), 1);
-        let two = Smtp::new(&MailSettings {
+        let two = new(&MailSettings {
             connections: 2,
             ..settings(&server, Encryption::None)
         });
@@ -981,7 +995,7 @@ mod tests {
             };
             let server = SmtpServer::start_with(offers).await;
             let with = |password: &str| {
-                Smtp::new(&MailSettings {
+                new(&MailSettings {
                     username: Some("ada".into()),
                     password: Some(Secret::new(password.to_string())),
                     ..settings(&server, Encryption::None)
@@ -1032,7 +1046,7 @@ mod tests {
             assert!(smtp.check().await.is_ok());
             assert_eq!(server.received().len(), 2);
 
-            let (failure, why) = failure(&Smtp::new(&settings(&server, encryption))).await;
+            let (failure, why) = failure(&new(&settings(&server, encryption))).await;
             assert_eq!(failure, MailFailure::Down);
             assert!(why.contains("certificate"), "{why}");
             assert_eq!(server.received().len(), 2);

@@ -420,7 +420,7 @@ pub(crate) struct MailCounters([(String, Allowance); 2]);
 impl MailCounters {
     pub(crate) fn of(site: &Site, kind: &str, address: &str) -> Self {
         let settings = &site.settings.mail;
-        let key = EmailAddress::parse(address)
+        let key = EmailAddress::typed(address)
             .map_or_else(|_| address.into(), |email| email.key().to_string());
         let counter = |name, mails, time| {
             let allowance = Allowance {

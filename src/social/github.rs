@@ -5,21 +5,17 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use oauth2::{
-    AuthType, AuthUrl, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointNotSet,
-    EndpointSet, PkceCodeVerifier, RedirectUrl, RequestTokenError, Scope, TokenResponse, TokenUrl,
-    basic::BasicClient,
-};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
 use url::Url;
 
 use super::{
-    HttpClient, HttpRequest, ProviderEmail, SocialAnswer, SocialError, SocialProfile,
-    SocialProvider, SocialRequest, http::Blocking,
+    HttpClient, ProviderEmail, SocialAnswer, SocialError, SocialProfile, SocialProvider,
+    SocialRequest,
+    http::{Blocking, request},
+    lenient::{complaint, flag, object, text},
+    oauth::{Answered, Authentication, Client},
 };
 use crate::features::social::ProviderSettings;
-
-type Client = BasicClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet>;
 
 /// GitHub.
 pub(super) struct Github {
@@ -28,26 +24,16 @@ pub(super) struct Github {
     issuer: String,
     origins: Vec<String>,
     scopes: Vec<String>,
+    authorize: Url,
+    parameters: Vec<(String, String)>,
     inner: Arc<Inner>,
     http: HttpClient,
 }
 
 struct Inner {
     client: Client,
+    token: Url,
     api: String,
-}
-
-#[derive(Deserialize)]
-struct Account {
-    id: u64,
-    login: String,
-}
-
-#[derive(Deserialize)]
-struct Address {
-    email: String,
-    primary: bool,
-    verified: bool,
 }
 
 impl Github {
@@ -59,34 +45,31 @@ impl Github {
         let issuer = own
             .issuer_of(name)
             .unwrap_or_else(|| "https://github.com".into());
-        let secret = own
-            .client_secret
-            .as_ref()
-            .ok_or("`client_secret` is missing; GitHub shows it once, when it is made")?;
+        if own.client_secret.is_none() {
+            return Err("`client_secret` is missing; GitHub shows it once, when it is made".into());
+        }
         let base = issuer.trim_end_matches('/');
         let api = match base {
             "https://github.com" => "https://api.github.com".to_string(),
             own => format!("{own}/api/v3"),
         };
         let wrong = |error: url::ParseError| format!("`issuer` is `{issuer}`: {error}");
-        let authorize = AuthUrl::new(format!("{base}/login/oauth/authorize")).map_err(wrong)?;
-        let token = TokenUrl::new(format!("{base}/login/oauth/access_token")).map_err(wrong)?;
-        let client = BasicClient::new(ClientId::new(own.client_id.clone()))
-            .set_client_secret(ClientSecret::new(secret.expose().clone()))
-            .set_auth_uri(authorize)
-            .set_token_uri(token)
-            // As its documentation has it.
-            .set_auth_type(AuthType::RequestBody);
-        let scopes = own.scopes.clone();
+        let client = Client {
+            id: own.client_id.clone(),
+            secret: super::secret_of(own, &issuer)?,
+        };
+        let token = Url::parse(&format!("{base}/login/oauth/access_token")).map_err(wrong)?;
         let mut origins = own.origins.clone();
         origins.push(issuer.clone());
         Ok(Self {
             name: name.into(),
             label: own.label_of(name),
-            issuer,
             origins,
-            scopes: scopes.unwrap_or_else(|| vec!["user:email".into()]),
-            inner: Arc::new(Inner { client, api }),
+            scopes: own.scopes_of(name),
+            authorize: Url::parse(&format!("{base}/login/oauth/authorize")).map_err(wrong)?,
+            parameters: own.parameters.clone().into_iter().collect(),
+            inner: Arc::new(Inner { client, token, api }),
+            issuer,
             http,
         })
     }
@@ -107,27 +90,18 @@ impl SocialProvider for Github {
     }
 
     async fn authorize(&self, asked: &SocialRequest<'_>) -> Result<Url, SocialError> {
-        let state = asked.state.to_string();
-        let redirect = RedirectUrl::from_url(asked.redirect_uri.clone());
-        let mut request = self
-            .inner
-            .client
-            .authorize_url(|| CsrfToken::new(state))
-            .set_redirect_uri(std::borrow::Cow::Owned(redirect))
-            .add_extra_param("code_challenge", asked.code_challenge)
-            .add_extra_param("code_challenge_method", "S256");
-        for scope in &self.scopes {
-            request = request.add_scope(Scope::new(scope.clone()));
-        }
-        Ok(request.url().0)
+        let beside: Vec<(&str, &str)> = self
+            .parameters
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        let client = &self.inner.client;
+        Ok(client.lead(&self.authorize, asked, &self.scopes, &beside))
     }
 
     async fn profile(&self, answer: &SocialAnswer<'_>) -> Result<SocialProfile, SocialError> {
-        let inner = self.inner.clone();
-        let code = AuthorizationCode::new(answer.code.to_string());
-        let redirect = RedirectUrl::from_url(answer.redirect_uri.clone());
-        let verifier = PkceCodeVerifier::new(answer.code_verifier.expose().clone());
-        let exchange = move |http: &Blocking| inner.profile(http, code, redirect, verifier);
+        let (inner, answer) = (self.inner.clone(), Answered::from(answer));
+        let exchange = move |http: &Blocking| inner.profile(http, &answer);
         self.http.exchange(exchange).await
     }
 
@@ -137,54 +111,61 @@ impl SocialProvider for Github {
 }
 
 impl Inner {
-    fn profile(
-        &self,
-        http: &Blocking,
-        code: AuthorizationCode,
-        redirect: RedirectUrl,
-        verifier: PkceCodeVerifier,
-    ) -> Result<SocialProfile, SocialError> {
-        let tokens = self
-            .client
-            .exchange_code(code)
-            .set_redirect_uri(std::borrow::Cow::Owned(redirect))
-            .set_pkce_verifier(verifier)
-            .request(&|request| http.send(request))
-            .map_err(|error| match error {
-                RequestTokenError::Request(error) => error,
-                // It answers errors with the status of success.
-                error => SocialError::Refused(format!("it gave no token: {error}")),
-            })?;
-        let token = tokens.access_token().secret();
-        let account: Account = self.get(http, "/user", token)?;
-        let addresses: Vec<Address> = self.get(http, "/user/emails?per_page=100", token)?;
-        let email = match addresses.into_iter().find(|address| address.primary) {
-            Some(address) if address.verified => ProviderEmail::Verified(address.email),
-            Some(address) => ProviderEmail::Unverified(address.email),
-            None => ProviderEmail::Absent,
-        };
-        Ok(SocialProfile::new(account.id.to_string())
-            .email(email)
-            .label(account.login))
+    fn profile(&self, http: &Blocking, answer: &Answered) -> Result<SocialProfile, SocialError> {
+        // As its documentation has it.
+        let how = Authentication::Body;
+        let tokens = self.client.exchange(http, &self.token, how, answer)?;
+        let token = tokens.access.expose();
+        let (status, body) = self.get(http, "/user", token)?;
+        let account = object(&body, "/user")?;
+        let id = account.get("id").and_then(Value::as_u64);
+        let id = id.filter(|_| status == 200).ok_or_else(|| {
+            SocialError::Refused(format!("/user: {status} {}", complaint(&account)))
+        })?;
+        let profile = SocialProfile::new(id.to_string()).email(self.email(http, token)?);
+        Ok(match text(&account, "login") {
+            Some(login) => profile.label(login),
+            None => profile,
+        })
     }
 
-    fn get<T: DeserializeOwned>(
-        &self,
-        http: &Blocking,
-        path: &str,
-        token: &str,
-    ) -> Result<T, SocialError> {
-        let refused = |why: String| SocialError::Refused(format!("{path}: {why}"));
-        let request: HttpRequest = ureq::http::Request::get(format!("{}{path}", self.api))
-            .header("Accept", "application/vnd.github+json")
-            .header("Authorization", format!("Bearer {token}"))
-            .header("X-GitHub-Api-Version", "2022-11-28")
-            .body(Vec::new())
-            .map_err(|error| refused(error.to_string()))?;
-        let answer = http.send(request)?;
-        if answer.status().as_u16() != 200 {
-            return Err(refused(answer.status().to_string()));
-        }
-        serde_json::from_slice(answer.body()).map_err(|error| refused(error.to_string()))
+    /// The primary address. A site that may not read addresses learns none; whoever is linked comes in all the
+    /// same.
+    fn email(&self, http: &Blocking, token: &str) -> Result<ProviderEmail, SocialError> {
+        let path = "/user/emails?per_page=100";
+        let (status, body) = self.get(http, path, token)?;
+        let addresses: Vec<Value> = match serde_json::from_slice(&body) {
+            Ok(Value::Array(all)) if status == 200 => all,
+            _ => {
+                let why = object(&body, path).map(|said| complaint(&said));
+                let why = why.unwrap_or_else(|error| error.to_string());
+                log::info!("GitHub tells no addresses: {path}: {status} {why}");
+                return Ok(ProviderEmail::Absent);
+            }
+        };
+        let primary = addresses
+            .iter()
+            .filter_map(Value::as_object)
+            .find(|address| flag(address, "primary") == Some(true));
+        let Some((primary, email)) = primary.and_then(|one| Some((one, text(one, "email")?)))
+        else {
+            return Ok(ProviderEmail::Absent);
+        };
+        Ok(match flag(primary, "verified") {
+            Some(true) => ProviderEmail::Verified(email.into()),
+            _ => ProviderEmail::Unverified(email.into()),
+        })
+    }
+
+    fn get(&self, http: &Blocking, path: &str, token: &str) -> Result<(u16, Vec<u8>), SocialError> {
+        let bearer = format!("Bearer {token}");
+        let headers = [
+            ("Accept", "application/vnd.github+json"),
+            ("Authorization", &bearer),
+            ("X-GitHub-Api-Version", "2022-11-28"),
+        ];
+        let url = format!("{}{path}", self.api);
+        let answer = http.send(request("GET", &url, &headers, Vec::new())?)?;
+        Ok((answer.status().as_u16(), answer.into_body()))
     }
 }

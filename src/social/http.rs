@@ -144,7 +144,7 @@ impl HttpClient {
     }
 }
 
-fn request(
+pub(super) fn request(
     method: &str,
     url: &str,
     headers: &[(&str, &str)],

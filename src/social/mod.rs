@@ -5,16 +5,25 @@
 
 mod github;
 mod http;
+mod id_token;
+mod lenient;
+mod oauth;
 mod oidc;
+mod secret;
 
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
-use openidconnect::{PkceCodeChallenge, PkceCodeVerifier};
+use data_encoding::BASE64URL_NOPAD;
+use sha2::{Digest, Sha256};
 use url::Url;
 
 pub use self::http::{HttpClient, HttpRequest, HttpResponse};
-use self::{github::Github, oidc::Oidc};
+use self::{
+    github::Github,
+    oidc::Oidc,
+    secret::{ClientSecret, Signed},
+};
 use crate::{
     config::ConfigError,
     features::social::{ProviderKind, ProviderSettings, SocialSettings},
@@ -196,6 +205,12 @@ pub trait SocialProvider: Send + Sync + 'static {
         self.name()
     }
 
+    /// Whether the provider sends its answer by POST (OAuth 2.0 Form Post Response Mode), as Apple does. Only
+    /// then does the address that it leads back to take a POST. _Default:_ `false`.
+    fn posts_back(&self) -> bool {
+        false
+    }
+
     /// Called once at launch, and nobody waits for it: to fetch what will be needed.
     async fn prepare(&self) {}
 }
@@ -297,9 +312,22 @@ fn provider(
     })
 }
 
+/// What the settings say that we prove ourselves by.
+fn secret_of(own: &ProviderSettings, issuer: &str) -> Result<ClientSecret, String> {
+    let Some(key) = own.private_key()? else {
+        return Ok(match &own.client_secret {
+            Some(secret) => ClientSecret::Shared(secret.clone()),
+            None => ClientSecret::None,
+        });
+    };
+    let (team, key_id) = own.team_id.as_deref().zip(own.key_id.as_deref()).ok_or(
+        "`private_key` needs `team_id` and `key_id`; the provider shows both where the key was made",
+    )?;
+    let signed = Signed::new(&key, key_id, team, &own.client_id, issuer)?;
+    Ok(ClientSecret::Signed(Box::new(signed)))
+}
+
 /// The S256 digest of a verifier.
 pub(crate) fn challenge_of(verifier: &Secret<String>) -> String {
-    let verifier = PkceCodeVerifier::new(verifier.expose().clone());
-    let challenge = PkceCodeChallenge::from_code_verifier_sha256(&verifier);
-    challenge.as_str().to_string()
+    BASE64URL_NOPAD.encode(&Sha256::digest(verifier.expose().as_bytes()))
 }

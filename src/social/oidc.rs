@@ -1,8 +1,8 @@
 //! Providers that speak OpenID Connect, found by discovery (OpenID Connect Discovery 1.0).
 //!
-//! The protocol and the signatures are openidconnect's. Here is what that leaves to its caller: which
-//! algorithms there are, the authorised party, the times, the issuer of the answer (RFC 9207), and how
-//! long what was discovered is kept.
+//! Of all that a provider answers, only what is used is read, and leniently (`lenient`); the ID token is judged
+//! strictly (`id_token`). Here is the rest: discovery and how long it is kept, the issuer of the answer (RFC 9207),
+//! and what is asked when the ID token does not say whether an address is proven.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -10,68 +10,37 @@ use std::{
 };
 
 use async_trait::async_trait;
-use openidconnect::{
-    AuthType, AuthenticationFlow, AuthorizationCode, ClaimsVerificationError, ClientId,
-    ClientSecret, CsrfToken, DiscoveryError, EmptyAdditionalClaims, IssuerUrl, JsonWebKeySet,
-    Nonce, OAuth2TokenResponse, PkceCodeVerifier, ProviderMetadata, RedirectUrl, RequestTokenError,
-    Scope, SignatureVerificationError, SubjectIdentifier, TokenResponse, UserInfoClaims, core::*,
-};
-use serde::{Deserialize, Serialize};
+use openidconnect::core::CoreJsonWebKey;
 use url::Url;
 
 use super::{
     HttpClient, ProviderEmail, SocialAnswer, SocialError, SocialProfile, SocialProvider,
-    SocialRequest, http::Blocking,
+    SocialRequest,
+    http::{Blocking, request},
+    id_token::{self, Doubt, Expected},
+    lenient::{Object, complaint, flag, object, quoted, text, texts},
+    oauth::{Answered, Authentication, Client},
 };
-use crate::{
-    features::social::{ProviderSettings, SocialSettings},
-    secrets::Secret,
-    store::Timestamp,
-};
-
-/// What is kept of a discovery document beside what the standard's own types hold.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-struct Beside {
-    #[serde(default)]
-    authorization_response_iss_parameter_supported: bool,
-}
-
-impl openidconnect::AdditionalProviderMetadata for Beside {}
-
-type Metadata = ProviderMetadata<
-    Beside,
-    CoreAuthDisplay,
-    CoreClientAuthMethod,
-    CoreClaimName,
-    CoreClaimType,
-    CoreGrantType,
-    CoreJweContentEncryptionAlgorithm,
-    CoreJweKeyManagementAlgorithm,
-    CoreJsonWebKey,
-    CoreResponseMode,
-    CoreResponseType,
-    CoreSubjectIdentifierType,
->;
-
-/// Signatures that only the provider can make: none that our own secret, or a public key, would do for.
-const ALGORITHMS: [CoreJwsSigningAlgorithm; 10] = [
-    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
-    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha384,
-    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha512,
-    CoreJwsSigningAlgorithm::RsaSsaPssSha256,
-    CoreJwsSigningAlgorithm::RsaSsaPssSha384,
-    CoreJwsSigningAlgorithm::RsaSsaPssSha512,
-    CoreJwsSigningAlgorithm::EcdsaP256Sha256,
-    CoreJwsSigningAlgorithm::EcdsaP384Sha384,
-    CoreJwsSigningAlgorithm::EcdsaP521Sha512,
-    CoreJwsSigningAlgorithm::EdDsa,
-];
-
-/// How far clocks may differ.
-const LEEWAY: i64 = 60_000;
+use crate::features::social::{ProviderSettings, ResponseMode, SocialSettings};
 
 /// After a discovery that failed, for how long the next one is not tried.
 const REST: Duration = Duration::from_secs(2);
+
+/// What a provider says of itself, as far as it is used.
+#[derive(Clone, Debug)]
+struct Metadata {
+    authorize: Url,
+    token: Url,
+    userinfo: Option<Url>,
+    jwks: Url,
+    /// The algorithms that it signs with.
+    algorithms: Vec<String>,
+    /// Whether it takes the client's secret in the body alone.
+    by_body: bool,
+    /// Whether it names itself in the answer to the browser (RFC 9207).
+    names_itself: bool,
+    keys: Vec<CoreJsonWebKey>,
+}
 
 /// A provider that speaks OpenID Connect.
 #[derive(Clone)]
@@ -81,9 +50,11 @@ struct Inner {
     name: String,
     label: String,
     issuer: String,
-    client_id: String,
-    client_secret: Option<Secret<String>>,
+    client: Client,
+    audiences: Vec<String>,
     scopes: Vec<String>,
+    mode: ResponseMode,
+    parameters: Vec<(String, String)>,
     origins: Vec<String>,
     keep: Duration,
     http: HttpClient,
@@ -109,14 +80,19 @@ impl Oidc {
         let issuer = own.issuer_of(name).ok_or(
             "`issuer` is missing; write where the provider is, such as \"https://id.example.com\"",
         )?;
-        let scopes = own.scopes.clone();
+        let client = Client {
+            id: own.client_id.clone(),
+            secret: super::secret_of(own, &issuer)?,
+        };
         Ok(Self(Arc::new(Inner {
             name: name.into(),
             label: own.label_of(name),
             issuer,
-            client_id: own.client_id.clone(),
-            client_secret: own.client_secret.clone(),
-            scopes: scopes.unwrap_or_else(|| vec!["email".into(), "profile".into()]),
+            client,
+            audiences: own.audiences.clone(),
+            scopes: own.scopes_of(name),
+            mode: own.response_mode_of(name),
+            parameters: own.parameters.clone().into_iter().collect(),
             origins: own.origins.clone(),
             keep: settings.keep.as_duration(),
             http,
@@ -154,37 +130,25 @@ impl SocialProvider for Oidc {
             Some(metadata) => metadata,
             None => self.exchange(Inner::metadata).await?,
         };
-        let (state, nonce) = (asked.state.to_string(), asked.nonce.to_string());
-        let client = self.0.client(&metadata);
-        let redirect = redirect_url(asked.redirect_uri)?;
-        let mut request = client
-            .authorize_url(
-                AuthenticationFlow::<CoreResponseType>::AuthorizationCode,
-                || CsrfToken::new(state),
-                || Nonce::new(nonce),
-            )
-            .set_redirect_uri(std::borrow::Cow::Owned(redirect))
-            .add_extra_param("code_challenge", asked.code_challenge)
-            .add_extra_param("code_challenge_method", "S256");
-        for scope in self.0.scopes.iter().filter(|scope| *scope != "openid") {
-            request = request.add_scope(Scope::new(scope.clone()));
-        }
+        let inner = &self.0;
+        let mut beside = vec![("nonce", asked.nonce)];
         if asked.again {
-            request = request.set_max_age(Duration::ZERO);
+            beside.push(("max_age", "0"));
         }
-        Ok(request.url().0)
+        if inner.mode == ResponseMode::FormPost {
+            beside.push(("response_mode", "form_post"));
+        }
+        for (name, value) in &inner.parameters {
+            beside.push((name, value));
+        }
+        Ok(inner
+            .client
+            .lead(&metadata.authorize, asked, &inner.scopes, &beside))
     }
 
     async fn profile(&self, answer: &SocialAnswer<'_>) -> Result<SocialProfile, SocialError> {
-        let answer = Answered {
-            code: answer.code.to_string(),
-            issuer: answer.issuer.map(String::from),
-            redirect: redirect_url(answer.redirect_uri)?,
-            nonce: Nonce::new(answer.nonce.to_string()),
-            verifier: answer.code_verifier.clone(),
-            now: answer.now,
-        };
-        self.exchange(move |inner, http| inner.profile(http, answer))
+        let answer = Answered::from(answer);
+        self.exchange(move |inner, http| inner.profile(http, &answer))
             .await
     }
 
@@ -193,9 +157,13 @@ impl SocialProvider for Oidc {
         origins.push(self.0.issuer.clone());
         let known = self.0.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((metadata, _)) = &known.metadata {
-            origins.push(metadata.authorization_endpoint().url().to_string());
+            origins.push(metadata.authorize.to_string());
         }
         origins
+    }
+
+    fn posts_back(&self) -> bool {
+        self.0.mode == ResponseMode::FormPost
     }
 
     async fn prepare(&self) {
@@ -204,25 +172,6 @@ impl SocialProvider for Oidc {
         }
     }
 }
-
-/// What came back, for another thread.
-struct Answered {
-    code: String,
-    issuer: Option<String>,
-    redirect: RedirectUrl,
-    nonce: Nonce,
-    verifier: Secret<String>,
-    now: Timestamp,
-}
-
-type Client = CoreClient<
-    openidconnect::EndpointSet,
-    openidconnect::EndpointNotSet,
-    openidconnect::EndpointNotSet,
-    openidconnect::EndpointNotSet,
-    openidconnect::EndpointMaybeSet,
-    openidconnect::EndpointMaybeSet,
->;
 
 impl Inner {
     /// What is known and not too old.
@@ -268,160 +217,138 @@ impl Inner {
     }
 
     fn discovered(&self, http: &Blocking) -> Result<Metadata, SocialError> {
-        let issuer = IssuerUrl::new(self.issuer.clone()).map_err(refused)?;
-        let metadata = Metadata::discover(&issuer, &|request| http.send(request)).map_err(
-            |error| match error {
-                DiscoveryError::Request(error) => error,
-                DiscoveryError::Response(status, _, why) => not_ok(status.as_u16(), &why),
-                error => refused(error),
-            },
+        let base = self.issuer.trim_end_matches('/');
+        let what = "its discovery document";
+        let document = fetch(
+            http,
+            &format!("{base}/.well-known/openid-configuration"),
+            what,
         )?;
+        match text(&document, "issuer") {
+            Some(issuer) if issuer == self.issuer => {}
+            Some(other) => {
+                return Err(SocialError::Refused(format!(
+                    "{what} is of {}, and `issuer` is {}; write the former if it is the right one",
+                    quoted(other),
+                    quoted(&self.issuer)
+                )));
+            }
+            None => return Err(SocialError::Refused(format!("{what} names no issuer"))),
+        }
+        let endpoint = |name: &str| match text(&document, name).map(Url::parse) {
+            None => Ok(None),
+            Some(Ok(url)) => Ok(Some(url)),
+            Some(Err(_)) => Err(SocialError::Refused(format!(
+                "`{name}` of {what} is no URL"
+            ))),
+        };
+        let needed = |name: &str| {
+            let missing = || SocialError::Refused(format!("{what} has no `{name}`"));
+            endpoint(name)?.ok_or_else(missing)
+        };
+        let authorize = needed("authorization_endpoint")?;
         // What our pages lead to is a site, whatever the document says.
-        let scheme = metadata.authorization_endpoint().url().scheme();
-        let issuer_scheme = issuer.url().scheme();
-        if scheme != "https" && scheme != issuer_scheme {
+        let is_web = authorize.scheme() == "https"
+            || Url::parse(&self.issuer).is_ok_and(|issuer| issuer.scheme() == authorize.scheme());
+        if !is_web {
             return Err(SocialError::Refused(format!(
-                "it leads to an address that begins with {scheme:?}"
+                "it leads to an address that begins with {:?}",
+                authorize.scheme()
             )));
         }
-        Ok(metadata)
-    }
-
-    /// The client that speaks for us, with what is known of the provider.
-    fn client(&self, metadata: &Metadata) -> Client {
-        let secret = self
-            .client_secret
-            .as_ref()
-            .map(|secret| ClientSecret::new(secret.expose().clone()));
-        let id = ClientId::new(self.client_id.clone());
-        let client = CoreClient::from_provider_metadata(metadata.clone(), id, secret);
-        let by_post_only = metadata
-            .token_endpoint_auth_methods_supported()
-            .is_some_and(|methods| {
-                methods.contains(&CoreClientAuthMethod::ClientSecretPost)
-                    && !methods.contains(&CoreClientAuthMethod::ClientSecretBasic)
-            });
-        match by_post_only {
-            true => client.set_auth_type(AuthType::RequestBody),
-            false => client,
+        let jwks = needed("jwks_uri")?;
+        let owned = |name: &str| -> Vec<String> {
+            texts(&document, name)
+                .into_iter()
+                .map(String::from)
+                .collect()
+        };
+        let methods = owned("token_endpoint_auth_methods_supported");
+        let has = |method: &str| methods.iter().any(|one| one == method);
+        let mut algorithms = owned("id_token_signing_alg_values_supported");
+        if algorithms.is_empty() {
+            // What a client may count on (OpenID Connect Core 1.0, section 15.1).
+            algorithms.push("RS256".into());
         }
+        Ok(Metadata {
+            token: needed("token_endpoint")?,
+            // One that cannot be asked is none.
+            userinfo: endpoint("userinfo_endpoint").unwrap_or_default(),
+            keys: keys_at(http, &jwks)?,
+            by_body: has("client_secret_post") && !has("client_secret_basic"),
+            names_itself: flag(&document, "authorization_response_iss_parameter_supported")
+                .unwrap_or_default(),
+            authorize,
+            jwks,
+            algorithms,
+        })
     }
 
-    fn profile(&self, http: &Blocking, answer: Answered) -> Result<SocialProfile, SocialError> {
+    fn profile(&self, http: &Blocking, answer: &Answered) -> Result<SocialProfile, SocialError> {
         let metadata = self.metadata(http)?;
-        let beside = metadata.additional_metadata();
         let named = match answer.issuer.as_deref() {
             Some(issuer) => issuer == self.issuer,
-            None => !beside.authorization_response_iss_parameter_supported,
+            None => !metadata.names_itself,
         };
         if !named {
             return Err(SocialError::Refused(
                 "the answer names another issuer, or none".into(),
             ));
         }
-        let client = self.client(&metadata);
-        let tokens = client
-            .exchange_code(AuthorizationCode::new(answer.code.clone()))
-            .map_err(refused)?
-            .set_redirect_uri(std::borrow::Cow::Borrowed(&answer.redirect))
-            .set_pkce_verifier(PkceCodeVerifier::new(answer.verifier.expose().clone()))
-            .request(&|request| http.send(request))
-            .map_err(|error| match error {
-                RequestTokenError::Request(error) => error,
-                error => refused(error),
-            })?;
-        let token = tokens
-            .id_token()
-            .ok_or_else(|| SocialError::Refused("it gave no ID token".into()))?;
-        let claims = match self.verified(&metadata, token, &answer) {
-            // The provider may sign by a new key.
-            Err(ClaimsVerificationError::SignatureVerification(
-                SignatureVerificationError::NoMatchingKey,
-            )) => {
-                let keys = JsonWebKeySet::fetch(metadata.jwks_uri(), &|request| http.send(request))
-                    .map_err(|error| match error {
-                        DiscoveryError::Request(error) => error,
-                        error => refused(error),
-                    })?;
-                let metadata = self.with_keys(&metadata, keys);
-                self.verified(&metadata, token, &answer)
-            }
-            verified => verified,
+        let how = match metadata.by_body {
+            true => Authentication::Body,
+            false => Authentication::Basic,
         };
-        let claims = claims.map_err(refused)?;
-        if claims
-            .authorized_party()
-            .is_some_and(|party| party.as_str() != self.client_id)
-        {
-            return Err(SocialError::Refused(
-                "the ID token was given to another party".into(),
-            ));
-        }
-        let subject = claims.subject();
-        let mut email = said(claims.email(), claims.email_verified());
+        let tokens = self.client.exchange(http, &metadata.token, how, answer)?;
+        let token = tokens
+            .id
+            .ok_or_else(|| SocialError::Refused("it gave no ID token".into()))?;
+        let expected = Expected {
+            issuer: &self.issuer,
+            client: &self.client.id,
+            audiences: &self.audiences,
+            nonce: &answer.nonce,
+            algorithms: &metadata.algorithms,
+            now: answer.now,
+        };
+        let claims = match id_token::verified(&token, &metadata.keys, &expected) {
+            // The provider may sign by a new key.
+            Err(Doubt::NoKey) => {
+                let keys = keys_at(http, &metadata.jwks)?;
+                self.keep_keys(&metadata, keys.clone());
+                id_token::verified(&token, &keys, &expected)?
+            }
+            verified => verified?,
+        };
+        let subject = text(&claims, "sub").unwrap_or_default();
+        let mut email = said(&claims);
         if !matches!(email, Said::Whole(_))
-            && let Some(userinfo) = metadata.userinfo_endpoint()
+            && let Some(userinfo) = &metadata.userinfo
         {
-            let asked = ureq::http::Request::get(userinfo.url().as_str())
-                .header("Accept", "application/json")
-                .header(
-                    "Authorization",
-                    format!("Bearer {}", tokens.access_token().secret()),
-                )
-                .body(Vec::new())
-                .map_err(refused)?;
-            email = match userinfo_of(http, asked, subject)? {
+            email = match userinfo_of(http, userinfo, tokens.access.expose(), subject)? {
                 Said::Nothing => email,
                 better => better,
             };
         }
-        let label = claims.preferred_username().map(|name| name.to_string());
-        let label = label.or_else(|| claims.email().map(|email| email.to_string()));
+        let label = text(&claims, "preferred_username").or_else(|| text(&claims, "email"));
         Ok(SocialProfile {
             subject: subject.to_string(),
+            label: label.map(String::from),
             email: email.into(),
-            label,
-            authenticated_at: claims
-                .auth_time()
-                .map(|at| Timestamp::from_millis(at.timestamp_millis())),
+            authenticated_at: id_token::authenticated_at(&claims),
         })
     }
 
-    fn verified(
-        &self,
-        metadata: &Metadata,
-        token: &CoreIdToken,
-        answer: &Answered,
-    ) -> Result<CoreIdTokenClaims, ClaimsVerificationError> {
-        let now = answer.now.as_millis();
-        let client = self.client(metadata);
-        let allowed: Vec<_> = metadata
-            .id_token_signing_alg_values_supported()
-            .iter()
-            .filter(|algorithm| ALGORITHMS.contains(algorithm))
-            .cloned()
-            .collect();
-        let verifier = client
-            .id_token_verifier()
-            .set_allowed_algs(allowed)
-            .set_time_fn(move || chrono_of(now - LEEWAY))
-            .set_issue_time_verifier_fn(move |issued| {
-                match issued.timestamp_millis() > now + LEEWAY {
-                    true => Err("it was issued in the future".into()),
-                    false => Ok(()),
-                }
-            });
-        token.claims(&verifier, &answer.nonce).cloned()
-    }
-
     /// Puts other keys in the place of those that are known.
-    fn with_keys(&self, metadata: &Metadata, keys: CoreJsonWebKeySet) -> Arc<Metadata> {
-        let metadata = Arc::new(metadata.clone().set_jwks(keys));
+    fn keep_keys(&self, metadata: &Metadata, keys: Vec<CoreJsonWebKey>) {
+        let metadata = Arc::new(Metadata {
+            keys,
+            ..metadata.clone()
+        });
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((known, _)) = &mut known.metadata {
-            *known = metadata.clone();
+            *known = metadata;
         }
-        metadata
     }
 }
 
@@ -443,8 +370,9 @@ impl From<Said> for ProviderEmail {
     }
 }
 
-fn said(email: Option<&openidconnect::EndUserEmail>, verified: Option<bool>) -> Said {
-    match (email.map(|email| email.to_string()), verified) {
+fn said(claims: &Object) -> Said {
+    let email = text(claims, "email").map(String::from);
+    match (email, flag(claims, "email_verified")) {
         (None, _) => Said::Nothing,
         (Some(email), None) => Said::Half(email),
         (Some(email), Some(true)) => Said::Whole(ProviderEmail::Verified(email)),
@@ -453,51 +381,48 @@ fn said(email: Option<&openidconnect::EndUserEmail>, verified: Option<bool>) -> 
 }
 
 /// What the provider tells whoever holds the access token; of the same subject, or it is not believed
-/// (OpenID Connect Core 1.0, section 5.3.2).
+/// (OpenID Connect Core 1.0, section 5.3.2). Where it tells nothing that can be read, the address stays unproven:
+/// who it is stands in the ID token.
 fn userinfo_of(
     http: &Blocking,
-    asked: super::HttpRequest,
-    subject: &SubjectIdentifier,
+    userinfo: &Url,
+    token: &str,
+    subject: &str,
 ) -> Result<Said, SocialError> {
-    let answer = http.send(asked)?;
-    if answer.status().as_u16() != 200 {
-        // Who it is stands in the ID token; the address stays unproven.
-        log::info!("the user info endpoint answered {}", answer.status());
-        return Ok(Said::Nothing);
-    }
-    let claims =
-        UserInfoClaims::<EmptyAdditionalClaims, CoreGenderClaim>::from_json::<SocialError>(
-            answer.body(),
-            Some(subject),
-        )
-        .map_err(refused)?;
-    Ok(said(claims.email(), claims.email_verified()))
-}
-
-fn redirect_url(url: &Url) -> Result<RedirectUrl, SocialError> {
-    RedirectUrl::new(url.to_string()).map_err(refused)
-}
-
-fn refused(error: impl std::error::Error) -> SocialError {
-    // The reason behind a reason is what helps whoever reads the log.
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    SocialError::Refused(text)
-}
-
-fn not_ok(status: u16, what: &str) -> SocialError {
-    match status {
-        500..=599 | 429 => SocialError::Unavailable(format!("{what}: {status}")),
-        _ => SocialError::Refused(format!("{what}: {status}")),
+    let bearer = format!("Bearer {token}");
+    let headers = [("Accept", "application/json"), ("Authorization", &bearer)];
+    let answer = http.send(request("GET", userinfo.as_str(), &headers, Vec::new())?)?;
+    let status = answer.status().as_u16();
+    let read = object(answer.body(), "the answer of its user info endpoint");
+    let claims = match read {
+        Ok(claims) if status == 200 => claims,
+        read => {
+            let why = read.map_or_else(|error| error.to_string(), |said| complaint(&said));
+            log::info!("the user info endpoint answered {status}: {why}");
+            return Ok(Said::Nothing);
+        }
+    };
+    match text(&claims, "sub") == Some(subject) {
+        true => Ok(said(&claims)),
+        false => Err(SocialError::Refused(
+            "its user info is of another subject".into(),
+        )),
     }
 }
 
-/// The time as openidconnect has it.
-fn chrono_of(millis: i64) -> chrono::DateTime<chrono::Utc> {
-    chrono::DateTime::from_timestamp_millis(millis).unwrap_or_default()
+/// The keys that a provider publishes.
+fn keys_at(http: &Blocking, url: &Url) -> Result<Vec<CoreJsonWebKey>, SocialError> {
+    Ok(id_token::keys(&fetch(http, url.as_str(), "its key set")?))
+}
+
+/// An object of JSON that anybody may have.
+fn fetch(http: &Blocking, url: &str, what: &str) -> Result<Object, SocialError> {
+    let headers = [("Accept", "application/json")];
+    let answer = http.send(request("GET", url, &headers, Vec::new())?)?;
+    match answer.status().as_u16() {
+        200 => object(answer.body(), what),
+        status => Err(SocialError::Refused(format!(
+            "{what} is not there: {status}"
+        ))),
+    }
 }

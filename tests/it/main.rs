@@ -7,6 +7,8 @@
     reason = "a test wants to fail loudly"
 )]
 
+#[cfg(all(feature = "social", feature = "smtp", feature = "sms"))]
+mod addresses;
 mod api_keys;
 #[cfg(all(feature = "cli", feature = "sqlite", feature = "smtp", feature = "sms"))]
 mod api_keys_browser;
@@ -61,6 +63,8 @@ mod pages;
 #[cfg(all(feature = "passkeys", feature = "smtp", feature = "sms"))]
 mod passkey_attacks;
 #[cfg(all(feature = "passkeys", feature = "smtp", feature = "sms"))]
+mod passkey_shapes;
+#[cfg(all(feature = "passkeys", feature = "smtp", feature = "sms"))]
 mod passkeys;
 #[cfg(all(feature = "cli", feature = "sqlite", feature = "passkeys"))]
 mod passkeys_browser;
@@ -68,6 +72,8 @@ mod passkeys_browser;
 mod passwordless;
 #[cfg(all(feature = "social", feature = "smtp", feature = "sms"))]
 mod provider;
+#[cfg(all(feature = "social", feature = "smtp", feature = "sms"))]
+mod provider_claims;
 #[cfg(feature = "smtp")]
 mod recover;
 #[cfg(feature = "smtp")]

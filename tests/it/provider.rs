@@ -142,6 +142,12 @@ pub enum Deviation {
     /// Any claim of the ID token; null takes it out.
     Claim(&'static str, Value),
     UserinfoSubject(String),
+    /// A member of the right answer at a path; null takes it out.
+    Member(&'static str, &'static str, Value),
+    /// Further keys in the key set, before the right ones.
+    MoreKeys(Vec<Value>),
+    /// The client proves itself by a statement signed by this key, as Apple has it.
+    SignedSecret(Box<p256::ecdsa::VerifyingKey>),
     /// The issuer in the discovery document.
     MetadataIssuer(String),
     /// Anything in the discovery document; null takes it out.
@@ -630,6 +636,27 @@ impl Answer {
         self
     }
 
+    /// With other members than the right ones.
+    fn changed(mut self, path: &str, how: &[Deviation]) -> Self {
+        for how in how {
+            match how {
+                Deviation::Member(at, name, value) if *at == path => {
+                    let mut body: Value = serde_json::from_slice(&self.body).expect("JSON");
+                    body[*name] = value.clone();
+                    self.body = without_nulls(body).to_string().into_bytes();
+                }
+                Deviation::MoreKeys(keys) if path == JWKS => {
+                    let mut body: Value = serde_json::from_slice(&self.body).expect("JSON");
+                    let all = body["keys"].as_array_mut().expect("keys");
+                    all.splice(0..0, keys.iter().cloned());
+                    self.body = body.to_string().into_bytes();
+                }
+                _ => {}
+            }
+        }
+        self
+    }
+
     /// It still says what it said.
     fn pad(mut self) -> Self {
         let padding = "x".repeat(HUGE);
@@ -754,6 +781,7 @@ impl State {
             _ => Answer::text(404, "nothing here"),
         };
         let huge = |how: &Deviation| matches!(how, Deviation::HugeBody(at) if *at == path);
+        let answer = answer.changed(path, &self.deviations);
         match self.deviations.iter().any(huge) {
             true => answer.pad(),
             false => answer,
@@ -924,11 +952,43 @@ impl State {
             // Neither, or both, of which RFC 6749 allows one.
             _ => return None,
         };
+        for how in &self.deviations {
+            if let Deviation::SignedSecret(key) = how {
+                let good = id == CLIENT_ID && self.is_signed(key, &secret);
+                return good.then_some(way);
+            }
+        }
         let taken = self
             .deviations
             .iter()
             .all(|how| !matches!(how, Deviation::ClientAuth(only) if *only != way));
         (taken && id == CLIENT_ID && secret == CLIENT_SECRET).then_some(way)
+    }
+
+    /// What Apple asks of a client secret.
+    fn is_signed(&self, key: &p256::ecdsa::VerifyingKey, secret: &str) -> bool {
+        use p256::ecdsa::{Signature, signature::Verifier};
+        let Some((said, signature)) = secret.rsplit_once('.') else {
+            return false;
+        };
+        let decoded = |part: &str| BASE64URL_NOPAD.decode(part.as_bytes()).unwrap_or_default();
+        let signature = Signature::from_slice(&decoded(signature));
+        if !signature.is_ok_and(|signature| key.verify(said.as_bytes(), &signature).is_ok()) {
+            return false;
+        }
+        let (header, claims) = said.split_once('.').expect("two parts");
+        let [header, claims]: [Value; 2] =
+            [header, claims].map(|part| serde_json::from_slice(&decoded(part)).expect("JSON"));
+        let now = self.now();
+        header["alg"] == "ES256"
+            && header["kid"] == "KEY1234567"
+            && claims["iss"] == "TEAM123456"
+            && claims["sub"] == CLIENT_ID
+            && claims["aud"] == self.issuer.as_str()
+            && claims["iat"].as_i64().is_some_and(|at| at <= now)
+            && claims["exp"]
+                .as_i64()
+                .is_some_and(|at| at > now && at <= now + 15_777_000)
     }
 
     /// The code is gone, whatever else was wrong.

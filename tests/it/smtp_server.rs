@@ -115,6 +115,7 @@ struct Shared {
     behaviour: Mutex<Behaviour>,
     received: Mutex<Vec<Received>>,
     connections: Mutex<usize>,
+    greetings: Mutex<Vec<String>>,
 }
 
 impl SmtpServer {
@@ -141,6 +142,7 @@ impl SmtpServer {
             behaviour: Mutex::default(),
             received: Mutex::default(),
             connections: Mutex::default(),
+            greetings: Mutex::default(),
         });
         let (life, end) = oneshot::channel();
         let for_thread = shared.clone();
@@ -178,6 +180,11 @@ impl SmtpServer {
     /// How many connections were made.
     pub fn connections(&self) -> usize {
         *self.shared.connections.lock().unwrap()
+    }
+
+    /// The names that clients gave, by EHLO.
+    pub fn greetings(&self) -> Vec<String> {
+        self.shared.greetings.lock().unwrap().clone()
     }
 
     pub fn received(&self) -> Vec<Received> {
@@ -414,7 +421,11 @@ impl Conversation {
                 _ => {}
             }
             match verb.as_str() {
-                "EHLO" => self.say(&self.offers()).await?,
+                "EHLO" => {
+                    let name = rest.to_string();
+                    self.shared.greetings.lock().unwrap().push(name);
+                    self.say(&self.offers()).await?
+                }
                 "HELO" => self.say("250 test.invalid").await?,
                 "STARTTLS" if self.shared.offers.starttls && !self.encrypted => {
                     let injected = self.shared.offers.injected;

@@ -9,19 +9,20 @@
 //! taken as a second factor only. Attestation is not asked for: the model that an authenticator names is
 //! its own word, good for a label and no proof.
 
+mod answered;
 mod providers;
 
 use data_encoding::BASE64URL_NOPAD;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 use webauthn_rs::prelude::{
     AuthenticationResult, Credential, DiscoverableAuthentication, PasskeyRegistration,
-    PublicKeyCredential, RegisterPublicKeyCredential, SecurityKeyRegistration, Webauthn,
+    RegisterPublicKeyCredential, SecurityKeyRegistration, Webauthn,
     WebauthnBuilder, WebauthnError,
 };
 
-pub(crate) use self::providers::provider;
+pub(crate) use self::{answered::Answered, providers::provider};
 use super::Usages;
 use crate::{
     Message,
@@ -213,42 +214,6 @@ fn check_name(name: &str) -> Result<String, Message> {
     Ok(name.to_string())
 }
 
-/// What a browser answers: JSON text, as forms carry it, or the object itself.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Answered(Value);
-
-impl<'de> Deserialize<'de> for Answered {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(match Value::deserialize(deserializer)? {
-            // What cannot be read is wrong as what is missing is: the form says so.
-            Value::String(text) => Self(serde_json::from_str(&text).unwrap_or_default()),
-            value => Self(value),
-        })
-    }
-}
-
-impl Answered {
-    /// Whether nothing was answered yet.
-    pub(crate) fn is_absent(&self) -> bool {
-        self.0.is_null()
-    }
-
-    fn as_assertion(&self) -> Option<PublicKeyCredential> {
-        let mut value = self.0.clone();
-        // A library leaves out what is not there, a browser says null.
-        value
-            .get_mut("response")?
-            .as_object_mut()?
-            .entry("userHandle")
-            .or_insert(Value::Null);
-        serde_json::from_value(value).ok()
-    }
-
-    fn as_registration(&self) -> Option<RegisterPublicKeyCredential> {
-        serde_json::from_value(self.0.clone()).ok()
-    }
-}
-
 /// Why an answer is not taken. Who asked is told as little as possible; the log says it.
 #[derive(Debug)]
 pub(crate) enum Unfit {
@@ -366,10 +331,11 @@ impl Ceremonies {
         }))
     }
 
-    /// The origins from which an answer may come.
+    /// The sites from which an answer may come. Applications are no sites, and browsers are told nothing of them.
     pub(crate) fn origins(&self) -> Vec<String> {
         let origins = self.webauthn.get_allowed_origins().iter();
         origins
+            .filter(|origin| origin.origin().is_tuple())
             .map(|origin| origin.origin().ascii_serialization())
             .collect()
     }
@@ -426,6 +392,10 @@ impl Ceremonies {
         }
         options["authenticatorSelection"] = selection;
         options["hints"] = json!(self.policy.hints(usage));
+        // Scripts go through the list, also where nothing is in it.
+        if !options["excludeCredentials"].is_array() {
+            options["excludeCredentials"] = json!([]);
+        }
         // A key without PIN would never answer again for a credential that insists on one.
         options["extensions"] = json!({"credProps": true});
         if is_passkey {
@@ -502,6 +472,7 @@ impl Ceremonies {
         let mut options = json!(options.public_key);
         if let Some(options) = options.as_object_mut() {
             options.remove("extensions");
+            options.entry("allowCredentials").or_insert(json!([]));
         }
         Ok((options, Asserting(state)))
     }

@@ -10,6 +10,7 @@ mod signin;
 mod signup;
 mod verify;
 
+use data_encoding::BASE64URL_NOPAD;
 use rocket::{Route, get, routes, serde::json::Json};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -136,7 +137,8 @@ pub struct PasskeySettings {
     /// makes every passkey useless. _Default:_ the host of `base_url`.
     pub rp_id: Option<String>,
     /// Further sites, such as `"https://example.net"`, on which the same passkeys work; told to browsers at
-    /// `/.well-known/webauthn`. _Default:_ none.
+    /// `/.well-known/webauthn`. Also Android applications, as `"android:apk-key-hash:"` and the SHA-256 of the
+    /// certificate that signs the application, in base64url. _Default:_ none.
     pub origins: Vec<String>,
     /// Whether people may make an account that has a passkey and no password. _Default:_ `false`.
     pub sign_up: bool,
@@ -205,17 +207,23 @@ impl PasskeySettings {
         })
     }
 
-    /// The further origins, each with https, or at this machine.
+    /// The further origins, each with https, at this machine, or of an Android application.
     pub(crate) fn parsed_origins(&self) -> Result<Vec<url::Url>, ConfigError> {
         self.origins
             .iter()
             .map(|origin| {
                 let wrong = || {
                     ConfigError(format!(
-                        "`security.passkeys.origins` has `{origin}`, which is no https origin of a site; write for example \"https://example.net\""
+                        "`security.passkeys.origins` has `{origin}`, which is no https origin of a site and no Android application; write for example \"https://example.net\" or \"android:apk-key-hash:\" and the SHA-256 of its certificate in base64url"
                     ))
                 };
                 let url = url::Url::parse(origin).map_err(|_| wrong())?;
+                if let Some(hash) = origin.strip_prefix("android:apk-key-hash:") {
+                    let is_hash = BASE64URL_NOPAD
+                        .decode(hash.as_bytes())
+                        .is_ok_and(|hash| hash.len() == 32);
+                    return is_hash.then_some(url).ok_or_else(wrong);
+                }
                 let local = url.host_str() == Some("localhost");
                 let scheme = url.scheme() == "https" || url.scheme() == "http" && local;
                 let bare = url.path() == "/"
@@ -252,10 +260,9 @@ pub(crate) fn root_routes() -> Vec<Route> {
 #[get("/.well-known/webauthn")]
 fn well_known(_public: Public, site: &rocket::State<std::sync::Arc<Site>>) -> Option<Json<Value>> {
     let ceremonies = site.passkeys.as_ref()?;
-    if site.settings.passkeys.origins.is_empty() {
-        return None;
-    }
-    Some(Json(json!({"origins": ceremonies.origins()})))
+    let origins = ceremonies.origins();
+    // The first is this site itself.
+    (origins.len() > 1).then(|| Json(json!({"origins": origins})))
 }
 
 // What the pages are given.

@@ -185,8 +185,8 @@ fn create_page(web: &Web<'_>, token: &str, found: &Found<WanSignup>) -> Reply {
 /// Mails the link; whoever has an account is told so instead, by the same work.
 async fn send(web: &Web<'_>, form: &SignUp) -> Result<(), Error> {
     let site = web.site;
-    let email = EmailAddress::parse(&form.email)
-        .and_then(|email| site.emails.check(&email).map(|()| email))
+    let email = EmailAddress::typed(&form.email)
+        .and_then(|email| site.accept_email(&email).map(|()| email))
         .map_err(|message| Invalid::field("email", message))?;
     count_per_address(site, PerAddress::Mail, &web.client).await?;
     let identity = Identity::Email(email.clone());
@@ -196,11 +196,15 @@ async fn send(web: &Web<'_>, form: &SignUp) -> Result<(), Error> {
         .store
         .read(move |conn| {
             if let Some((_, owner)) = users::owner_of(conn, &asked, None)? {
-                return Ok(Some(owner));
+                let stored = owner.email.clone();
+                return Ok(Some((owner, stored)));
             }
             // An address that its owner can still take back is theirs alone.
             match tickets::open_under(conn, tickets::UNDO, reserved.as_str(), now)? {
-                Some((id, _)) => users::by_id(conn, &id),
+                Some((id, _)) => {
+                    let typed = asked.address().to_string();
+                    Ok(users::by_id(conn, &id)?.map(|owner| (owner, typed)))
+                }
                 None => Ok(None),
             }
         })
@@ -227,12 +231,12 @@ async fn send(web: &Web<'_>, form: &SignUp) -> Result<(), Error> {
             ("signup", own)
         }
     };
-    let to = Addressee::at(email.address());
+    let to = Addressee::at(owner.as_ref().map_or(email.address(), |(_, to)| to));
     let letter = web
         .scribe()
         .letter(&to, ("passkeys", mail), Postage::Limited, own)?;
     mailed::write(site, letter, draft).await?;
-    if let Some(owner) = owner {
+    if let Some((owner, _)) = owner {
         let collision = EventKind::RegistrationCollision {
             user: owner.id,
             existing_email: true,

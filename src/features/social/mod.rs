@@ -8,10 +8,13 @@ mod link;
 mod signin;
 mod verify;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use data_encoding::BASE64URL_NOPAD;
-use rocket::Request;
+use rocket::{
+    Request,
+    form::{Errors, Form},
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use url::Url;
@@ -131,7 +134,7 @@ impl Default for SocialSettings {
 }
 
 /// `[security.social.providers.<name>]`. The names `google` and `github` need `client_id` and
-/// `client_secret` alone.
+/// `client_secret` alone; the name `apple` needs `client_id`, `team_id`, `key_id` and `private_key`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProviderSettings {
@@ -141,22 +144,58 @@ pub struct ProviderSettings {
     #[serde(default)]
     pub client_secret: Option<Secret<String>>,
     /// Where the provider is: what it calls itself in its discovery document, or where a GitHub Enterprise
-    /// Server is. _Default:_ known for `google` and `github`, else required.
+    /// Server is. _Default:_ known for `apple`, `google` and `github`, else required.
     #[serde(default)]
     pub issuer: Option<String>,
+    /// Further audiences that may stand in an ID token beside `client_id`, such as the id of a project at Zitadel.
+    /// The token must then name `client_id` as `azp`. _Default:_ none.
+    #[serde(default)]
+    pub audiences: Vec<String>,
+    /// How the provider sends its answer: `"query"`, or `"form_post"` by POST. _Default:_ `"form_post"` for
+    /// `apple`, else `"query"`.
+    #[serde(default)]
+    pub response_mode: Option<ResponseMode>,
+    /// Further parameters of the request to the provider, such as `prompt`, `hd` or `claims`. _Default:_ none.
+    #[serde(default)]
+    pub parameters: BTreeMap<String, String>,
+    /// The key that signs the client's secret in place of `client_secret`, as Apple wants it: the text of the
+    /// `.p8` file, best from the environment. _Default:_ none.
+    #[serde(default)]
+    pub private_key: Option<Secret<String>>,
+    /// The `.p8` file itself, in place of `private_key`. _Default:_ none.
+    #[serde(default)]
+    pub private_key_file: Option<PathBuf>,
+    /// The id of that key. _Default:_ none.
+    #[serde(default)]
+    pub key_id: Option<String>,
+    /// The id of the team that the key belongs to. _Default:_ none.
+    #[serde(default)]
+    pub team_id: Option<String>,
     /// `"oidc"` or `"github"`. _Default:_ `"github"` if that is the name, else `"oidc"`.
     #[serde(default)]
     pub kind: Option<ProviderKind>,
-    /// Its name for people. _Default:_ known for `google` and `github`, else the name.
+    /// Its name for people. _Default:_ known for `apple`, `google` and `github`, else the name.
     #[serde(default)]
     pub label: Option<String>,
-    /// What is asked for. _Default:_ `["openid", "email", "profile"]`; of GitHub, `["user:email"]`.
+    /// What is asked for; `openid` is added. _Default:_ `["openid", "email", "profile"]`; of Apple,
+    /// `["openid", "email", "name"]`, of GitHub, `["user:email"]`.
     #[serde(default)]
     pub scopes: Option<Vec<String>>,
     /// Further origins through which it leads browsers, such as `"https://login.example.com"`: our pages
     /// would else not let them go there. _Default:_ that of `issuer` and of what it says of itself.
     #[serde(default)]
     pub origins: Vec<String>,
+}
+
+/// How a provider sends its answer to the browser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ResponseMode {
+    /// In the query of a GET.
+    Query,
+    /// In the body of a POST.
+    FormPost,
 }
 
 /// What a provider speaks.
@@ -170,6 +209,23 @@ pub enum ProviderKind {
     Github,
 }
 
+/// The parameters of a request that are no setting.
+const OURS: [&str; 13] = [
+    "response_type",
+    "response_mode",
+    "client_id",
+    "client_secret",
+    "redirect_uri",
+    "scope",
+    "state",
+    "nonce",
+    "code_challenge",
+    "code_challenge_method",
+    "max_age",
+    "request",
+    "request_uri",
+];
+
 impl ProviderSettings {
     pub(crate) fn kind_of(&self, name: &str) -> ProviderKind {
         self.kind.unwrap_or(match name {
@@ -179,14 +235,59 @@ impl ProviderSettings {
     }
 
     pub(crate) fn issuer_of(&self, name: &str) -> Option<String> {
-        let known = (name == "google").then(|| "https://accounts.google.com".to_string());
-        self.issuer.clone().or(known)
+        let known = match name {
+            "google" => Some("https://accounts.google.com"),
+            "apple" => Some("https://appleid.apple.com"),
+            _ => None,
+        };
+        self.issuer.clone().or(known.map(String::from))
+    }
+
+    pub(crate) fn response_mode_of(&self, name: &str) -> ResponseMode {
+        self.response_mode.unwrap_or(match name {
+            "apple" => ResponseMode::FormPost,
+            _ => ResponseMode::Query,
+        })
+    }
+
+    pub(crate) fn scopes_of(&self, name: &str) -> Vec<String> {
+        let (kind, owned) = (self.kind_of(name), |list: &[&str]| {
+            list.iter().map(ToString::to_string).collect()
+        });
+        let mut scopes = self.scopes.clone().unwrap_or_else(|| match (kind, name) {
+            (ProviderKind::Github, _) => owned(&["user:email"]),
+            (_, "apple") => owned(&["email", "name"]),
+            _ => owned(&["email", "profile"]),
+        });
+        if kind == ProviderKind::Oidc && !scopes.iter().any(|scope| scope == "openid") {
+            scopes.insert(0, "openid".into());
+        }
+        scopes
+    }
+
+    /// The key that signs the client's secret, if there is one.
+    pub(crate) fn private_key(&self) -> Result<Option<Secret<String>>, String> {
+        match (&self.private_key, &self.private_key_file) {
+            (Some(_), Some(_)) => {
+                Err("`private_key` and `private_key_file` are both there; write one".into())
+            }
+            (Some(key), None) => Ok(Some(key.clone())),
+            (None, Some(file)) => match std::fs::read_to_string(file) {
+                Ok(key) => Ok(Some(Secret::new(key))),
+                Err(error) => Err(format!(
+                    "`private_key_file` is `{}`: {error}",
+                    file.display()
+                )),
+            },
+            (None, None) => Ok(None),
+        }
     }
 
     pub(crate) fn label_of(&self, name: &str) -> String {
         let known = match name {
             "google" => "Google",
             "github" => "GitHub",
+            "apple" => "Apple",
             other => other,
         };
         self.label.clone().unwrap_or_else(|| known.into())
@@ -195,6 +296,19 @@ impl ProviderSettings {
     fn problem(&self, name: &str, allow_private: bool) -> Option<String> {
         if self.client_id.trim().is_empty() {
             return Some("`client_id` is empty; write what the provider gave you".into());
+        }
+        let has_key = self.private_key.is_some() || self.private_key_file.is_some();
+        if has_key && self.client_secret.is_some() {
+            return Some("`client_secret` and `private_key` are both there; write one".into());
+        }
+        if let Some(name) = self
+            .parameters
+            .keys()
+            .find(|name| OURS.contains(&name.as_str()))
+        {
+            return Some(format!(
+                "`parameters.{name}` is set by this library; leave it out"
+            ));
         }
         for (key, url) in self
             .issuer
@@ -326,6 +440,16 @@ struct Back<'r> {
     error_description: Option<&'r str>,
 }
 
+/// The same in the body of a POST, beside whatever else the provider tells.
+#[derive(Debug, Default, rocket::FromForm)]
+struct Posted<'r> {
+    state: Option<&'r str>,
+    code: Option<&'r str>,
+    iss: Option<&'r str>,
+    error: Option<&'r str>,
+    error_description: Option<&'r str>,
+}
+
 /// The path that a provider leads back to; its address is registered there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Return {
@@ -337,12 +461,15 @@ enum Return {
 
 impl Return {
     fn url(self, site: &Site, name: &str) -> Result<Url, Error> {
-        let path = match self {
+        let url = site.absolute(&format!("{}/{name}", self.path()));
+        Url::parse(&url).map_err(|error| Error::Broken(error.to_string()))
+    }
+
+    const fn path(self) -> &'static str {
+        match self {
             Self::Login => "/login/oauthresponse",
             Self::Verify => "/login/oauth-verify-response",
-        };
-        let url = site.absolute(&format!("{path}/{name}"));
-        Url::parse(&url).map_err(|error| Error::Broken(error.to_string()))
+        }
     }
 }
 
@@ -520,11 +647,11 @@ fn fail(web: &Web<'_>, user: Option<UserId>) {
 }
 
 /// What is wrong where no form shows it: a browser is told where it came from, a view of an application in
-/// the browser gets the key, and a program the status.
-fn or_back(web: &Web<'_>, done: Answer, path: &str, next: Option<&str>) -> Answer {
+/// the browser gets the key, and a program the status. Each reason names the provider.
+fn or_back(web: &Web<'_>, provider: &str, done: Answer, path: &str, next: Option<&str>) -> Answer {
     let site = web.site;
     if wants_json(web.request, site) {
-        return done;
+        return named(done, provider);
     }
     let done = match done {
         Err(Error::Unavailable { .. }) => Err(wrong("social.unavailable")),
@@ -536,6 +663,7 @@ fn or_back(web: &Web<'_>, done: Answer, path: &str, next: Option<&str>) -> Answe
         }
         done => done,
     };
+    let done = named(done, provider);
     let Err(Error::Invalid(invalid)) = &done else {
         return done;
     };
@@ -546,6 +674,55 @@ fn or_back(web: &Web<'_>, done: Answer, path: &str, next: Option<&str>) -> Answe
     let key = messages.next().map_or("social.refused", Message::key);
     let view = Target::local(&site.settings.spa.login_view).with_query(&[("error", key)]);
     Ok(Reply::done(view))
+}
+
+/// Puts the provider's name for people into what is wrong.
+fn named(done: Answer, provider: &str) -> Answer {
+    let Err(Error::Invalid(invalid)) = done else {
+        return done;
+    };
+    let mut named = Invalid::new();
+    for (field, messages) in invalid.fields() {
+        for message in messages {
+            named.add(field, message.clone().with("provider", provider));
+        }
+    }
+    Err(named.into())
+}
+
+/// Leads a browser that a provider sent here by POST to the same place by GET.
+///
+/// A cross-site POST brings none of our cookies, which are `SameSite=Lax`; the GET that follows it does. So the
+/// state is bound to the browser as it is elsewhere, and this does nothing but pass the answer on.
+fn passed_on(
+    web: &Web<'_>,
+    name: &str,
+    back: Return,
+    form: Result<Form<Posted<'_>>, Errors<'_>>,
+) -> Answer {
+    mark(web.request);
+    let provider = provider(web, name)?;
+    if !provider.posts_back() {
+        return Err(Error::NotFound);
+    }
+    let form = form.ok().map(Form::into_inner).unwrap_or_default();
+    let pairs = [
+        ("state", form.state),
+        ("code", form.code),
+        ("iss", form.iss),
+        ("error", form.error),
+        ("error_description", form.error_description),
+    ];
+    let mut url = back.url(web.site, provider.name())?;
+    let said = pairs
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)));
+    url.query_pairs_mut().extend_pairs(said);
+    // None where it is too long for a header.
+    match Outward::new(url) {
+        Some(to) => Ok(Reply::leave(to)),
+        None => Err(Invalid::form(Message::new("input.invalid")).into()),
+    }
 }
 
 /// The address holds a code and a state; and it is nothing but a redirect.

@@ -1,13 +1,18 @@
 //! Signing in, and signing up, with an account elsewhere.
 
-use rocket::{Route, get, post, routes};
+use rocket::{
+    Route,
+    form::{Errors, Form},
+    get, post, routes,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
 use uuid::Uuid;
 
 use super::{
     super::{Submitted, Web, mailed, register::Usernames},
-    Back, Return, key_of, label_of, lead, link, mark, or_back, profile, provider, returned, wrong,
+    Back, Posted, Return, key_of, label_of, lead, link, mark, or_back, passed_on, profile,
+    provider, returned, wrong,
 };
 use crate::{
     error::{Denied, Error, Invalid},
@@ -33,7 +38,7 @@ use crate::{
 };
 
 pub(super) fn routes() -> Vec<Route> {
-    routes![start, response]
+    routes![start, response, posted]
 }
 
 /// The ticket of somebody on their way to a provider.
@@ -83,7 +88,7 @@ async fn start(web: Web<'_>, name: &str, next: Option<&str>, form: Submitted<Sta
     let browser = csrf::visitor(web.request, web.site)?;
     let done = lead::<OauthStart>(&web, provider, Return::Login, browser, None, &wish).await;
     let login = web.site.login_path();
-    or_back(&web, done, &login, wish.next.as_deref())
+    or_back(&web, provider.label(), done, &login, wish.next.as_deref())
 }
 
 #[get("/login/oauthresponse/<name>?<back..>")]
@@ -96,7 +101,18 @@ async fn response(web: Web<'_>, name: &str, back: Back<'_>) -> Answer {
     web.visitors_only()?;
     let mut next = None;
     let done = arrive(&web, provider, &back, &mut next).await;
-    or_back(&web, done, &web.site.login_path(), next.as_deref())
+    or_back(
+        &web,
+        provider.label(),
+        done,
+        &web.site.login_path(),
+        next.as_deref(),
+    )
+}
+
+#[post("/login/oauthresponse/<name>", data = "<form>")]
+async fn posted(web: Web<'_>, name: &str, form: Result<Form<Posted<'_>>, Errors<'_>>) -> Answer {
+    passed_on(&web, name, Return::Login, form)
 }
 
 // Service.
@@ -227,7 +243,7 @@ async fn who(
         None if undone => Err(wrong("social.exists")),
         None if !signs_up(site) => Err(wrong("social.no_account")),
         None => {
-            site.emails.check(&email).map_err(Invalid::form)?;
+            site.accept_email(&email).map_err(Invalid::form)?;
             Ok(Who::New(email))
         }
     }

@@ -1,11 +1,16 @@
 //! Proving it is you by an account elsewhere: only the very one that is linked will do.
 
-use rocket::{Route, get, post, routes};
+use rocket::{
+    Route,
+    form::{Errors, Form},
+    get, post, routes,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{
     super::{Submitted, Web, verify::in_session},
-    Back, Return, fail, key_of, lead, mark, or_back, profile, provider, returned, wrong,
+    Back, Posted, Return, fail, key_of, lead, mark, or_back, passed_on, profile, provider,
+    returned, wrong,
 };
 use crate::{
     config::Life,
@@ -28,7 +33,7 @@ use crate::{
 };
 
 pub(super) fn routes() -> Vec<Route> {
-    routes![start, response]
+    routes![start, response, posted]
 }
 
 /// The ticket of somebody who went to prove it again.
@@ -78,7 +83,13 @@ async fn start(web: Web<'_>, name: &str, next: Option<&str>, form: Submitted<Sta
     };
     let (session, user) = (session_of(caller)?, Some(caller.user.id.clone()));
     let done = lead::<OauthVerify>(&web, provider, Return::Verify, session, user, &asked).await;
-    or_back(&web, done, &web.site.verify_path(), asked.next.as_deref())
+    or_back(
+        &web,
+        provider.label(),
+        done,
+        &web.site.verify_path(),
+        asked.next.as_deref(),
+    )
 }
 
 #[get("/login/oauth-verify-response/<name>?<back..>")]
@@ -90,7 +101,18 @@ async fn response(web: Web<'_>, name: &str, back: Back<'_>) -> Answer {
         Ok(caller) => again(&web, caller, provider, &back, &mut next).await,
         Err(error) => Err(error),
     };
-    or_back(&web, done, &web.site.verify_path(), next.as_deref())
+    or_back(
+        &web,
+        provider.label(),
+        done,
+        &web.site.verify_path(),
+        next.as_deref(),
+    )
+}
+
+#[post("/login/oauth-verify-response/<name>", data = "<form>")]
+async fn posted(web: Web<'_>, name: &str, form: Result<Form<Posted<'_>>, Errors<'_>>) -> Answer {
+    passed_on(&web, name, Return::Verify, form)
 }
 
 // Service.

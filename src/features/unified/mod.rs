@@ -861,7 +861,7 @@ async fn send(web: &Web<'_>, form: &SignIn, next: Option<&str>) -> Result<(), Er
     if form.identity().is_empty() {
         invalid.add("identity", Message::new("input.required"));
     } else if by_email {
-        invalid.take("identity", EmailAddress::parse(form.identity()));
+        invalid.take("identity", EmailAddress::typed(form.identity()));
     }
     let Some(kind) = kind.filter(|_| invalid.is_empty()) else {
         return Err(invalid.into());
