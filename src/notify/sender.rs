@@ -59,6 +59,10 @@ fn display_name(name: &str) -> Option<String> {
 /// The local part and the domain of an address that mails can be sent to or from: what an account may have
 /// ([`EmailAddress`]), and for a developer's own machine `localhost` and addresses of hosts.
 pub(crate) fn mailable(text: &str) -> Option<(String, String)> {
+    // What is to be one address holds nothing around it either.
+    if text.contains(|c: char| c.is_control() || c.is_whitespace()) {
+        return None;
+    }
     let email = EmailAddress::parse(text);
     let address = match &email {
         Ok(email) => email.address(),

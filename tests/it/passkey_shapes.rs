@@ -68,10 +68,15 @@ async fn the_script_of_flask_security_adds_a_key_and_signs_in() {
             }
         }
         // A key that says not whose it is, for somebody who said who they are.
-        let mut key = Key { be: true, ..Key::new() };
+        let mut key = Key {
+            be: true,
+            ..Key::new()
+        };
         browser.add_passkey(&mut key, "third", "first").await;
         let other = app.browser().in_json();
-        let asked = other.post_json("/wan-signin", json!({"identity": ADA})).await;
+        let asked = other
+            .post_json("/wan-signin", json!({"identity": ADA}))
+            .await;
         let shown = theirs_shown(&key.get(&options(&asked)), false).to_string();
         let path = format!("/wan-signin/{}", state(&asked));
         let answer = other.post_json(&path, json!({"credential": shown})).await;
@@ -122,7 +127,10 @@ async fn an_android_application_of_the_settings_adds_keys_and_signs_in() {
     for_each_database(|plan| async move {
         let app = plan.set("passkeys.origins", [ANDROID]).start().await;
         let ada = app.user(ADA).await;
-        let mut key = Key { origin: ANDROID.into(), ..Key::new() };
+        let mut key = Key {
+            origin: ANDROID.into(),
+            ..Key::new()
+        };
         let browser = app.signed_in(&ada).await.in_json();
         browser.add_passkey(&mut key, "Phone", "first").await;
         let other = app.browser().in_json();
@@ -141,7 +149,11 @@ async fn an_android_application_of_the_settings_adds_keys_and_signs_in() {
         ] {
             key.origin = origin.clone();
             let other = app.browser().in_json();
-            assert_eq!(other.show("/wan-signin", &mut key).await.status, 400, "{origin}");
+            assert_eq!(
+                other.show("/wan-signin", &mut key).await.status,
+                400,
+                "{origin}"
+            );
             assert!(!other.is_signed_in().await, "{origin}");
         }
         // Browsers are told of sites alone.

@@ -35,7 +35,10 @@ impl Answered {
     pub(super) fn as_assertion(&self) -> Option<PublicKeyCredential> {
         let mut credential = self.credential()?;
         let response = self.0.get("response")?.as_object()?;
-        let mut kept = bytes(response, &["authenticatorData", "clientDataJSON", "signature"])?;
+        let mut kept = bytes(
+            response,
+            &["authenticatorData", "clientDataJSON", "signature"],
+        )?;
         // A library leaves out what is not there, a browser says null, and a script makes an empty text of it.
         let handle = response.get("userHandle").and_then(base64url);
         let handle = handle.filter(|handle| !handle.is_empty());
@@ -167,8 +170,9 @@ mod tests {
             }
         }
         for nobody in [json!(null), json!("")] {
-            for answered in changed(&assertion(), |it| it["response"]["userHandle"] = nobody.clone())
-            {
+            for answered in changed(&assertion(), |it| {
+                it["response"]["userHandle"] = nobody.clone()
+            }) {
                 assert_eq!(answered.as_assertion().unwrap().response.user_handle, None);
             }
         }
@@ -180,7 +184,10 @@ mod tests {
         let changes: [(Change, bool); 7] = [
             (|_| {}, true),
             (|it| it["response"]["transports"] = json!(null), true),
-            (|it| it["response"]["transports"] = json!(["usb", 7, "smart-card", "cable"]), true),
+            (
+                |it| it["response"]["transports"] = json!(["usb", 7, "smart-card", "cable"]),
+                true,
+            ),
             (|it| it["authenticatorAttachment"] = json!(null), true),
             (
                 |it| {
@@ -189,7 +196,10 @@ mod tests {
                 },
                 true,
             ),
-            (|it| it["clientExtensionResults"] = json!({"credProps": null}), false),
+            (
+                |it| it["clientExtensionResults"] = json!({"credProps": null}),
+                false,
+            ),
             (|it| it["response"]["publicKeyAlgorithm"] = json!(-7), true),
         ];
         for (n, (change, told)) in changes.iter().enumerate() {

@@ -18,8 +18,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 use webauthn_rs::prelude::{
     AuthenticationResult, Credential, DiscoverableAuthentication, PasskeyRegistration,
-    RegisterPublicKeyCredential, SecurityKeyRegistration, Webauthn,
-    WebauthnBuilder, WebauthnError,
+    RegisterPublicKeyCredential, SecurityKeyRegistration, Webauthn, WebauthnBuilder, WebauthnError,
 };
 
 pub(crate) use self::{answered::Answered, providers::provider};
