@@ -169,6 +169,17 @@ impl Site {
         Vec::new()
     }
 
+    /// What people call the provider of this name, if there is one.
+    pub(crate) fn social_label(&self, name: &str) -> Option<String> {
+        #[cfg(feature = "social")]
+        return self.social.get(name).map(|one| one.label().to_string());
+        #[cfg(not(feature = "social"))]
+        {
+            let _ = name;
+            None
+        }
+    }
+
     /// The providers by which somebody may prove it again.
     pub(crate) fn social_to_verify(&self) -> Vec<String> {
         #[cfg(feature = "social")]

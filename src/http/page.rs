@@ -39,7 +39,8 @@ pub(crate) fn after(site: &Site, path: &str) -> Target {
         .unwrap_or_else(|| Target::local("/"))
 }
 
-/// Leaves a message for the next page: a kind and a key, so that nobody can put words into our mouth.
+/// Leaves a message for the next page: a kind and a key, so that nobody can put words into our mouth. What is said
+/// of a provider has its name behind an `@`.
 pub(crate) fn leave_message(request: &Request<'_>, site: &Site, kind: &str, key: &str) {
     let mut cookie = cookies::make(site, Kind::Flash, format!("{kind}:{key}"));
     cookie.set_max_age(time::Duration::minutes(5));
@@ -56,14 +57,18 @@ fn take_messages(request: &Request<'_>, site: &Site, language: &str) -> Vec<Valu
     }
     let catalogue = site.views.catalogue();
     let kinds = ["info", "success", "warning", "error"];
-    match cookie.split_once(':') {
-        Some((kind, key)) if kinds.contains(&kind) && catalogue.has(key) => {
-            vec![
-                json!({"kind": kind, "text": catalogue.say(language, &Message::new(key.to_string()))}),
-            ]
-        }
-        _ => Vec::new(),
+    let Some((kind, key)) = cookie.split_once(':') else {
+        return Vec::new();
+    };
+    let (key, provider) = key.split_once('@').unwrap_or((key, ""));
+    if !kinds.contains(&kind) || !catalogue.has(key) {
+        return Vec::new();
     }
+    let mut message = Message::new(key.to_string());
+    if let Some(label) = site.social_label(provider) {
+        message = message.with("provider", label);
+    }
+    vec![json!({"kind": kind, "text": catalogue.say(language, &message)})]
 }
 
 /// Whether a page is the same for everybody who asks for it as this request does, but for its token:

@@ -33,6 +33,7 @@ use std::{
 
 use lettre::{
     Address, Message,
+    address::Envelope,
     message::{
         Mailbox, MultiPart, SinglePart,
         header::{HeaderName, HeaderValue, MessageId},
@@ -85,7 +86,11 @@ pub(crate) fn message(mail: &Mail) -> Result<Message, MailError> {
     {
         return Err(refused("the message id is none"));
     }
+    // Given as it is: lettre would read it from the headers again, by its own rule.
+    let envelope = Envelope::new(Some(from.email.clone()), vec![to.clone()])
+        .map_err(|_| refused("it has no recipient"))?;
     let mut builder = Message::builder()
+        .envelope(envelope)
         .date(system_time(mail.at))
         .from(from)
         .to(to.into());

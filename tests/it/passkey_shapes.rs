@@ -168,7 +168,6 @@ async fn an_android_application_of_the_settings_adds_keys_and_signs_in() {
         "ios:bundle-id:example",
     ] {
         let plan = Plan::new().set("passkeys.origins", [wrong]);
-        let error = plan.try_start().await.err().unwrap();
-        assert!(error.contains(wrong), "{error}");
+        assert!(plan.try_start().await.is_err(), "{wrong}");
     }
 }

@@ -868,6 +868,9 @@ impl State {
         if let Some(issuer) = self.answer_issuer(github) {
             to.query_pairs_mut().append_pair("iss", &issuer);
         }
+        if self.interactive && asked.queried("response_mode") == Some("form_post") {
+            return post_back(to);
+        }
         let status = if asked.method == "GET" { 302 } else { 303 };
         Answer::redirect(status, to.as_str())
     }
@@ -902,8 +905,11 @@ impl State {
         if given("response_type") != "code" && !(github && given("response_type").is_empty()) {
             return Err(Refused("unsupported_response_type", "only code"));
         }
-        if !["", "query"].contains(&given("response_mode")) {
-            return Err(Refused("invalid_request", "answers by query only"));
+        if !["", "query", "form_post"].contains(&given("response_mode")) {
+            return Err(Refused(
+                "invalid_request",
+                "answers by query or form_post only",
+            ));
         }
         let scopes: Vec<String> = given("scope")
             .split([' ', ','])
@@ -1276,6 +1282,28 @@ fn page(asked: &Asked, person: &Person) -> Answer {
 </form>
 </main>
 </body>
+</html>
+"#
+    );
+    Answer::new(200, "text/html; charset=utf-8", html)
+}
+
+/// A page that posts the answer by itself (OAuth 2.0 Form Post Response Mode).
+fn post_back(mut to: Url) -> Answer {
+    let said: String = to
+        .query_pairs()
+        .map(|(name, value)| {
+            let (name, value) = (escape(&name), escape(&value));
+            format!(r#"<input type="hidden" name="{name}" value="{value}">"#)
+        })
+        .collect();
+    to.set_query(None);
+    let action = escape(to.as_str());
+    let html = format!(
+        r#"<!DOCTYPE html>
+<html lang="en">
+<head><meta charset="utf-8"><title>Going back</title></head>
+<body><form method="post" action="{action}">{said}</form><script>document.forms[0].submit()</script></body>
 </html>
 "#
     );

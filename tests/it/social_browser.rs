@@ -241,3 +241,26 @@ async fn a_form_leads_to_a_provider_from_the_pages_that_have_one_only() {
     assert!(provider.authorisations().is_empty());
     eve.browser.clone().close().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_of_another_site_may_post_its_answer() {
+    let (provider, mut settings) = provider();
+    settings.push((
+        "SOCIAL__PROVIDERS__EXAMPLE__RESPONSE_MODE".to_string(),
+        "form_post".to_string(),
+    ));
+    let Some(ada) = arrive(&settings).await else {
+        return;
+    };
+    provider.signed_in(provider::Person::new("248289", ADA));
+    ada.open("/login?next=/profile").await;
+    // The provider is at an address, and the site at a name: cookies of the one do not go with a form of the other.
+    ada.goes(START, &provider, "allow").await;
+    ada.is_at("/profile").await;
+    ada.reads(ADA).await;
+    ada.open("/verify?next=/fresh").await;
+    ada.goes("/login/oauth-verify-start/example", &provider, "allow")
+        .await;
+    ada.is_at("/fresh").await;
+    assert!(ada.was_stopped().await.is_empty());
+}

@@ -64,7 +64,7 @@ async fn start(web: Web<'_>, name: &str, form: Submitted<Nothing>) -> Answer {
     };
     let (session, user) = (session_of(&caller)?, Some(caller.user.id.clone()));
     let done = lead::<OauthLink>(&web, provider, Return::Login, session, user, &asked).await;
-    or_back(&web, provider.label(), done, &web.site.path(PATH), None)
+    or_back(&web, provider.name(), done, &web.site.path(PATH), None)
 }
 
 #[post("/login/oauth-unlink/<name>", data = "<form>")]
@@ -72,8 +72,7 @@ async fn unlink(web: Web<'_>, name: &str, form: Submitted<Nothing>) -> Answer {
     form?;
     let caller = web.strong().await?;
     let done = end(&web, &caller, name).await;
-    let label = web.site.social.get(name).map_or(name, |one| one.label());
-    or_back(&web, label, done, &web.site.path(PATH), None)
+    or_back(&web, name, done, &web.site.path(PATH), None)
 }
 
 /// Somebody who is signed in comes back. Whoever went to sign in, and is signed in by now, has done that.
@@ -88,7 +87,7 @@ pub(super) async fn response(
         true => web.site.path(PATH),
         false => web.site.settings.after.login.clone(),
     };
-    or_back(web, provider.label(), done, &path, None)
+    or_back(web, provider.name(), done, &path, None)
 }
 
 async fn page(web: &Web<'_>, caller: &Caller) -> Result<Reply, Error> {

@@ -650,8 +650,11 @@ fn fail(web: &Web<'_>, user: Option<UserId>) {
 /// the browser gets the key, and a program the status. Each reason names the provider.
 fn or_back(web: &Web<'_>, provider: &str, done: Answer, path: &str, next: Option<&str>) -> Answer {
     let site = web.site;
+    // One that is in the settings no more can still be unlinked.
+    let label = site.social_label(provider);
+    let label = label.unwrap_or_else(|| provider.to_string());
     if wants_json(web.request, site) {
-        return named(done, provider);
+        return named(done, &label);
     }
     let done = match done {
         Err(Error::Unavailable { .. }) => Err(wrong("social.unavailable")),
@@ -663,15 +666,19 @@ fn or_back(web: &Web<'_>, provider: &str, done: Answer, path: &str, next: Option
         }
         done => done,
     };
-    let done = named(done, provider);
+    let done = named(done, &label);
     let Err(Error::Invalid(invalid)) = &done else {
         return done;
     };
-    if !site.settings.spa.enabled {
-        return web.or_back_with_reason(done, path, next);
-    }
     let mut messages = invalid.fields().flat_map(|(_, messages)| messages);
     let key = messages.next().map_or("social.refused", Message::key);
+    if !site.settings.spa.enabled {
+        let mut target = Target::local(path);
+        if let Some(next) = next.and_then(|next| site.redirects.judge(next)) {
+            target = target.with_query(&[("next", next.as_str())]);
+        }
+        return Ok(Reply::done(target).flash("error", format!("{key}@{provider}")));
+    }
     let view = Target::local(&site.settings.spa.login_view).with_query(&[("error", key)]);
     Ok(Reply::done(view))
 }

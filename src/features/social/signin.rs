@@ -88,7 +88,7 @@ async fn start(web: Web<'_>, name: &str, next: Option<&str>, form: Submitted<Sta
     let browser = csrf::visitor(web.request, web.site)?;
     let done = lead::<OauthStart>(&web, provider, Return::Login, browser, None, &wish).await;
     let login = web.site.login_path();
-    or_back(&web, provider.label(), done, &login, wish.next.as_deref())
+    or_back(&web, provider.name(), done, &login, wish.next.as_deref())
 }
 
 #[get("/login/oauthresponse/<name>?<back..>")]
@@ -103,7 +103,7 @@ async fn response(web: Web<'_>, name: &str, back: Back<'_>) -> Answer {
     let done = arrive(&web, provider, &back, &mut next).await;
     or_back(
         &web,
-        provider.label(),
+        provider.name(),
         done,
         &web.site.login_path(),
         next.as_deref(),

@@ -85,7 +85,7 @@ async fn start(web: Web<'_>, name: &str, next: Option<&str>, form: Submitted<Sta
     let done = lead::<OauthVerify>(&web, provider, Return::Verify, session, user, &asked).await;
     or_back(
         &web,
-        provider.label(),
+        provider.name(),
         done,
         &web.site.verify_path(),
         asked.next.as_deref(),
@@ -103,7 +103,7 @@ async fn response(web: Web<'_>, name: &str, back: Back<'_>) -> Answer {
     };
     or_back(
         &web,
-        provider.label(),
+        provider.name(),
         done,
         &web.site.verify_path(),
         next.as_deref(),
