@@ -193,6 +193,40 @@ fn passwords_are_judged_as_over_http() {
 }
 
 #[test]
+fn only_an_address_that_can_be_mailed_gets_an_account_letter_for_letter() {
+    let site = Site::new();
+    let made = ["users", "create", "victim@example.com", "--no-password"];
+    site.run(&made).good();
+    for odd in [
+        "ｖictim@example.com",
+        "ﬁsher@example.com",
+        "संपर्क@example.com",
+        "josé@example.com",
+        "ada@localhost",
+        "\"a b\"@example.com",
+        "Ada <ada@example.com>",
+        "ada@example.com, eve@example.com",
+    ] {
+        for command in ["create", "invite"] {
+            let mut arguments = vec!["users", command, odd];
+            if command == "create" {
+                arguments.push("--no-password");
+            }
+            let done = site.run(&arguments);
+            assert_eq!((done.code, done.out.as_str()), (1, ""), "{command} {odd}");
+        }
+    }
+    // Nor is a script helped to another account than it names.
+    let said = site
+        .run(&["users", "deactivate", "ｖictim@example.com"])
+        .bad();
+    assert!(said.contains("ｖictim@example.com"), "{said}");
+    assert_eq!(site.run(&["users", "list"]).good().lines().count(), 1);
+    let listed = site.run(&["users", "list", "--json"]).good();
+    assert!(listed.contains("\"active\":true"), "{listed}");
+}
+
+#[test]
 fn addresses_and_usernames_are_judged_too() {
     let site = Site::new();
     let done = site.run(&[

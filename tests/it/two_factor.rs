@@ -915,6 +915,40 @@ async fn until(phones: &Phones, count: usize) -> String {
 }
 
 #[rocket::async_test]
+async fn a_number_with_its_country_is_kept_whatever_the_region() {
+    for region in ["US", "DE", "FR"] {
+        let phones = Phones::default();
+        let plan = with_phones(Plan::new().set("sms.region", region), &phones);
+        let app = plan.without_limits().start().await;
+        let ada = app.user(ADA).await;
+        let browser = app.signed_in(&ada).await.in_json();
+        for (count, typed) in [
+            "+49 170 5551234",
+            "+491705551234",
+            "0049 170 555 12 34",
+            "＋４９ １７０ ５５５１２３４",
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let begun = browser
+                .begin_setup(json!({"setup": "sms", "phone": typed}))
+                .await;
+            assert_eq!(begun["tf_phone"], "+491705551234", "{typed} in {region}");
+            for _ in 0..500 {
+                if phones.received().len() > count {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            let last = phones.received().pop().unwrap();
+            assert_eq!(last.phone, "+491705551234");
+            app.later(Life::minutes(2));
+        }
+    }
+}
+
+#[rocket::async_test]
 async fn codes_go_to_a_phone() {
     for_each_database(|plan| async move {
         let phones = Phones::default();
