@@ -8,6 +8,10 @@ use crate::EmailAddress;
 
 /// A name and an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(feature = "smtp"),
+    allow(dead_code, reason = "only messages are made of it")
+)]
 pub(crate) struct Sender {
     pub(crate) name: Option<String>,
     pub(crate) local: String,
