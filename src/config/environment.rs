@@ -175,7 +175,8 @@ fn is_setting(path: &[String]) -> bool {
             Kind::UnknownField(..) => false,
             // A table itself.
             Kind::InvalidType(_, expected) => {
-                !expected.to_string().starts_with("struct ") && expected.to_string() != "a map"
+                let expected = expected.to_string();
+                !expected.starts_with("struct ") && expected != "a map"
             }
             _ => true,
         },
