@@ -195,7 +195,13 @@ fn passwords_are_judged_as_over_http() {
 #[test]
 fn only_an_address_that_can_be_mailed_gets_an_account_letter_for_letter() {
     let site = Site::new();
-    let made = ["users", "create", "victim@example.com", "--no-password"];
+    let made = [
+        "users",
+        "create",
+        "victim@example.com",
+        "--no-password",
+        "--active",
+    ];
     site.run(&made).good();
     for odd in [
         "ｖictim@example.com",
@@ -221,8 +227,8 @@ fn only_an_address_that_can_be_mailed_gets_an_account_letter_for_letter() {
         .run(&["users", "deactivate", "ｖictim@example.com"])
         .bad();
     assert!(said.contains("ｖictim@example.com"), "{said}");
-    assert_eq!(site.run(&["users", "list"]).good().lines().count(), 1);
-    let listed = site.run(&["users", "list", "--json"]).good();
+    let listed = site.run(&["users", "list", "--json"]).json().to_string();
+    assert_eq!(listed.matches("@example.com").count(), 1, "{listed}");
     assert!(listed.contains("\"active\":true"), "{listed}");
 }
 
