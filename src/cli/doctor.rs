@@ -466,6 +466,12 @@ async fn hashing(site: &Site) -> Finding {
     };
     match hash.await {
         Err(error) => fail(error),
+        // Cargo takes profiles from the application's own Cargo.toml alone, so we cannot bring these lines.
+        Ok(time) if cfg!(debug_assertions) && time > Duration::from_millis(250) => warn(format!(
+            "a password takes {} in this unoptimised build; write into Cargo.toml: \
+             [profile.dev.package.argon2] opt-level = 3 [profile.dev.package.blake2] opt-level = 3",
+            millis(time)
+        )),
         Ok(time) if time > Duration::from_secs(1) => warn(format!(
             "a password takes {}; sign-ins will be slow",
             millis(time)

@@ -26,7 +26,10 @@ use self::{
     failure::Failure,
     out::{Answer, Out},
 };
-use crate::{fairing::ForCommand, site::Site};
+use crate::{
+    fairing::{ForCommand, HasCommands},
+    site::Site,
+};
 
 /// Serves the site, or does one of the commands below with its settings and data.
 #[derive(Debug, Parser)]
@@ -94,7 +97,7 @@ fn serve(build: impl Fn() -> Rocket<Build>, out: Out) -> ExitCode {
     if let Err(error) = rocket::Config::try_from(rocket::Config::figment()) {
         return out.fail(&Failure::new(failure::figment(&error)));
     }
-    match rocket::execute(build().launch()) {
+    match rocket::execute(build().manage(HasCommands).launch()) {
         Ok(_) => ExitCode::SUCCESS,
         // Fairings have said why in the log.
         Err(error) => out.fail(&failure::launch(&error, Vec::new())),

@@ -8,14 +8,17 @@ use super::{
     ForCommand, Parts,
     database::{connect, fits, migrate, obstacle, pending},
     environment::{base_url, secrets, strictness, template_dir},
-    gate, objects,
+    gate, methods, objects,
 };
 use crate::{
     config::{ConfigError, ReportLevel, Settings, Strictness},
     factors::{FactorKind, phone, policy, recovery::StandardRecoveryCodes, totp::StandardTotp},
     features::unified::SignInMethod,
     guards::report,
-    http::{catchers, cookies::CookieNames, page, redirect::RedirectRules, views::Views},
+    http::{
+        catchers, cookies::CookieNames, own_paths::OwnPaths, page, redirect::RedirectRules,
+        views::Views,
+    },
     identity::{StandardEmailPolicy, StandardUsernamePolicy},
     notify::{
         events::Events,
@@ -30,7 +33,7 @@ use crate::{
 };
 
 /// Tells a developer where things are.
-pub(super) fn introduce(site: &Site) {
+pub(super) fn introduce(site: &Site, has_commands: bool) {
     let features: Vec<&str> = site.features().map(|feature| feature.name).collect();
     log::info!("security is on: {}", features.join(", "));
     log::info!("the site is at {}", site.base_url);
@@ -40,10 +43,13 @@ pub(super) fn introduce(site: &Site) {
     if site.mailbox.is_some() {
         log::info!("mails are shown at {}", site.absolute("/dev/mail"));
     }
-    log::info!(
-        "an administrator is made by the commands `roles create admin` and `roles add <email> admin`"
-    );
+    if has_commands {
+        log::info!(
+            "to make an administrator, run `cargo run -- roles create admin` and `cargo run -- roles add <email> admin`"
+        );
+    }
 }
+
 /// Makes the state, or says in one sentence why not.
 pub(super) async fn ignite(mut parts: Parts, rocket: &Rocket<Build>) -> Result<Site, ConfigError> {
     let seeds = std::mem::take(&mut parts.seeds);
@@ -308,7 +314,10 @@ fn ours(site: &Site) -> Vec<rocket::Route> {
 }
 
 /// What stands at the site's root, whatever our prefix is.
-fn mount_root(rocket: Rocket<Build>, site: &Site) -> Rocket<Build> {
+fn mount_root(mut rocket: Rocket<Build>, site: &Site) -> Rocket<Build> {
+    if site.settings.change_password.enabled {
+        rocket = rocket.mount("/", crate::features::change_password::root_routes());
+    }
     #[cfg(feature = "passkeys")]
     if !site.settings.passkeys.origins.is_empty() && site.has_passkeys() {
         return rocket.mount("/", crate::features::passkeys::root_routes());
@@ -328,9 +337,13 @@ pub(super) fn mount(mut rocket: Rocket<Build>, site: Arc<Site>) -> Rocket<Build>
     }
     rocket = mount_root(rocket, &site);
     rocket = rocket.mount("/", gate::routes(&site.routes.wrapped));
-    let missing = catchers::missing(rocket.catchers());
+    let own_paths = OwnPaths::of(&ours(&site));
+    for (base, missing) in catchers::missing(rocket.catchers(), base) {
+        rocket = rocket.register(base, missing);
+    }
     rocket
-        .register("/", missing)
+        .mount("/", [methods::route()])
+        .manage(own_paths)
         .manage(site.store.clone())
         .manage(site.hasher.clone())
         .manage(site.cookies.clone())

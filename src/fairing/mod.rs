@@ -5,6 +5,7 @@ mod environment;
 mod gate;
 pub(crate) mod housekeeping;
 mod launch;
+mod methods;
 
 use std::{
     collections::HashMap,
@@ -15,7 +16,7 @@ use std::{
 };
 
 use rocket::{
-    Build, Orbit, Request, Response, Rocket,
+    Build, Data, Orbit, Request, Response, Rocket,
     fairing::{self, Fairing, Info, Kind},
     tokio,
 };
@@ -484,6 +485,9 @@ impl Security {
     }
 }
 
+/// Marks a Rocket of a program that knows our commands.
+pub(crate) struct HasCommands;
+
 /// Marks a Rocket that is ignited for a command, not for serving: no migration and no report by itself.
 pub(crate) struct ForCommand;
 
@@ -492,7 +496,12 @@ impl Fairing for Security {
     fn info(&self) -> Info {
         Info {
             name: "Security",
-            kind: Kind::Ignite | Kind::Liftoff | Kind::Response | Kind::Shutdown | Kind::Singleton,
+            kind: Kind::Ignite
+                | Kind::Liftoff
+                | Kind::Request
+                | Kind::Response
+                | Kind::Shutdown
+                | Kind::Singleton,
         }
     }
 
@@ -526,12 +535,17 @@ impl Fairing for Security {
                 tokio::spawn(async move { provider.prepare().await });
             }
             if site.strictness == Strictness::Development {
-                introduce(site);
+                introduce(site, rocket.state::<HasCommands>().is_some());
             }
         }
     }
 
+    async fn on_request(&self, request: &mut Request<'_>, _data: &mut Data<'_>) {
+        methods::lead(request);
+    }
+
     async fn on_response<'r>(&self, request: &'r Request<'_>, response: &mut Response<'r>) {
+        methods::finish(request, response).await;
         reply::finish(request, response);
     }
 

@@ -1,4 +1,4 @@
-//! The stylesheet and the script of passkeys, from the binary.
+//! The stylesheet, the icon and the script of passkeys, from the binary.
 
 use rocket::{Route, get, http::Header, response::Responder, routes};
 
@@ -6,6 +6,11 @@ use super::Feature;
 
 /// Where the stylesheet is; a name that no application's own folder has.
 pub(crate) const STYLESHEET: &str = "/security-assets/security.css";
+
+/// Where the icon of our pages is.
+pub(crate) const ICON: &str = "/security-assets/icon.svg";
+
+const SVG: &str = include_str!("../../static/security/icon.svg");
 
 /// Where the script is that asks browsers for passkeys.
 #[cfg(feature = "passkeys")]
@@ -27,9 +32,9 @@ pub(crate) const FEATURE: Feature = Feature {
 
 fn all() -> Vec<Route> {
     #[cfg(feature = "passkeys")]
-    return routes![stylesheet, passkeys];
+    return routes![stylesheet, icon, passkeys];
     #[cfg(not(feature = "passkeys"))]
-    routes![stylesheet]
+    routes![stylesheet, icon]
 }
 
 #[derive(Responder)]
@@ -45,6 +50,21 @@ fn stylesheet(_public: crate::guards::Public) -> Asset {
     Asset {
         text: CSS,
         cache: Header::new("Cache-Control", "public, max-age=3600"),
+    }
+}
+
+#[derive(Responder)]
+#[response(content_type = "image/svg+xml")]
+struct Image {
+    text: &'static str,
+    cache: Header<'static>,
+}
+
+#[get("/security-assets/icon.svg")]
+fn icon(_public: crate::guards::Public) -> Image {
+    Image {
+        text: SVG,
+        cache: Header::new("Cache-Control", "public, max-age=86400"),
     }
 }
 

@@ -3,7 +3,7 @@
 //! The browser that changes it stays signed in; every other session, remembered device, token and open
 //! ticket ends. An account without a password can get one here, from a fresh sign-in.
 
-use rocket::{get, post, routes};
+use rocket::{Route, get, post, routes};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -19,6 +19,7 @@ use crate::{
     http::{
         form::{Field, FormView},
         page,
+        redirect::Target,
         reply::{Answer, Reply, or_again},
     },
     notify::{events::EventKind, notices, outbox},
@@ -125,6 +126,19 @@ async fn submit(
         Err(error) => Err(error),
     };
     or_again(done, || form_page(&web, has_password))
+}
+
+// Routes at the site's root.
+
+/// What is not below our prefix.
+pub(crate) fn root_routes() -> Vec<Route> {
+    routes![well_known]
+}
+
+/// Where password managers send people to change a password (W3C, A Well-Known URL for Changing Passwords).
+#[get("/.well-known/change-password")]
+fn well_known(web: Web<'_>) -> Reply {
+    Reply::moved(Target::local(&web.site.path("/change")))
 }
 
 // Service.

@@ -139,6 +139,8 @@ fn view(id: u64, mail: &Mail) -> serde_json::Value {
     json!({
         "id": id,
         "to": mail.to,
+        // A text message has neither sender nor subject.
+        "is_sms": mail.from.is_empty(),
         "from": mail.from,
         "subject": mail.subject,
         "text": mail.text,

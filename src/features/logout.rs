@@ -1,15 +1,15 @@
-//! Signing out: `POST /logout`, which really ends the session.
+//! Signing out: `POST /logout` ends the session; `GET /logout` shows the button for it.
 
-use rocket::{Route, post, routes};
+use rocket::{Route, get, post, routes};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Feature, Link, MenuFor, Submitted, Web, refresh_tokens, template};
+use super::{Feature, Link, MenuFor, Submitted, Web, refresh_tokens, sample_form, template};
 use crate::{
     error::{Denied, Error},
     guards::identity,
     http::{
-        page,
+        form::{Field, FormView},
         reply::{Answer, Reply, wants_json},
     },
     signin::session,
@@ -20,7 +20,7 @@ pub(crate) const FEATURE: Feature = Feature {
     is_on: |settings, _| settings.logout.enabled,
     routes: all,
     templates: &[template!("logout/logout.html")],
-    samples: || vec![(PAGE, json!({}))],
+    samples: || vec![(PAGE, json!({"form": sample_form()}))],
     links: &[Link {
         name: "logout",
         path: "/logout",
@@ -58,21 +58,51 @@ struct Logout {
     /// The refresh token of a program, which ends with it.
     #[serde(default)]
     refresh_token: Option<String>,
+    #[serde(default)]
+    next: Option<String>,
+}
+
+impl Logout {
+    fn view(&self, web: &Web<'_>) -> FormView {
+        let next = self.next.as_deref().unwrap_or_default();
+        let next = web.site.redirects.judge(next);
+        let fields = next.map(|next| Field::hidden("next", next.as_str()));
+        FormView::new("logout", web.site.path("/logout"), fields)
+    }
+}
+
+/// The page that asks before signing out.
+fn page(web: &Web<'_>, form: &Logout) -> Reply {
+    Reply::page(PAGE).form(form.view(web)).own()
 }
 
 // Routes.
 
 fn all() -> Vec<Route> {
-    routes![submit]
+    routes![show, submit]
 }
 
-#[post("/logout", data = "<form>")]
-async fn submit(web: Web<'_>, form: Submitted<Logout>) -> Answer {
+/// A link cannot sign anybody out: it leads to the button.
+#[get("/logout?<next>")]
+fn show(web: Web<'_>, next: Option<String>) -> Reply {
+    let form = Logout {
+        next,
+        ..Logout::default()
+    };
+    page(&web, &form)
+}
+
+#[post("/logout?<next>", data = "<form>")]
+async fn submit(web: Web<'_>, next: Option<String>, form: Submitted<Logout>) -> Answer {
+    let asked = Logout {
+        next,
+        ..Logout::default()
+    };
     let form = match form {
         Ok(form) => form.into_inner(),
         Err(Error::Denied(Denied::Csrf)) if !web.site.settings.logout.csrf => Logout::default(),
         Err(Error::Denied(Denied::Csrf)) if !wants_json(web.request, web.site) => {
-            return Ok(Reply::page(PAGE));
+            return Ok(page(&web, &asked));
         }
         Err(error) => return Err(error),
     };
@@ -85,8 +115,7 @@ async fn submit(web: Web<'_>, form: Submitted<Logout>) -> Answer {
     if !identity::has_token_header(web.request) {
         session::close(web.request, web.site, &web.client).await?;
     }
-    Ok(
-        Reply::done(page::after(web.site, &web.site.settings.after.logout))
-            .flash("success", "logout.done"),
-    )
+    let next = form.next.or(asked.next);
+    let target = web.next(next.as_deref(), &web.site.settings.after.logout);
+    Ok(Reply::done(target).flash("success", "logout.done"))
 }

@@ -35,7 +35,7 @@ use rocket::Route;
 use serde_json::Value;
 
 pub(crate) use self::{
-    assets::STYLESHEET,
+    assets::{ICON, STYLESHEET},
     web::{Others, Submitted, Web, outdated},
 };
 use crate::config::{Settings, Strictness};

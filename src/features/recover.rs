@@ -172,10 +172,12 @@ impl Code {
     }
 }
 
-fn link_view(web: &Web<'_>, token: &str, email: &str) -> Reply {
+/// `is_owed`: whether the password is chosen on the way in, and not by a mailed link.
+fn link_view(web: &Web<'_>, token: &str, email: &str, is_owed: bool) -> Reply {
     let fields = new_password::fields(web, new_password::PASSWORD);
     let action = web.site.path(&format!("/reset/{token}"));
     Reply::page(LINK)
+        .with("is_owed", is_owed)
         .with("account", json!({"email": email}))
         .form(FormView::new("recover_link", action, fields))
 }
@@ -231,7 +233,8 @@ async fn by_code(web: Web<'_>, include_auth_token: Option<&str>, form: Submitted
 #[get("/reset/<token>")]
 async fn link(web: Web<'_>, token: &str) -> Answer {
     mailed::link_page::<Reset>(&web, token, "/reset", |held| {
-        link_view(&web, token, &held.user.email)
+        let is_owed = matches!(held.payload, Proof::SignIn(_));
+        link_view(&web, token, &held.user.email, is_owed)
     })
     .await
 }
@@ -246,9 +249,10 @@ async fn by_link(
     let with_token = include_auth_token.is_some();
     mailed::use_link::<Reset, _>(&web, token, "/reset", form, async |held, form| {
         let email = held.user.email.clone();
+        let is_owed = matches!(held.payload, Proof::SignIn(_));
         match reset(&web, held, &form, with_token).await {
             Err(Error::Invalid(invalid)) if !mailed::is_gone(&invalid) => {
-                Ok(link_view(&web, token, &email).invalid(invalid))
+                Ok(link_view(&web, token, &email, is_owed).invalid(invalid))
             }
             done => done,
         }

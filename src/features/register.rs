@@ -157,7 +157,11 @@ impl Register {
         let mut fields = vec![
             Field::email("email", "field.email")
                 .value(&self.email)
-                .autocomplete("email")
+                // Where there is no other name, it is what the password is kept under.
+                .autocomplete(match settings.register.username {
+                    Usernames::Off => "username",
+                    _ => "email",
+                })
                 .autofocus(),
         ];
         if settings.register.username != Usernames::Off {

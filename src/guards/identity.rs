@@ -78,6 +78,20 @@ pub(crate) fn has_token_header(request: &Request<'_>) -> bool {
     token_header(request).is_some()
 }
 
+/// The token of a request in its query, where the settings take it from there.
+fn token_in_query<'r>(request: &'r Request<'_>, site: &Site) -> Option<&'r str> {
+    if !site.settings.tokens.in_query {
+        return None;
+    }
+    let mut fields = request.uri().query()?.segments();
+    fields.find_map(|(name, value)| (name == "auth_token").then_some(value))
+}
+
+/// Whether the request shows a token or key, which only programs do.
+pub(crate) fn shows_token(request: &Request<'_>, site: &Site) -> bool {
+    has_token_header(request) || token_in_query(request, site).is_some()
+}
+
 pub(crate) fn has_basic(request: &Request<'_>) -> bool {
     authorization(request, "basic").is_some()
 }
@@ -170,12 +184,8 @@ pub(crate) async fn shows_own_header(request: &Request<'_>, site: &Site) -> bool
 async fn find(request: &Request<'_>) -> Result<Caller, Error> {
     let site = Site::of(request)?;
     // A request is judged as exactly one mechanism: a bad token does not fall back to the session.
-    let in_query = || {
-        let query = request.uri().query()?;
-        let field = query.segments().find(|(name, _)| *name == "auth_token")?;
-        site.settings.tokens.in_query.then_some(field.1)
-    };
-    if let Some(token) = token_header(request).or_else(in_query) {
+    let shown = token_header(request).or_else(|| token_in_query(request, site));
+    if let Some(token) = shown {
         let (row, user) = token::resolve(site, token).await?;
         return Ok(Caller {
             user,

@@ -144,26 +144,65 @@ impl Catalogue {
 
     /// The first language of an `Accept-Language` header (RFC 9110, 12.5.4) that there are texts for.
     pub(crate) fn choose(&self, accept: Option<&str>) -> &str {
-        let mut wishes: Vec<(&str, f32)> = accept
-            .unwrap_or_default()
-            .split(',')
-            .take(20)
-            .filter_map(|wish| {
-                let (tag, quality) = wish.split_once(";q=").unwrap_or((wish, "1"));
-                Some((tag.trim(), quality.trim().parse().ok()?))
-            })
-            .collect();
+        let wishes = accept.unwrap_or_default().split(',').take(20);
+        let mut wishes: Vec<(&str, f32)> = wishes.filter_map(wish).collect();
         wishes.sort_by(|one, other| other.1.total_cmp(&one.1));
         wishes
             .into_iter()
-            .find_map(|(tag, _)| {
-                let primary = tag.split('-').next().unwrap_or(tag);
-                self.languages().find(|known| {
-                    known.eq_ignore_ascii_case(tag) || known.eq_ignore_ascii_case(primary)
-                })
-            })
+            .find_map(|(tag, _)| self.look_up(tag))
             .unwrap_or(FALLBACK)
     }
+
+    /// The language that suits a tag best (RFC 4647, 3.4): `zh-Hant-TW` takes `zh-Hant`, `zh-TW` or `zh`.
+    fn look_up(&self, tag: &str) -> Option<&str> {
+        let known = |wanted: &str| {
+            let same = |known: &&str| known.replace('_', "-").eq_ignore_ascii_case(wanted);
+            self.languages().find(same)
+        };
+        let parts: Vec<&str> = tag.split('-').collect();
+        let (primary, rest) = parts.split_first()?;
+        let is_script = |part: &&&str| part.len() == 4 && !part.starts_with(char::is_numeric);
+        let script = rest.first().filter(is_script).copied();
+        let region = rest.iter().find(|part| part.len() == 2).copied();
+        let longer = (1..=rest.len()).rev();
+        let mut wanted: Vec<String> = longer.map(|count| parts[..=count].join("-")).collect();
+        if let (Some(_), Some(region)) = (script, region) {
+            wanted.push(format!("{primary}-{region}"));
+        }
+        if let (None, Some(region)) = (script, region)
+            && primary.eq_ignore_ascii_case("zh")
+        {
+            let traditional = ["TW", "HK", "MO"].iter();
+            let is_traditional = traditional
+                .clone()
+                .any(|one| region.eq_ignore_ascii_case(one));
+            wanted.push(if is_traditional { "zh-Hant" } else { "zh-Hans" }.into());
+        }
+        wanted.push((*primary).to_string());
+        let found = wanted.iter().find_map(|wanted| known(wanted));
+        // Who asks for a language as such takes any sort of it.
+        found.or_else(|| {
+            let mut languages = self.languages();
+            languages.find(|known| {
+                let of_known = known.split(['-', '_']).next().unwrap_or(known);
+                rest.is_empty() && of_known.eq_ignore_ascii_case(primary)
+            })
+        })
+    }
+}
+
+/// One language of an `Accept-Language` header with its quality; none that is not wanted.
+fn wish(text: &str) -> Option<(&str, f32)> {
+    let mut parts = text.split(';').map(str::trim);
+    let tag = parts.next().filter(|tag| !tag.is_empty())?;
+    let mut quality = 1.0;
+    for parameter in parts {
+        let (name, value) = parameter.split_once('=')?;
+        if name.trim().eq_ignore_ascii_case("q") {
+            quality = value.trim().parse().ok()?;
+        }
+    }
+    (quality > 0.0).then_some((tag, quality))
 }
 
 fn flatten(prefix: String, table: &toml::Table, into: &mut Vec<(String, String)>) {

@@ -11,7 +11,9 @@ use crate::{
 };
 
 /// Statuses that our guards and `Input` produce.
-pub(crate) const STATUSES: [u16; 8] = [400, 401, 403, 413, 415, 422, 429, 503];
+const STATUSES: [u16; 8] = [400, 401, 403, 413, 415, 422, 429, 503];
+/// Further statuses of our own paths, which Rocket answers by itself.
+const ON_OWN_PATHS: [u16; 3] = [404, 405, 500];
 
 /// Answers a refusal of ours from the application's own catcher, as if it had none.
 ///
@@ -35,6 +37,7 @@ pub async fn caught(status: Status, request: &Request<'_>) -> CaughtReply {
         401 => Denied::Anonymous.into(),
         403 => Denied::Forbidden.into(),
         404 => Error::NotFound,
+        405 => Error::Unreadable(status, Message::new("error.method")),
         503 => Error::Unavailable {
             retry_after: 5,
             why: "said by the application".into(),
@@ -66,18 +69,33 @@ fn handle<'r>(status: Status, request: &'r Request<'_>) -> rocket::catcher::BoxF
     Box::pin(async move { caught(status, request).await.respond_to(request) })
 }
 
-/// Our catchers at `/`, but for statuses for which the application has its own there.
-pub(crate) fn missing<'a>(existing: impl Iterator<Item = &'a Catcher>) -> Vec<Catcher> {
-    let taken: Vec<Option<u16>> = existing
-        .filter(|catcher| catcher.base.path() == "/")
-        .map(|catcher| catcher.code)
-        .collect();
+/// Our catchers with their bases: those of guards and `Input` at `/`, those of our own paths at `own`, where our
+/// routes are. Statuses for which the application has its own catcher are left to it.
+pub(crate) fn missing<'a>(
+    existing: impl Iterator<Item = &'a Catcher>,
+    own: &str,
+) -> [(String, Vec<Catcher>); 2] {
+    let theirs: Vec<&Catcher> = existing.collect();
     // A default catcher of the application answers for everything that is not about who it is.
-    let has_default = taken.contains(&None);
-    STATUSES
-        .into_iter()
-        .filter(|code| !taken.contains(&Some(*code)))
-        .filter(|code| !has_default || matches!(code, 401 | 403 | 429))
-        .map(|code| Catcher::new(code, handle))
-        .collect()
+    let is_left = |code: u16, base: &str| {
+        theirs.iter().any(|catcher| {
+            covers(catcher.base.path().as_str(), base)
+                && match catcher.code {
+                    Some(own) => own == code,
+                    None => !matches!(code, 401 | 403 | 429),
+                }
+        })
+    };
+    let at = |base: &str, codes: &[u16]| {
+        let missing = codes.iter().filter(|code| !is_left(**code, base));
+        let catchers = missing.map(|code| Catcher::new(*code, handle)).collect();
+        (base.to_string(), catchers)
+    };
+    [at("/", &STATUSES), at(own, &ON_OWN_PATHS)]
+}
+
+/// Whether a catcher at `base` answers for everything below `path`.
+fn covers(base: &str, path: &str) -> bool {
+    let rest = path.strip_prefix(base.trim_end_matches('/'));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

@@ -1,6 +1,9 @@
 //! Our cookies: their names, their flags, and the one way they are sent.
 
-use std::sync::{Mutex, PoisonError, atomic::AtomicBool};
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 use rocket::{
     Request, Response,
@@ -120,18 +123,60 @@ impl CookieNames {
     pub(crate) fn is_secure(&self) -> bool {
         self.secure
     }
+}
 
-    /// All names, to tell a request that carries any of ours.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &str> {
-        self.names.iter().map(String::as_str)
+/// The values of our cookies that came with a request, by [`Kind`].
+///
+/// They are read from the header and not from Rocket's jar, which decodes names too: there `%5F%5FHost-..` of a
+/// subdomain would take the place of a `__Host-` cookie, which browsers let nobody but this host set.
+struct Incoming([Option<String>; 8]);
+
+impl Incoming {
+    fn of(request: &Request<'_>, names: &Names) -> Self {
+        let mut found: [Option<String>; 8] = Default::default();
+        let headers = request.headers().get("Cookie");
+        for pair in headers.flat_map(|header| header.split(';')) {
+            let Some((name, value)) = pair.split_once('=') else {
+                continue;
+            };
+            let mut known = names.names.iter().zip(&mut found);
+            // The first of two is the one for the narrower path (RFC 6265, 5.4).
+            let ours = known.find(|(known, slot)| *known == name.trim() && slot.is_none());
+            if let Some((_, slot)) = ours {
+                *slot = decoded(value);
+            }
+        }
+        // The client of Rocket's tests fills the jar and sends no header.
+        if !request.headers().contains("Cookie") {
+            for (name, slot) in names.names.iter().zip(&mut found) {
+                *slot = request
+                    .cookies()
+                    .get(name)
+                    .map(|cookie| cookie.value().into());
+            }
+        }
+        Self(found)
     }
 }
 
+fn decoded(value: &str) -> Option<String> {
+    let value = value.trim();
+    let quoted = value
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'));
+    let text = percent_encoding::percent_decode_str(quoted.unwrap_or(value));
+    text.decode_utf8().ok().map(String::from)
+}
+
 pub(crate) fn get<'r>(request: &'r Request<'_>, site: &Site, kind: Kind) -> Option<&'r str> {
-    request
-        .cookies()
-        .get(site.cookies.of(kind))
-        .map(|cookie| cookie.value())
+    let incoming = request.local_cache(|| Incoming::of(request, &site.cookies));
+    incoming.0[kind as usize].as_deref()
+}
+
+/// Whether the request carries any cookie of ours.
+pub(crate) fn has_any(request: &Request<'_>, site: &Site) -> bool {
+    let incoming = request.local_cache(|| Incoming::of(request, &site.cookies));
+    incoming.0.iter().any(Option::is_some)
 }
 
 /// A cookie of ours with the flags that all have: HttpOnly, SameSite=Lax, Path=/, Secure where https. No link
@@ -203,15 +248,30 @@ pub(crate) fn outgoing(request: &Request<'_>, site: &Site, kind: Kind) -> Option
         .map(|cookie| cookie.value().to_string())
 }
 
-/// Puts the waiting cookies into the response, which then no cache may keep.
-pub(crate) fn flush(request: &Request<'_>, response: &mut Response<'_>) {
+/// Puts the waiting cookies into the response. One that lets somebody in makes it an answer that no cache may
+/// keep, also where it is the application's; with any other the application's own `Cache-Control` is left be.
+pub(crate) fn flush(request: &Request<'_>, response: &mut Response<'_>, site: &Site) {
     let outgoing = pending(request);
     let mut cookies = outgoing
         .cookies
         .lock()
         .unwrap_or_else(PoisonError::into_inner);
-    if !cookies.is_empty() && !response.headers().contains("Cache-Control") {
+    let lets_in = |cookie: &Cookie<'_>| {
+        let secrets = [
+            Kind::Session,
+            Kind::Remember,
+            Kind::Pending,
+            Kind::Trusted,
+            Kind::Refresh,
+        ];
+        let is_secret = |kind: Kind| cookie.name() == site.cookies.of(kind);
+        !cookie.value().is_empty() && secrets.into_iter().any(is_secret)
+    };
+    if cookies.iter().any(lets_in) && !response.headers().contains("Cache-Control") {
         response.set_header(Header::new("Cache-Control", "private, no-store"));
+    }
+    if !cookies.is_empty() && !outgoing.ours.load(Ordering::Relaxed) {
+        response.adjoin_header(Header::new("Vary", "Cookie"));
     }
     for cookie in cookies.drain(..) {
         response.adjoin_header(Header::new("Set-Cookie", cookie.encoded().to_string()));

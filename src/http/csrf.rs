@@ -216,11 +216,12 @@ pub(crate) fn is_shown_by_headers(request: &Request<'_>, site: &Site) -> bool {
     is_same_origin(request, site) || header_is_valid(request, site)
 }
 
-/// Whether the request carries any cookie of ours.
-pub(crate) fn has_our_cookies(request: &Request<'_>, site: &Site) -> bool {
-    site.cookies
-        .all()
-        .any(|name| request.cookies().get(name).is_some())
+/// Whether the browser says that the request comes from somewhere else than a page of ours. A browser that
+/// sends a form across sites says at least `Origin`.
+pub(crate) fn is_of_another_site(request: &Request<'_>, site: &Site) -> bool {
+    let headers = request.headers();
+    let says = headers.contains("sec-fetch-site") || headers.contains("origin");
+    says && !is_same_origin(request, site)
 }
 
 /// The readable cookie for scripts, if the settings want one.

@@ -1,5 +1,6 @@
 //! Forms as pages show them: described once, rendered by one macro.
 
+use rocket::{Request, http::Method};
 use serde_json::{Map, Value, json};
 
 use super::catalogue::Catalogue;
@@ -153,10 +154,42 @@ impl FormView {
         }
     }
 
+    /// Fills the field for the address from the query of a link, such as `/confirm?email=ada@example.com`, if it
+    /// is empty. Not where an address is changed: nobody else says to which.
+    pub(crate) fn fill_in(&mut self, request: &Request<'_>) -> bool {
+        if request.method() != Method::Get || self.id == "change_email" {
+            return false;
+        }
+        let mut query = request.uri().query().into_iter();
+        let mut given = query.find_map(|query| {
+            let mut fields = query.segments();
+            fields.find(|(name, _)| matches!(*name, "email" | "identity"))
+        });
+        let field = self
+            .fields
+            .iter_mut()
+            .find(|field| matches!(field.name, "email" | "identity") && field.kind != "hidden");
+        match (field, given.take()) {
+            (Some(field), Some((_, value))) if field.value.is_empty() && !value.is_empty() => {
+                let printable = value.chars().filter(|letter| !letter.is_control());
+                field.value = printable.take(254).collect();
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// What the application's own fields were filled with.
     pub(crate) fn extra(mut self, extra: &Map<String, Value>) -> Self {
         self.extra = extra.clone();
         self
+    }
+
+    /// Whether a password manager needs to be told whose password this is.
+    pub(crate) fn lacks_identity(&self) -> bool {
+        let has = |kind: &str| self.fields.iter().any(|field| field.kind == kind);
+        let is_identity = |field: &Field| matches!(field.name, "email" | "username" | "identity");
+        has("password") && !self.fields.iter().any(is_identity)
     }
 
     /// The names of the fields, as programs are told.
@@ -169,6 +202,22 @@ impl FormView {
     ) -> Value {
         let say = |message: &Message| catalogue.say(language, message);
         let errors = |field: &str| -> Vec<String> { invalid.of(field).iter().map(say).collect() };
+        // What is wrong with any field alike is told with its label.
+        let told = |field: &Field| -> Vec<String> {
+            let label = say(&Message::new(field.label));
+            let named = |message: &Message| match message.key() {
+                _ if field.label.is_empty() => say(message),
+                "input.required" => {
+                    say(&Message::new("input.required_named").with("label", &label))
+                }
+                "input.wrong_type" | "input.repeated" | "input.nul" => {
+                    let named = Message::new("input.named").with("label", &label);
+                    say(&named.with("text", say(message)))
+                }
+                _ => say(message),
+            };
+            invalid.of(field.name).iter().map(named).collect()
+        };
         // The first field that is wrong is where the reader wants to be.
         let wrong = self
             .fields
@@ -185,7 +234,7 @@ impl FormView {
                     "kind": field.kind,
                     "label": if field.label.is_empty() { String::new() } else { say(&Message::new(field.label)) },
                     "value": if field.kind == "password" { "" } else { &field.value },
-                    "errors": errors(field.name),
+                    "errors": told(field),
                     "required": field.required,
                     "autofocus": wrong.map_or(field.autofocus, |wrong| wrong == field.name),
                     "checked": field.checked,
@@ -193,7 +242,8 @@ impl FormView {
                 let optional = [
                     ("autocomplete", field.autocomplete.map(Value::from)),
                     ("minlength", field.lengths.0.map(Value::from)),
-                    ("maxlength", field.lengths.1.map(Value::from)),
+                    // A password that is pasted must not be cut without a word.
+                    ("maxlength", field.lengths.1.filter(|_| field.kind != "password").map(Value::from)),
                     ("inputmode", field.inputmode.map(Value::from)),
                     ("options", (field.kind == "select").then(|| {
                         let options = field.options.iter();
@@ -227,6 +277,7 @@ impl FormView {
             .filter(|(name, _)| name.is_empty() || !shown.contains(name));
         let errors: Vec<String> = unseen.flat_map(|(_, messages)| messages).map(say).collect();
         let mut view = Map::new();
+        view.insert("is_wrong".into(), (!invalid.is_empty()).into());
         view.insert("id".into(), self.id.into());
         view.insert("action".into(), self.action.as_str().into());
         let submit = Message::new(format!("{}.submit", self.id));

@@ -56,9 +56,14 @@ pub(crate) fn finish<'r>(request: &Request<'_>, response: &mut Response<'r>, sit
     let pending = super::cookies::pending(request);
     if pending.ours.load(Ordering::Relaxed) {
         set(response, &site.settings.headers);
+        #[cfg_attr(not(feature = "social"), allow(unused_mut))]
+        let mut elsewhere = site.redirects.form_sources();
         #[cfg(feature = "social")]
         if pending.forms_lead_out.load(Ordering::Relaxed) {
-            let policy = leading_out(site);
+            elsewhere.extend(site.social.origins());
+        }
+        if !elsewhere.is_empty() {
+            let policy = leading_out(&site.settings.headers, &elsewhere);
             response.set_header(Header::new("Content-Security-Policy", policy));
         }
     }
@@ -67,16 +72,14 @@ pub(crate) fn finish<'r>(request: &Request<'_>, response: &mut Response<'r>, sit
     }
 }
 
-/// The policy with the origins of providers behind `form-action`, if it has that directive.
-#[cfg(feature = "social")]
-fn leading_out(site: &Site) -> String {
-    let origins = site.social.origins();
-    let policy = &site.settings.headers.content_security_policy;
+/// The policy with these sources behind `form-action`, if it has that directive.
+fn leading_out(settings: &HeaderSettings, sources: &[String]) -> String {
+    let policy = &settings.content_security_policy;
     let widened = policy
         .split(';')
         .map(|directive| match directive.split_whitespace().next() {
             Some(name) if name.eq_ignore_ascii_case("form-action") => {
-                format!("{directive} {}", origins.join(" "))
+                format!("{directive} {}", sources.join(" "))
             }
             _ => directive.to_string(),
         });

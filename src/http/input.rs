@@ -15,7 +15,7 @@ use rocket::{
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
-use super::{csrf, refusal};
+use super::{cookies, csrf, refusal, stale};
 use crate::{
     Message,
     error::{Denied, Error, Invalid},
@@ -23,7 +23,7 @@ use crate::{
     site::Site,
 };
 
-/// A body decoded into `F`, urlencoded or JSON alike, after the CSRF check.
+/// A body decoded into `F` after the CSRF check: urlencoded, `multipart/form-data` or JSON alike.
 ///
 /// The handler cannot see the body of a request that another site made: that is refused with 400
 /// before. What counts as valid: the field `csrf_token`, or one of the headers `X-CSRFToken`,
@@ -42,7 +42,9 @@ use crate::{
 /// | not from our own page | 400 |
 /// | not an object, not UTF-8, a field of the wrong type | 400, with the field in JSON |
 /// | larger than the limit | 413 |
-/// | neither urlencoded nor JSON | 415 |
+/// | neither a form nor JSON | 415 |
+///
+/// Files in a `multipart/form-data` body are left out; only text fields are decoded.
 ///
 /// ```
 /// # #[macro_use] extern crate rocket;
@@ -118,8 +120,10 @@ impl<'de> Deserialize<'de> for Tick {
 
 /// How the body is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Encoding {
+enum Encoding<'r> {
     Form,
+    /// A form in parts, between which this boundary stands.
+    Parts(&'r str),
     Json,
     /// No body at all.
     Empty,
@@ -134,7 +138,12 @@ const LIMIT: &str = "security";
 async fn read<F: DeserializeOwned>(request: &Request<'_>, data: Data<'_>) -> Result<F, Error> {
     match receive(request, data).await? {
         (body, true) => body.decode(),
-        (_, false) => Err(Denied::Csrf.into()),
+        (body, false) => {
+            if let Body::Form(fields) = &body {
+                stale::keep(request, fields);
+            }
+            Err(Denied::Csrf.into())
+        }
     }
 }
 
@@ -143,6 +152,10 @@ async fn receive(request: &Request<'_>, data: Data<'_>) -> Result<(Body, bool), 
     let site = Site::of(request)?;
     let encoding = match request.content_type() {
         Some(kind) if kind.is_form() => Encoding::Form,
+        Some(kind) if kind.is_form_data() => match kind.param("boundary") {
+            Some(boundary) => Encoding::Parts(boundary),
+            None => return Err(unreadable("input.not_a_form")),
+        },
         Some(kind) if is_json(kind) => Encoding::Json,
         Some(_) => {
             return Err(Error::Unreadable(
@@ -189,11 +202,14 @@ async fn receive(request: &Request<'_>, data: Data<'_>) -> Result<(Body, bool), 
                 Message::new("input.content_type"),
             ));
         }
-        Encoding::Form if body.is_empty() => Encoding::Empty,
+        Encoding::Form | Encoding::Parts(_) if body.is_empty() => Encoding::Empty,
         Encoding::Json if body.is_empty() => return Err(unreadable("input.not_an_object")),
         other => other,
     };
-    let body = Body::parse(encoding, &body)?;
+    let body = match encoding {
+        Encoding::Parts(boundary) => Body::Form(parts(boundary, body).await?),
+        encoding => Body::parse(encoding, &body)?,
+    };
     let is_ours = is_ours(request, site, encoding, body.csrf_token()).await;
     Ok((body, csrf::note(request, is_ours)))
 }
@@ -215,18 +231,37 @@ pub(crate) async fn is_known_as_ours(
     csrf::is_same_origin(request, site) || is_ours(request, site, encoding, field).await
 }
 
+/// The fields of a form that comes in parts. Files are left out.
+async fn parts(boundary: &str, body: Vec<u8>) -> Result<Vec<(String, String)>, Error> {
+    let whole = rocket::futures::stream::iter([Ok::<_, std::convert::Infallible>(body)]);
+    let mut parts = multer::Multipart::new(whole, boundary);
+    let broken = |_| unreadable("input.not_a_form");
+    let mut fields = Vec::new();
+    while let Some(part) = parts.next_field().await.map_err(broken)? {
+        let Some(name) = part.name().map(String::from) else {
+            continue;
+        };
+        if part.file_name().is_none() {
+            let value = part.bytes().await.map_err(broken)?.to_vec();
+            let value = String::from_utf8(value).map_err(|_| unreadable("input.not_utf8"))?;
+            fields.push((name, value));
+        }
+    }
+    Ok(fields)
+}
+
 /// The CSRF judgement on a request with a body.
 async fn is_ours(
     request: &Request<'_>,
     site: &Site,
-    encoding: Encoding,
+    encoding: Encoding<'_>,
     field: Option<&str>,
 ) -> bool {
     if identity::shows_own_header(request, site).await {
         return true;
     }
     if encoding == Encoding::Json
-        && !csrf::has_our_cookies(request, site)
+        && !cookies::has_any(request, site)
         && !identity::has_basic(request)
     {
         return true;
@@ -242,9 +277,9 @@ enum Body {
 }
 
 impl Body {
-    fn parse(encoding: Encoding, bytes: &[u8]) -> Result<Self, Error> {
+    fn parse(encoding: Encoding<'_>, bytes: &[u8]) -> Result<Self, Error> {
         match encoding {
-            Encoding::Empty => Ok(Self::Form(Vec::new())),
+            Encoding::Empty | Encoding::Parts(_) => Ok(Self::Form(Vec::new())),
             Encoding::Form => {
                 // The parser below would put U+FFFD in place of what is not UTF-8.
                 if percent_encoding::percent_decode(bytes)

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     Message,
     error::Error,
-    features::{MenuFor, STYLESHEET},
+    features::{ICON, MenuFor, STYLESHEET},
     guards::identity,
     site::Site,
 };
@@ -113,6 +113,7 @@ pub(crate) fn shared(
     let mut urls = Map::new();
     urls.insert("home".into(), "/".into());
     urls.insert("stylesheet".into(), site.path(STYLESHEET).into());
+    urls.insert("icon".into(), site.path(ICON).into());
     #[cfg(feature = "passkeys")]
     if site.has_passkeys() {
         let script = site.path(crate::features::assets::PASSKEYS);

@@ -167,6 +167,30 @@ impl RedirectRules {
         self.allows(&url).then(|| Target::checked(url.as_str()))?
     }
 
+    /// The other hosts that a form may lead to, as sources of a Content-Security-Policy: browsers judge by
+    /// `form-action` also where a form is redirected to.
+    pub(crate) fn form_sources(&self) -> Vec<String> {
+        let Some(base) = &self.base_domain else {
+            return Vec::new();
+        };
+        let hosts = match self.hosts.as_slice() {
+            [] => vec![format!("*.{base}")],
+            hosts => hosts.to_vec(),
+        };
+        let own = self.base_url.as_ref();
+        let mut schemes = vec!["https"];
+        schemes.extend(own.map(Url::scheme).filter(|scheme| *scheme != "https"));
+        let mut ports = vec![String::new()];
+        ports.extend(own.and_then(Url::port).map(|port| format!(":{port}")));
+        let mut sources = Vec::new();
+        for host in &hosts {
+            for scheme in &schemes {
+                sources.extend(ports.iter().map(|port| format!("{scheme}://{host}{port}")));
+            }
+        }
+        sources
+    }
+
     fn allows(&self, url: &Url) -> bool {
         let (Some(base), Some(host)) = (&self.base_domain, url.domain()) else {
             return false;

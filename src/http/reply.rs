@@ -5,7 +5,7 @@ use std::{borrow::Cow, io::Cursor};
 
 use rocket::{
     Request, Response,
-    http::{ContentType, Header, MediaType, Status},
+    http::{ContentType, Header, MediaType, Method, Status},
     response::{Responder, Result as Responded},
 };
 use serde::Serialize;
@@ -14,16 +14,20 @@ use serde_json::{Map, Value, json};
 use super::{
     cookies, csrf,
     form::FormView,
-    headers, input, page,
+    headers, input,
+    own_paths::OwnPaths,
+    page,
     redirect::{Target, next_of},
     refusal,
     rendered::Key,
+    stale,
 };
 use crate::{
     Message,
     config::Strictness,
     error::{Denied, Error, Invalid},
     guards::identity,
+    identity::IdentityKind,
     site::{Site, path_and_query},
 };
 
@@ -70,14 +74,19 @@ impl Reply {
         }
     }
 
-    /// Leads whoever asks to a provider: a program too, which has a browser to send there.
-    #[cfg(feature = "social")]
-    pub(crate) fn leave(target: super::redirect::Outward) -> Self {
+    /// Leads everybody on to another path of ours, programs too.
+    pub(crate) fn moved(target: Target) -> Self {
         Self {
-            redirect: Some(target.into_target()),
+            redirect: Some(target),
             leaves: true,
             ..Self::default()
         }
+    }
+
+    /// Leads whoever asks to a provider: a program too, which has a browser to send there.
+    #[cfg(feature = "social")]
+    pub(crate) fn leave(target: super::redirect::Outward) -> Self {
+        Self::moved(target.into_target())
     }
 
     /// Adds to the payload for programs.
@@ -197,19 +206,26 @@ impl Reply {
             token(request, site);
         }
         let name = self.page.unwrap_or("security/error.html");
+        let mut form = self.form;
+        // A page that a link filled in is not kept: there is no end of such links.
+        let filled = form.as_mut().is_some_and(|form| form.fill_in(request));
         let with_form = |form: Option<&FormView>, mut context: Map<String, Value>| {
             if let Some(form) = form {
                 let catalogue = site.views.catalogue();
-                context.insert(
-                    "form".into(),
-                    form.view(site, &catalogue, &language, &self.invalid),
-                );
+                let mut view = form.view(site, &catalogue, &language, &self.invalid);
+                if form.lacks_identity()
+                    && let Some(account) = account_of(request, site, &context)
+                {
+                    view["account"] = account.into();
+                }
+                context.insert("form".into(), view);
             }
             context
         };
         if self.invalid.is_empty()
             && self.forms.is_empty()
             && !self.own
+            && !filled
             && page::is_for_anybody(request, site)
             && let Some(rendered) = site.views.rendered()
         {
@@ -218,7 +234,7 @@ impl Reply {
                 language: language.clone(),
                 name,
                 path,
-                form: self.form,
+                form,
                 own: self.context,
             };
             let html = rendered.page(key, &csrf::token(request, site), |key, token| {
@@ -229,13 +245,30 @@ impl Reply {
             });
             return html.map(|html| html_response(Status::Ok, html, language));
         }
-        let mut context = with_form(self.form.as_ref(), self.context);
+        let mut context = with_form(form.as_ref(), self.context);
         let (catalogue, nothing) = (site.views.catalogue(), Invalid::new());
         for (name, form) in &self.forms {
             let view = form.view(site, &catalogue, &language, &nothing);
             context.insert((*name).into(), view);
         }
         render(request, site, Status::Ok, name, context)
+    }
+}
+
+/// Whose password a form asks for, as a password manager knows the account: that of a mailed link, else whoever
+/// is signed in.
+fn account_of(request: &Request<'_>, site: &Site, context: &Map<String, Value>) -> Option<String> {
+    let linked = context
+        .get("account")
+        .and_then(|account| account["email"].as_str());
+    if let Some(email) = linked {
+        return Some(email.to_string());
+    }
+    let user = &identity::known(request)?.user;
+    let by_address = site.settings.identities.0.contains(&IdentityKind::Email);
+    match &user.username {
+        Some(username) if !by_address => Some(username.clone()),
+        _ => Some(user.email.clone()),
     }
 }
 
@@ -385,7 +418,10 @@ fn message_of(error: &Error) -> Message {
 pub(crate) fn refuse(request: &Request<'_>, site: &Site, error: &Error) -> Response<'static> {
     headers::mark(request);
     let status = refusal::status_of(error);
-    let mut response = match wants_json(request, site) {
+    // Who shows a token is a program, whatever it accepts; unless the application decides otherwise.
+    let by_token = site.hooks.wants_json.is_none() && identity::shows_token(request, site);
+    let is_program = by_token || wants_json(request, site);
+    let mut response = match is_program {
         true => refuse_program(request, site, error, status),
         false => refuse_browser(request, site, error, status),
     };
@@ -393,8 +429,8 @@ pub(crate) fn refuse(request: &Request<'_>, site: &Site, error: &Error) -> Respo
         response.set_header(Header::new("Retry-After", seconds.to_string()));
     }
     // A program that did not show Basic is not challenged: browsers would ask over a script's head.
-    let challenged = identity::has_basic(request)
-        || identity::asks_by_basic(request) && !wants_json(request, site);
+    let challenged =
+        identity::has_basic(request) || identity::asks_by_basic(request) && !is_program;
     if status == Status::Unauthorized && challenged {
         let challenge = format!(
             "Basic realm=\"{}\", charset=\"UTF-8\"",
@@ -494,14 +530,22 @@ fn refuse_browser(
     }
     let language = page::language(request, site);
     let catalogue = site.views.catalogue();
-    let title = Message::new(format!("status.{}.title", status.code));
-    let title = if catalogue.has(title.key()) {
-        title
-    } else {
-        Message::new("error.title")
-    };
     let mut context = Map::new();
+    let again = match error {
+        Error::Denied(Denied::Csrf) => stale::form(request, site),
+        _ => None,
+    };
     let text = match error {
+        Error::Denied(Denied::Csrf) if stale::lacks_cookies(request, site) => {
+            catalogue.say(&language, &Message::new("stale.cookies"))
+        }
+        Error::Denied(Denied::Csrf) if again.is_some() => {
+            catalogue.say(&language, &Message::new("stale.lead"))
+        }
+        // How long it takes is said below it.
+        Error::Denied(Denied::Locked { .. }) => {
+            catalogue.say(&language, &Message::new("status.429.text"))
+        }
         // Without the names of the fields: whoever sent them chose them, and this page speaks for us.
         Error::Invalid(invalid) => {
             let messages = invalid.fields().flat_map(|(_, messages)| messages);
@@ -512,6 +556,22 @@ fn refuse_browser(
         }
         error => catalogue.say(&language, &message_of(error)),
     };
+    let title = match again {
+        Some(form) => {
+            context.insert("form".into(), form);
+            // The address may hold a secret, as that of a mailed link does.
+            headers::hide_address(request);
+            Message::new("stale.title")
+        }
+        None => Message::new(format!("status.{}.title", status.code)),
+    };
+    let title = match catalogue.has(title.key()) {
+        true => title,
+        false => Message::new("error.title"),
+    };
+    if OwnPaths::methods(request).is_some_and(|own| own.contains(&Method::Get)) {
+        context.insert("retry_url".into(), path_and_query(request.uri()).into());
+    }
     context.insert(
         "status".into(),
         json!({
@@ -534,7 +594,7 @@ fn with_next(request: &Request<'_>, site: &Site, way: &str, error: &'static str)
     };
     let mut target = Target::local(way);
     let asked = path_and_query(request.uri());
-    if request.method() == rocket::http::Method::Get && next_of(&asked).is_some() {
+    if request.method() == Method::Get && next_of(&asked).is_some() {
         target = target.with_query(&[("next", &asked)]);
     }
     if site.settings.spa.enabled {
@@ -555,7 +615,7 @@ fn way_to_localhost(request: &Request<'_>, site: &Site) -> Option<String> {
     let lost = site.strictness == Strictness::Development
         && site.has_passkeys()
         && site.base_url.host_str() == Some("localhost")
-        && request.method() == rocket::http::Method::Get
+        && request.method() == Method::Get
         && by_address
         && same_port
         && is_page;
@@ -574,8 +634,8 @@ pub(crate) fn finish<'r>(request: &'r Request<'_>, response: &mut Response<'r>) 
             .finalize();
         return;
     }
-    cookies::flush(request, response);
     if let Ok(site) = Site::of(request) {
+        cookies::flush(request, response, site);
         headers::finish(request, response, site);
     }
 }

@@ -344,7 +344,8 @@ pub(crate) fn samples(
 ) -> Vec<(&'static str, Value)> {
     let status =
         serde_json::json!({"code": 403, "title": "Title", "text": "Text", "retry_after": 5});
-    let mut samples = vec![("security/error.html", serde_json::json!({"status": status}))];
+    let refused = serde_json::json!({"status": status, "form": features::sample_form(), "retry_url": "/login"});
+    let mut samples = vec![("security/error.html", refused)];
     let notices = notices::TEMPLATES.iter();
     samples.extend(notices.map(|(name, _)| (*name, features::sample_mail())));
     samples.extend(on.flat_map(|feature| (feature.samples)()));

@@ -217,7 +217,7 @@ const HEADER: &str = "Second-Step-Token";
 
 /// What a program is told that keeps no cookies, to show it in a header; `None` to all others.
 pub(crate) fn token_for_program(request: &Request<'_>, site: &Site) -> Option<String> {
-    if csrf::has_our_cookies(request, site) {
+    if cookies::has_any(request, site) {
         return None;
     }
     let secret = cookies::outgoing(request, site, Kind::Pending)?;
@@ -227,7 +227,7 @@ pub(crate) fn token_for_program(request: &Request<'_>, site: &Site) -> Option<St
 
 /// What such a program shows. With cookies a request is judged by these.
 fn of_program<'r>(request: &'r Request<'_>, site: &Site) -> Option<(&'r str, Bearer)> {
-    if csrf::has_our_cookies(request, site) {
+    if cookies::has_any(request, site) {
         return None;
     }
     let (secret, browser) = request.headers().get_one(HEADER)?.split_once('.')?;

@@ -59,6 +59,8 @@ const NAMES: [&str; 9] = [
 ];
 
 fn check(route: &str, who: &str, json: bool, wanted: Is, answer: &Answer) {
+    // Who shows a token is a program, whatever it accepts.
+    let json = json || who.contains("token");
     let what = format!(
         "{who} at {route} ({}) wants {wanted:?}: {} {:?} {}",
         if json { "JSON" } else { "HTML" },

@@ -36,7 +36,8 @@ async fn nobody_is_signed_out_by_a_link_or_another_site() {
     let app = App::new().await;
     let ada = app.user("ada@example.com").await;
     let browser = app.signed_in(&ada).await;
-    assert_eq!(browser.get("/logout").await.status, 404);
+    assert_eq!(browser.get("/logout").await.status, 200, "a page asks");
+    assert!(browser.is_signed_in().await);
     let answer = browser.post_raw_form("/logout", &[]).await;
     assert_eq!(answer.status, 200, "a page asks");
     assert!(answer.text().contains("csrf_token"));

@@ -41,6 +41,8 @@ mod dev_mail;
 mod factor_attacks;
 #[cfg(all(feature = "smtp", feature = "sms"))]
 mod factors;
+#[cfg(feature = "smtp")]
+mod for_browsers;
 mod guards;
 mod hashes;
 mod hooks;
@@ -56,6 +58,7 @@ mod login;
 mod logout;
 #[cfg(feature = "smtp")]
 mod mailed;
+mod methods;
 mod negotiation;
 mod outbox;
 mod overrides;

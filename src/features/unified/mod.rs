@@ -281,13 +281,12 @@ impl SignIn {
 
     fn page(&self, web: &Web<'_>, sent: bool) -> Reply {
         let site = web.site;
+        let by_phone = site.settings.unified.methods.contains(&SignInMethod::Sms);
         let identity = match site.settings.identities.0.as_slice() {
-            [IdentityKind::Email]
-                if !site.settings.unified.methods.contains(&SignInMethod::Sms) =>
-            {
-                Field::email("identity", "field.email")
-            }
-            _ => Field::text("identity", "field.identity"),
+            _ if by_phone => Field::text("identity", "field.identity"),
+            [IdentityKind::Email] => Field::email("identity", "field.email"),
+            [IdentityKind::Username] => Field::text("identity", "field.username"),
+            _ => Field::text("identity", "field.email_or_username"),
         };
         let identity = identity
             .value(self.identity())
