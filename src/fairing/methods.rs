@@ -49,10 +49,12 @@ fn led(request: &Request<'_>) -> Option<Method> {
     request.local_cache(Led::default).0.get().copied()
 }
 
-/// Whether the application has a route of its own for this method and path.
+/// Whether the application has a route of its own for this method and path. The gate before all routes answers
+/// nothing by itself.
 fn is_the_applications(rocket: &Rocket<Orbit>, method: Method, uri: &Origin<'_>) -> bool {
     rocket
         .routes()
+        .filter(|route| route.rank != isize::MIN)
         .any(|route| route.method == method && Pattern::of(route).is_at(uri))
 }
 

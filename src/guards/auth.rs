@@ -16,7 +16,7 @@ use crate::{
         invite::{self, Invitation},
         recover,
     },
-    http::{client::ClientInfo, csrf, redirect::Target, refusal},
+    http::{client::ClientInfo, cookies, csrf, redirect::Target, refusal},
     identity::Identity,
     notify::{events::EventKind, mail::Scribe, notices, outbox},
     secrets::{Password, PasswordCheck, PasswordHash},
@@ -293,7 +293,7 @@ impl Auth<'_> {
             Some(is_ours) => is_ours,
             None => {
                 !csrf::writes(request.method())
-                    || !csrf::has_our_cookies(request, site) && !identity::has_basic(request)
+                    || !cookies::has_any(request, site) && !identity::has_basic(request)
                     || csrf::is_shown_by_headers(request, site)
                     || identity::shows_own_header(request, site).await
             }

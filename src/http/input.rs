@@ -206,10 +206,7 @@ async fn receive(request: &Request<'_>, data: Data<'_>) -> Result<(Body, bool), 
         Encoding::Json if body.is_empty() => return Err(unreadable("input.not_an_object")),
         other => other,
     };
-    let body = match encoding {
-        Encoding::Parts(boundary) => Body::Form(parts(boundary, body).await?),
-        encoding => Body::parse(encoding, &body)?,
-    };
+    let body = parse(encoding, body).await?;
     let is_ours = is_ours(request, site, encoding, body.csrf_token()).await;
     Ok((body, csrf::note(request, is_ours)))
 }
@@ -223,12 +220,26 @@ pub(crate) async fn is_known_as_ours(
 ) -> bool {
     let encoding = match request.content_type() {
         Some(kind) if kind.is_form() => Encoding::Form,
+        Some(kind) if kind.is_form_data() => match kind.param("boundary") {
+            Some(boundary) => Encoding::Parts(boundary),
+            None => Encoding::Empty,
+        },
         Some(kind) if is_json(kind) => Encoding::Json,
         _ => Encoding::Empty,
     };
-    let body = body.and_then(|body| Body::parse(encoding, body).ok());
+    let body = match body {
+        Some(body) => parse(encoding, body.to_vec()).await.ok(),
+        None => None,
+    };
     let field = body.as_ref().and_then(Body::csrf_token);
     csrf::is_same_origin(request, site) || is_ours(request, site, encoding, field).await
+}
+
+async fn parse(encoding: Encoding<'_>, bytes: Vec<u8>) -> Result<Body, Error> {
+    match encoding {
+        Encoding::Parts(boundary) => Ok(Body::Form(parts(boundary, bytes).await?)),
+        encoding => Body::parse(encoding, &bytes),
+    }
 }
 
 /// The fields of a form that comes in parts. Files are left out.
