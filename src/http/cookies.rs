@@ -132,7 +132,7 @@ impl CookieNames {
 struct Incoming([Option<String>; 8]);
 
 impl Incoming {
-    fn of(request: &Request<'_>, names: &Names) -> Self {
+    fn of(request: &Request<'_>, names: &CookieNames) -> Self {
         let mut found: [Option<String>; 8] = Default::default();
         let headers = request.headers().get("Cookie");
         for pair in headers.flat_map(|header| header.split(';')) {
