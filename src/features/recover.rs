@@ -233,7 +233,7 @@ async fn by_code(web: Web<'_>, include_auth_token: Option<&str>, form: Submitted
 #[get("/reset/<token>")]
 async fn link(web: Web<'_>, token: &str) -> Answer {
     mailed::link_page::<Reset>(&web, token, "/reset", |held| {
-        let is_owed = matches!(held.payload, Proof::SignIn(_));
+        let is_owed = matches!(held.payload, Proof::SignIn { .. });
         link_view(&web, token, &held.user.email, is_owed)
     })
     .await
@@ -249,7 +249,7 @@ async fn by_link(
     let with_token = include_auth_token.is_some();
     mailed::use_link::<Reset, _>(&web, token, "/reset", form, async |held, form| {
         let email = held.user.email.clone();
-        let is_owed = matches!(held.payload, Proof::SignIn(_));
+        let is_owed = matches!(held.payload, Proof::SignIn { .. });
         match reset(&web, held, &form, with_token).await {
             Err(Error::Invalid(invalid)) if !mailed::is_gone(&invalid) => {
                 Ok(link_view(&web, token, &email, is_owed).invalid(invalid))
