@@ -6,12 +6,12 @@ use super::{Conn, Dialect, StoreError};
 
 macro_rules! migrations {
     ($($name:literal)*) => {
-        [$(($name, include_str!(concat!("../../migrations/", $name, "/up.sql")))),*]
+        &[$(($name, include_str!(concat!("../../migrations/", $name, "/up.sql")))),*]
     };
 }
 
 /// The text of every migration, by its folder.
-const MIGRATIONS: [(&str, &str); 6] = migrations!(
+const MIGRATIONS: &[(&str, &str)] = migrations!(
     "2026-11-23-130000_foundation"
     "2026-11-23-170000_mail"
     "2026-11-23-180000_factors"
@@ -65,7 +65,7 @@ pub(crate) fn obstacle(conn: &mut Conn) -> Result<Option<String>, StoreError> {
     let pending = conn
         .pending_migrations()
         .map_err(|error| StoreError::Broken(error.to_string()))?;
-    for (name, sql) in MIGRATIONS {
+    for &(name, sql) in MIGRATIONS {
         if !pending.iter().any(|pending| pending == name) {
             continue;
         }
@@ -144,11 +144,8 @@ mod tests {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         names.sort();
-        assert_eq!(
-            names,
-            MIGRATIONS.map(|(name, _)| name),
-            "add it to MIGRATIONS above"
-        );
+        let listed: Vec<&str> = MIGRATIONS.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, listed, "add it to MIGRATIONS above");
         let foundation: Vec<Made> = made_by(MIGRATIONS[0].1).collect();
         assert_eq!(foundation[0], Made::Table("users".into()));
         assert_eq!(foundation.len(), 9);
