@@ -171,7 +171,8 @@ impl Invitation {
 }
 
 /// Makes the account and mails the invitation, or only makes the link, to be handed over by other means.
-/// An account that was invited and not taken yet is invited anew.
+/// An account that was invited and not taken yet is invited anew. One that somebody registered without ever
+/// confirming the address is taken over: its password, username, sessions, factors, keys and links are removed.
 pub(crate) async fn invite(
     scribe: &Scribe<'_>,
     invitation: &Invitation,
@@ -182,25 +183,38 @@ pub(crate) async fn invite(
         return Err(Error::NotFound);
     }
     let identity = Identity::Email(invitation.email.clone());
+    let now = site.now();
     let known = site
         .store
         .read(move |conn| {
             let found = users::with_password(conn, &identity)?;
-            Ok(found.map(|(user, hash)| (user.confirmed_at.is_some() || hash.is_some(), user)))
+            Ok(found.map(|(user, hash)| (user, hash.is_some())))
         })
         .await?;
     // Whoever was invited before gets it at the address that is stored.
     let address = match &known {
-        Some((_, user)) => user.email.clone(),
+        Some((user, _)) => user.email.clone(),
         None => invitation.email.address().to_string(),
     };
+    // Where no address is ever confirmed, one that is not says nothing about who registered it.
+    let confirms = site.settings.confirm.enabled;
+    let mut takes_over = false;
     let (id, new) = match known {
-        Some((true, _)) => return Err(StoreError::Taken(Unique::Email).into()),
+        Some((user, has_password))
+            if user.confirmed_at.is_some() || (has_password && !confirms) =>
+        {
+            return Err(StoreError::Taken(Unique::Email).into());
+        }
         // Its link would open nothing.
-        Some((false, user)) if !user.active => {
+        Some((user, _)) if !user.active => {
             return Err(Invalid::field("email", Message::new("login.inactive")).into());
         }
-        Some((false, user)) => (user.id, None),
+        Some((user, has_password)) => {
+            // Whoever registered it never showed that the address is theirs. An account of an earlier
+            // invitation that nobody accepted has nothing of a stranger's in it.
+            takes_over = confirms && (has_password || user.sign_in_count > 0);
+            (user.id, None)
+        }
         None => {
             let refused = |message| Invalid::field("email", message);
             site.accept_email(&invitation.email).map_err(refused)?;
@@ -220,7 +234,7 @@ pub(crate) async fn invite(
     own["inviter"] = invitation.inviter.clone().into();
     let to = Addressee::at(&address);
     let letter = scribe.letter(&to, ("invite", "invite"), Postage::Free, own)?;
-    let (roles, now) = (invitation.roles.clone(), site.now());
+    let roles = invitation.roles.clone();
     let hook = site.hooks.registering();
     let username = invitation.username.clone();
     let held_back = Handle::of_identity(site, &Identity::Email(invitation.email.clone()));
@@ -235,6 +249,10 @@ pub(crate) async fn invite(
                 }
                 let user = users::insert(conn, new, now)?;
                 hook.run(conn, &user, &Map::new())?;
+            }
+            // The roles below are not for whoever registered it: nothing of theirs may be left.
+            if takes_over && !users::empty_unproven(conn, &id, now)? {
+                return Err(StoreError::Taken(Unique::Email));
             }
             // Whoever is invited anew may get another name.
             if let (None, Some(username)) = (&new, &username) {

@@ -355,16 +355,47 @@ pub(crate) fn confirm(
     if changed == 0 {
         return Ok(Confirmed::Before);
     }
-    tickets::end_all_of(conn, id)?;
-    factors::delete_all_of(conn, id)?;
-    social::delete_all_of(conn, id)?;
-    api_keys::delete_all_of(conn, id)?;
-    end_sessions(conn, id, true)?;
+    end_all_that_opens(conn, id)?;
     let password_removed = match password {
         EarlierPassword::Keep => false,
         EarlierPassword::Remove => remove_password(conn, id, now)?,
     };
     Ok(Confirmed::Now { password_removed })
+}
+
+/// Ends everything but the password that opens an account or asks for something in its name: sessions,
+/// remembered and trusted devices, tokens, tickets, factors, linked accounts and API keys.
+fn end_all_that_opens(conn: &mut Conn, id: &UserId) -> Result<(), StoreError> {
+    tickets::end_all_of(conn, id)?;
+    factors::delete_all_of(conn, id)?;
+    social::delete_all_of(conn, id)?;
+    api_keys::delete_all_of(conn, id)?;
+    end_sessions(conn, id, true)
+}
+
+/// Empties an account whose address nobody has proven, so that it can be given to the owner of the address:
+/// nothing is left by which whoever registered it comes in. False if its address is proven by now.
+pub(crate) fn empty_unproven(
+    conn: &mut Conn,
+    id: &UserId,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let none: Option<String> = None;
+    let unproven = users::table.find(id).filter(users::confirmed_at.is_null());
+    let emptied = diesel::update(unproven)
+        .set((
+            users::username.eq(&none),
+            users::username_key.eq(&none),
+            users::username_skeleton.eq(&none),
+            users::updated_at.eq(now),
+        ))
+        .execute(conn)?;
+    if emptied == 0 {
+        return Ok(false);
+    }
+    remove_password(conn, id, now)?;
+    end_all_that_opens(conn, id)?;
+    Ok(true)
 }
 
 /// Leaves an account without a password; false if it had none.

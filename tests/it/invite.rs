@@ -164,11 +164,11 @@ async fn who_has_an_account_is_not_invited() {
             .await;
         let name = Username::normalise("babbage").unwrap();
         app.user_with(BOB, |new| new.username(name)).await;
-        app.user_with("new@example.com", |new| new.confirmed(false))
+        app.user_with("new@example.com", |new| new.active(false).confirmed(false))
             .await;
         for (guest, code) in [
             (json!({"email": BOB}), "email.taken"),
-            (json!({"email": "new@example.com"}), "email.taken"),
+            (json!({"email": "new@example.com"}), "login.inactive"),
             (
                 json!({"email": "eve@example.com", "username": "Babbage"}),
                 "username.taken",
@@ -269,4 +269,65 @@ async fn where_it_is_off_nobody_is_invited() {
     assert_eq!(try_invite(&app, json!({"email": BOB})).await.status, 404);
     assert_eq!(app.store().count_users().await.unwrap(), 0);
     assert_eq!(app.browser().get("/invite/nonsense").await.status, 404);
+}
+
+#[rocket::async_test]
+async fn an_invitation_takes_over_what_a_stranger_registered_and_never_confirmed() {
+    for_each_database(|plan| async move {
+        let app = with_team(plan)
+            .set("identities", ["email", "username"])
+            .set("register.username", "optional")
+            .set("api_keys.enabled", true)
+            .start()
+            .await;
+        app.store().find_or_create_role("editor").await.unwrap();
+        let body = json!({"email": BOB, "username": "bobby", "password": PASSWORD, "password_confirm": PASSWORD});
+        assert_eq!(app.program().post_json("/register", body).await.status, 200);
+        let (browser, remembered) = (app.browser().in_json(), app.browser());
+        assert_eq!(browser.login(BOB, PASSWORD).await.status, 200);
+        remembered.login_remembered(BOB, PASSWORD).await;
+        let token = app.token(BOB).await;
+        let changed = browser.post_json("/change-email", json!({"email": "eve@example.com"})).await;
+        assert_eq!(changed.status, 200, "{}", changed.text());
+        let away = app.link_to("eve@example.com", "change_email");
+        let confirm = app.link_to(BOB, "confirm");
+        // The administrator knows nothing of that.
+        invite(&app, json!({"email": BOB, "role": "editor"})).await;
+        let link = app.link_to(BOB, "invite");
+        assert_eq!(app.store().count_users().await.unwrap(), 1);
+        // Nothing is left by which the stranger comes in, now or after the owner has accepted.
+        let shut = async |when: &str| {
+            assert!(!browser.is_signed_in().await, "{when}");
+            remembered.forget_cookie("security_session");
+            assert!(!remembered.is_signed_in().await, "{when}");
+            assert_eq!(app.program().token(&token).get("/me").await.status, 401, "{when}");
+            assert!(!app.lets_in(BOB, PASSWORD).await, "{when}");
+            assert!(!app.lets_in("bobby", PASSWORD).await, "{when}");
+            assert_eq!(app.program().post_json(&away, json!({})).await.status, 400, "{when}");
+            assert_eq!(app.program().post_json(&confirm, json!({})).await.status, 400, "{when}");
+        };
+        shut("invited").await;
+        let owner = app.browser().in_json();
+        let answer = owner.post_json(&link, new_password(NEW)).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(owner.get("/g/any-role").await.text(), "in");
+        shut("accepted").await;
+        assert!(app.lets_in(BOB, NEW).await);
+        // From now on the address is theirs.
+        let answer = try_invite(&app, json!({"email": BOB})).await;
+        assert_eq!(answer.codes(), ["email.taken"]);
+    })
+    .await;
+}
+
+#[rocket::async_test]
+async fn where_no_address_is_confirmed_an_invitation_takes_nothing_over() {
+    let app = with_team(Plan::new())
+        .set("confirm.enabled", false)
+        .start()
+        .await;
+    app.user_with(BOB, |new| new.confirmed(false)).await;
+    let answer = try_invite(&app, json!({"email": BOB})).await;
+    assert_eq!(answer.codes(), ["email.taken"]);
+    assert!(app.lets_in(BOB, PASSWORD).await);
 }
