@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Message,
     error::{Error, Invalid},
+    identity::text::{self, NotAName},
     secrets::{Keys, Purpose},
     signin::Method,
     site::Site,
@@ -144,7 +145,17 @@ const NAME: usize = 64;
 /// Begins to set a factor up.
 pub(crate) fn begin(site: &Site, wanted: Wanted<'_>) -> Result<Setup, Error> {
     let id = uuid::Uuid::now_v7().to_string();
-    let name = crate::store::cut(wanted.name.trim(), NAME);
+    let name = match text::name(wanted.name, NAME) {
+        Ok(name) => name.to_string(),
+        Err(NotAName::Empty) => String::new(),
+        Err(NotAName::TooLong) => {
+            let message = Message::new("factor.name_too_long").with("max", NAME);
+            return Err(Invalid::field("name", message).into());
+        }
+        Err(NotAName::Hidden) => {
+            return Err(Invalid::field("name", Message::new("factor.name_invalid")).into());
+        }
+    };
     let (mut secret, mut phone) = (None, None);
     match wanted.kind {
         FactorKind::Authenticator => {

@@ -16,7 +16,7 @@ use crate::{
         redirect::Target,
         reply::{Answer, Reply},
     },
-    identity::text::is_hidden,
+    identity::text::{self, NotAName},
     notify::{
         events::EventKind,
         notices,
@@ -299,16 +299,11 @@ fn is_over(row: &ApiKeyInfo, now: Timestamp) -> bool {
 // Service.
 
 fn check_name(typed: &str) -> Result<String, Message> {
-    let name = typed.trim();
-    if name.is_empty() {
-        return Err(Message::new("input.required"));
-    }
-    if name.chars().count() > NAME {
-        return Err(Message::new("api_keys.name_too_long").with("max", NAME));
-    }
-    if name.chars().any(is_hidden) {
-        return Err(Message::new("api_keys.name_invalid"));
-    }
+    let name = text::name(typed, NAME).map_err(|why| match why {
+        NotAName::Empty => Message::new("input.required"),
+        NotAName::TooLong => Message::new("api_keys.name_too_long").with("max", NAME),
+        NotAName::Hidden => Message::new("api_keys.name_invalid"),
+    })?;
     Ok(name.to_string())
 }
 

@@ -53,6 +53,55 @@ pub(crate) fn is_hidden(c: char) -> bool {
             | 0xE0000..=0xE0FFF | 0xF0000..)
 }
 
+/// Why a text is no name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotAName {
+    /// There is nothing in it.
+    Empty,
+    /// It has more characters than there is room for.
+    TooLong,
+    /// It has a character that a reader would not see, or that turns the text around.
+    Hidden,
+}
+
+/// Judges the name that somebody gives something: a factor, a passkey, a key, a role, a permission. Answers it
+/// without white space at its ends.
+///
+/// [`is_hidden`] is the one table of characters that no name has. The joiner and the selector of which emoji
+/// are made are taken between and after emoji, and nowhere else.
+pub(crate) fn name(typed: &str, most: usize) -> Result<&str, NotAName> {
+    let name = typed.trim();
+    if name.is_empty() {
+        return Err(NotAName::Empty);
+    }
+    let (mut count, mut before, mut letters) = (0, None, name.chars().peekable());
+    while let Some(c) = letters.next() {
+        count += 1;
+        if count > most {
+            return Err(NotAName::TooLong);
+        }
+        let after = letters.peek().copied();
+        let is_part_of_emoji = match c {
+            '\u{FE0F}' => before.is_some_and(is_emoji),
+            '\u{200D}' => {
+                before.is_some_and(|before| is_emoji(before) || before == '\u{FE0F}')
+                    && after.is_some_and(is_emoji)
+            }
+            _ => false,
+        };
+        if is_hidden(c) && !is_part_of_emoji {
+            return Err(NotAName::Hidden);
+        }
+        before = Some(c);
+    }
+    Ok(name)
+}
+
+/// Whether a character is drawn as a picture: the blocks of symbols and of emoji.
+fn is_emoji(c: char) -> bool {
+    matches!(u32::from(c), 0x2190..=0x2BFF | 0x1F000..=0x1FAFF)
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
@@ -90,6 +139,30 @@ mod tests {
             let once = folded(&format!("a{c}b"));
             assert_eq!(folded(&once), once, "U+{:04X}", u32::from(c));
         }
+    }
+
+    #[test]
+    fn names_have_no_hidden_character() {
+        for (typed, kept) in [
+            (" Blue key ", "Blue key"),
+            ("👩\u{200D}💻 laptop", "👩\u{200D}💻 laptop"),
+            ("🏳\u{FE0F}\u{200D}🌈", "🏳\u{FE0F}\u{200D}🌈"),
+            ("❤\u{FE0F}", "❤\u{FE0F}"),
+            ("مفتاح", "مفتاح"),
+        ] {
+            assert_eq!(name(typed, 64), Ok(kept));
+        }
+        for hidden in "\u{202A}\u{202B}\u{202C}\u{202D}\u{202E}\u{2066}\u{2067}\u{2068}\u{2069}\u{200E}\u{200F}\u{61C}\u{200B}\u{200C}\u{200D}\u{2060}\u{FEFF}\u{AD}\u{34F}\u{180E}\u{FE0F}\u{E0101}\u{0}\u{7}\u{85}\u{2028}".chars() {
+            for typed in [format!("a{hidden}b"), format!("{hidden}a"), format!("a{hidden}")] {
+                let judged = name(&typed, 64);
+                // White space at the ends goes.
+                let trimmed = typed.trim() == "a";
+                assert_eq!(judged, if trimmed { Ok("a") } else { Err(NotAName::Hidden) }, "{typed:?}");
+            }
+        }
+        assert_eq!(name(" \u{3000}", 64), Err(NotAName::Empty));
+        assert_eq!(name(&"é".repeat(65), 64), Err(NotAName::TooLong));
+        assert_eq!(name("💻\u{200D}a", 64), Err(NotAName::Hidden));
     }
 
     #[test]

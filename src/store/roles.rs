@@ -7,6 +7,7 @@ use super::{
     Conn, RoleId, Store, StoreError, Timestamp, Unique, User, UserId,
     schema::{role_permissions, roles, user_roles, users},
 };
+use crate::identity::text::{self, NotAName};
 
 /// A role: a name that routes ask for, and permissions that it carries.
 #[derive(Clone, Debug, PartialEq, Eq, Queryable, Selectable, Serialize)]
@@ -26,20 +27,22 @@ const LONGEST: usize = 191;
 
 /// Names are matched exactly, so none may hide a difference that nobody sees.
 fn checked(name: &str) -> Result<&str, StoreError> {
-    if name.is_empty() || name.chars().count() > LONGEST {
-        return Err(StoreError::Refused(format!(
+    match text::name(name, LONGEST) {
+        Ok(good) if good == name => Ok(name),
+        Err(NotAName::Empty | NotAName::TooLong) => Err(StoreError::Refused(format!(
             "a name has 1 to {LONGEST} characters"
-        )));
+        ))),
+        Ok(_) | Err(NotAName::Hidden) => Err(StoreError::Refused(
+            "a name has no control or invisible characters and no space at its ends".into(),
+        )),
     }
-    if name != name.trim() || name.chars().any(char::is_control) {
-        return Err(StoreError::Refused(
-            "a name has no control characters and no space at its ends".into(),
-        ));
-    }
-    Ok(name)
 }
 
 pub(crate) fn find(conn: &mut Conn, name: &str) -> Result<Option<Role>, StoreError> {
+    // One that no role can have is not worth a query, which some databases would refuse.
+    if checked(name).is_err() {
+        return Ok(None);
+    }
     Ok(roles::table
         .filter(roles::name.eq(name))
         .select(Role::as_select())
@@ -274,7 +277,8 @@ impl Store {
         role: &str,
         permissions: &[&str],
     ) -> Result<usize, StoreError> {
-        let (role, permissions) = (role.to_string(), owned(permissions));
+        let (role, mut permissions) = (role.to_string(), owned(permissions));
+        permissions.retain(|name| checked(name).is_ok());
         self.write(move |conn| {
             let role = find(conn, &role)?.ok_or(StoreError::Missing)?;
             let which = role_permissions::table
@@ -293,6 +297,9 @@ impl Store {
     pub async fn users_with_role(&self, role: &str) -> Result<Vec<User>, StoreError> {
         let role = role.to_string();
         self.read(move |conn| {
+            if checked(&role).is_err() {
+                return Ok(Vec::new());
+            }
             Ok(user_roles::table
                 .inner_join(users::table)
                 .inner_join(roles::table)
