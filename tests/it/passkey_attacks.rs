@@ -762,3 +762,77 @@ async fn nobody_signs_up_for_somebody_elses_address() {
     })
     .await;
 }
+
+#[rocket::async_test]
+async fn a_key_that_was_not_asked_for_answers_no_challenge() {
+    for_each_database(|plan| async move {
+        let app = plan
+            .set("passkeys.hints", true)
+            .without_limits()
+            .start()
+            .await;
+        let (ada, mallory) = (app.user(ADA).await, app.user(MALLORY).await);
+        let mut adas = app.with_passkey(&ada, Key::new(), "first").await;
+        let mut other = app.with_passkey(&mallory, Key::new(), "first").await;
+        let before = app.admitted().await;
+        // What was asked for ada, or for nobody, is answered by another's key.
+        for who in [ADA, "nobody@example.com"] {
+            for handle in [other.handle.clone(), None] {
+                let browser = app.browser().in_json();
+                let asked = browser
+                    .post_json("/wan-signin", json!({"identity": who}))
+                    .await;
+                let mut key = Key {
+                    handle,
+                    ..other.clone()
+                };
+                let shown = key.get(&options(&asked));
+                let answer = browser.present("/wan-signin", &asked, &shown).await;
+                assert_refused(&answer, 400, "passkey.refused");
+                assert_shut(&browser, &answer, before, who).await;
+            }
+        }
+        // The one that was asked for is good, and without a name any key is.
+        let browser = app.browser().in_json();
+        let asked = browser
+            .post_json("/wan-signin", json!({"identity": ADA}))
+            .await;
+        let shown = adas.get(&options(&asked));
+        assert_eq!(
+            browser.present("/wan-signin", &asked, &shown).await.status,
+            200
+        );
+        let browser = app.browser().in_json();
+        assert_eq!(browser.show("/wan-signin", &mut other).await.status, 200);
+    })
+    .await;
+}
+
+#[rocket::async_test]
+async fn a_passkey_added_after_the_question_answers_no_second_step_and_no_proof() {
+    for_each_database(|plan| async move {
+        let app = plan.without_limits().start().await;
+        let ada = app.user(ADA).await;
+        let key = app.with_passkey(&ada, Key::new(), "both").await;
+        let browser = app.browser().in_json();
+        browser.login(ADA, crate::app::PASSWORD).await;
+        let second = browser.challenge("/wan-signin").await;
+        let signed_in = app.browser().in_json();
+        signed_in.sign_in_as(&ada, "mfa=true").await;
+        let proof = signed_in.challenge("/wan-verify").await;
+        let mut newer = Key::new();
+        signed_in.add_passkey(&mut newer, "Newer", "both").await;
+        for (actor, path, asked) in [
+            (&browser, "/wan-signin", &second),
+            (&signed_in, "/wan-verify", &proof),
+        ] {
+            let shown = newer.get(&options(asked));
+            let answer = actor.present(path, asked, &shown).await;
+            assert_refused(&answer, 400, "passkey.refused");
+            let shown = key.clone().get(&options(asked));
+            let answer = actor.present(path, asked, &shown).await;
+            assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        }
+    })
+    .await;
+}

@@ -28,6 +28,7 @@ use crate::{
     config::ConfigError,
     error::{Error, Invalid},
     features::passkeys::PasskeySettings,
+    identity::text::{self, NotAName},
     store::passkeys::{self, NewPasskey, Owned, PasskeyRow},
 };
 
@@ -168,49 +169,17 @@ impl WebauthnPolicy for StandardPolicy {}
 /// Characters of a passkey's name, as the table holds them.
 const NAME: usize = 64;
 
-/// Whether a character takes no room, turns the text around, or could pose as markup.
-fn is_unfit(c: char) -> bool {
-    let code = u32::from(c);
-    c.is_control()
-        || matches!(c, '<' | '>')
-        || matches!(
-            code,
-            0x00AD
-                | 0x034F
-                | 0x061C
-                | 0x115F..=0x1160
-                | 0x17B4..=0x17B5
-                | 0x180B..=0x180F
-                | 0x200B..=0x200F
-                | 0x2028..=0x202E
-                | 0x2060..=0x206F
-                | 0x2800
-                | 0x3164
-                | 0xFE00..=0xFE0E
-                | 0xFEFF
-                | 0xFFA0
-                | 0xFFF0..=0xFFFB
-                | 0xE0000..=0xE0FFF
-        ) && code != 0x200D
-}
-
-/// Whether a character can be seen by itself.
-fn is_seen(c: char) -> bool {
-    !c.is_whitespace() && !matches!(u32::from(c), 0x200D | 0xFE0F)
-}
-
-fn check_name(name: &str) -> Result<String, Message> {
-    let name = name.trim();
-    if name.is_empty() {
-        return Err(Message::new("passkey.name_required"));
+fn check_name(typed: &str) -> Result<String, Message> {
+    let name = text::name(typed, NAME).map_err(|why| match why {
+        NotAName::Empty => Message::new("passkey.name_required"),
+        NotAName::TooLong => Message::new("passkey.name_too_long").with("max", NAME),
+        NotAName::Hidden => Message::new("passkey.name_invalid"),
+    })?;
+    // It could pose as markup.
+    match name.contains(['<', '>']) {
+        true => Err(Message::new("passkey.name_invalid")),
+        false => Ok(name.to_string()),
     }
-    if name.chars().count() > NAME {
-        return Err(Message::new("passkey.name_too_long").with("max", NAME));
-    }
-    if name.chars().any(is_unfit) || !name.chars().any(is_seen) {
-        return Err(Message::new("passkey.name_invalid"));
-    }
-    Ok(name.to_string())
 }
 
 /// Why an answer is not taken. Who asked is told as little as possible; the log says it.
@@ -242,8 +211,29 @@ pub(crate) enum Registering {
 
 /// What an assertion has begun with.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct Asserting(DiscoverableAuthentication);
+pub(crate) struct Asserting {
+    state: DiscoverableAuthentication,
+    /// The hashes of the credentials in `allowCredentials`. `None` allows every credential of this site.
+    allowed: Option<Vec<String>>,
+}
+
+impl Asserting {
+    /// Allows only the credentials with these ids, which the browser was told.
+    pub(crate) fn only<'a>(mut self, ids: impl IntoIterator<Item = &'a str>) -> Self {
+        let bytes = |id: &str| BASE64URL_NOPAD.decode(id.as_bytes()).unwrap_or_default();
+        let hashes = ids.into_iter().map(|id| passkeys::hash_of(&bytes(id)));
+        self.allowed = Some(hashes.collect());
+        self
+    }
+
+    /// Whether an answer by this credential is one that was asked for.
+    fn allows(&self, credential_id: &[u8]) -> bool {
+        let hash = passkeys::hash_of(credential_id);
+        self.allowed
+            .as_ref()
+            .is_none_or(|allowed| allowed.contains(&hash))
+    }
+}
 
 /// A new credential, judged and found good.
 #[derive(Clone, Debug)]
@@ -473,7 +463,11 @@ impl Ceremonies {
             options.remove("extensions");
             options.entry("allowCredentials").or_insert(json!([]));
         }
-        Ok((options, Asserting(state)))
+        let begun = Asserting {
+            state,
+            allowed: None,
+        };
+        Ok((options, begun))
     }
 
     /// Begins to ask for one of these; each verifies its owner if it did so when it was made.
@@ -487,7 +481,12 @@ impl Ceremonies {
         let state = serde_json::to_value(state)
             .and_then(serde_json::from_value)
             .map_err(|error| Error::Broken(error.to_string()))?;
-        Ok((options, Asserting(state)))
+        let begun = Asserting {
+            state,
+            allowed: None,
+        };
+        let ids: Vec<String> = rows.iter().filter_map(id_of).collect();
+        Ok((options, begun.only(ids.iter().map(String::as_str))))
     }
 
     /// The id of the credential that an answer names.
@@ -495,19 +494,24 @@ impl Ceremonies {
         Some(answered.as_assertion()?.raw_id)
     }
 
-    /// Judges an assertion of `owned`. `found_by_handle` says that nothing but the answer says who it is.
+    /// Judges an assertion of `owned`.
+    ///
+    /// A browser that was told of no credential must say whose it is: nothing else does.
     pub(crate) fn judge(
         &self,
         begun: &Asserting,
         answered: &Answered,
         owned: Owned,
-        found_by_handle: bool,
     ) -> Result<Shown, Unfit> {
         let answer = answered
             .as_assertion()
             .ok_or(Unfit::Refused("it cannot be read"))?;
         if answer.type_ != "public-key" || answer.id != BASE64URL_NOPAD.encode(&answer.raw_id) {
             return Err(Unfit::Refused("its id or type is not right"));
+        }
+        // webauthn-rs cannot know: it was asked for a discoverable credential.
+        if !begun.allows(&answer.raw_id) {
+            return Err(Unfit::Refused("it was not in `allowCredentials`"));
         }
         if owned.row.suspect_at.is_some() {
             return Err(Unfit::Refused("it is suspect"));
@@ -516,7 +520,9 @@ impl Ceremonies {
         match answer.get_user_unique_id() {
             Some(said) if said == handle.as_bytes() => {}
             Some(_) => return Err(Unfit::Refused("it is another user's")),
-            None if found_by_handle => return Err(Unfit::Refused("it does not say whose it is")),
+            None if begun.allowed.is_none() => {
+                return Err(Unfit::Refused("it does not say whose it is"));
+            }
             None => {}
         }
         if in_a_frame(&answer.response.client_data_json) {
@@ -527,7 +533,7 @@ impl Ceremonies {
         credential.counter = u32::try_from(owned.row.counter).unwrap_or(u32::MAX);
         let judged = self.webauthn.finish_discoverable_authentication_v2(
             &answer,
-            begun.0.clone(),
+            begun.state.clone(),
             &credential,
         );
         let result: AuthenticationResult = match judged {

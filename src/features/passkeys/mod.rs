@@ -344,8 +344,6 @@ struct Expected<'a> {
     user: Option<&'a UserId>,
     /// What the passkey must be for.
     usage: Option<Usages>,
-    /// Whether nothing but the passkey says whose it is.
-    by_handle: bool,
     /// A factor that was shown before.
     not: Option<&'a str>,
 }
@@ -383,7 +381,7 @@ async fn judge<P: Purpose>(
     if expected.not.is_some_and(|not| not == owned.row.id) {
         return Err(fail(web, Some(user), "it was shown before"));
     }
-    match ceremonies.judge(begun, answered, owned.clone(), expected.by_handle) {
+    match ceremonies.judge(begun, answered, owned.clone()) {
         Ok(shown) => Ok(shown),
         Err(Unfit::Refused(why)) => Err(fail(web, Some(user), why)),
         Err(Unfit::Copied) => {

@@ -21,6 +21,7 @@ use crate::{
         csrf,
         form::{Field, FormView},
         input::Tick,
+        redirect::Target,
         reply::{Answer, Reply, or_again, wants_json},
     },
     identity::Identity,
@@ -52,11 +53,9 @@ pub(crate) struct Challenge {
     begun: Asserting,
     /// Whether it is a second step.
     second: bool,
-    /// The credentials that the browser was told of, where somebody said who they are.
-    told: Option<Vec<String>>,
     remember: Option<bool>,
     trust: bool,
-    next: Option<String>,
+    next: Option<Target>,
 }
 
 impl Purpose for WanSignin {
@@ -229,10 +228,9 @@ impl Ask {
         Challenge {
             begun,
             second,
-            told: None,
             remember: web.keeps(self.remember),
             trust: self.remember_device.is_some_and(|tick| tick.0),
-            next: self.next.clone(),
+            next: web.judged(self.next.as_deref()),
         }
     }
 }
@@ -251,9 +249,7 @@ async fn begin_first(
         false => PerAddress::Challenge,
     };
     count_per_address(site, counted, &web.client).await?;
-    let (mut options, begun) = ceremonies(web)?.begin_discoverable()?;
-    let mut challenge = form.challenge(web, begun, false);
-    challenge.next = challenge.next.or(next.map(String::from));
+    let (mut options, mut begun) = ceremonies(web)?.begin_discoverable()?;
     let typed = match form.identity.trim() {
         "" => form.email.trim(),
         typed => typed,
@@ -261,10 +257,11 @@ async fn begin_first(
     let autofill = form.autofill.is_some_and(|tick| tick.0);
     if site.settings.passkeys.hints && !typed.is_empty() && !autofill {
         let hints = hints(web, typed).await?;
-        let ids = hints.iter().filter_map(|hint| hint["id"].as_str());
-        challenge.told = Some(ids.map(String::from).collect());
+        begun = begun.only(hints.iter().filter_map(|hint| hint["id"].as_str()));
         options["allowCredentials"] = hints.into();
     }
+    let mut challenge = form.challenge(web, begun, false);
+    challenge.next = challenge.next.or_else(|| web.judged(next));
     let browser = csrf::visitor(web.request, site)?;
     let life = site.settings.passkeys.challenge;
     let draft = ticket::challenge::<WanSignin>(site, life, None, &browser, &challenge)?;
@@ -278,17 +275,21 @@ async fn hints(web: &Web<'_>, typed: &str) -> Result<Vec<Value>, Error> {
     let site = web.site;
     let kinds = &site.settings.identities.0;
     let identity = Identity::recognise(typed, kinds, site.usernames.as_ref());
-    let tag = site.keys.mac(
-        Key::Limits,
-        &[b"passkey of nobody", identity.bucket().as_bytes()],
-    );
-    let known = site
+    let typed = identity.bucket();
+    // The same look-ups for nobody.
+    let (user, known) = site
         .store
-        .read(move |conn| match users::by_identity(conn, &identity)? {
-            Some(user) => rows::usable(conn, &user.id, Some(Usages::FIRST)),
-            None => Ok(Vec::new()),
+        .read(move |conn| {
+            let user = users::by_identity(conn, &identity)?.map(|user| user.id);
+            let id = user.clone().unwrap_or_default();
+            Ok((user, rows::usable(conn, &id, Some(Usages::FIRST))?))
         })
         .await?;
+    // One list for all names of an account, whether its passkeys are made up or not.
+    let whose = user.map_or(typed, |user| user.to_string());
+    let tag = site
+        .keys
+        .mac(Key::Limits, &[b"passkey of nobody", whose.as_bytes()]);
     if known.is_empty() {
         return Ok(of_nobody(&tag));
     }
@@ -352,16 +353,9 @@ async fn finish_first(
     with_token: bool,
 ) -> Answer {
     let (site, now, asked) = (web.site, web.site.now(), &found.payload);
-    // A key that cannot find itself does not say whose it is either; then the browser was told of it.
-    let told = |id: &str| asked.told.iter().flatten().any(|told| told == id);
-    let by_handle = match crate::factors::passkey::Ceremonies::credential_id(&form.credential) {
-        Some(id) => !told(&data_encoding::BASE64URL_NOPAD.encode(&id)),
-        None => true,
-    };
     let expected = Expected {
         user: None,
         usage: Some(Usages::FIRST),
-        by_handle,
         not: None,
     };
     let shown = judge(web, found, &asked.begun, &form.credential, expected).await?;
@@ -426,7 +420,6 @@ async fn finish_second(
     let expected = Expected {
         user: Some(&held.user.id),
         usage: Some(Usages::SECOND),
-        by_handle: false,
         not: held.payload.shown.as_deref(),
     };
     let begun = &found.payload.begun;

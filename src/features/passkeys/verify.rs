@@ -15,6 +15,7 @@ use crate::{
     guards::identity::Caller,
     http::{
         form::{Field, FormView},
+        redirect::Target,
         reply::{Answer, Reply, or_again},
     },
     signin::{
@@ -40,7 +41,7 @@ pub(crate) enum WanVerify {}
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Challenge {
     begun: Asserting,
-    next: Option<String>,
+    next: Option<Target>,
 }
 
 impl Purpose for WanVerify {
@@ -138,7 +139,7 @@ async fn begin(
     let (options, begun) = ceremonies(web)?.begin_known(&known)?;
     let challenge = Challenge {
         begun,
-        next: next.map(String::from),
+        next: web.judged(next),
     };
     let (life, bound_to) = (site.settings.passkeys.challenge, session_of(caller)?);
     let draft = ticket::challenge::<WanVerify>(site, life, Some(user), &bound_to, &challenge)?;
@@ -164,7 +165,6 @@ async fn again(
     let expected = Expected {
         user: Some(&caller.user.id),
         usage: None,
-        by_handle: false,
         not: None,
     };
     let begun = &found.payload.begun;
