@@ -363,7 +363,7 @@ fn place(row: &FamilyRow, hash: &str, grace: Life, now: Timestamp) -> Place {
     let is_before = row.previous_hash.as_deref() == Some(hash);
     if row.token_hash == hash {
         Place::Present
-    } else if is_before && row.rotated_at.after(grace) > now {
+    } else if is_before && row.rotated_at.is_within(grace, now) {
         Place::Late
     } else {
         Place::Old
@@ -403,7 +403,8 @@ async fn exchange(web: &Web<'_>, shown: &str) -> Result<Option<Renewed>, Error> 
     let somebody = web.caller.as_ref().map(|caller| &caller.user.id);
     let is_planted =
         settings.mode == RefreshMode::Cookie && somebody.is_some_and(|id| *id != user.id);
-    if row.idle_until <= now || is_planted {
+    // A family that was last used in the future was used under a clock that was set back since.
+    if row.idle_until <= now || !row.rotated_at.has_been(now) || is_planted {
         return Err(wrong());
     }
     // The account is judged anew; what else it owes by now is asked for at the next sign-in, as of sessions.

@@ -168,7 +168,7 @@ impl<'a> View<'a> {
         // The grace of a session may have been extended by a route that is more patient than this.
         let last = proven.after(within).after(grace).after(grace);
         let in_grace = has_grace && self.caller.grace_until > now && last > now;
-        let fresh = proven.after(within) > now || in_grace;
+        let fresh = proven.has_been(now) && (proven.is_within(within, now) || in_grace);
         if fresh && has_grace {
             self.freshness.set(Some((within, grace)));
         }

@@ -94,7 +94,7 @@ pub(crate) fn standing(site: &Site, user: &User) -> Result<(), Denied> {
         return Err(Denied::Inactive);
     }
     let confirm = &site.settings.confirm;
-    let in_time = user.created_at.after(confirm.grace) > site.now();
+    let in_time = user.created_at.is_within(confirm.grace, site.now());
     if confirm.enabled && user.confirmed_at.is_none() && !in_time {
         return Err(Denied::Unconfirmed);
     }

@@ -131,7 +131,8 @@ pub(crate) async fn resolve(
     let (row, user) = found.ok_or_else(bad)?;
     let is_right: bool = row.key_hash.as_bytes().ct_eq(hash.as_bytes()).into();
     let now = site.now();
-    if !is_right || row.expires_at.is_some_and(|end| end <= now) {
+    let over = row.expires_at.is_some_and(|end| end <= now) || !row.created_at.has_been(now);
+    if !is_right || over {
         return Err(bad());
     }
     standing(site, &user)?;

@@ -168,6 +168,7 @@ pub(crate) async fn restore(
         return Ok(None);
     };
     if row.expires_at <= now
+        || !row.rotated_at.has_been(now)
         || row.user_uniquifier != user.uniquifier
         || !site.settings.remember.enabled
     {
@@ -186,7 +187,7 @@ pub(crate) async fn restore(
     };
     let Some(row) = row else { return Ok(None) };
     if !rotated {
-        let in_grace = row.rotated_at.after(site.settings.remember.grace) > now;
+        let in_grace = row.rotated_at.is_within(site.settings.remember.grace, now);
         if !(in_grace && row.previous_hash.as_deref() == Some(presented.as_str())) {
             site.store
                 .write(move |conn| remember::delete_with_sessions(conn, &name))

@@ -286,12 +286,12 @@ pub(crate) async fn resolve(site: &Site, cookie: &str) -> Result<Option<Caller>,
 
 fn judge(site: &Site, row: SessionRow, user: User) -> Result<Option<Caller>, Error> {
     let now = site.now();
-    if row.expires_at <= now {
+    if row.expires_at <= now || !row.created_at.has_been(now) {
         return Ok(None);
     }
     let waiting = site.touches.waiting(&row.id);
     let seen = waiting.map_or(row.last_seen_at, |touch| touch.seen.max(row.last_seen_at));
-    if seen.after(site.settings.session.idle) <= now {
+    if !seen.is_within(site.settings.session.idle, now) {
         return Ok(None);
     }
     standing(site, &user)?;

@@ -100,7 +100,8 @@ pub(crate) async fn resolve(
     else {
         return Err(Denied::BadCredential.into());
     };
-    if row.expires_at <= site.now() {
+    let now = site.now();
+    if row.expires_at <= now || !row.created_at.has_been(now) {
         return Err(Denied::BadCredential.into());
     }
     standing(site, &user)?;

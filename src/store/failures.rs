@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 
-use super::{Conn, StoreError, Timestamp, schema::security_failures};
+use super::{Conn, SKEW, StoreError, Timestamp, schema::security_failures};
 use crate::config::Life;
 
 /// How many failures in which time shut a door, and for how long.
@@ -13,20 +13,32 @@ pub(crate) struct Allowance {
     pub(crate) lock: Life,
 }
 
-/// The moment until which one of `buckets` is locked, if any is.
+impl Allowance {
+    /// The latest moment at which a lock can end that begins now. One that ends later was begun by a clock
+    /// that was set back since, and counts for nothing.
+    fn latest_end(self, now: Timestamp) -> Timestamp {
+        now.after(self.lock).after(SKEW)
+    }
+}
+
+/// The moment until which one of `counters` is locked, if any is.
 pub(crate) fn locked_until(
     conn: &mut Conn,
-    buckets: &[String],
+    counters: &[(String, Allowance)],
     now: Timestamp,
 ) -> Result<Option<Timestamp>, StoreError> {
-    let until: Option<Timestamp> = security_failures::table
+    let buckets = counters.iter().map(|(bucket, _)| bucket);
+    let locked: Vec<(String, Timestamp)> = security_failures::table
         .filter(security_failures::bucket.eq_any(buckets))
         .filter(security_failures::locked_until.gt(now))
-        .order(security_failures::locked_until.desc())
-        .select(security_failures::locked_until)
-        .get_result(conn)
-        .optional()?;
-    Ok(until)
+        .select((security_failures::bucket, security_failures::locked_until))
+        .load(conn)?;
+    let counts = |(bucket, until): &(String, Timestamp)| {
+        let counter = counters.iter().find(|(name, _)| name == bucket);
+        counter.is_some_and(|(_, allowance)| *until <= allowance.latest_end(now))
+    };
+    let counting = locked.into_iter().filter(counts);
+    Ok(counting.map(|(_, until)| until).max())
 }
 
 /// What became of a failure that was to be counted.
@@ -49,17 +61,46 @@ pub(crate) fn count(
     allowance: Allowance,
     now: Timestamp,
 ) -> Result<Counted, StoreError> {
+    count_by(conn, bucket, allowance, 1, now)
+}
+
+/// Counts `by` at once, such as bytes of a budget.
+pub(crate) fn count_by(
+    conn: &mut Conn,
+    bucket: &str,
+    allowance: Allowance,
+    by: u32,
+    now: Timestamp,
+) -> Result<Counted, StoreError> {
     use security_failures::dsl;
+    let by = i64::from(by);
     let row = || security_failures::table.find(bucket);
-    let window_began = now.before(allowance.window);
-    let open = dsl::locked_until.le(now);
-    let one_more = dsl::failures.eq(dsl::failures + 1);
-    let mut counted = diesel::update(row().filter(open).filter(dsl::started_at.gt(window_began)))
-        .set(one_more)
+    let (window_began, not_yet) = (now.before(allowance.window), now.after(SKEW));
+    let latest_end = allowance.latest_end(now);
+    let open = || {
+        let over = dsl::locked_until.le(now);
+        over.or(dsl::locked_until.gt(latest_end))
+    };
+    let one_more = || {
+        (
+            dsl::failures.eq(dsl::failures + by),
+            dsl::locked_until.eq(0),
+        )
+    };
+    let in_window = dsl::started_at.gt(window_began);
+    let in_window = in_window.and(dsl::started_at.le(not_yet));
+    let mut counted = diesel::update(row().filter(open()).filter(in_window))
+        .set(one_more())
         .execute(conn)?;
     if counted == 0 {
-        counted = diesel::update(row().filter(open).filter(dsl::started_at.le(window_began)))
-            .set((dsl::failures.eq(1), dsl::started_at.eq(now)))
+        let outside = dsl::started_at.le(window_began);
+        let outside = outside.or(dsl::started_at.gt(not_yet));
+        counted = diesel::update(row().filter(open()).filter(outside))
+            .set((
+                dsl::failures.eq(by),
+                dsl::started_at.eq(now),
+                dsl::locked_until.eq(0),
+            ))
             .execute(conn)?;
     }
     if counted == 0 {
@@ -68,7 +109,7 @@ pub(crate) fn count(
                 .values((
                     dsl::bucket.eq(bucket),
                     dsl::started_at.eq(now),
-                    dsl::failures.eq(1),
+                    dsl::failures.eq(by),
                     dsl::locked_until.eq(0),
                 ))
                 .execute(conn)
@@ -76,8 +117,8 @@ pub(crate) fn count(
         counted = match inserted.map_err(StoreError::from) {
             Ok(inserted) => inserted,
             // Another request was faster, or the door is shut: the UPDATE tells which.
-            Err(StoreError::Taken(_)) => diesel::update(row().filter(open))
-                .set(one_more)
+            Err(StoreError::Taken(_)) => diesel::update(row().filter(open()))
+                .set(one_more())
                 .execute(conn)?,
             Err(error) => return Err(error),
         };
@@ -89,7 +130,7 @@ pub(crate) fn count(
     let until = now.after(allowance.lock);
     let shut = diesel::update(
         row()
-            .filter(open)
+            .filter(open())
             .filter(dsl::failures.ge(i64::from(allowance.failures))),
     )
     .set((

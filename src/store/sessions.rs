@@ -38,6 +38,7 @@ pub(crate) struct NewSession {
 #[diesel(table_name = security_sessions)]
 pub(crate) struct SessionRow {
     pub(crate) id: SessionId,
+    pub(crate) created_at: Timestamp,
     pub(crate) last_seen_at: Timestamp,
     pub(crate) expires_at: Timestamp,
     pub(crate) authenticated_at: Timestamp,

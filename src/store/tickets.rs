@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 
-use super::{Conn, StoreError, Timestamp, UserId, schema::security_tickets as tickets};
+use super::{Conn, SKEW, StoreError, Timestamp, UserId, schema::security_tickets as tickets};
 
 /// A ticket to be written.
 #[derive(Clone, Debug, Insertable)]
@@ -60,6 +60,7 @@ pub(crate) fn find(
         .filter(tickets::purpose.eq(purpose))
         .filter(tickets::used_at.is_null())
         .filter(tickets::expires_at.gt(now))
+        .filter(tickets::created_at.le(now.after(SKEW)))
         .select(TicketRow::as_select())
         .get_result(conn)
         .optional()?)
@@ -77,6 +78,7 @@ pub(crate) fn attempt(
         tickets::used_at
             .is_null()
             .and(tickets::expires_at.gt(now))
+            .and(tickets::created_at.le(now.after(SKEW)))
             .and(tickets::attempts_left.gt(0))
     };
     let row: Option<TicketRow> = tickets::table
@@ -106,6 +108,7 @@ pub(crate) fn attempt_at(
         .find(id)
         .filter(tickets::used_at.is_null())
         .filter(tickets::expires_at.gt(now))
+        .filter(tickets::created_at.le(now.after(SKEW)))
         .filter(tickets::attempts_left.gt(0));
     let counted = diesel::update(open)
         .set(tickets::attempts_left.eq(tickets::attempts_left - 1))
@@ -131,7 +134,8 @@ pub(crate) fn carry(
     let open = tickets::table
         .find(id)
         .filter(tickets::used_at.is_null())
-        .filter(tickets::expires_at.gt(now));
+        .filter(tickets::expires_at.gt(now))
+        .filter(tickets::created_at.le(now.after(SKEW)));
     Ok(diesel::update(open)
         .set((
             tickets::payload.eq(payload),
@@ -146,7 +150,8 @@ pub(crate) fn consume(conn: &mut Conn, id: &str, now: Timestamp) -> Result<bool,
     let open = tickets::table
         .find(id)
         .filter(tickets::used_at.is_null())
-        .filter(tickets::expires_at.gt(now));
+        .filter(tickets::expires_at.gt(now))
+        .filter(tickets::created_at.le(now.after(SKEW)));
     Ok(diesel::update(open)
         .set(tickets::used_at.eq(now))
         .execute(conn)?
@@ -208,6 +213,7 @@ pub(crate) fn open_under(
         .filter(tickets::purpose.eq(purpose))
         .filter(tickets::used_at.is_null())
         .filter(tickets::expires_at.gt(now))
+        .filter(tickets::created_at.le(now.after(SKEW)))
         .order(tickets::id)
         .select((tickets::user_id, tickets::created_at))
         .limit(1)

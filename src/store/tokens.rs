@@ -27,6 +27,7 @@ pub(crate) struct NewToken {
 #[derive(Clone, Debug, Queryable, Selectable)]
 #[diesel(table_name = security_tokens)]
 pub(crate) struct TokenRow {
+    pub(crate) created_at: Timestamp,
     pub(crate) expires_at: Timestamp,
     pub(crate) authenticated_at: Timestamp,
     pub(crate) methods: Methods,

@@ -46,6 +46,9 @@ use uuid::Uuid;
 #[serde(transparent)]
 pub struct Timestamp(i64);
 
+/// How far the clocks of two machines may differ.
+pub(crate) const SKEW: crate::config::Life = crate::config::Life::minutes(1);
+
 impl Timestamp {
     /// The moment `millis` milliseconds after 1970 began.
     pub const fn from_millis(millis: i64) -> Self {
@@ -67,9 +70,30 @@ impl Timestamp {
         Self(self.0.saturating_sub(life.as_millis()))
     }
 
+    /// Whether this moment is past. Clocks may differ by a minute and no more: a moment further in the future
+    /// was noted by a clock that was set back since, and proves nothing.
+    pub const fn has_been(self, now: Timestamp) -> bool {
+        self.0 <= now.after(SKEW).0
+    }
+
+    /// Whether this moment is past, by less than `life`.
+    ///
+    /// ```
+    /// use rocket_security::{Timestamp, config::Life};
+    /// let now = Timestamp::from_millis(1_000_000);
+    /// assert!(now.before(Life::seconds(59)).is_within(Life::minutes(1), now));
+    /// assert!(!now.before(Life::seconds(60)).is_within(Life::minutes(1), now));
+    /// // A minute of skew between clocks, and no more.
+    /// assert!(now.after(Life::seconds(60)).is_within(Life::minutes(1), now));
+    /// assert!(!now.after(Life::seconds(61)).is_within(Life::minutes(1), now));
+    /// ```
+    pub const fn is_within(self, life: crate::config::Life, now: Timestamp) -> bool {
+        self.has_been(now) && self.after(life).0 > now.0
+    }
+
     /// Whole seconds from this moment to `later`, rounded up, and 0 if that is past.
     pub const fn seconds_until(self, later: Timestamp) -> u64 {
-        let millis = later.0 - self.0;
+        let millis = later.0.saturating_sub(self.0);
         if millis <= 0 {
             0
         } else {
@@ -219,6 +243,11 @@ id!(
 id!(
     /// Which session, as its owner sees it in the list; it opens nothing.
     SessionId
+);
+id!(
+    /// Which row of a kind whose ids have no type of their own. A text that is no id, such as one with a
+    /// NUL, never reaches the database.
+    RowId
 );
 id!(
     /// A value that all sessions (or tokens) of an account carry: a new one ends them all at once.
