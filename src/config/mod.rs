@@ -719,6 +719,9 @@ impl Settings {
             ("limits.per_address", self.limits.per_address),
             ("limits.per_device", self.limits.per_device),
             ("limits.code_attempts", self.limits.code_attempts),
+            ("limits.codes_per_day", self.limits.codes_per_day),
+            ("limits.network_factor", self.limits.network_factor),
+            ("limits.bytes_per_address", self.limits.bytes_per_address),
         ] {
             if number == 0 {
                 return wrong(format!(

@@ -314,7 +314,7 @@ pub(crate) async fn by_code<P: Purpose>(
             .await?
     };
     let handle = handle_of(web, &identity, user.as_ref());
-    let buckets = Buckets::of(web.site, &identity, user.as_ref(), &web.client);
+    let buckets = Buckets::of_first_code(web.site, &identity, user.as_ref(), &web.client);
     let tells_of_nobody = user.is_none() && !web.site.settings.generic_answers.0;
     match by_code_of(web, buckets, user, handle, code).await {
         Err(Error::Invalid(_)) if tells_of_nobody => {

@@ -16,6 +16,7 @@ use crate::{
         csrf,
         form::{Field, FormView},
         input::{Nothing, Tick},
+        redirect::Target,
         reply::{Answer, Reply, or_again},
     },
     identity::IdentityKind,
@@ -107,7 +108,7 @@ pub(crate) enum SignInLink {}
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Wish {
     remember: Option<bool>,
-    next: Option<String>,
+    next: Option<Target>,
 }
 
 impl Purpose for SignInLink {
@@ -244,7 +245,6 @@ async fn send(web: &Web<'_>, form: &Ask, next: Option<&str>) -> Result<(), Error
         true => Some(csrf::visitor(web.request, site)?),
         false => None,
     };
-    let next = next.and_then(|next| site.redirects.judge(next));
     let mailing = Mailing::<SignInLink> {
         mail: ("passwordless", "passwordless"),
         path: "/login",
@@ -252,7 +252,7 @@ async fn send(web: &Web<'_>, form: &Ask, next: Option<&str>) -> Result<(), Error
         bound_to,
         payload: Wish {
             remember: web.keeps(form.remember),
-            next: next.map(String::from),
+            next: web.judged(next),
         },
     };
     if mailed::mail_ticket(web, &asked, mailing).await?

@@ -121,12 +121,16 @@ impl Web<'_> {
             .then(|| Field::tick("remember", "field.remember", ticked))
     }
 
+    /// Returns `next` if the settings allow a redirect to it, as a ticket keeps it.
+    pub(crate) fn judged(&self, next: Option<&str>) -> Option<Target> {
+        next.filter(|next| !next.is_empty())
+            .and_then(|next| self.site.redirects.judge(next))
+    }
+
     /// Where to go: `next` if it is a page of ours, else `otherwise`.
     pub(crate) fn next(&self, next: Option<&str>, otherwise: &str) -> Target {
-        let asked = next
-            .filter(|next| !next.is_empty())
-            .and_then(|next| self.site.redirects.judge(next));
-        asked.unwrap_or_else(|| crate::http::page::after(self.site, otherwise))
+        self.judged(next)
+            .unwrap_or_else(|| crate::http::page::after(self.site, otherwise))
     }
 
     /// Opens the session of whoever passed the gate, and answers: the end of every door that has a form.
@@ -146,7 +150,7 @@ impl Web<'_> {
                     Err(owing) if owing.step == NextStep::SecondFactor => {
                         let wish = Wish {
                             remember: opening.remember.is_start(),
-                            next: Some(target.as_str().to_string()),
+                            next: Some(target),
                             session: None,
                         };
                         return two_factor::begin(self, owing, wish).await;

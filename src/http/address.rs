@@ -47,12 +47,24 @@ impl ClientAddress {
     pub fn bucket(&self) -> String {
         match self.0 {
             IpAddr::V4(address) => address.to_string(),
-            IpAddr::V6(address) => {
-                let network = u128::from(address) >> 64 << 64;
-                format!("{}/64", std::net::Ipv6Addr::from(network))
-            }
+            IpAddr::V6(address) => network_of(address, 64),
         }
     }
+
+    /// The network of 48 bits of an IPv6 address, which is counted beside it: one customer often has one
+    /// whole (RFC 6177), and so 65,536 networks of 64 bits to change between.
+    pub(crate) fn network(&self) -> Option<String> {
+        match self.0 {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(address) => Some(network_of(address, 48)),
+        }
+    }
+}
+
+fn network_of(address: std::net::Ipv6Addr, bits: u32) -> String {
+    let rest = 128 - bits;
+    let network = u128::from(address) >> rest << rest;
+    format!("{}/{bits}", std::net::Ipv6Addr::from(network))
 }
 
 impl fmt::Display for ClientAddress {

@@ -47,6 +47,11 @@ impl ClientInfo {
         }
     }
 
+    /// What attempts from the client's IPv6 network are counted under.
+    pub(crate) fn network_bucket(&self) -> Option<String> {
+        self.address.and_then(|address| address.network())
+    }
+
     /// What attempts from here are counted under.
     pub(crate) fn address_bucket(&self) -> String {
         self.address

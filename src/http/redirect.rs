@@ -8,7 +8,7 @@
 
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use url::{Position, Url};
 
 /// The longest address, as typed and as answered; headers of 4 KiB pass everywhere.
@@ -38,8 +38,19 @@ pub struct RedirectSettings {
 
 /// An address which is safe in a `Location` header: printable ASCII of at most 2,048 bytes, on our
 /// own site or one the settings allow.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// A row that keeps where to go next keeps this type: a raw text from a request is never stored.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
 pub(crate) struct Target(String);
+
+impl TryFrom<String> for Target {
+    type Error = &'static str;
+
+    fn try_from(stored: String) -> Result<Self, Self::Error> {
+        Self::checked(&stored).ok_or("it is not an address for a `Location` header")
+    }
+}
 
 impl Target {
     /// One of our own paths, judged all the same; a path which does not pass becomes `/`.
@@ -77,6 +88,14 @@ impl Target {
 
     /// The address.
     pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::ops::Deref for Target {
+    type Target = str;
+
+    fn deref(&self) -> &str {
         &self.0
     }
 }

@@ -142,7 +142,7 @@ pub(crate) async fn prove(
     first: bool,
 ) -> Result<Proven, Error> {
     let (site, user, setup) = (web.site, &caller.user, held.payload.clone());
-    let buckets = Buckets::of_user(site, user, &web.client);
+    let buckets = Buckets::of_factor(site, user, &web.client);
     refuse_if_locked(site, &buckets).await?;
     let code = factors::digits(typed);
     let step = factors::setup_step(site, &setup, &code);
@@ -162,7 +162,7 @@ pub(crate) async fn prove(
             };
             let step = match written.kind {
                 FactorKind::Authenticator => step,
-                _ => (made.after(life) > now && once.is_code::<FactorSetup>(&keys, &tag, &code))
+                _ => (made.is_within(life, now) && once.is_code::<FactorSetup>(&keys, &tag, &code))
                     .then_some(0),
             };
             let Some(step) = step else {

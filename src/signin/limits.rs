@@ -34,6 +34,10 @@ pub struct LimitSettings {
     pub per_account: u32,
     /// Failures from one address (IPv6: one /64) within `window`. _Default:_ 100.
     pub per_address: u32,
+    /// How many times as much as one address all addresses of one IPv6 network of 48 bits may do together:
+    /// of failures, registrations, mails, challenges and stored bytes. A site often has such a network, and
+    /// an attacker can rent one. _Default:_ 10.
+    pub network_factor: u32,
     /// Failures for one account from one browser its owner used before. _Default:_ 10.
     pub per_device: u32,
     /// Accounts that may be registered from one address within `window`. _Default:_ 300.
@@ -44,8 +48,15 @@ pub struct LimitSettings {
     /// passkeys asks for one each time it is opened. As often somebody there may go to a provider.
     /// _Default:_ 600.
     pub challenges_per_address: u32,
+    /// Bytes that requests of visitors at one address may store within a minute; each is counted by the most
+    /// that its rows take. _Default:_ 1 000 000.
+    pub bytes_per_address: u32,
     /// Guesses at one mailed or texted code. _Default:_ 5.
     pub code_attempts: u32,
+    /// Wrong codes for one account within a day: of all doors at which a visitor signs in, confirms or resets
+    /// by a code together; as many of all doors behind a first proof; and as many of the account's known
+    /// browsers. A right code clears none of them. Mailed links and passkeys stay good. _Default:_ 50.
+    pub codes_per_day: u32,
     /// The time in which failures are added up. _Default:_ 15 min.
     pub window: Life,
     /// How long the door stays shut. _Default:_ 15 min.
@@ -57,11 +68,14 @@ impl Default for LimitSettings {
         Self {
             per_account: 10,
             per_address: 100,
+            network_factor: 10,
             per_device: 10,
             registrations_per_address: 300,
             mails_per_address: 300,
             challenges_per_address: 600,
+            bytes_per_address: 1_000_000,
             code_attempts: 5,
+            codes_per_day: 50,
             window: Life::minutes(15),
             lock: Life::minutes(15),
         }
@@ -73,11 +87,16 @@ impl Default for LimitSettings {
 pub(crate) struct Buckets {
     /// Of the name, the account or the device.
     own: Vec<(String, Allowance)>,
-    /// Of guesses at the codes of the account's factors. A new password and an unlocking mail leave them
-    /// be: a factor is there against whoever reads the mail, too.
+    /// Of guesses at codes. A new password and an unlocking mail leave them be: a factor is there against
+    /// whoever reads the mail, too.
     codes: Vec<(String, Allowance)>,
-    /// Of the client's address.
-    address: Option<(String, Allowance)>,
+    /// Of guesses at codes within a day. Nothing clears them, so that a guesser gets no more by waiting for
+    /// the owner to sign in.
+    day: Vec<(String, Allowance)>,
+    /// Of the client's address and its network; none for a browser that the account knows.
+    address: Vec<(String, Allowance)>,
+    /// Whether the account knows the browser.
+    is_known: bool,
     /// Whether the owner is offered to open the lock by mail.
     unlock: bool,
 }
@@ -122,25 +141,37 @@ impl Buckets {
         Self::of_user(site, user, client).with_codes(site, "codes", user.id.as_str())
     }
 
-    /// The same with those of guesses at codes by which somebody signs in, of an account or whatever was
-    /// typed for one. They are apart from those of the second step, which a stranger is not to shut.
-    pub(crate) fn with_first_codes(self, site: &Site, account: &str) -> Self {
-        self.with_codes(site, "first codes", account)
+    /// The counters of a guess at a code that anybody can try: to sign in, confirm an address or reset a
+    /// password. They are apart from those of the second step, which a stranger is not to shut.
+    pub(crate) fn of_first_code(
+        site: &Site,
+        identity: &Identity,
+        user: Option<&User>,
+        client: &ClientInfo,
+    ) -> Self {
+        let account = match user {
+            Some(user) => user.id.to_string(),
+            None => identity.bucket(),
+        };
+        Self::of(site, identity, user, client).with_codes(site, "first codes", &account)
     }
 
-    /// But for a browser in which one was right before, which has its own.
+    /// Adds those of codes: for a while, and for a day over all doors of that kind. The account's known
+    /// browsers have a day's limit that nobody else can use up.
     fn with_codes(mut self, site: &Site, door: &str, account: &str) -> Self {
-        if self.address.is_some() {
-            let limit = site.settings.limits.per_account;
-            let day = Allowance {
-                failures: CODES_A_DAY.max(limit),
-                window: Life::days(1),
-                lock: Life::days(1),
-            };
-            self.codes = vec![
-                counter(site, [door, account, ""], limit),
-                (bucket(site, [door, account, "a day"]), day),
-            ];
+        let limits = &site.settings.limits;
+        let day = Allowance {
+            failures: limits.codes_per_day,
+            window: Life::days(1),
+            lock: Life::days(1),
+        };
+        let whose = match self.is_known {
+            true => "known codes",
+            false => door,
+        };
+        self.day = vec![(bucket(site, [whose, account, "a day"]), day)];
+        if !self.is_known {
+            self.codes = vec![counter(site, [door, account, ""], limits.per_account)];
         }
         self
     }
@@ -153,24 +184,24 @@ impl Buckets {
         Some(Self {
             own: vec![counter],
             codes: Vec::new(),
-            address: None,
+            day: Vec::new(),
+            address: Vec::new(),
+            is_known: true,
             unlock: true,
         })
     }
 
     fn new(site: &Site, own: Vec<([&str; 3], u32)>, client: &ClientInfo) -> Self {
-        let address = client.address_bucket();
+        let per_address = site.settings.limits.per_address;
         Self {
             own: own
                 .into_iter()
                 .map(|(parts, limit)| counter(site, parts, limit))
                 .collect(),
             codes: Vec::new(),
-            address: Some(counter(
-                site,
-                ["address", &address, ""],
-                site.settings.limits.per_address,
-            )),
+            day: Vec::new(),
+            address: address_counters(site, client, "address", per_address).collect(),
+            is_known: false,
             unlock: true,
         }
     }
@@ -179,10 +210,12 @@ impl Buckets {
     /// there keeps nobody from signing in.
     pub(crate) fn of_code(site: &Site, handle: &Handle, client: &ClientInfo) -> Self {
         let limit = site.settings.limits.per_account;
+        let own = vec![(["code", handle.as_str(), ""], limit)];
         Self {
             unlock: false,
-            ..Self::new(site, vec![(["code", handle.as_str(), ""], limit)], client)
+            ..Self::new(site, own, client)
         }
+        .with_codes(site, "codes of an address", handle.as_str())
     }
 
     /// The counters of an account under all of its names, for whoever proved to own it.
@@ -200,11 +233,13 @@ impl Buckets {
     }
 
     fn counters(&self) -> impl Iterator<Item = &(String, Allowance)> {
-        self.own.iter().chain(&self.codes).chain(&self.address)
+        let codes = self.codes.iter().chain(&self.day);
+        self.own.iter().chain(codes).chain(&self.address)
     }
 
-    pub(crate) fn names(&self) -> Vec<String> {
-        self.counters().map(|(name, _)| name.clone()).collect()
+    /// All of them.
+    pub(crate) fn all(&self) -> Vec<(String, Allowance)> {
+        self.counters().cloned().collect()
     }
 
     /// Those that a success clears: not the address's, which a guesser could else wash clean by
@@ -220,10 +255,6 @@ impl Buckets {
     }
 }
 
-/// Guesses a day at the codes of one account's factors, from browsers that it does not know: NIST SP 800-63B,
-/// 5.2.2, allows no more than 100 in a row.
-const CODES_A_DAY: u32 = 50;
-
 fn counter(site: &Site, parts: [&str; 3], failures: u32) -> (String, Allowance) {
     let limits = &site.settings.limits;
     let allowance = Allowance {
@@ -234,6 +265,21 @@ fn counter(site: &Site, parts: [&str; 3], failures: u32) -> (String, Allowance) 
     (bucket(site, parts), allowance)
 }
 
+/// The counters of something that is counted by the client's address, and by its network.
+fn address_counters<'a>(
+    site: &'a Site,
+    client: &ClientInfo,
+    what: &'a str,
+    limit: u32,
+) -> impl Iterator<Item = (String, Allowance)> + use<'a> {
+    let of_network = limit.saturating_mul(site.settings.limits.network_factor);
+    let address = std::iter::once((client.address_bucket(), limit));
+    let network = client.network_bucket().map(|network| (network, of_network));
+    address
+        .chain(network)
+        .map(move |(from, limit)| counter(site, [what, &from, ""], limit))
+}
+
 /// The name of a counter: a keyed hash, which tells nothing and has a fixed size.
 fn bucket(site: &Site, parts: [&str; 3]) -> String {
     let tag = site.keys.mac(Purpose::Limits, &parts.map(str::as_bytes));
@@ -242,10 +288,10 @@ fn bucket(site: &Site, parts: [&str; 3]) -> String {
 
 /// Refuses if one of the doors of an attempt is shut.
 pub(crate) async fn refuse_if_locked(site: &Site, buckets: &Buckets) -> Result<(), Error> {
-    let (names, now) = (buckets.names(), site.now());
+    let (counters, now) = (buckets.all(), site.now());
     let locked = site
         .store
-        .read(move |conn| failures::locked_until(conn, &names, now))
+        .read(move |conn| failures::locked_until(conn, &counters, now))
         .await?;
     refuse_until(locked, now)
 }
@@ -360,9 +406,25 @@ pub(crate) enum PerAddress {
     /// The same, for what a page offers by itself.
     #[cfg(feature = "passkeys")]
     Offer,
+    /// Begin a second step, after a right password.
+    SecondStep,
 }
 
-/// Counts something done from an address, and refuses beyond the limit.
+impl PerAddress {
+    /// The most bytes that the rows of one such request take. No row of a visitor takes more than 4 KiB.
+    const fn bytes(self) -> u32 {
+        match self {
+            Self::Registration | Self::Mail => 8 * 1_024,
+            #[cfg(any(feature = "passkeys", feature = "social"))]
+            Self::Challenge => 4 * 1_024,
+            #[cfg(feature = "passkeys")]
+            Self::Offer => 4 * 1_024,
+            Self::SecondStep => 4 * 1_024,
+        }
+    }
+}
+
+/// Counts something done from an address and the bytes that it stores, and refuses beyond the limits.
 ///
 /// # Errors
 ///
@@ -372,25 +434,50 @@ pub(crate) async fn count_per_address(
     what: PerAddress,
     client: &ClientInfo,
 ) -> Result<(), Error> {
-    let (address, limits) = (client.address_bucket(), &site.settings.limits);
-    let (name, limit) = match what {
-        PerAddress::Registration => ("register", limits.registrations_per_address),
-        PerAddress::Mail => ("ask for a mail", limits.mails_per_address),
+    let limits = &site.settings.limits;
+    let times = match what {
+        PerAddress::Registration => Some(("register", limits.registrations_per_address)),
+        PerAddress::Mail => Some(("ask for a mail", limits.mails_per_address)),
         #[cfg(any(feature = "passkeys", feature = "social"))]
-        PerAddress::Challenge => ("ask for a challenge", limits.challenges_per_address),
+        PerAddress::Challenge => Some(("ask for a challenge", limits.challenges_per_address)),
         #[cfg(feature = "passkeys")]
-        PerAddress::Offer => ("offer a challenge", limits.challenges_per_address),
+        PerAddress::Offer => Some(("offer a challenge", limits.challenges_per_address)),
+        PerAddress::SecondStep => None,
     };
-    let (bucket, allowance) = counter(site, [name, &address, ""], limit.saturating_add(1));
-    let now = site.now();
-    let counted = site
-        .store
-        .write(move |conn| failures::count(conn, &bucket, allowance, now))
-        .await?;
-    match counted {
-        Counted::Open => Ok(()),
-        Counted::Shut(until) | Counted::WasShut(until) => refuse_until(Some(until), now),
+    let mut counters: Vec<(String, Allowance, u32)> = Vec::new();
+    if let Some((name, limit)) = times {
+        let of_times = address_counters(site, client, name, limit);
+        counters.extend(of_times.map(|(bucket, allowance)| (bucket, allowance, 1)));
     }
+    let limit = limits.bytes_per_address;
+    let of_bytes =
+        address_counters(site, client, "stored bytes", limit).map(|(bucket, counted)| {
+            let a_minute = Allowance {
+                window: Life::minutes(1),
+                lock: Life::minutes(1),
+                ..counted
+            };
+            (bucket, a_minute, what.bytes())
+        });
+    counters.extend(of_bytes);
+    // What goes beyond the limit shuts the door, and is refused.
+    for (_, allowance, _) in &mut counters {
+        allowance.failures = allowance.failures.saturating_add(1);
+    }
+    let now = site.now();
+    let shut = site
+        .store
+        .write(move |conn| {
+            for (bucket, allowance, by) in &counters {
+                match failures::count_by(conn, bucket, *allowance, *by, now)? {
+                    Counted::Open => {}
+                    Counted::Shut(until) | Counted::WasShut(until) => return Ok(Some(until)),
+                }
+            }
+            Ok(None)
+        })
+        .await?;
+    refuse_until(shut, now)
 }
 
 /// Counts something that an account does, and refuses beyond ten times within `window`: for what sends

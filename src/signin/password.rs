@@ -33,21 +33,11 @@ pub(crate) enum Wrong {
     Password,
 }
 
-/// Where a failure is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Counting {
-    /// By the check of the password.
-    Here,
-    /// It was, when what was typed was judged as a code.
-    Before,
-}
-
 /// From where a password is tried, and what was shown before it.
 pub(crate) struct Attempt<'a> {
     pub(crate) buckets: Buckets,
     pub(crate) client: &'a ClientInfo,
     pub(crate) before: Methods,
-    pub(crate) counting: Counting,
 }
 
 /// Checks who `identity` is by `password` and brings them to the gate.
@@ -71,7 +61,6 @@ pub(crate) async fn prove(
         buckets,
         client,
         before: Methods::default(),
-        counting: Counting::Here,
     };
     check(site, user, hash, password, attempt).await
 }
@@ -82,18 +71,6 @@ pub(crate) async fn prove_again(
     user: &User,
     password: &Password,
     before: Methods,
-    client: &ClientInfo,
-) -> Result<Proof, Error> {
-    prove_again_counted(site, user, password, before, Counting::Here, client).await
-}
-
-/// The same, where a failure is counted elsewhere.
-pub(crate) async fn prove_again_counted(
-    site: &Site,
-    user: &User,
-    password: &Password,
-    before: Methods,
-    counting: Counting,
     client: &ClientInfo,
 ) -> Result<Proof, Error> {
     let id = user.id.clone();
@@ -109,7 +86,6 @@ pub(crate) async fn prove_again_counted(
         buckets,
         client,
         before,
-        counting,
     };
     check(site, Some(user), hash, password, attempt).await
 }
@@ -122,22 +98,28 @@ pub(crate) async fn check(
     password: &Password,
     attempt: Attempt<'_>,
 ) -> Result<Proof, Error> {
+    refuse_if_locked(site, &attempt.buckets).await?;
+    let verdict = site.hasher.verify(password, hash.as_ref()).await?;
+    check_verdict(site, user, hash, verdict, attempt).await
+}
+
+/// The same where the password was compared before. A wrong one is counted here, a right one never is; but
+/// where answers do not tell them apart, that of a shut account is, since the lock would tell.
+pub(crate) async fn check_verdict(
+    site: &Site,
+    user: Option<User>,
+    hash: Option<PasswordHash>,
+    verdict: Verdict,
+    attempt: Attempt<'_>,
+) -> Result<Proof, Error> {
     let Attempt {
         buckets,
         client,
         before,
-        counting,
     } = attempt;
-    let count = async |user: Option<&User>| match counting {
-        Counting::Here => {
-            let methods = Methods::of(Method::Password);
-            count_failure(site, &buckets, user, methods, client).await
-        }
-        Counting::Before => Ok(()),
-    };
     let methods = Methods::of(Method::Password);
-    refuse_if_locked(site, &buckets).await?;
-    let verdict = site.hasher.verify(password, hash.as_ref()).await?;
+    let count =
+        async |user: Option<&User>| count_failure(site, &buckets, user, methods, client).await;
     let (user, upgrade) = match (user, verdict) {
         (Some(user), Verdict::Match { upgrade }) => (user, upgrade),
         (user, _) => {
@@ -155,7 +137,9 @@ pub(crate) async fn check(
     let admission = match admit(site, user.clone(), before.union(methods)).await {
         // To guess the password of a shut account is no cheaper.
         Err(error @ Error::Denied(Denied::Inactive | Denied::Unconfirmed)) => {
-            count(Some(&user)).await?;
+            if site.settings.generic_answers.0 {
+                count(Some(&user)).await?;
+            }
             return Err(error);
         }
         admission => admission?,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Method, Methods,
     admit::Owing,
-    limits::{Buckets, count, count_per_user, locked, tell_failure},
+    limits::{Buckets, PerAddress, count, count_per_address, count_per_user, locked, tell_failure},
     ticket::{self, Bearer, Handle, Held, Presented, Purpose, Terms},
 };
 use crate::{
@@ -21,6 +21,7 @@ use crate::{
         client::ClientInfo,
         cookies::{self, Kind},
         csrf,
+        redirect::Target,
     },
     notify::{
         events::EventKind,
@@ -53,7 +54,7 @@ pub(crate) struct Pending {
     /// Whether the browser is to be remembered.
     pub(crate) remember: bool,
     /// Where to go afterwards.
-    pub(crate) next: Option<String>,
+    pub(crate) next: Option<Target>,
     /// The session that shows a second factor later than it was opened, if it is one.
     pub(crate) session: Option<SessionId>,
     /// What the answer is to come from.
@@ -103,7 +104,7 @@ pub(crate) enum Chosen {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wish {
     pub(crate) remember: bool,
-    pub(crate) next: Option<String>,
+    pub(crate) next: Option<Target>,
     pub(crate) session: Option<SessionId>,
 }
 
@@ -131,6 +132,7 @@ pub(crate) async fn begin(
         shown: owing.shown,
         ..Pending::new(owing.methods, wish)
     };
+    count_per_address(site, PerAddress::SecondStep, client).await?;
     let held = open(request, site, &owing.user, pending).await?;
     match owing.ways.as_slice() {
         [] => Ok(State::Setup),
@@ -724,13 +726,13 @@ pub(crate) async fn answer_by_passkey<T: Send + 'static>(
     mut effect: impl FnMut(&mut Conn) -> Result<(bool, T), StoreError> + Send + 'static,
 ) -> Result<(Option<(Passed, Buckets)>, T), Error> {
     let (buckets, now) = (Buckets::of_user(site, &held.user, client), site.now());
-    let (names, once) = (buckets.names(), held.once());
+    let (counters, once) = (buckets.all(), held.once());
     let (id, uniquifier) = (held.user.id.clone(), held.user.uniquifier.clone());
     let judged = site
         .store
         .write(move |conn| {
             users::hold(conn, &id, &uniquifier)?;
-            if let Some(until) = failures::locked_until(conn, &names, now)? {
+            if let Some(until) = failures::locked_until(conn, &counters, now)? {
                 return Ok(Err(until));
             }
             let (right, came) = effect(conn)?;
@@ -787,7 +789,7 @@ async fn judged(
         .store
         .write(move |conn| {
             users::hold(conn, &id, &uniquifier)?;
-            if let Some(until) = failures::locked_until(conn, &counting.names(), now)? {
+            if let Some(until) = failures::locked_until(conn, &counting.all(), now)? {
                 return Ok(Err(until));
             }
             let judged = judge(conn)?;

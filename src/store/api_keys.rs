@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use serde::Serialize;
 
 use super::{
-    Conn, Store, StoreError, Timestamp, User, UserId,
+    Conn, RowId, Store, StoreError, Timestamp, User, UserId,
     conn::natively,
     schema::{security_api_keys as keys, users},
 };
@@ -185,7 +185,11 @@ impl Store {
     ///
     /// [`StoreError::Unavailable`].
     pub async fn revoke_api_key(&self, owner: &UserId, id: &str) -> Result<bool, StoreError> {
-        let (owner, id) = (owner.clone(), id.to_string());
-        self.write(move |conn| delete(conn, &owner, &id)).await
+        let Ok(id) = id.parse::<RowId>() else {
+            return Ok(false);
+        };
+        let owner = owner.clone();
+        self.write(move |conn| delete(conn, &owner, id.as_str()))
+            .await
     }
 }

@@ -4,7 +4,8 @@ use diesel::prelude::*;
 use serde::Serialize;
 
 use super::{
-    Conn, Store, StoreError, Timestamp, Uniquifier, UserId, schema::security_devices as devices,
+    Conn, RowId, SKEW, Store, StoreError, Timestamp, Uniquifier, UserId,
+    schema::security_devices as devices,
 };
 
 /// A trusted device to be written.
@@ -74,7 +75,8 @@ pub(crate) fn rotate(
         .filter(devices::user_id.eq(user))
         .filter(devices::user_uniquifier.eq(uniquifier))
         .filter(devices::token_hash.eq(&shown.token_hash))
-        .filter(devices::expires_at.gt(now));
+        .filter(devices::expires_at.gt(now))
+        .filter(devices::last_used_at.le(now.after(SKEW)));
     Ok(diesel::update(good)
         .set((
             devices::token_hash.eq(next_hash),
@@ -140,10 +142,13 @@ impl Store {
         owner: &UserId,
         id: &str,
     ) -> Result<bool, StoreError> {
-        let (owner, id) = (owner.clone(), id.to_string());
+        let Ok(id) = id.parse::<RowId>() else {
+            return Ok(false);
+        };
+        let owner = owner.clone();
         self.write(move |conn| {
             let device = devices::table
-                .filter(devices::id.eq(&id))
+                .filter(devices::id.eq(id.as_str()))
                 .filter(devices::user_id.eq(&owner));
             Ok(diesel::delete(device).execute(conn)? == 1)
         })

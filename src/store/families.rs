@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use serde::Serialize;
 
 use super::{
-    Conn, Store, StoreError, Timestamp, Uniquifier, User, UserId, remember,
+    Conn, RowId, Store, StoreError, Timestamp, Uniquifier, User, UserId, remember,
     schema::{security_refresh_families as families, users},
     sessions, tokens,
 };
@@ -253,9 +253,14 @@ impl Store {
         owner: &UserId,
         id: &str,
     ) -> Result<bool, StoreError> {
-        let (owner, id) = (owner.clone(), id.to_string());
+        let Ok(id) = id.parse::<RowId>() else {
+            return Ok(false);
+        };
+        let owner = owner.clone();
         self.write(move |conn| {
-            let mine = families::id.eq(&id).and(families::user_id.eq(&owner));
+            let mine = families::id
+                .eq(id.as_str())
+                .and(families::user_id.eq(&owner));
             Ok(end_where!(conn, mine)? == 1)
         })
         .await

@@ -58,7 +58,14 @@ pub use self::{
     url::Manager,
     users::{Grants, NewUser, User},
 };
-use crate::clock::{Clock, SharedClock};
+pub(crate) use self::{
+    conn::connect,
+    types::{RowId, SKEW},
+};
+use crate::{
+    clock::{Clock, SharedClock},
+    identity::text::is_hidden,
+};
 
 /// Why the store did not do what it was asked.
 #[derive(Debug)]
@@ -451,10 +458,8 @@ fn try_write<T>(
     }
 }
 
-/// `VARCHAR(n)` counts characters, and only SQLite takes more: cut a value that merely informs.
+/// `VARCHAR(n)` counts characters, and only SQLite takes more: cut a value that merely informs, and leave out
+/// what a reader would not see of it.
 pub(crate) fn cut(text: &str, most: usize) -> String {
-    text.chars()
-        .filter(|c| !c.is_control())
-        .take(most)
-        .collect()
+    text.chars().filter(|c| !is_hidden(*c)).take(most).collect()
 }

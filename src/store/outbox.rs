@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use serde::Serialize;
 
-use super::{Conn, Store, StoreError, Timestamp, cut, schema::security_outbox as outbox};
+use super::{Conn, RowId, Store, StoreError, Timestamp, cut, schema::security_outbox as outbox};
 use crate::config::Life;
 
 /// Where a mail stands.
@@ -365,7 +365,10 @@ impl Store {
     ///
     /// [`StoreError::Unavailable`].
     pub async fn resend_mails(&self, id: Option<&str>) -> Result<usize, StoreError> {
-        let (id, now) = (id.map(String::from), self.now());
+        let Ok(id) = id.map(str::parse::<RowId>).transpose() else {
+            return Ok(0);
+        };
+        let now = self.now();
         self.write(move |conn| {
             let none: Option<String> = None;
             let anew = (
@@ -384,7 +387,7 @@ impl Store {
                     let waits = outbox::state
                         .eq(MailState::Waiting.name())
                         .and(outbox::lease.is_null());
-                    diesel::update(outbox::table.find(id).filter(failed.or(waits)))
+                    diesel::update(outbox::table.find(id.as_str()).filter(failed.or(waits)))
                         .set(anew)
                         .execute(conn)?
                 }

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use serde::Serialize;
 
 use super::{
-    Conn, Store, StoreError, Timestamp, User, UserId,
+    Conn, RowId, Store, StoreError, Timestamp, User, UserId,
     schema::{
         security_factors as factors, security_passkey_users as handles,
         security_passkeys as passkeys,
@@ -370,8 +370,12 @@ impl Store {
     ///
     /// [`StoreError::Unavailable`].
     pub async fn delete_passkey(&self, user: &UserId, id: &str) -> Result<bool, StoreError> {
-        let (user, id) = (user.clone(), id.to_string());
-        self.write(move |conn| delete(conn, &user, &id)).await
+        let Ok(id) = id.parse::<RowId>() else {
+            return Ok(false);
+        };
+        let user = user.clone();
+        self.write(move |conn| delete(conn, &user, id.as_str()))
+            .await
     }
 
     /// Deletes every passkey of an account, and the name under which authenticators know it; answers how

@@ -332,6 +332,8 @@ impl Plan {
         self.set("limits.per_account", 100_000)
             .set("limits.per_address", 100_000)
             .set("limits.per_device", 100_000)
+            .set("limits.codes_per_day", 100_000)
+            .set("limits.bytes_per_address", 1_000_000_000)
     }
 
     /// Mails go out to this server.

@@ -16,6 +16,8 @@ mod app;
 mod attacks;
 #[cfg(all(feature = "passkeys", feature = "smtp", feature = "sms"))]
 mod authenticators;
+#[cfg(all(feature = "smtp", feature = "sms"))]
+mod bounds;
 #[cfg(all(feature = "cli", feature = "sqlite"))]
 mod browser;
 #[cfg(all(feature = "cli", feature = "sqlite", feature = "smtp", feature = "sms"))]
@@ -30,6 +32,7 @@ mod change_username;
 mod choices;
 #[cfg(all(feature = "cli", feature = "sqlite"))]
 mod cli;
+mod clock_back;
 #[cfg(feature = "smtp")]
 mod confirm;
 #[cfg(all(feature = "passkeys", feature = "smtp", feature = "sms"))]
@@ -44,6 +47,8 @@ mod factors;
 #[cfg(feature = "smtp")]
 mod for_browsers;
 mod guards;
+#[cfg(all(feature = "smtp", feature = "sms"))]
+mod guesses;
 mod hashes;
 mod hooks;
 #[cfg(all(feature = "smtp", feature = "sms"))]

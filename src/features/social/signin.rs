@@ -49,7 +49,7 @@ pub(super) enum OauthStart {}
 pub(super) struct Wish {
     provider: String,
     remember: Option<bool>,
-    next: Option<String>,
+    next: Option<Target>,
 }
 
 impl Purpose for OauthStart {
@@ -81,9 +81,7 @@ async fn start(web: Web<'_>, name: &str, next: Option<&str>, form: Submitted<Sta
     let wish = Wish {
         provider: provider.name().into(),
         remember: remember::choice_where_shown(web.request, form.remember, form.remember_box),
-        next: next
-            .and_then(|next| web.site.redirects.judge(next))
-            .map(String::from),
+        next: web.judged(next),
     };
     let browser = csrf::visitor(web.request, web.site)?;
     let done = lead::<OauthStart>(&web, provider, Return::Login, browser, None, &wish).await;
@@ -122,7 +120,7 @@ async fn arrive(
     web: &Web<'_>,
     provider: &dyn SocialProvider,
     back: &Back<'_>,
-    next: &mut Option<String>,
+    next: &mut Option<Target>,
 ) -> Answer {
     let site = web.site;
     let browser = web.bearer().browser;

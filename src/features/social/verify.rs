@@ -43,7 +43,7 @@ pub(super) enum OauthVerify {}
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Asked {
     provider: String,
-    next: Option<String>,
+    next: Option<Target>,
     at: Timestamp,
 }
 
@@ -76,9 +76,7 @@ async fn start(web: Web<'_>, name: &str, next: Option<&str>, form: Submitted<Sta
     let next = form.next.as_deref().or(next);
     let asked = Asked {
         provider: provider.name().into(),
-        next: next
-            .and_then(|next| web.site.redirects.judge(next))
-            .map(String::from),
+        next: web.judged(next),
         at: web.site.now(),
     };
     let (session, user) = (session_of(caller)?, Some(caller.user.id.clone()));
@@ -122,7 +120,7 @@ async fn again(
     caller: &Caller,
     provider: &dyn SocialProvider,
     back: &Back<'_>,
-    next: &mut Option<String>,
+    next: &mut Option<Target>,
 ) -> Answer {
     let (site, user) = (web.site, &caller.user);
     let session = session_of(caller)?;

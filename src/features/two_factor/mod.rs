@@ -527,10 +527,9 @@ async fn select(web: Web<'_>, form: Submitted<Select>) -> Answer {
 async fn step_up(web: &Web<'_>, next: Option<&str>) -> Result<Held<SecondStep>, Error> {
     let caller = web.signed_in()?;
     count_per_user(web.site, "step_up", &caller.user.id).await?;
-    let next = next.and_then(|next| web.site.redirects.judge(next));
     let wish = Wish {
         session: caller.session.clone(),
-        next: next.map(String::from),
+        next: web.judged(next),
         ..Wish::default()
     };
     second::begin_step_up(web.request, web.site, &caller, wish).await

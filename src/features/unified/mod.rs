@@ -31,14 +31,14 @@ use crate::{
         outbox::{self, Letter, Postage},
         sms::Sms,
     },
-    secrets::{Password, PasswordHash},
+    secrets::{Password, PasswordHash, Verdict},
     signin::{
         Method, Methods,
         admit::{Admission, admit},
         limits::{
             Buckets, PerAddress, count, count_per_address, locked, refuse_if_locked, tell_failure,
         },
-        password::{self, Attempt, Counting, Proof},
+        password::{self, Attempt, Proof},
         remember::Remember,
         second::sms_text,
         session::Opening,
@@ -232,7 +232,7 @@ pub(crate) enum Passcode {}
 pub(crate) struct Sent {
     kind: FactorKind,
     remember: Option<bool>,
-    next: Option<String>,
+    next: Option<Target>,
 }
 
 impl Purpose for Passcode {
@@ -589,32 +589,45 @@ async fn sign_in(
     // What can be neither is told before either is judged.
     let password = Password::parse(form.passcode())
         .map_err(|message| Error::from(Invalid::field("passcode", message)))?;
-    let mut counting = Counting::Here;
-    if let Some(code) = code_of(form.passcode()) {
-        let account = match &meant.user {
-            Some(user) => user.id.to_string(),
-            None => meant.identity.bucket(),
-        };
-        let codes = buckets.clone().with_first_codes(site, &account);
+    // The one hash that every attempt costs. It is compared before a code is judged: a password of digits
+    // only is no wrong code.
+    let hash = meant.hash.clone().filter(|_| takes_passwords(web));
+    let verdict = site.hasher.verify(&password, hash.as_ref()).await?;
+    let is_password = meant.user.is_some() && matches!(verdict, Verdict::Match { .. });
+    if let Some(code) = code_of(form.passcode()).filter(|_| !is_password) {
+        let user = meant.user.as_ref();
+        let codes = Buckets::of_first_code(site, &meant.identity, user, &web.client);
+        // A wrong one is counted there, once.
         let judged = by_code(web, &meant, &codes, &code).await?;
-        if let Some((user, methods, sent)) = judged {
-            let admission = gate(web, admit(site, user, methods).await)?;
-            return Ok((admission, codes, sent));
-        }
-        counting = Counting::Before;
+        let (user, methods, sent) = judged.ok_or_else(|| wrong_of(web, user.is_some()))?;
+        let admission = gate(web, admit(site, user, methods).await)?;
+        return Ok((admission, codes, sent));
     }
-    match gate(
-        web,
-        by_password(web, meant, buckets, &password, counting).await,
-    )? {
+    let attempt = Attempt {
+        buckets,
+        client: &web.client,
+        before: Methods::default(),
+    };
+    let judged = password::check_verdict(site, meant.user, hash, verdict, attempt);
+    match gate(web, judged.await)? {
         Proof::Right(admission, buckets) => Ok((admission, buckets, None)),
-        Proof::Wrong(_) if web.site.settings.generic_answers.0 => Err(wrong()),
-        Proof::Wrong(password::Wrong::NoAccount) => {
-            Err(Invalid::field("identity", Message::new("login.unknown")).into())
-        }
-        Proof::Wrong(_) => {
-            Err(Invalid::field("passcode", Message::new("us.wrong_passcode")).into())
-        }
+        Proof::Wrong(password::Wrong::NoAccount) => Err(wrong_of(web, false)),
+        Proof::Wrong(_) => Err(wrong_of(web, true)),
+    }
+}
+
+/// Whether a password can be the passcode.
+fn takes_passwords(web: &Web<'_>) -> bool {
+    let methods = &web.site.settings.unified.methods;
+    methods.contains(&SignInMethod::Password)
+}
+
+/// The answer to a wrong passcode, of an account or of nobody.
+fn wrong_of(web: &Web<'_>, is_account: bool) -> Error {
+    match (web.site.settings.generic_answers.0, is_account) {
+        (true, _) => wrong(),
+        (false, false) => Invalid::field("identity", Message::new("login.unknown")).into(),
+        (false, true) => Invalid::field("passcode", Message::new("us.wrong_passcode")).into(),
     }
 }
 
@@ -634,30 +647,6 @@ fn gate<T>(web: &Web<'_>, answer: Result<T, Error>) -> Result<T, Error> {
     }
 }
 
-/// A password, with the one hash that every failed attempt costs, and the count.
-async fn by_password(
-    web: &Web<'_>,
-    meant: Meant,
-    buckets: Buckets,
-    password: &Password,
-    counting: Counting,
-) -> Result<Proof, Error> {
-    let site = web.site;
-    let taken = site
-        .settings
-        .unified
-        .methods
-        .contains(&SignInMethod::Password);
-    let hash = meant.hash.filter(|_| taken);
-    let attempt = Attempt {
-        buckets,
-        client: &web.client,
-        before: Methods::default(),
-        counting,
-    };
-    password::check(site, meant.user, hash, password, attempt).await
-}
-
 /// What was typed, if it can be a code: ours have six digits, an application's own authenticators may have
 /// up to ten.
 fn code_of(typed: &str) -> Option<String> {
@@ -675,35 +664,47 @@ async fn by_code(
 ) -> Result<Option<(User, Methods, Option<Sent>)>, Error> {
     let site = web.site;
     refuse_if_locked(site, buckets).await?;
-    let presented = Presented::Code(meant.handle.clone(), code);
-    if let Ok(held) = ticket::present::<Passcode>(site, presented, &web.bearer()).await? {
-        let sent = held.payload.clone();
-        let user = spend(web, held).await?;
-        // A right code that was answered after the door was shut comes too late.
-        refuse_if_locked(site, buckets).await?;
-        return Ok(Some((user, Methods::of(sent.kind.method()), Some(sent))));
+    let authenticator = of_authenticator(web, meant.user.as_ref(), code).await?;
+    // A right code of an authenticator is no guess at the one that was sent.
+    if authenticator.is_none() {
+        let presented = Presented::Code(meant.handle.clone(), code);
+        if let Ok(held) = ticket::present::<Passcode>(site, presented, &web.bearer()).await? {
+            let sent = held.payload.clone();
+            let user = spend(web, held).await?;
+            // A right code that was answered after the door was shut comes too late.
+            refuse_if_locked(site, buckets).await?;
+            return Ok(Some((user, Methods::of(sent.kind.method()), Some(sent))));
+        }
     }
-    let right = accept_authenticator(web, meant.user.as_ref(), buckets, code).await?;
+    let right = accept_authenticator(web, meant.user.as_ref(), buckets, authenticator).await?;
     let user = meant.user.clone().filter(|_| right);
     Ok(user.map(|user| (user, Methods::of(Method::Authenticator), None)))
 }
 
-/// Whether `code` is right for an authenticator that the account signs in with; it is used up then. A wrong
-/// one is counted in the transaction that judges it: of many at once no more are judged than the limit
-/// allows. Nobody's costs the same.
-async fn accept_authenticator(
+/// What `code` is for an authenticator that the account signs in with, if it is right; it is not used up yet.
+/// Nobody's costs the same.
+async fn of_authenticator(
     web: &Web<'_>,
     user: Option<&User>,
-    buckets: &Buckets,
     code: &str,
-) -> Result<bool, Error> {
-    let (site, now) = (web.site, web.site.now());
-    let methods = &site.settings.unified.methods;
+) -> Result<Option<factors::Right>, Error> {
+    let methods = &web.site.settings.unified.methods;
     let mut ways = ways_in(web, user).await?;
     if !methods.contains(&SignInMethod::Authenticator) {
         ways.clear();
     }
-    let right = factors::right_code(site, &ways, code);
+    Ok(factors::right_code(web.site, &ways, code))
+}
+
+/// Uses a right code of an authenticator up. `None` is a wrong code, which is counted in the transaction that
+/// judges it: of many at once no more are judged than the limit allows.
+async fn accept_authenticator(
+    web: &Web<'_>,
+    user: Option<&User>,
+    buckets: &Buckets,
+    right: Option<factors::Right>,
+) -> Result<bool, Error> {
+    let (site, now) = (web.site, web.site.now());
     let (counting, holder) = (buckets.clone(), user.cloned());
     let judged = site
         .store
@@ -711,7 +712,7 @@ async fn accept_authenticator(
             if let Some(user) = &holder {
                 users::hold(conn, &user.id, &user.uniquifier)?;
             }
-            if let Some(until) = failures::locked_until(conn, &counting.names(), now)? {
+            if let Some(until) = failures::locked_until(conn, &counting.all(), now)? {
                 return Ok(Err(until));
             }
             if let Some(right) = &right
@@ -870,9 +871,7 @@ async fn send(web: &Web<'_>, form: &SignIn, next: Option<&str>) -> Result<(), Er
     let sent = Sent {
         kind,
         remember: web.keeps(form.remember),
-        next: next
-            .and_then(|next| site.redirects.judge(next))
-            .map(String::from),
+        next: web.judged(next),
     };
     let why_not = match &meant.user {
         None => Some(("identity", "login.unknown")),

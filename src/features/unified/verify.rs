@@ -9,26 +9,25 @@ use super::{
         verify::{in_session, proven_again_by},
     },
     Reached, Sent, accept_authenticator, code_methods, code_of, mailed, method_field,
-    passcode_field, phone_of, prepare, with_methods,
+    of_authenticator, passcode_field, phone_of, prepare, takes_passwords, with_methods,
 };
 use crate::{
     Message,
-    error::{Error, Invalid},
+    error::{Denied, Error, Invalid},
     factors::{self, FactorKind},
-    features::unified::SignInMethod,
     guards::identity::Caller,
     http::{
         form::{Field, FormView},
         reply::{Answer, Reply, or_again},
     },
     notify::{events::EventKind, outbox::Postage},
-    secrets::Password,
+    secrets::{Password, Verdict},
     signin::{
         Method, Methods,
         admit::{Admission, admit},
         factor_setup::session_of,
         limits::{Buckets, refuse_if_locked},
-        password::{Counting, Proof, prove_again_counted},
+        password::{Attempt, Proof, check_verdict},
         second::refuse_unproven,
         session,
         ticket::{self, Bearer, Handle, Presented, Purpose},
@@ -165,30 +164,45 @@ async fn verify(
     typed: &str,
 ) -> Result<(Admission, Buckets), Error> {
     let (site, user) = (web.site, &caller.user);
-    let methods = &site.settings.unified.methods;
     let buckets = Buckets::of_factor(site, user, &web.client);
     refuse_if_locked(site, &buckets).await?;
     let wrong = |message| Error::from(Invalid::field("passcode", message));
     // What can be neither is told before either is judged.
     let password = Password::parse(typed).map_err(wrong)?;
-    let mut counting = Counting::Here;
-    if let Some(code) = code_of(typed) {
-        let mut shown = take_code(web, caller, &code).await?.map(FactorKind::method);
-        if shown.is_none() && accept_authenticator(web, Some(user), &buckets, &code).await? {
+    // A password of digits only is no wrong code, and is compared first.
+    let id = user.id.clone();
+    let known = site
+        .store
+        .read(move |conn| Ok((users::by_id(conn, &id)?, users::password_of(conn, &id)?)));
+    let (now_user, hash) = known.await?;
+    let now_user = now_user.ok_or(Denied::BadCredential)?;
+    let hash = hash.filter(|_| takes_passwords(web));
+    let verdict = site.hasher.verify(&password, hash.as_ref()).await?;
+    let is_password = matches!(verdict, Verdict::Match { .. });
+    if let Some(code) = code_of(typed).filter(|_| !is_password) {
+        let authenticator = of_authenticator(web, Some(user), &code).await?;
+        let mut shown = None;
+        // A right code of an authenticator is no guess at the one that was sent.
+        if authenticator.is_none() {
+            shown = take_code(web, caller, &code).await?.map(FactorKind::method);
+        }
+        if shown.is_none() && accept_authenticator(web, Some(user), &buckets, authenticator).await?
+        {
             shown = Some(Method::Authenticator);
         }
-        if let Some(method) = shown {
-            refuse_if_locked(site, &buckets).await?;
-            let methods = caller.methods.union(Methods::of(method));
-            return Ok((admit(site, user.clone(), methods).await?, buckets));
-        }
-        counting = Counting::Before;
+        let method = shown.ok_or_else(|| wrong(Message::new("us.wrong")))?;
+        refuse_if_locked(site, &buckets).await?;
+        let methods = caller.methods.union(Methods::of(method));
+        return Ok((admit(site, user.clone(), methods).await?, buckets));
     }
-    match prove_again_counted(site, user, &password, caller.methods, counting, &web.client).await? {
-        Proof::Right(admission, buckets) if methods.contains(&SignInMethod::Password) => {
-            Ok((admission, buckets))
-        }
-        _ => Err(wrong(Message::new("us.wrong"))),
+    let attempt = Attempt {
+        buckets: Buckets::of_user(site, &now_user, &web.client),
+        client: &web.client,
+        before: caller.methods,
+    };
+    match check_verdict(site, Some(now_user), hash, verdict, attempt).await? {
+        Proof::Right(admission, buckets) => Ok((admission, buckets)),
+        Proof::Wrong(_) => Err(wrong(Message::new("us.wrong"))),
     }
 }
 
