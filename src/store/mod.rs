@@ -43,6 +43,7 @@ use rocket::tokio::{
 
 #[cfg(feature = "passkeys")]
 pub use self::passkeys::PasskeyInfo;
+pub(crate) use self::types::{RowId, SKEW};
 pub(crate) use self::url::DatabaseUrl;
 pub use self::{
     api_keys::ApiKeyInfo,
@@ -57,10 +58,6 @@ pub use self::{
     types::{RoleId, SessionId, Timestamp, Uniquifier, UserId},
     url::Manager,
     users::{Grants, NewUser, User},
-};
-pub(crate) use self::{
-    conn::connect,
-    types::{RowId, SKEW},
 };
 use crate::{
     clock::{Clock, SharedClock},
