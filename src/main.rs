@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use rocket::{Build, Rocket, get, post, routes, serde::json::Value};
 use rocket_dyn_templates::{Template, context};
-use rocket_security::prelude::*;
+use rocket_security::{Timestamp, prelude::*};
 
 policies! {
     /// May see the page for administrators.
@@ -25,13 +25,14 @@ async fn profile(
     store: &rocket::State<Store>,
 ) -> Result<Template, Error> {
     let grants = store.grants(&who.id).await?;
+    let since = who.authenticated_at();
     Ok(page.render(
         "site/profile",
         context! {
             roles: grants.roles,
             methods: who.methods(),
-            since: who.authenticated_at().to_text(),
-            since_iso: who.authenticated_at().rfc3339(),
+            since: since.map(Timestamp::to_text),
+            since_iso: since.map(Timestamp::rfc3339),
         },
     ))
 }

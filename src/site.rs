@@ -27,7 +27,7 @@ use crate::{
     },
     secrets::{Hasher, Keys, PasswordPolicy},
     signin::{api_key::KeyUses, session::Touches},
-    store::{Store, StoreError, Timestamp, UserId, factors::FactorRow},
+    store::{Store, StoreError, Timestamp, UserId, factors::FactorRow, users::EndsWithPassword},
 };
 
 /// The running state behind the fairing.
@@ -99,6 +99,14 @@ impl Site {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// What else ends with a password that its owner changes.
+    pub(crate) fn ends_with_password(&self) -> EndsWithPassword {
+        EndsWithPassword {
+            tokens: self.settings.tokens.end_with_password,
+            api_keys: self.settings.api_keys.end_with_password,
+        }
     }
 
     pub(crate) fn event(&self, client: Option<&Client>, kind: EventKind) {

@@ -9,7 +9,7 @@ mod environment;
 mod life;
 mod nearest;
 
-use std::{fmt, path::PathBuf};
+use std::{fmt, num::NonZeroU32, path::PathBuf};
 
 use ipnet::IpNet;
 use rocket::figment::Figment;
@@ -357,6 +357,8 @@ pub struct TokenSettings {
     pub enabled: bool,
     /// How long one lives. _Default:_ 15 min.
     pub life: Life,
+    /// How many an account has at once; beyond it the oldest end. _Default:_ 100.
+    pub most: NonZeroU32,
     /// Whether one may also come in the query, as `?auth_token=`; it then stands in logs and histories.
     /// _Default:_ `false`.
     pub in_query: bool,
@@ -370,11 +372,15 @@ impl Default for TokenSettings {
         Self {
             enabled: true,
             life: Life::minutes(15),
+            most: AT_MOST,
             in_query: false,
             end_with_password: true,
         }
     }
 }
+
+/// How many sign-ins of one kind an account has where nobody says.
+pub(crate) const AT_MOST: NonZeroU32 = NonZeroU32::MIN.saturating_add(99);
 
 /// `[security.basic]`: HTTP Basic authentication (RFC 7617).
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -681,6 +687,7 @@ impl Settings {
         for (key, life) in [
             ("session.idle", self.session.idle),
             ("session.absolute", self.session.absolute),
+            ("session.new_device_link", self.session.new_device_link),
             ("remember.life", self.remember.life),
             ("tokens.life", self.tokens.life),
             ("limits.window", self.limits.window),

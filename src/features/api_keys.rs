@@ -9,7 +9,7 @@ use crate::{
     Message,
     config::Life,
     error::{Denied, Error, Invalid},
-    guards::identity::{Caller, Mechanism},
+    guards::{identity::Mechanism, strong::Strong},
     http::{
         form::{Field, FormView},
         input::Nothing,
@@ -194,7 +194,7 @@ impl NewKey {
 // Routes.
 
 /// Keys are made in the browser by whoever sits there: neither a key nor a token makes one.
-async fn owner(web: &Web<'_>) -> Result<std::sync::Arc<Caller>, Error> {
+async fn owner(web: &Web<'_>) -> Result<Strong, Error> {
     if web.signed_in()?.mechanism != Mechanism::Session {
         return Err(Denied::Mechanism.into());
     }
@@ -230,14 +230,14 @@ async fn create(web: Web<'_>, form: Submitted<NewKey>) -> Answer {
 #[post("/api-keys/<id>/revoke", data = "<form>")]
 async fn revoke(web: Web<'_>, id: &str, form: Submitted<Nothing>) -> Answer {
     form?;
-    let caller = web.signed_in()?;
+    let caller = web.strong_by_any().await?;
     end(&web, &caller, id).await?;
     let target = Target::local(&web.site.path("/api-keys"));
     Ok(Reply::done(target).flash("success", "api_keys.revoked"))
 }
 
 /// The page with all keys, and the form to make one.
-async fn page(web: &Web<'_>, caller: &Caller, typed: &NewKey) -> Result<Reply, Error> {
+async fn page(web: &Web<'_>, caller: &Strong, typed: &NewKey) -> Result<Reply, Error> {
     let (site, id) = (web.site, &caller.user.id);
     let rows = site.store.api_keys_of(id).await?;
     let grants = site.store.grants(id).await?;
@@ -345,7 +345,7 @@ enum Made {
 /// Makes a key with permissions that its owner has; answers it, to be shown once.
 async fn make(
     web: &Web<'_>,
-    caller: &Caller,
+    caller: &Strong,
     form: &NewKey,
 ) -> Result<(String, Secret<String>), Error> {
     let (site, user, now) = (web.site, &caller.user, web.site.now());
@@ -414,7 +414,7 @@ async fn make(
 }
 
 /// Ends a key. One that is none and one that is another's are answered alike.
-async fn end(web: &Web<'_>, caller: &Caller, id: &str) -> Result<(), Error> {
+async fn end(web: &Web<'_>, caller: &Strong, id: &str) -> Result<(), Error> {
     let (site, user) = (web.site, &caller.user);
     let id = uuid::Uuid::try_parse(id)
         .map_err(|_| Error::NotFound)?

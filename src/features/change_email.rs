@@ -17,7 +17,7 @@ use crate::{
     Message,
     config::Life,
     error::{Error, Invalid},
-    guards::identity::Caller,
+    guards::strong::Strong,
     http::{
         form::{Field, FormView},
         input::Nothing,
@@ -138,7 +138,7 @@ pub(crate) struct Change {
 }
 
 impl Purpose for ChangeEmail {
-    const NAME: &'static str = tickets::CHANGE_EMAIL;
+    const NAME: &'static str = "change_email";
     type Payload = Change;
 }
 
@@ -164,7 +164,7 @@ fn email_field(email: &str) -> Field {
         .autocomplete("email")
 }
 
-fn ask_page(web: &Web<'_>, form: &AskForm, caller: &Caller) -> Reply {
+fn ask_page(web: &Web<'_>, form: &AskForm, caller: &Strong) -> Reply {
     let action = web.site.path("/change-email");
     let fields = [email_field(&form.email).autofocus()];
     let current = &caller.user.email;
@@ -190,14 +190,14 @@ fn code_page(web: &Web<'_>, form: &CodeForm, sent: bool) -> Reply {
 
 #[get("/change-email")]
 async fn show(web: Web<'_>) -> Answer {
-    let caller = web.fresh().await?;
+    let caller = web.strong_by_any().await?;
     Ok(ask_page(&web, &AskForm::default(), &caller))
 }
 
 #[post("/change-email", data = "<form>")]
 async fn ask(web: Web<'_>, form: Submitted<AskForm>) -> Answer {
     let form = form?;
-    let caller = web.fresh().await?;
+    let caller = web.strong_by_any().await?;
     let done = send(&web, &caller, &form.email).await.map(|()| {
         let page = code_page(&web, &CodeForm::after(&form.email), true);
         web.naming(page, &caller.user)
@@ -266,7 +266,7 @@ async fn undo_by_link(web: Web<'_>, token: &str, form: Submitted<Nothing>) -> An
 
 /// Sends a ticket to the new address; if that is somebody else's, its owner is told instead and the
 /// answer is the same.
-async fn send(web: &Web<'_>, caller: &Caller, typed: &str) -> Result<(), Error> {
+async fn send(web: &Web<'_>, caller: &Strong, typed: &str) -> Result<(), Error> {
     let (site, user) = (web.site, &caller.user);
     let wrong = |message| Error::from(Invalid::field("email", message));
     let new = EmailAddress::typed(typed)
@@ -305,7 +305,8 @@ async fn send(web: &Web<'_>, caller: &Caller, typed: &str) -> Result<(), Error> 
         new: new.address().to_string(),
     };
     // Whether the address is taken or not: an older ticket that went on would tell.
-    let draft = ticket::draft::<ChangeEmail>(site, terms, &handle, &payload)?.replacing(&user.id);
+    let draft = ticket::draft::<ChangeEmail>(site, terms, caller.begun(), &handle, &payload)?
+        .replacing(&user.id);
     let scribe = web.scribe();
     let letter = match &owner {
         Some(owner) => scribe.letter(
@@ -472,7 +473,8 @@ fn notice(web: &Web<'_>, user: &User, new: &str, undoable: bool) -> Result<Optio
         let old = EmailAddress::parse(&user.email)
             .map_err(|message| Error::Broken(message.key().to_string()))?;
         let held_back = Handle::of_identity(site, &Identity::Email(old));
-        let draft = ticket::draft::<Undo>(site, terms, &held_back, &payload)?;
+        let draft =
+            ticket::draft::<Undo>(site, terms, ticket::Begun::ByVisitor, &held_back, &payload)?;
         own = mailed::ticket_context(site, "/undo", &draft);
         undo = Some(draft);
     }

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     Message,
     error::{Error, Invalid},
-    guards::{Mechanism, identity::Caller},
+    guards::{Mechanism, identity::Caller, strong::shown_what_it_takes},
     http::{
         form::{Field, FormView},
         page,
@@ -30,7 +30,7 @@ use crate::{
         password::{Proof, prove_again},
         session,
     },
-    store::{User, api_keys, users},
+    store::{ProvenAt, User, users},
 };
 
 pub(crate) const FEATURE: Feature = Feature {
@@ -118,6 +118,7 @@ async fn submit(
     let form = form?;
     let caller = web.signed_in()?;
     let has_password = has_password(&web, &caller).await?;
+    shown_what_it_takes(web.site, &caller).await?;
     let done = match change(&web, &caller, &form, has_password).await {
         Ok(user) => {
             let with_token = include_auth_token.is_some();
@@ -152,7 +153,7 @@ async fn has_password(web: &Web<'_>, caller: &Caller) -> Result<bool, Error> {
         .read(move |conn| users::password_of(conn, &id))
         .await?;
     if hash.is_none() {
-        web.fresh().await?;
+        web.strong_by_any().await?;
     }
     Ok(hash.is_some())
 }
@@ -194,16 +195,12 @@ async fn change(
     let hash = site.hasher.hash(&new).await?;
     let notice = notices::password_changed(&web.scribe(), user)?;
     let (id, uniquifier, now) = (user.id.clone(), user.uniquifier.clone(), site.now());
-    let tokens_too = site.settings.tokens.end_with_password;
-    let keys_too = site.settings.api_keys.end_with_password;
+    let ends = site.ends_with_password();
     let (user, posted) = site
         .store
         .write(move |conn| {
             users::hold(conn, &id, &uniquifier)?;
-            let user = users::set_password(conn, &id, &hash, tokens_too, now)?;
-            if keys_too {
-                api_keys::delete_all_of(conn, &id)?;
-            }
+            let user = users::set_password(conn, &id, &hash, ends, now)?;
             Ok((user, outbox::put(conn, &notice)?))
         })
         .await
@@ -225,19 +222,19 @@ async fn done(
     has_password: bool,
     with_token: bool,
 ) -> Answer {
+    // A present password proves it anew; without one the sign-in is as fresh as it was.
+    let at = match has_password {
+        true => ProvenAt::at(web.site.now()),
+        false => caller.authenticated_at,
+    };
     let admitted = match caller.mechanism {
         Mechanism::Session => {
-            // A present password proves it anew; without one the sign-in is as fresh as it was.
-            let at = match has_password {
-                true => web.site.now(),
-                false => caller.authenticated_at,
-            };
             let methods = caller.methods;
             session::reopen(web.request, web.site, &web.client, user, methods, at).await?
         }
         // A token or Basic has no session; but it may ask for a new token.
         _ => match admit(web.site, user, caller.methods).await? {
-            Admission::In(admitted) => Some(admitted),
+            Admission::In(admitted) => Some(admitted.as_proven(at)),
             Admission::Next(_) => None,
         },
     };

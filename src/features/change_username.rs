@@ -11,7 +11,7 @@ use super::{
 use crate::{
     Message,
     error::{Error, Invalid},
-    guards::identity::Caller,
+    guards::strong::Strong,
     http::{
         form::{Field, FormView},
         page,
@@ -67,7 +67,7 @@ struct ChangeUsername {
 }
 
 impl ChangeUsername {
-    fn page(&self, web: &Web<'_>, caller: &Caller) -> Reply {
+    fn page(&self, web: &Web<'_>, caller: &Strong) -> Reply {
         let field = Field::text("username", "field.username_new")
             .value(&self.username)
             .autocomplete("username")
@@ -85,14 +85,14 @@ impl ChangeUsername {
 
 #[get("/change-username")]
 async fn show(web: Web<'_>) -> Answer {
-    let caller = web.fresh().await?;
+    let caller = web.strong_by_any().await?;
     Ok(ChangeUsername::default().page(&web, &caller))
 }
 
 #[post("/change-username", data = "<form>")]
 async fn submit(web: Web<'_>, form: Submitted<ChangeUsername>) -> Answer {
     let form = form?;
-    let caller = web.fresh().await?;
+    let caller = web.strong_by_any().await?;
     let done = change(&web, &caller, &form.username).await.map(|user| {
         let after = &web.site.settings.after;
         let target = after.change_username.as_deref().unwrap_or(&after.change);
@@ -107,7 +107,7 @@ async fn submit(web: Web<'_>, form: Submitted<ChangeUsername>) -> Answer {
 // Service.
 
 /// Answers the account with its new name.
-async fn change(web: &Web<'_>, caller: &Caller, typed: &str) -> Result<User, Error> {
+async fn change(web: &Web<'_>, caller: &Strong, typed: &str) -> Result<User, Error> {
     let (site, user) = (web.site, &caller.user);
     count_per_user(site, "change_username", &user.id).await?;
     let wrong = |message| Invalid::field("username", message);

@@ -239,7 +239,13 @@ pub(crate) async fn contest(site: &Site, user: &User) -> Result<(), Error> {
         user: Some(user.id.clone()),
         bound_to: None,
     };
-    let mark = ticket::draft::<Contested>(site, terms, &Handle::of_user(&user.id), &())?;
+    let mark = ticket::draft::<Contested>(
+        site,
+        terms,
+        ticket::Begun::ByVisitor,
+        &Handle::of_user(&user.id),
+        &(),
+    )?;
     Ok(site
         .store
         .write(move |conn| ticket::put(conn, &mark))

@@ -228,7 +228,13 @@ pub(crate) async fn invite(
         user: Some(id.clone()),
         bound_to: None,
     };
-    let draft = ticket::draft::<Invite>(site, terms, &Handle::of_user(&id), &())?;
+    let draft = ticket::draft::<Invite>(
+        site,
+        terms,
+        ticket::Begun::ByVisitor,
+        &Handle::of_user(&id),
+        &(),
+    )?;
     let url = Secret::new(site.absolute(&format!("/invite/{}", draft.secret.expose())));
     let mut own = mailed::ticket_context(site, "/invite", &draft);
     own["inviter"] = invitation.inviter.clone().into();
@@ -299,7 +305,7 @@ async fn accept(web: &Web<'_>, held: Held<Invite>, typed: &NewPassword) -> Answe
             if !once.consume(conn, now)? {
                 return Ok(None);
             }
-            users::set_password(conn, &id, &hash, true, now)?;
+            users::set_password(conn, &id, &hash, users::EndsWithPassword::ALL, now)?;
             users::confirm(conn, &id, EarlierPassword::Keep, now)?;
             users::by_id(conn, &id)
         })

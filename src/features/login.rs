@@ -108,7 +108,8 @@ impl Login {
 // Routes.
 
 #[get("/login?<next>")]
-fn show(web: Web<'_>, next: Option<String>) -> Answer {
+async fn show(web: Web<'_>, next: Option<String>) -> Answer {
+    web.begin_anew().await?;
     let attributes: Vec<_> = web
         .site
         .settings
@@ -154,6 +155,7 @@ async fn submit(
     // Before the CSRF check: whoever is in already changes nothing here, and is told so.
     web.visitors_only()?;
     let form = form?;
+    web.begin_anew().await?;
     let target = web.next(
         form.next.as_deref().or(next),
         &web.site.settings.after.login,
@@ -163,7 +165,6 @@ async fn submit(
             let opening = Opening {
                 remember: Remember::chosen(web.site, web.keeps(form.remember)),
                 clears: Some(&buckets),
-                authenticated_at: None,
             };
             web.enter(
                 admission,

@@ -172,7 +172,13 @@ pub(crate) async fn mail_ticket<P: Purpose>(
         user: asked.user.as_ref().map(|user| user.id.clone()),
         bound_to: mailing.bound_to,
     };
-    let draft = ticket::draft::<P>(web.site, terms, &asked.handle, &mailing.payload)?;
+    let draft = ticket::draft::<P>(
+        web.site,
+        terms,
+        ticket::Begun::ByVisitor,
+        &asked.handle,
+        &mailing.payload,
+    )?;
     let own = ticket_context(web.site, mailing.path, &draft);
     let letter = web.scribe().letter(
         &asked.addressee(),
@@ -204,7 +210,8 @@ pub(crate) async fn write<P: Purpose>(
     let posted = site
         .store
         .write(move |conn| put(conn, &letter, &draft))
-        .await?;
+        .await
+        .map_err(super::outdated)?;
     let is_put = posted.is_put();
     site.posted(posted);
     Ok(is_put)

@@ -7,6 +7,7 @@ pub(crate) mod change_password;
 pub(crate) mod change_username;
 pub(crate) mod confirm;
 pub(crate) mod dev_mail;
+pub(crate) mod end_session;
 pub(crate) mod invite;
 pub(crate) mod login;
 pub(crate) mod logout;
@@ -68,6 +69,7 @@ pub(crate) const ALL: &[&Feature] = &[
     &change_email::FEATURE,
     &change_username::FEATURE,
     &sessions::FEATURE,
+    &end_session::FEATURE,
     &refresh_tokens::FEATURE,
     &api_keys::FEATURE,
     &logout::FEATURE,

@@ -306,7 +306,6 @@ async fn sign_in(
     let opening = Opening {
         remember: Remember::chosen(site, held.payload.remember),
         clears: Some(&buckets),
-        authenticated_at: None,
     };
     web.enter(admission, opening, target, with_token, "login")
         .await

@@ -41,7 +41,7 @@ use crate::{
     },
     site::Site,
     store::{
-        Conn, StoreError, User, api_keys, failures,
+        Conn, StoreError, User, failures,
         users::{self, Confirmed, EarlierPassword},
     },
 };
@@ -302,7 +302,13 @@ pub(crate) fn prepare(
         user: Some(user.id.clone()),
         bound_to: None,
     };
-    let draft = ticket::draft::<Reset>(site, terms, &Handle::of_user(&user.id), &Proof::Mail)?;
+    let draft = ticket::draft::<Reset>(
+        site,
+        terms,
+        ticket::Begun::ByVisitor,
+        &Handle::of_user(&user.id),
+        &Proof::Mail,
+    )?;
     let own = mailed::ticket_context(site, "/reset", &draft);
     let letter = scribe.letter(to, MAIL, Postage::Free, own)?;
     let url = Secret::new(site.absolute(&format!("/reset/{}", draft.secret.expose())));
@@ -369,9 +375,8 @@ async fn reset(web: &Web<'_>, held: Held<Reset>, typed: &NewPassword, with_token
             if !once.consume(conn, now)? {
                 return Ok(None);
             }
-            let mut user = users::set_password(conn, &id, &hash, true, now)?;
-            // Whoever had the account before may have made keys.
-            api_keys::delete_all_of(conn, &id)?;
+            let mut user =
+                users::set_password(conn, &id, &hash, users::EndsWithPassword::ALL, now)?;
             let mut confirmed = Confirmed::Before;
             if proof == Proof::Mail {
                 // The password is the owner's own by now.
@@ -447,7 +452,13 @@ pub(crate) async fn next_step(web: &Web<'_>, owing: Owing, remember: bool) -> An
         user: Some(user.clone()),
         bound_to: None,
     };
-    let draft = ticket::draft::<Reset>(site, terms, &Handle::of_user(&user), &proof)?;
+    let draft = ticket::draft::<Reset>(
+        site,
+        terms,
+        ticket::Begun::ByVisitor,
+        &Handle::of_user(&user),
+        &proof,
+    )?;
     let secret = draft.secret.clone();
     site.store
         .write(move |conn| {

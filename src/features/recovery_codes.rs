@@ -14,7 +14,7 @@ use crate::{
     config::Life,
     error::{Error, Invalid},
     factors::Usages,
-    guards::identity::Caller,
+    guards::strong::Strong,
     http::{
         form::{Field, FormView},
         input::Nothing,
@@ -200,7 +200,7 @@ async fn recover(
 // Service.
 
 /// Makes new codes, which end the former ones.
-async fn make(web: &Web<'_>, caller: &Caller) -> Result<Vec<Secret<String>>, Error> {
+async fn make(web: &Web<'_>, caller: &Strong) -> Result<Vec<Secret<String>>, Error> {
     let (site, user) = (web.site, &caller.user);
     count_per_user(site, "recovery_codes", &user.id).await?;
     let count = site.settings.recovery_codes.count;

@@ -39,8 +39,9 @@ use crate::{
     site::Site,
     store::{
         StoreError, Timestamp, User,
+        endings::{self, Ending, Named, SignIn},
         families::{self, FamilyRow, NewFamily},
-        sessions, tokens, users,
+        tokens, users,
     },
 };
 
@@ -202,52 +203,39 @@ pub(crate) async fn issue(
         created_at: now,
         idle_until: now.after(settings.idle).min(absolute_until),
         absolute_until,
-        authenticated_at: admitted.at(),
+        authenticated_at: admitted.proven_at(),
         methods: admitted.methods(),
         address: web.client.client.address.clone(),
         agent: web.client.client.agent.clone(),
         session_hash: None,
         remember_series: None,
     };
-    let (methods, at, most) = (admitted.methods(), admitted.at(), settings.most);
+    let tokens_at_most = site.settings.tokens.most;
+    let (methods, at, most) = (admitted.methods(), admitted.proven_at(), settings.most);
     let (issued, token_row) = token::prepare(site, user, methods, at, Some(row.series.clone()))?;
-    let (until, uniquifier, session) = (row.idle_until, user.uniquifier.clone(), session_of(web));
+    let (until, uniquifier, begun) = (
+        row.idle_until,
+        user.uniquifier.clone(),
+        web.given_in(admitted),
+    );
     site.store
         .write(move |conn| {
             users::hold(conn, &row.user_id, &uniquifier)?;
             let mut row = row.clone();
-            if let Some(session) = &session {
-                let device = sessions::hold(conn, &row.user_id, session)?;
-                // A browser has one family: a program that asks again goes on with the new one.
-                families::end_of_session(conn, session)?;
-                if let Some(device) = &device {
-                    families::end_of_series(conn, device)?;
-                }
-                (row.session_hash, row.remember_series) = (Some(session.clone()), device);
-            }
+            let named = begun.hold(conn)?;
+            // A browser has one family: a program that asks again goes on with the new one.
+            families::end_of(conn, &named)?;
+            (row.session_hash, row.remember_series) =
+                (named.session_hash.clone(), named.remember_series.clone());
             families::insert(conn, &row)?;
             families::end_beyond(conn, &row.user_id, most, now)?;
-            tokens::insert(conn, &token_row)
+            tokens::insert(conn, &token_row, named, tokens_at_most)
         })
         .await
         .map_err(outdated)?;
     token::announce(site, user, &web.client.client);
     let refresh = Secret::new(format!("{}.{}", series.expose(), first.expose()));
     Ok((issued, hand_out(web, refresh, until)))
-}
-
-/// The hash of the session that this request opened, or by which it is judged. A request by token is of none,
-/// whatever cookies came along.
-fn session_of(web: &Web<'_>) -> Option<String> {
-    let by_session = web
-        .caller
-        .as_ref()
-        .is_some_and(|caller| caller.session.is_some());
-    let came = || cookies::get(web.request, web.site, Kind::Session).map(String::from);
-    cookies::outgoing(web.request, web.site, Kind::Session)
-        .filter(|cookie| !cookie.is_empty())
-        .or_else(|| came().filter(|_| by_session))
-        .map(|cookie| digest(&cookie))
 }
 
 /// Sends a token as a cookie, or answers it to go into the body.
@@ -295,7 +283,7 @@ pub(crate) async fn end(web: &Web<'_>, shown: &str) -> Result<(), Error> {
             };
             match place(&row, &hash, grace, now) {
                 Place::Old if row.idle_until > now => {
-                    families::end_with_sign_in(conn, &name, &row)?;
+                    endings::end(conn, &copied(&name, &row))?;
                     outbox::put(conn, &notice).map(Some)
                 }
                 _ => families::end(conn, &name).map(|()| None),
@@ -306,6 +294,16 @@ pub(crate) async fn end(web: &Web<'_>, shown: &str) -> Result<(), Error> {
         tell_reuse(web, user, posted);
     }
     Ok(())
+}
+
+/// The end of the whole sign-in that a copied refresh token comes from.
+fn copied(name: &str, row: &FamilyRow) -> Ending {
+    Ending::CopiedRefreshToken(SignIn {
+        session: row.session_hash.clone(),
+        series: row.remember_series.clone(),
+        refresh: Some(name.to_string()),
+        pending: None,
+    })
 }
 
 /// The family of this name, if it is still its owner's.
@@ -426,6 +424,7 @@ async fn exchange(web: &Web<'_>, shown: &str) -> Result<Option<Renewed>, Error> 
         settings.grace,
     );
     let (owner, uniquifier) = (user.id.clone(), user.uniquifier.clone());
+    let tokens_at_most = site.settings.tokens.most;
     let outcome = site
         .store
         .write(move |conn| {
@@ -448,14 +447,18 @@ async fn exchange(web: &Web<'_>, shown: &str) -> Result<Option<Renewed>, Error> 
                     let Some(notice) = &notice else {
                         return Ok(Outcome::Again);
                     };
-                    families::end_with_sign_in(conn, &name, &row)?;
+                    endings::end(conn, &copied(&name, &row))?;
                     return outbox::put(conn, notice).map(Outcome::Reused);
                 }
             };
             let Some(key) = key else {
                 return Ok(Outcome::Refused);
             };
-            tokens::insert(conn, &token_row)?;
+            let named = Named {
+                session_hash: row.session_hash,
+                remember_series: row.remember_series,
+            };
+            tokens::insert(conn, &token_row, named, tokens_at_most)?;
             Ok(Outcome::Exchanged(key))
         })
         .await;

@@ -372,7 +372,13 @@ fn welcome(web: &Web<'_>, new: &NewUser) -> Result<Option<Welcome>, Error> {
             user: Some(new.id.clone()),
             bound_to: None,
         };
-        let draft = ticket::draft::<Confirm>(web.site, terms, &Handle::of_user(&new.id), &())?;
+        let draft = ticket::draft::<Confirm>(
+            web.site,
+            terms,
+            ticket::Begun::ByVisitor,
+            &Handle::of_user(&new.id),
+            &(),
+        )?;
         let own = mailed::ticket_context(web.site, "/confirm", &draft);
         let letter = web
             .scribe()
@@ -546,7 +552,7 @@ async fn collision(
     };
     let identity = Identity::Email(checked.email.clone());
     let handle = Handle::of_identity(site, &identity);
-    let decoy = ticket::draft::<Confirm>(site, terms, &handle, &())?;
+    let decoy = ticket::draft::<Confirm>(site, terms, ticket::Begun::ByVisitor, &handle, &())?;
     mailed::write(site, letter, decoy).await?;
     // Where nobody could choose another password, nobody's is taken away.
     let replaceable = site.settings.recover.enabled || site.settings.passwordless.enabled;

@@ -80,6 +80,10 @@ async fn revoke(web: Web<'_>, id: &str, form: Submitted<Nothing>) -> Answer {
     let caller = owner(&web)?;
     // An id that is none and one that is another's are answered alike.
     let id: SessionId = id.parse().map_err(|_| Error::NotFound)?;
+    // Whoever ends the own session signs out.
+    if caller.session.as_ref() != Some(&id) {
+        web.strong_by_any().await?;
+    }
     if !web.site.store.revoke_session(&caller.user.id, &id).await? {
         return Err(Error::NotFound);
     }
@@ -97,6 +101,7 @@ async fn revoke_others(web: Web<'_>, form: Submitted<Nothing>) -> Answer {
         // A token has no session to keep: all of them are others.
         return Err(Denied::Mechanism.into());
     };
+    web.strong_by_any().await?;
     web.site
         .store
         .revoke_other_sessions(&caller.user.id, keep)

@@ -125,7 +125,7 @@ pub(crate) async fn offer(
     let names = buckets.opened_by_mail();
     // Nobody types the code of this one: it has no other handle than what was shut.
     let handle = Handle::of_bucket(names.first().map_or("", String::as_str));
-    let draft = ticket::draft::<Unlock>(site, terms, &handle, &names)?;
+    let draft = ticket::draft::<Unlock>(site, terms, ticket::Begun::ByVisitor, &handle, &names)?;
     let to = match user {
         Some(user) => Addressee::from(user),
         None => Addressee {

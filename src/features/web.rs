@@ -14,9 +14,8 @@ use crate::{
     error::{Denied, Error},
     features::{recover, refresh_tokens, two_factor},
     guards::{
-        Fresh,
         identity::{self, Caller},
-        weigh,
+        strong::{Strong, strong},
     },
     http::{
         client::ClientInfo,
@@ -28,17 +27,23 @@ use crate::{
         reply::{Answer, Reply, wants_json},
     },
     notify::mail::Scribe,
+    secrets::digest,
     signin::{
         Admitted, NextStep,
-        admit::{Admission, Owing, second_factor_owed, spare},
-        remember,
+        admit::{Admission, Owing, spare},
+        remember::{self, Remember},
         second::{self, Wish},
         session::{self, Opening},
         ticket::Bearer,
-        token, trusted,
+        token::{self, Strength},
+        trusted,
     },
     site::Site,
-    store::{StoreError, User, factors::FactorRow},
+    store::{
+        StoreError, User,
+        endings::{Begun, WhichSession},
+        factors::FactorRow,
+    },
 };
 
 /// The body of a handler: read after the handler has begun, so that it answers what is wrong with it.
@@ -127,6 +132,14 @@ impl Web<'_> {
             .and_then(|next| self.site.redirects.judge(next))
     }
 
+    /// Ends a second step that waits in this browser, where a visitor comes to sign in anew.
+    pub(crate) async fn begin_anew(&self) -> Result<(), Error> {
+        match self.caller {
+            Some(_) => Ok(()),
+            None => second::abandon(self.request, self.site).await,
+        }
+    }
+
     /// Where to go: `next` if it is a page of ours, else `otherwise`.
     pub(crate) fn next(&self, next: Option<&str>, otherwise: &str) -> Target {
         self.judged(next)
@@ -202,8 +215,9 @@ impl Web<'_> {
             let (issued, refresh) = match self.site.settings.refresh_tokens.enabled {
                 true => refresh_tokens::issue(self, admitted).await?,
                 false => {
+                    let strength = Strength::of(admitted, self.given_in(admitted));
                     let client = &self.client.client;
-                    (token::issue(self.site, admitted, client).await?, None)
+                    (token::issue(self.site, strength, client).await?, None)
                 }
             };
             let token = issued.token.expose().as_str();
@@ -213,6 +227,28 @@ impl Web<'_> {
             }
         }
         Ok(Value::Object(payload))
+    }
+
+    /// The session that this request opened, or by which it is judged. A request by token is of none, whatever
+    /// cookies came along.
+    pub(crate) fn session_hash(&self) -> Option<String> {
+        let by_session = self
+            .caller
+            .as_ref()
+            .is_some_and(|caller| caller.session.is_some());
+        let came = || cookies::get(self.request, self.site, Kind::Session).map(String::from);
+        cookies::outgoing(self.request, self.site, Kind::Session)
+            .filter(|cookie| !cookie.is_empty())
+            .or_else(|| came().filter(|_| by_session))
+            .map(|cookie| digest(&cookie))
+    }
+
+    /// Where something is given to `admitted`, who passed the gate in this request.
+    pub(crate) fn given_in(&self, admitted: &Admitted) -> Begun {
+        match self.session_hash() {
+            Some(hash) => Begun::InSession(admitted.user().id.clone(), WhichSession::Hash(hash)),
+            None => Begun::ByProof,
+        }
     }
 
     /// The account as programs see it: nothing, unless the application says what.
@@ -368,29 +404,19 @@ impl Web<'_> {
         self.caller.clone().ok_or_else(|| Denied::Anonymous.into())
     }
 
-    /// Who is signed in, if the sign-in is fresh. A handler that writes reads its body first, which
-    /// checks the CSRF token.
-    pub(crate) async fn fresh(&self) -> Result<Arc<Caller>, Error> {
-        let caller = self.signed_in()?;
-        weigh::<Fresh>(self.request, self.site, &caller).await?;
-        Ok(caller)
-    }
-
-    /// Who is signed in freshly and, where the account has second factors, has shown one in this session:
-    /// the ways into an account are not changed for less than a sign-in takes (NIST SP 800-63B, 6.1.2.1).
-    pub(crate) async fn strong(&self) -> Result<Arc<Caller>, Error> {
+    /// Who is signed in by a session and may change the ways into the account. A handler that writes reads its body
+    /// first, which checks the CSRF token.
+    pub(crate) async fn strong(&self) -> Result<Strong, Error> {
         // A token cannot show more than it came from.
         if self.signed_in()?.session.is_none() {
             return Err(Denied::Mechanism.into());
         }
-        let caller = self.fresh().await?;
-        let owed = second_factor_owed(self.site, &caller.user, caller.methods, None).await?;
-        // What was shown as the first is asked for only where there is nothing else, and not again then.
-        let unshown = |way: &FactorRow| !way.is_shown_by(caller.methods);
-        match owed.is_some_and(|ways| ways.iter().any(unshown)) {
-            true => Err(Denied::SecondFactor.into()),
-            false => Ok(caller),
-        }
+        self.strong_by_any().await
+    }
+
+    /// The same, by session or token.
+    pub(crate) async fn strong_by_any(&self) -> Result<Strong, Error> {
+        strong(self.request, self.site, self.signed_in()?).await
     }
 }
 

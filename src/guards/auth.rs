@@ -27,10 +27,10 @@ use crate::{
         remember::Remember,
         second::{self, Wish},
         session::{self, Opening},
-        token::{self, IssuedToken},
+        token::{self, IssuedToken, Strength},
     },
     site::Site,
-    store::{Store, User, UserId, api_keys, users},
+    store::{Store, User, UserId, users},
 };
 
 /// Signing in and out, passwords, identities and URLs, for the application's own handlers.
@@ -112,7 +112,6 @@ impl Auth<'_> {
                 let opening = Opening {
                     remember: Remember::chosen(self.site, Some(remember)),
                     clears: None,
-                    authenticated_at: None,
                 };
                 let caller =
                     session::open(self.request, self.site, &self.client, &admitted, opening)
@@ -169,14 +168,7 @@ impl Auth<'_> {
             return Err(Denied::Mechanism.into());
         }
         let client = &self.client.client;
-        token::issue_for(
-            self.site,
-            who.user(),
-            who.methods(),
-            who.authenticated_at(),
-            client,
-        )
-        .await
+        token::issue(self.site, Strength::of_caller(who.caller()), client).await
     }
 
     /// A CSRF token for this browser, such as a page's script sends back in the header `X-CSRF-Token`.
@@ -429,16 +421,12 @@ pub(crate) async fn set_password(
     let account = site.store.find_user(user).await?.ok_or(Error::NotFound)?;
     let hash = checked_hash(site, &password, &account.email, account.username.as_deref()).await?;
     let notice = notices::password_changed(scribe, &account)?;
-    let tokens_too = site.settings.tokens.end_with_password;
-    let keys_too = site.settings.api_keys.end_with_password;
+    let ends = site.ends_with_password();
     let (id, now) = (user.clone(), site.now());
     let posted = site
         .store
         .write(move |conn| {
-            users::set_password(conn, &id, &hash, tokens_too, now)?;
-            if keys_too {
-                api_keys::delete_all_of(conn, &id)?;
-            }
+            users::set_password(conn, &id, &hash, ends, now)?;
             outbox::put(conn, &notice)
         })
         .await?;

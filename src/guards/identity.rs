@@ -13,7 +13,7 @@ use crate::{
     },
     identity::Identity,
     notify::events::EventKind,
-    secrets::Password,
+    secrets::{Password, digest},
     signin::{
         Methods,
         admit::{Admission, announce},
@@ -22,7 +22,10 @@ use crate::{
         remember, session, token,
     },
     site::Site,
-    store::{Grants, SessionId, Timestamp, User},
+    store::{
+        Grants, ProvenAt, SessionId, Timestamp, User,
+        endings::{Begun, WhichSession},
+    },
 };
 
 /// What the request itself showed.
@@ -47,11 +50,26 @@ pub(crate) struct Caller {
     pub(crate) user: User,
     pub(crate) mechanism: Mechanism,
     pub(crate) methods: Methods,
-    pub(crate) authenticated_at: Timestamp,
+    pub(crate) authenticated_at: ProvenAt,
     pub(crate) grace_until: Timestamp,
     pub(crate) session: Option<SessionId>,
+    /// The digest of the authentication token, if it is one.
+    pub(crate) token: Option<String>,
     /// Which API key, if it is one, and what that was given.
     pub(crate) key: Option<api_key::Scope>,
+}
+
+impl Caller {
+    /// Where something is begun that this caller asks for.
+    pub(crate) fn begun(&self) -> Begun {
+        match (&self.session, &self.token) {
+            (Some(session), _) => {
+                Begun::InSession(self.user.id.clone(), WhichSession::Id(session.clone()))
+            }
+            (None, Some(token)) => Begun::ByToken(token.clone()),
+            (None, None) => Begun::ByProof,
+        }
+    }
 }
 
 /// What came of asking.
@@ -192,8 +210,9 @@ async fn find(request: &Request<'_>) -> Result<Caller, Error> {
             mechanism: Mechanism::Token,
             methods: row.methods,
             authenticated_at: row.authenticated_at,
-            grace_until: row.authenticated_at,
+            grace_until: Timestamp::from_millis(0),
             session: None,
+            token: Some(digest(token)),
             key: None,
         });
     }
@@ -247,9 +266,10 @@ async fn find_basic(request: &Request<'_>) -> Result<Caller, Error> {
                 user: admitted.user().clone(),
                 mechanism: Mechanism::Basic,
                 methods: admitted.methods(),
-                authenticated_at: admitted.at(),
-                grace_until: admitted.at(),
+                authenticated_at: admitted.proven_at(),
+                grace_until: Timestamp::from_millis(0),
                 session: None,
+                token: None,
                 key: None,
             })
         }

@@ -15,6 +15,7 @@ mod auth;
 pub(crate) mod identity;
 mod policy;
 pub(crate) mod report;
+pub(crate) mod strong;
 
 use std::{fmt, marker::PhantomData, ops::Deref, sync::Arc};
 
@@ -82,9 +83,13 @@ impl SignedIn {
         self.caller.methods
     }
 
-    /// When it was last proven.
-    pub fn authenticated_at(&self) -> Timestamp {
-        self.caller.authenticated_at
+    /// When it was last proven: `None` for a session that a remembered device brought back, and for an API key.
+    pub fn authenticated_at(&self) -> Option<Timestamp> {
+        self.caller.authenticated_at.moment()
+    }
+
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
     }
 
     /// Which session, if it is one.

@@ -117,9 +117,9 @@ impl<'a> View<'a> {
         self.caller.methods
     }
 
-    /// When it was last proven.
-    pub fn authenticated_at(&self) -> Timestamp {
-        self.caller.authenticated_at
+    /// When it was last proven: `None` for a session that a remembered device brought back, and for an API key.
+    pub fn authenticated_at(&self) -> Option<Timestamp> {
+        self.caller.authenticated_at.moment()
     }
 
     /// The present moment.
@@ -166,9 +166,10 @@ impl<'a> View<'a> {
         let (now, proven) = (self.now(), self.caller.authenticated_at);
         let has_grace = grace.as_secs() > 0;
         // The grace of a session may have been extended by a route that is more patient than this.
-        let last = proven.after(within).after(grace).after(grace);
-        let in_grace = has_grace && self.caller.grace_until > now && last > now;
-        let fresh = proven.has_been(now) && (proven.is_within(within, now) || in_grace);
+        let twice = grace.as_secs().saturating_mul(2);
+        let longest = Life::seconds(within.as_secs().saturating_add(twice));
+        let in_grace = has_grace && self.caller.grace_until > now && proven.is_within(longest, now);
+        let fresh = proven.is_within(within, now) || in_grace;
         if fresh && has_grace {
             self.freshness.set(Some((within, grace)));
         }

@@ -36,6 +36,10 @@ pub(crate) const TEMPLATES: &[(&str, &str)] = &[
     crate::features::template!("notices/username_changed.mail.txt"),
     crate::features::template!("notices/refresh_reuse.mail.html"),
     crate::features::template!("notices/refresh_reuse.mail.txt"),
+    crate::features::template!("notices/remember_copied.mail.html"),
+    crate::features::template!("notices/remember_copied.mail.txt"),
+    crate::features::template!("notices/new_device.mail.html"),
+    crate::features::template!("notices/new_device.mail.txt"),
     crate::features::template!("notices/api_key_created.mail.html"),
     crate::features::template!("notices/api_key_created.mail.txt"),
     crate::features::template!("notices/api_key_revoked.mail.html"),
@@ -149,6 +153,22 @@ pub(crate) fn username_changed(
 /// An old copy of a refresh token came back, and its sign-in has ended.
 pub(crate) fn refresh_reuse(scribe: &Scribe<'_>, user: &User) -> Result<Letter, Error> {
     notice(scribe, user, "refresh_reuse", json!({}))
+}
+
+/// An old copy of a remembered browser's cookie came back, and its sign-in has ended.
+pub(crate) fn remember_copied(scribe: &Scribe<'_>, user: &User) -> Result<Letter, Error> {
+    notice(scribe, user, "remember_copied", json!({}))
+}
+
+/// The account was signed in to in a browser that it does not know; `own` has the link that ends the session.
+pub(crate) fn new_device(
+    scribe: &Scribe<'_>,
+    user: &User,
+    own: serde_json::Value,
+) -> Result<Letter, Error> {
+    // Limited, unlike other notices: a program that keeps no cookies signs in often, and each time anew.
+    let mail = ("notices", "new_device");
+    scribe.letter(&Addressee::from(user), mail, Postage::Limited, own)
 }
 
 /// An API key was made.

@@ -15,7 +15,7 @@ use crate::{
     notify::events::{Client, EventKind},
     site::Site,
     store::{
-        Grants, SessionId, Timestamp, User,
+        Grants, ProvenAt, SessionId, Timestamp, User,
         factors::{self, FactorRow},
         users,
     },
@@ -26,7 +26,8 @@ use crate::{
 pub struct Admitted {
     user: Box<User>,
     methods: Methods,
-    at: Timestamp,
+    proven_at: ProvenAt,
+    goes_on: bool,
 }
 
 impl Admitted {
@@ -40,9 +41,25 @@ impl Admitted {
         self.methods
     }
 
-    /// When.
-    pub fn at(&self) -> Timestamp {
-        self.at
+    /// When it was proven; `None` if a remembered device was all that was shown.
+    pub fn at(&self) -> Option<Timestamp> {
+        self.proven_at.moment()
+    }
+
+    pub(crate) fn proven_at(&self) -> ProvenAt {
+        self.proven_at
+    }
+
+    /// Whether it goes on with an earlier sign-in.
+    pub(crate) fn goes_on(&self) -> bool {
+        self.goes_on
+    }
+
+    /// The same admission, where it goes on with an earlier sign-in, on the strength of the proof of that.
+    pub(crate) fn as_proven(mut self, at: ProvenAt) -> Self {
+        self.proven_at = at;
+        self.goes_on = true;
+        self
     }
 }
 
@@ -143,7 +160,7 @@ async fn weigh(
 /// Lets somebody go on who answered the second step: what was owed is shown, whatever kind it is of.
 pub(crate) fn answered(site: &Site, user: User, passed: &Passed) -> Result<Admission, Error> {
     standing(site, &user)?;
-    let methods = two_with_passkey(passed.methods());
+    let methods = two_with_passkey(passed.methods()).and_second();
     Ok(beyond_second_factor(site, Box::new(user), methods))
 }
 
@@ -192,7 +209,8 @@ fn beyond_second_factor(site: &Site, user: Box<User>, methods: Methods) -> Admis
     Admission::In(Admitted {
         user,
         methods,
-        at: site.now(),
+        proven_at: ProvenAt::at(site.now()),
+        goes_on: false,
     })
 }
 
@@ -206,7 +224,7 @@ pub(crate) async fn second_factor_owed(
     let settings = &site.settings;
     // A passkey as second factor asks for itself, even where there are no others.
     let asks = settings.two_factor.enabled || site.has_passkeys();
-    if !asks || methods.is_multi_factor() {
+    if !asks || methods.is_two_step() {
         return Ok(None);
     }
     // Something held is as good as two by the setting: an authenticator or phone in unified sign-in.
@@ -223,18 +241,28 @@ pub(crate) async fn second_factor_owed(
     let id = user.id.clone();
     let policy = site.mfa_policy.is_some() && settings.two_factor.enabled;
     let (counts, shown) = (site.counted_factors(), shown.map(String::from));
-    let (ways, grants) = site
+    let found = site
         .store
         .read(move |conn| {
             let mut ways = factors::serving(conn, &id, Usages::SECOND)?;
-            ways.retain(|way| counts.contains(way) && shown.as_ref() != Some(&way.id));
+            ways.retain(|way| counts.contains(way));
+            // Two different factors are two steps if one is a second factor of the account: a password and a mailed
+            // code are not those of one that has an authenticator app.
+            let is_one = |way: &FactorRow| way.is_shown_by(methods);
+            if methods.is_multi_factor() && (ways.is_empty() || ways.iter().any(is_one)) {
+                return Ok(None);
+            }
+            ways.retain(|way| shown.as_ref() != Some(&way.id));
             let grants = match policy && ways.is_empty() {
                 true => users::grants(conn, &id)?,
                 false => Grants::default(),
             };
-            Ok((ways, grants))
+            Ok(Some((ways, grants)))
         })
         .await?;
+    let Some((ways, grants)) = found else {
+        return Ok(None);
+    };
     let required = || {
         let policy = site.mfa_policy.as_ref().filter(|_| policy);
         policy.is_some_and(|policy| policy.requires(user, &grants))

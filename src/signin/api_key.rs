@@ -19,7 +19,7 @@ use crate::{
     guards::identity::{Caller, Mechanism},
     secrets::{Secret, digest},
     site::Site,
-    store::{Grants, StoreError, Timestamp, api_keys},
+    store::{Grants, ProvenAt, StoreError, Timestamp, api_keys},
 };
 
 /// Uses of a key closer together than this are not written down.
@@ -150,9 +150,11 @@ pub(crate) async fn resolve(
         user,
         mechanism: Mechanism::ApiKey,
         methods: Methods::default(),
-        authenticated_at: row.created_at,
+        // A key proves nothing anew, however short a time ago it was made.
+        authenticated_at: ProvenAt::NEVER,
         grace_until: row.created_at,
         session: None,
+        token: None,
         key: Some(Scope {
             id,
             permissions: row.permissions,

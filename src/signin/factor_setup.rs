@@ -12,7 +12,7 @@ use crate::{
     error::{Denied, Error, Invalid},
     factors::{self, FactorKind, Setup, Usages},
     features::{Web, outdated},
-    guards::identity::Caller,
+    guards::{identity::Caller, strong::Strong},
     notify::{events::EventKind, notices, outbox},
     secrets::Secret,
     signin::{Method, Methods},
@@ -41,7 +41,7 @@ pub(crate) fn session_of(caller: &Caller) -> Result<String, Error> {
 /// Begins: writes the ticket, and sends a code if the factor sends one.
 pub(crate) async fn begin(
     web: &Web<'_>,
-    caller: &Caller,
+    caller: &Strong,
     setup: &Setup,
 ) -> Result<Secret<String>, Error> {
     let (site, user) = (web.site, &caller.user);
@@ -58,7 +58,13 @@ pub(crate) async fn begin(
         user: Some(user.id.clone()),
         bound_to: Some(session_of(caller)?),
     };
-    let draft = ticket::draft::<FactorSetup>(site, terms, &Handle::of_user(&user.id), setup)?;
+    let draft = ticket::draft::<FactorSetup>(
+        site,
+        terms,
+        caller.begun(),
+        &Handle::of_user(&user.id),
+        setup,
+    )?;
     let secret = draft.secret.clone();
     let to = Destination::of(setup.kind, setup.phone.as_deref());
     let letter = match &to {
@@ -103,7 +109,7 @@ pub(crate) async fn begin(
 /// The set-up behind a token, if it is this session's and of this use.
 pub(crate) async fn held(
     web: &Web<'_>,
-    caller: &Caller,
+    caller: &Strong,
     usage: Usages,
     token: &str,
 ) -> Result<Held<FactorSetup>, Error> {
@@ -136,7 +142,7 @@ enum Judged {
 /// other session ends.
 pub(crate) async fn prove(
     web: &Web<'_>,
-    caller: &Caller,
+    caller: &Strong,
     held: Held<FactorSetup>,
     typed: &str,
     first: bool,
@@ -218,7 +224,7 @@ pub(crate) async fn prove(
             &web.client,
             now_user,
             methods,
-            site.now(),
+            caller.authenticated_at,
         )
         .await?;
     }

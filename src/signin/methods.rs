@@ -1,6 +1,9 @@
 //! How somebody proved who they are.
 
-use std::fmt;
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+};
 
 use diesel::{
     backend::Backend,
@@ -51,12 +54,30 @@ const ALL: [(Method, &str); 9] = [
 /// The ways in which a session, token or request was proven, as a set.
 ///
 /// It rests as a number, one bit a method: the order of [`Method`] must never change.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, AsExpression, FromSqlRow)]
+#[derive(Clone, Copy, Default, AsExpression, FromSqlRow)]
 #[diesel(sql_type = BigInt)]
 pub struct Methods(i64);
 
+/// Sets of the same methods are equal, whether or not one of them was shown in a second step.
+impl PartialEq for Methods {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 & !SECOND == other.0 & !SECOND
+    }
+}
+
+impl Eq for Methods {}
+
+impl Hash for Methods {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.0 & !SECOND).hash(state);
+    }
+}
+
 /// The bit that says that what is held has checked its owner; it is no method by itself.
 const VERIFIED: i64 = 1 << 48;
+
+/// The bit that says that the second step was answered, by whatever it took; no method by itself either.
+const SECOND: i64 = 1 << 49;
 
 impl Methods {
     /// The set of one.
@@ -84,6 +105,16 @@ impl Methods {
     #[cfg(feature = "passkeys")]
     pub(crate) const fn and_verified(self) -> Self {
         Self(self.0 | VERIFIED)
+    }
+
+    /// This set, where the second step of a sign-in was answered.
+    pub(crate) const fn and_second(self) -> Self {
+        Self(self.0 | SECOND)
+    }
+
+    /// Whether as much was shown as two steps show: the second was answered, or what is held counts as two.
+    pub(crate) const fn is_two_step(self) -> bool {
+        self.0 & (SECOND | VERIFIED) != 0 || self.contains(Method::RecoveryCode)
     }
 
     /// Whether two different factors were shown: at least two of something known, a mailbox or account

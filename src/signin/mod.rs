@@ -5,6 +5,7 @@ pub(crate) mod api_key;
 pub(crate) mod factor_setup;
 pub(crate) mod limits;
 mod methods;
+pub(crate) mod noticed;
 pub(crate) mod password;
 pub(crate) mod remember;
 pub(crate) mod second;

@@ -4,6 +4,8 @@
 //! sessions are ended. Requests that a browser sends at the same moment are told from that by a few
 //! seconds of grace.
 
+use std::num::NonZeroU32;
+
 use rocket::Request;
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +15,7 @@ use super::{
     session::{self, Opening},
 };
 use crate::{
-    config::Life,
+    config::{AT_MOST, Life},
     error::{Denied, Error},
     guards::identity::Caller,
     http::{
@@ -21,10 +23,14 @@ use crate::{
         cookies::{self, Kind},
         input::Tick,
     },
-    notify::events::EventKind,
+    notify::{events::EventKind, mail::Scribe, notices, outbox},
     secrets::{Secret, digest, random_token},
     site::Site,
-    store::remember::{self, NewSeries},
+    store::{
+        ProvenAt,
+        endings::{self, Ending, SignIn},
+        remember::{self, NewSeries},
+    },
 };
 
 /// `[security.remember]`: browsers that stay signed in beyond a session.
@@ -37,6 +43,8 @@ pub struct RememberSettings {
     pub by_default: bool,
     /// How long a device is remembered. _Default:_ 30 d.
     pub life: Life,
+    /// How many devices of an account are remembered; beyond it the oldest is forgotten. _Default:_ 100.
+    pub most: NonZeroU32,
     /// How long the token before the present one is taken from requests sent at the same moment.
     /// _Default:_ 10 s.
     pub grace: Life,
@@ -48,6 +56,7 @@ impl Default for RememberSettings {
             enabled: true,
             by_default: false,
             life: Life::days(30),
+            most: AT_MOST,
             grace: Life::seconds(10),
         }
     }
@@ -117,7 +126,7 @@ pub(crate) fn prepare(site: &Site, admitted: &Admitted) -> Result<Prepared, Erro
         rotated_at: now,
         created_at: now,
         expires_at: now.after(site.settings.remember.life),
-        authenticated_at: now,
+        authenticated_at: admitted.proven_at(),
         methods: admitted.methods(),
     };
     Ok(Prepared {
@@ -146,7 +155,7 @@ pub(crate) fn series_of(cookie: &str) -> Option<String> {
 
 /// Opens a session for a remembered device; `None` if the cookie opens nothing (any more).
 ///
-/// Its sign-in is as old as the one that began the series, so nothing that wants a fresh one opens.
+/// The session counts as never proven: a copied cookie opens nothing that asks for a fresh sign-in.
 pub(crate) async fn restore(
     request: &Request<'_>,
     site: &Site,
@@ -189,9 +198,28 @@ pub(crate) async fn restore(
     if !rotated {
         let in_grace = row.rotated_at.is_within(site.settings.remember.grace, now);
         if !(in_grace && row.previous_hash.as_deref() == Some(presented.as_str())) {
-            site.store
-                .write(move |conn| remember::delete_with_sessions(conn, &name))
+            let copied = Ending::CopiedRememberCookie(SignIn {
+                series: Some(name.clone()),
+                ..SignIn::default()
+            });
+            let notice = notices::remember_copied(&Scribe::on_behalf(site, client), &user)?;
+            let posted = site
+                .store
+                .write(move |conn| {
+                    // Of two old copies at once one raises the alarm.
+                    match remember::hold(conn, &name)? {
+                        false => Ok(None),
+                        true => {
+                            endings::end(conn, &copied)?;
+                            outbox::put(conn, &notice).map(Some)
+                        }
+                    }
+                })
                 .await?;
+            let Some(posted) = posted else {
+                return Err(Denied::BadCredential.into());
+            };
+            site.posted(posted);
             site.event(
                 Some(&client.client),
                 EventKind::RememberTheft { user: user.id },
@@ -202,8 +230,12 @@ pub(crate) async fn restore(
     }
     let Admission::In(admitted) = admit(site, user, row.methods).await? else {
         // More is owed by now: the person signs in, and may be remembered anew.
+        let over = Ending::SignOut(SignIn {
+            series: Some(name),
+            ..SignIn::default()
+        });
         site.store
-            .write(move |conn| remember::delete_with_sessions(conn, &name))
+            .write(move |conn| endings::end(conn, &over))
             .await?;
         cookies::send(request, cookies::expired(site, Kind::Remember));
         return Ok(None);
@@ -211,8 +243,8 @@ pub(crate) async fn restore(
     let opening = Opening {
         remember: Remember::Continue(name),
         clears: None,
-        authenticated_at: Some(row.authenticated_at),
     };
+    let admitted = admitted.as_proven(ProvenAt::NEVER);
     let caller = session::open(request, site, client, &admitted, opening).await?;
     if rotated {
         send_cookie(request, site, &format!("{series}.{}", next.expose()));

@@ -30,10 +30,11 @@ use crate::{
         outbox::{self, Letter, Postage, Posted},
         sms::Sms,
     },
-    secrets::Purpose as Key,
+    secrets::{Purpose as Key, digest},
     site::Site,
     store::{
         Conn, SessionId, StoreError, Timestamp, Uniquifier, User, UserId,
+        endings::{self, Begun, Ending, SignIn},
         factors::{self as rows, FactorRow},
         failures, tickets, users,
     },
@@ -133,7 +134,7 @@ pub(crate) async fn begin(
         ..Pending::new(owing.methods, wish)
     };
     count_per_address(site, PerAddress::SecondStep, client).await?;
-    let held = open(request, site, &owing.user, pending).await?;
+    let held = open(request, site, &owing.user, Begun::ByVisitor, pending).await?;
     match owing.ways.as_slice() {
         [] => Ok(State::Setup),
         // The browser asks for whichever of them is there.
@@ -151,7 +152,7 @@ pub(crate) async fn begin_step_up(
     wish: Wish,
 ) -> Result<Held<SecondStep>, Error> {
     let pending = Pending::new(caller.methods, wish);
-    open(request, site, &caller.user, pending).await
+    open(request, site, &caller.user, caller.begun(), pending).await
 }
 
 /// Whether all of these are passkeys, and there are some.
@@ -164,6 +165,7 @@ async fn open(
     request: &Request<'_>,
     site: &Site,
     user: &User,
+    begun: Begun,
     pending: Pending,
 ) -> Result<Held<SecondStep>, Error> {
     let browser = csrf::visitor(request, site)?;
@@ -173,7 +175,7 @@ async fn open(
         bound_to: Some(browser.clone()),
     };
     let handle = Handle::of_user(&user.id);
-    let draft = ticket::draft::<SecondStep>(site, terms, &handle, &pending)?.without_code();
+    let draft = ticket::draft::<SecondStep>(site, terms, begun, &handle, &pending)?.without_code();
     let secret = draft.secret.clone();
     let (id, uniquifier) = (user.id.clone(), user.uniquifier.clone());
     let written = site
@@ -212,6 +214,28 @@ pub(crate) async fn held(
     };
     let held = ticket::present::<SecondStep>(site, Presented::Link(secret), bearer).await?;
     Ok(held.ok())
+}
+
+/// What this browser or program shows of a second step that waits, whether it is good or not.
+pub(crate) fn shown<'r>(request: &'r Request<'_>, site: &Site) -> Option<&'r str> {
+    let cookie = cookies::get(request, site, Kind::Pending);
+    cookie.or_else(|| of_program(request, site).map(|(secret, _)| secret))
+}
+
+/// Ends what waits in this browser, where somebody begins to sign in anew.
+pub(crate) async fn abandon(request: &Request<'_>, site: &Site) -> Result<(), Error> {
+    let Some(pending) = shown(request, site).map(digest) else {
+        return Ok(());
+    };
+    let over = Ending::SignOut(SignIn {
+        pending: Some(pending),
+        ..SignIn::default()
+    });
+    site.store
+        .write(move |conn| endings::end(conn, &over))
+        .await?;
+    cookies::send(request, cookies::expired(site, Kind::Pending));
+    Ok(())
 }
 
 /// The header in which a program without cookies shows what waits for its second step.

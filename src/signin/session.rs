@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    num::NonZeroU32,
     sync::{Mutex, PoisonError},
 };
 
@@ -12,10 +13,12 @@ use super::{
     Admitted, Methods,
     admit::{announce, continued, standing},
     limits::Buckets,
+    noticed,
     remember::{self, Remember},
+    second, trusted,
 };
 use crate::{
-    config::Life,
+    config::{AT_MOST, Life},
     error::{Denied, Error},
     features::refresh_tokens,
     guards::identity::{Caller, Mechanism},
@@ -28,7 +31,9 @@ use crate::{
     secrets::{digest, random_token},
     site::Site,
     store::{
-        SessionId, StoreError, Timestamp, User, failures,
+        ProvenAt, SessionId, StoreError, Timestamp, User, devices,
+        endings::{self, Ending, SignIn},
+        failures,
         sessions::{self, NewSession, SessionRow, Touch},
         users,
     },
@@ -45,6 +50,13 @@ pub struct SessionSettings {
     pub idle: Life,
     /// How long a session lasts at most. _Default:_ 30 d.
     pub absolute: Life,
+    /// How many sessions an account has at once; beyond it the oldest ends. _Default:_ 100.
+    pub most: NonZeroU32,
+    /// Whether an account gets a mail when somebody signs in to it in a browser that it does not know, with a link
+    /// that ends the session. The first sign-in of an account is none. _Default:_ `true`.
+    pub new_device_mail: bool,
+    /// How long that link is good. _Default:_ 7 d.
+    pub new_device_link: Life,
 }
 
 impl Default for SessionSettings {
@@ -53,6 +65,9 @@ impl Default for SessionSettings {
             cookie: "security".into(),
             idle: Life::hours(12),
             absolute: Life::days(30),
+            most: AT_MOST,
+            new_device_mail: true,
+            new_device_link: Life::days(7),
         }
     }
 }
@@ -113,8 +128,6 @@ pub(crate) struct Opening<'a> {
     pub(crate) remember: Remember,
     /// Counters that this success clears.
     pub(crate) clears: Option<&'a Buckets>,
-    /// When the proof was given, if this is no sign-in but goes on with an earlier one.
-    pub(crate) authenticated_at: Option<Timestamp>,
 }
 
 impl Opening<'_> {
@@ -128,8 +141,17 @@ impl Opening<'_> {
         Self {
             remember,
             clears: None,
-            authenticated_at: None,
         }
+    }
+}
+
+/// The sign-in of this browser, by what its cookies hold.
+fn of_browser(request: &Request<'_>, site: &Site) -> SignIn {
+    SignIn {
+        session: cookies::get(request, site, Kind::Session).map(digest),
+        series: cookies::get(request, site, Kind::Remember).and_then(remember::series_of),
+        refresh: None,
+        pending: second::shown(request, site).map(digest),
     }
 }
 
@@ -157,7 +179,7 @@ pub(crate) async fn open(
         created_at: now,
         last_seen_at: now,
         expires_at: now.after(site.settings.session.absolute),
-        authenticated_at: opening.authenticated_at.unwrap_or(now),
+        authenticated_at: admitted.proven_at(),
         grace_until: now,
         methods: admitted.methods(),
         address: client.client.address.clone(),
@@ -174,22 +196,28 @@ pub(crate) async fn open(
         authenticated_at: row.authenticated_at,
         grace_until: row.grace_until,
         session: Some(row.id.clone()),
+        token: None,
         key: None,
     };
     // To come back to a sign-in, or to go on with it under a new session, is none.
-    let is_sign_in = opening.authenticated_at.is_none();
+    let is_sign_in = !admitted.goes_on();
     let is_told = is_sign_in || matches!(opening.remember, Remember::Continue(_));
-    let planted = cookies::get(request, site, Kind::Session).map(digest);
-    // A device remembered in this browser before, whosever it was, makes way for the new sign-in.
-    let replaced = match &opening.remember {
-        Remember::Continue(_) => None,
-        _ => cookies::get(request, site, Kind::Remember).and_then(remember::series_of),
+    let notice = match is_sign_in {
+        true => noticed::prepare(site, client, &user, &row.token_hash)?,
+        false => None,
     };
+    let most = (site.settings.session.most, site.settings.remember.most);
+    // What this browser had before, whosever it was, makes way for the new sign-in.
+    let mut before = of_browser(request, site);
     let continued = match &opening.remember {
         Remember::Continue(series) => Some(series.clone()),
         _ => None,
     };
-    let forgets = replaced.is_some();
+    if continued.is_some() {
+        before.series = None;
+    }
+    let forgets = before.series.is_some();
+    let device = trusted::series_of(request, site);
     let cleared = opening
         .clears
         .map(Buckets::cleared_by_success)
@@ -201,16 +229,12 @@ pub(crate) async fn open(
     let outcome = site
         .store
         .write(move |conn| {
-            match &planted {
-                // The device goes on where its session ran out.
-                Some(planted) if continued.is_some() => {
-                    sessions::replace_by_hash(conn, planted, &written)?;
-                }
-                Some(planted) => drop(sessions::delete_by_hash(conn, planted)?),
-                None => {}
-            }
-            if let Some(replaced) = &replaced {
-                crate::store::remember::delete_with_sessions(conn, replaced)?;
+            users::hold(conn, &written.user_id, &written.user_uniquifier)?;
+            // The device goes on where its session ran out.
+            if let (Some(planted), Some(_)) = (&before.session, &continued) {
+                sessions::replace_by_hash(conn, planted, &written)?;
+            } else {
+                endings::end(conn, &Ending::SignOut(before.clone()))?;
             }
             if let Some(continued) = &continued
                 && !crate::store::remember::hold(conn, continued)?
@@ -219,19 +243,28 @@ pub(crate) async fn open(
             }
             if let Some(series) = &series_row {
                 crate::store::remember::insert(conn, series)?;
+                crate::store::remember::end_beyond(conn, series, most.1)?;
             }
             sessions::insert(conn, &written)?;
+            sessions::end_beyond(conn, &written, most.0)?;
+            if let Some(device) = &device {
+                devices::used_in(conn, &written, device)?;
+            }
             if is_sign_in {
                 users::note_sign_in(conn, &written.user_id, &written.address, now)?;
             }
             if !cleared.is_empty() {
                 failures::clear(conn, &cleared)?;
             }
-            Ok(())
+            match &notice {
+                Some(notice) => noticed::put(conn, notice).map(Some),
+                None => Ok(None),
+            }
         })
         .await;
     match outcome {
-        Ok(()) => {}
+        Ok(None) => {}
+        Ok(Some(posted)) => site.posted(posted),
         // The account or the remembered device was deleted between the proof and now.
         Err(StoreError::Missing) => return Err(Denied::BadCredential.into()),
         Err(error) => return Err(error.into()),
@@ -308,6 +341,7 @@ fn judge(site: &Site, row: SessionRow, user: User) -> Result<Option<Caller>, Err
         authenticated_at: row.authenticated_at,
         grace_until: grace.max(row.grace_until),
         session: Some(row.id),
+        token: None,
         key: None,
     }))
 }
@@ -320,11 +354,10 @@ pub(crate) fn extend_grace(site: &Site, caller: &Caller, within: Life, grace: Li
     if let Some(id) = &caller.session
         && grace.as_secs() > 0
     {
-        let cap = caller
-            .authenticated_at
-            .after(within)
-            .after(grace)
-            .after(grace);
+        let Some(proven_at) = caller.authenticated_at.moment() else {
+            return;
+        };
+        let cap = proven_at.after(within).after(grace).after(grace);
         let until = now.after(grace).min(cap);
         // To the minute is near enough, and spares a write at each request.
         if until > caller.grace_until.after(GRACE_STEP) {
@@ -385,46 +418,38 @@ pub(crate) async fn reopen(
     client: &ClientInfo,
     user: User,
     methods: Methods,
-    authenticated_at: Timestamp,
+    proven_at: ProvenAt,
 ) -> Result<Option<Admitted>, Error> {
     let Some(admitted) = continued(site, user, methods)? else {
         return Ok(None);
     };
+    let admitted = admitted.as_proven(proven_at);
     let remembered = cookies::get(request, site, Kind::Remember).is_some();
     let opening = Opening {
         remember: Remember::chosen(site, Some(remembered)),
         clears: None,
-        authenticated_at: Some(authenticated_at),
     };
     open(request, site, client, &admitted, opening).await?;
     Ok(Some(admitted))
 }
 
-/// Signs out: the session and its remembered device are gone, and the browser is told to forget.
+/// Signs out: the session, all that hangs on it and a second step that waits in this browser are gone, and the
+/// browser is told to forget.
 pub(crate) async fn close(
     request: &Request<'_>,
     site: &Site,
     client: &ClientInfo,
 ) -> Result<(), Error> {
-    let session = cookies::get(request, site, Kind::Session).map(digest);
-    let series = cookies::get(request, site, Kind::Remember).and_then(remember::series_of);
-    if session.is_some() || series.is_some() {
+    let before = of_browser(request, site);
+    if before != SignIn::default() {
         let user = site
             .store
             .write(move |conn| {
-                let mut user = None;
-                if let Some(hash) = &session {
-                    if let Some((owner, series)) = sessions::owner(conn, hash)? {
-                        user = Some(owner);
-                        if let Some(series) = &series {
-                            crate::store::remember::delete_with_sessions(conn, series)?;
-                        }
-                    }
-                    sessions::delete_by_hash(conn, hash)?;
-                }
-                if let Some(series) = &series {
-                    crate::store::remember::delete_with_sessions(conn, series)?;
-                }
+                let user = match &before.session {
+                    Some(hash) => sessions::owner(conn, hash)?,
+                    None => None,
+                };
+                endings::end(conn, &Ending::SignOut(before.clone()))?;
                 Ok(user)
             })
             .await?;
@@ -438,7 +463,7 @@ pub(crate) async fn close(
 
 /// Tells the browser to forget session, remembered device and what CSRF tokens hung on.
 pub(crate) fn forget_cookies(request: &Request<'_>, site: &Site) {
-    for kind in [Kind::Session, Kind::Remember, Kind::Visitor] {
+    for kind in [Kind::Session, Kind::Remember, Kind::Visitor, Kind::Pending] {
         cookies::send(request, cookies::expired(site, kind));
     }
     refresh_tokens::forget(request, site);

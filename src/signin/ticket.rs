@@ -10,6 +10,7 @@ use std::marker::PhantomData;
 use data_encoding::BASE64URL_NOPAD;
 use serde::{Serialize, de::DeserializeOwned};
 
+pub(crate) use crate::store::endings::Begun;
 use crate::{
     config::Life,
     error::Error,
@@ -18,6 +19,7 @@ use crate::{
     site::Site,
     store::{
         Conn, Store, StoreError, Timestamp, User, UserId,
+        endings::SignIn,
         tickets::{self, NewTicket, TicketRow},
         users,
     },
@@ -79,7 +81,9 @@ pub async fn issue<P: Purpose>(
     payload: &P::Payload,
 ) -> Result<Issued<P>, Error> {
     let (row, secret) = row::<P>(store.now(), terms, payload)?;
-    store.write(move |conn| tickets::insert(conn, &row)).await?;
+    store
+        .write(move |conn| tickets::insert(conn, &row, &Begun::ByVisitor))
+        .await?;
     Ok(Issued {
         secret,
         purpose: PhantomData,
@@ -151,6 +155,8 @@ fn row<P: Purpose>(
         expires_at: now.after(terms.life),
         handle: None,
         code_hash: None,
+        session_hash: None,
+        remember_series: None,
     };
     Ok((row, secret))
 }
@@ -198,6 +204,8 @@ impl Handle {
 /// A ticket that is about to be mailed, with both of its secrets.
 pub(crate) struct Draft<P: Purpose> {
     row: NewTicket,
+    /// Who begins it, and with what it ends.
+    begun: Begun,
     /// Whose older tickets for the same purpose end with this one.
     replaces: Option<UserId>,
     /// What the link carries.
@@ -211,6 +219,7 @@ impl<P: Purpose> Clone for Draft<P> {
     fn clone(&self) -> Self {
         Self {
             row: self.row.clone(),
+            begun: self.begun.clone(),
             replaces: self.replaces.clone(),
             secret: self.secret.clone(),
             code: self.code.clone(),
@@ -219,10 +228,12 @@ impl<P: Purpose> Clone for Draft<P> {
     }
 }
 
-/// Prepares a mailed ticket. Nothing is written yet: that is [`put`], in the transaction of the mail.
+/// Prepares a mailed ticket. Nothing is written yet: that is [`put`], in the transaction of the mail. What a
+/// signed-in caller begins ends with the caller's session: `begun` says so.
 pub(crate) fn draft<P: Purpose>(
     site: &Site,
     terms: Terms,
+    begun: Begun,
     handle: &Handle,
     payload: &P::Payload,
 ) -> Result<Draft<P>, Error> {
@@ -241,6 +252,7 @@ pub(crate) fn draft<P: Purpose>(
     Ok(Draft {
         replaces: row.user_id.clone(),
         row,
+        begun,
         secret,
         code,
         purpose: PhantomData,
@@ -275,7 +287,7 @@ impl<P: Purpose> Draft<P> {
 pub(crate) fn challenge<P: Purpose>(
     site: &Site,
     life: Life,
-    user: Option<UserId>,
+    (user, begun): (Option<UserId>, Begun),
     bound_to: &str,
     payload: &P::Payload,
 ) -> Result<Draft<P>, Error> {
@@ -285,7 +297,7 @@ pub(crate) fn challenge<P: Purpose>(
         bound_to: Some(bound_to.to_string()),
     };
     let handle = Handle::of_bucket(&format!("{} {bound_to}", P::NAME));
-    let mut draft = draft::<P>(site, terms, &handle, payload)?;
+    let mut draft = draft::<P>(site, terms, begun, &handle, payload)?;
     draft.row.code_hash = None;
     draft.row.attempts_left = 0;
     draft.replaces = None;
@@ -342,12 +354,12 @@ pub(crate) fn put<P: Purpose>(conn: &mut Conn, draft: &Draft<P>) -> Result<(), S
     if let Some(user) = &draft.replaces {
         tickets::end_of_purpose(conn, user, P::NAME)?;
     }
-    tickets::insert(conn, &draft.row)
+    tickets::insert(conn, &draft.row, &draft.begun)
 }
 
 /// Writes a ticket beside older ones for the same purpose.
 pub(crate) fn put_beside<P: Purpose>(conn: &mut Conn, draft: &Draft<P>) -> Result<(), StoreError> {
-    tickets::insert(conn, &draft.row)
+    tickets::insert(conn, &draft.row, &draft.begun)
 }
 
 /// Six digits, each as likely as any other (NIST SP 800-63B, 5.1.3.2, asks for no fewer).
@@ -468,6 +480,11 @@ impl Once {
         let tag = BASE64URL_NOPAD.decode(tag.as_bytes()).unwrap_or_default();
         let parts = [P::NAME.as_bytes(), self.0.as_bytes(), code.as_bytes()];
         keys.verify_mac(Key::Codes, &parts, &tag)
+    }
+
+    /// The sign-in in which the ticket was begun.
+    pub(crate) fn begun_in(&self, conn: &mut Conn) -> Result<SignIn, StoreError> {
+        tickets::begun_in(conn, &self.0)
     }
 
     /// Uses the ticket up; of many at once exactly one gets true, and only within its life.

@@ -3,10 +3,11 @@
 use super::{Admitted, Methods, admit::standing};
 use crate::{
     error::{Denied, Error},
+    guards::identity::Caller,
     notify::events::{Client, EventKind},
     secrets::{Secret, digest, random_token},
     site::Site,
-    store::{Timestamp, User, tokens},
+    store::{ProvenAt, StoreError, Timestamp, User, endings::Begun, tokens, users},
 };
 
 /// A token and when it ends, as it is shown once.
@@ -18,34 +19,64 @@ pub struct IssuedToken {
     pub expires_at: Timestamp,
 }
 
-/// Makes a token for somebody who passed the gate.
-pub(crate) async fn issue(
-    site: &Site,
-    admitted: &Admitted,
-    client: &Client,
-) -> Result<IssuedToken, Error> {
-    issue_for(
-        site,
-        admitted.user(),
-        admitted.methods(),
-        admitted.at(),
-        client,
-    )
-    .await
+/// What a token is given on the strength of.
+#[derive(Debug)]
+pub(crate) struct Strength<'a> {
+    pub(crate) user: &'a User,
+    pub(crate) methods: Methods,
+    pub(crate) proven_at: ProvenAt,
+    /// The sign-in with which it ends.
+    pub(crate) begun: Begun,
 }
 
-/// Makes a token on the strength of a session whose proof is as old as `authenticated_at`.
-pub(crate) async fn issue_for(
+impl<'a> Strength<'a> {
+    /// That of somebody who passed the gate a moment ago.
+    pub(crate) fn of(admitted: &'a Admitted, begun: Begun) -> Self {
+        Self {
+            user: admitted.user(),
+            methods: admitted.methods(),
+            proven_at: admitted.proven_at(),
+            begun,
+        }
+    }
+
+    /// That of whoever asks.
+    pub(crate) fn of_caller(caller: &'a Caller) -> Self {
+        Self {
+            user: &caller.user,
+            methods: caller.methods,
+            proven_at: caller.authenticated_at,
+            begun: caller.begun(),
+        }
+    }
+}
+
+/// Makes a token, which is no fresher than what it is given on, and ends with the sign-in that it is given in.
+pub(crate) async fn issue(
     site: &Site,
-    user: &User,
-    methods: Methods,
-    authenticated_at: Timestamp,
+    strength: Strength<'_>,
     client: &Client,
 ) -> Result<IssuedToken, Error> {
-    let (issued, row) = prepare(site, user, methods, authenticated_at, None)?;
+    let Strength {
+        user,
+        methods,
+        proven_at,
+        begun,
+    } = strength;
+    let (issued, row) = prepare(site, user, methods, proven_at, None)?;
+    let (uniquifier, most) = (user.uniquifier.clone(), site.settings.tokens.most);
     site.store
-        .write(move |conn| tokens::insert(conn, &row))
-        .await?;
+        .write(move |conn| {
+            users::hold(conn, &row.user_id, &uniquifier)?;
+            let named = begun.hold(conn)?;
+            tokens::insert(conn, &row, named, most)
+        })
+        .await
+        .map_err(|error| match error {
+            // The sign-in has ended meanwhile.
+            StoreError::Missing => Denied::BadCredential.into(),
+            error => Error::from(error),
+        })?;
     announce(site, user, client);
     Ok(issued)
 }
@@ -61,7 +92,7 @@ pub(crate) fn prepare(
     site: &Site,
     user: &User,
     methods: Methods,
-    authenticated_at: Timestamp,
+    authenticated_at: ProvenAt,
     series: Option<String>,
 ) -> Result<(IssuedToken, tokens::NewToken), Error> {
     let (token, now) = (random_token()?, site.now());
@@ -79,6 +110,8 @@ pub(crate) fn prepare(
         authenticated_at,
         methods,
         series,
+        session_hash: None,
+        remember_series: None,
     };
     Ok((IssuedToken { token, expires_at }, row))
 }

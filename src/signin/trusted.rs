@@ -33,8 +33,12 @@ fn split(cookie: &str) -> Option<(&str, &str)> {
 
 /// The name under which the row of this browser is kept.
 pub(crate) fn series_of(request: &Request<'_>, site: &Site) -> Option<String> {
-    let (series, _) = split(cookies::get(request, site, Kind::Trusted)?)?;
-    Some(digest(series))
+    // The browser may have been trusted in this very request.
+    let sent = cookies::outgoing(request, site, Kind::Trusted);
+    let cookie = sent
+        .as_deref()
+        .or_else(|| cookies::get(request, site, Kind::Trusted))?;
+    split(cookie).map(|(series, _)| digest(series))
 }
 
 /// Whether the browser is trusted by `user`; its cookie is exchanged for the next.

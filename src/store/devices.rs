@@ -1,11 +1,14 @@
 //! Rows of trusted devices; their meaning is in [`crate::signin::trusted`].
 
+use std::num::NonZeroU32;
+
 use diesel::prelude::*;
 use serde::Serialize;
 
 use super::{
     Conn, RowId, SKEW, Store, StoreError, Timestamp, Uniquifier, UserId,
     schema::security_devices as devices,
+    sessions::NewSession,
 };
 
 /// A trusted device to be written.
@@ -45,10 +48,22 @@ pub struct DeviceInfo {
     pub agent: String,
 }
 
-pub(crate) fn insert(conn: &mut Conn, new: &NewDevice) -> Result<(), StoreError> {
+/// Trusts a device of an account whose row the transaction holds. Of its devices `most` are kept: the oldest go.
+pub(crate) fn insert(conn: &mut Conn, new: &NewDevice, most: NonZeroU32) -> Result<(), StoreError> {
     diesel::insert_into(devices::table)
         .values(new)
         .execute(conn)?;
+    let beyond: Vec<String> = devices::table
+        .filter(devices::user_id.eq(&new.user_id))
+        .filter(devices::id.ne(&new.id))
+        .order((devices::created_at.desc(), devices::id.desc()))
+        .offset(i64::from(most.get()) - 1)
+        .limit(5_000)
+        .select(devices::id)
+        .load(conn)?;
+    for chunk in beyond.chunks(500) {
+        diesel::delete(devices::table.filter(devices::id.eq_any(chunk))).execute(conn)?;
+    }
     Ok(())
 }
 
@@ -86,6 +101,24 @@ pub(crate) fn rotate(
         ))
         .execute(conn)?
         == 1)
+}
+
+/// Notes the sign-in in which a trusted device of the account was last used, if it is one.
+pub(crate) fn used_in(
+    conn: &mut Conn,
+    session: &NewSession,
+    series: &str,
+) -> Result<(), StoreError> {
+    let mine = devices::table
+        .find(series)
+        .filter(devices::user_id.eq(&session.user_id));
+    diesel::update(mine)
+        .set((
+            devices::session_hash.eq(Some(&session.token_hash)),
+            devices::remember_series.eq(&session.series),
+        ))
+        .execute(conn)?;
+    Ok(())
 }
 
 /// Forgets a series of an account: an old copy of its token came back, or it has run out.

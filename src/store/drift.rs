@@ -18,6 +18,7 @@ const MIGRATIONS: &[(&str, &str)] = migrations!(
     "2026-11-23-190000_passkeys"
     "2026-11-23-200000_tokens"
     "2026-11-23-210000_social"
+    "2026-11-27-010100_endings"
 );
 
 /// Tables whose names others use too, with columns by which ours are known.

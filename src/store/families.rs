@@ -5,9 +5,10 @@ use diesel::prelude::*;
 use serde::Serialize;
 
 use super::{
-    Conn, RowId, Store, StoreError, Timestamp, Uniquifier, User, UserId, remember,
+    Conn, ProvenAt, RowId, Store, StoreError, Timestamp, Uniquifier, User, UserId,
+    endings::Named,
     schema::{security_refresh_families as families, users},
-    sessions, tokens,
+    tokens,
 };
 use crate::signin::Methods;
 
@@ -24,7 +25,7 @@ pub(crate) struct NewFamily {
     pub(crate) created_at: Timestamp,
     pub(crate) idle_until: Timestamp,
     pub(crate) absolute_until: Timestamp,
-    pub(crate) authenticated_at: Timestamp,
+    pub(crate) authenticated_at: ProvenAt,
     pub(crate) methods: Methods,
     pub(crate) address: String,
     pub(crate) agent: String,
@@ -41,7 +42,7 @@ pub(crate) struct FamilyRow {
     pub(crate) rotated_at: Timestamp,
     pub(crate) idle_until: Timestamp,
     pub(crate) absolute_until: Timestamp,
-    pub(crate) authenticated_at: Timestamp,
+    pub(crate) authenticated_at: ProvenAt,
     pub(crate) methods: Methods,
     pub(crate) session_hash: Option<String>,
     pub(crate) remember_series: Option<String>,
@@ -127,7 +128,7 @@ pub(crate) fn rotate(
 
 /// Ends families, and the authentication tokens that they gave. Whoever holds one gives its tokens before, so
 /// that they are seen here.
-fn end_all(conn: &mut Conn, series: &[String]) -> Result<usize, StoreError> {
+pub(super) fn end_all(conn: &mut Conn, series: &[String]) -> Result<usize, StoreError> {
     let mut ended = 0;
     for chunk in series.chunks(500) {
         ended +=
@@ -152,29 +153,19 @@ pub(crate) fn end(conn: &mut Conn, series: &str) -> Result<(), StoreError> {
     end_all(conn, &[series.to_string()]).map(drop)
 }
 
-/// Ends a family, and the session and the remembered device that it was given in: all of one sign-in.
-pub(crate) fn end_with_sign_in(
-    conn: &mut Conn,
-    series: &str,
-    row: &FamilyRow,
-) -> Result<(), StoreError> {
-    end(conn, series)?;
-    if let Some(session) = &row.session_hash {
-        sessions::delete_by_hash(conn, session)?;
-    }
-    if let Some(device) = &row.remember_series {
-        remember::delete_with_sessions(conn, device)?;
-    }
-    Ok(())
-}
-
 pub(crate) fn end_all_of(conn: &mut Conn, user: &UserId) -> Result<(), StoreError> {
     end_where!(conn, families::user_id.eq(user)).map(drop)
 }
 
-/// Ends what was given in a session, whether that has run out or not.
-pub(crate) fn end_of_session(conn: &mut Conn, token_hash: &str) -> Result<(), StoreError> {
-    end_where!(conn, families::session_hash.eq(token_hash)).map(drop)
+/// Ends what was given in a sign-in before.
+pub(crate) fn end_of(conn: &mut Conn, named: &Named) -> Result<(), StoreError> {
+    if let Some(session) = &named.session_hash {
+        end_where!(conn, families::session_hash.eq(session))?;
+    }
+    if let Some(series) = &named.remember_series {
+        end_where!(conn, families::remember_series.eq(series))?;
+    }
+    Ok(())
 }
 
 /// Ends the oldest families of an account, as many as it has beyond `most`.
@@ -193,27 +184,6 @@ pub(crate) fn end_beyond(
         .offset(i64::from(most))
         .load(conn)?;
     end_all(conn, &beyond).map(drop)
-}
-
-/// A session of an account goes on under another secret, and what was given in it goes with it.
-pub(crate) fn follow_session(
-    conn: &mut Conn,
-    user: &UserId,
-    old_hash: &str,
-    new_hash: &str,
-) -> Result<(), StoreError> {
-    let given = families::table
-        .filter(families::session_hash.eq(old_hash))
-        .filter(families::user_id.eq(user));
-    diesel::update(given)
-        .set(families::session_hash.eq(new_hash))
-        .execute(conn)?;
-    Ok(())
-}
-
-/// Ends what was given in the sessions of a remembered device.
-pub(crate) fn end_of_series(conn: &mut Conn, series: &str) -> Result<(), StoreError> {
-    end_where!(conn, families::remember_series.eq(series)).map(drop)
 }
 
 /// What has run out gives nothing any more; the tokens that it gave run out by themselves.

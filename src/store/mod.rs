@@ -9,6 +9,7 @@ pub(crate) mod api_keys;
 mod conn;
 pub(crate) mod devices;
 pub(crate) mod drift;
+pub(crate) mod endings;
 pub(crate) mod factors;
 pub(crate) mod failures;
 pub(crate) mod families;
@@ -43,7 +44,7 @@ use rocket::tokio::{
 
 #[cfg(feature = "passkeys")]
 pub use self::passkeys::PasskeyInfo;
-pub(crate) use self::types::{RowId, SKEW};
+pub(crate) use self::types::{ProvenAt, RowId, SKEW};
 pub(crate) use self::url::DatabaseUrl;
 pub use self::{
     api_keys::ApiKeyInfo,

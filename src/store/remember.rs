@@ -1,10 +1,13 @@
 //! Remembered devices: a series with a token that changes at each use, so that a stolen copy shows.
 
+use std::num::NonZeroU32;
+
 use diesel::prelude::*;
 
 use super::{
-    Conn, StoreError, Timestamp, Uniquifier, User, UserId, families,
-    schema::{security_remember, security_sessions, users},
+    Conn, ProvenAt, StoreError, Timestamp, Uniquifier, User, UserId,
+    endings::{self, Ending, SignIn},
+    schema::{security_remember, users},
 };
 use crate::signin::Methods;
 
@@ -19,7 +22,7 @@ pub(crate) struct NewSeries {
     pub(crate) rotated_at: Timestamp,
     pub(crate) created_at: Timestamp,
     pub(crate) expires_at: Timestamp,
-    pub(crate) authenticated_at: Timestamp,
+    pub(crate) authenticated_at: ProvenAt,
     pub(crate) methods: Methods,
 }
 
@@ -30,7 +33,6 @@ pub(crate) struct SeriesRow {
     pub(crate) previous_hash: Option<String>,
     pub(crate) rotated_at: Timestamp,
     pub(crate) expires_at: Timestamp,
-    pub(crate) authenticated_at: Timestamp,
     pub(crate) methods: Methods,
 }
 
@@ -71,9 +73,31 @@ pub(crate) fn rotate(
     Ok(changed == 1)
 }
 
-/// Forgets a device.
-pub(crate) fn delete(conn: &mut Conn, series: &str) -> Result<bool, StoreError> {
-    Ok(diesel::delete(security_remember::table.find(series)).execute(conn)? == 1)
+/// Forgets the oldest devices of an account whose row the transaction holds, as many as it has beyond `most`.
+pub(crate) fn end_beyond(
+    conn: &mut Conn,
+    new: &NewSeries,
+    most: NonZeroU32,
+) -> Result<(), StoreError> {
+    let beyond: Vec<String> = security_remember::table
+        .filter(security_remember::user_id.eq(&new.user_id))
+        .filter(security_remember::series.ne(&new.series))
+        .order((
+            security_remember::created_at.desc(),
+            security_remember::series,
+        ))
+        .offset(i64::from(most.get()) - 1)
+        .limit(5_000)
+        .select(security_remember::series)
+        .load(conn)?;
+    for series in beyond {
+        let of = SignIn {
+            series: Some(series),
+            ..SignIn::default()
+        };
+        endings::end(conn, &Ending::SignOut(of))?;
+    }
+    Ok(())
 }
 
 /// Holds on to a device for the rest of the transaction; false if it is forgotten.
@@ -84,16 +108,6 @@ pub(crate) fn hold(conn: &mut Conn, series: &str) -> Result<bool, StoreError> {
         .set(security_remember::rotated_at.eq(security_remember::rotated_at))
         .execute(conn)?;
     Ok(held == 1)
-}
-
-/// Forgets a device and ends every session that came from it, refresh tokens included; in this order, see
-/// [`hold`].
-pub(crate) fn delete_with_sessions(conn: &mut Conn, series: &str) -> Result<bool, StoreError> {
-    let deleted = delete(conn, series)?;
-    diesel::delete(security_sessions::table.filter(security_sessions::series.eq(series)))
-        .execute(conn)?;
-    families::end_of_series(conn, series)?;
-    Ok(deleted)
 }
 
 pub(crate) fn delete_expired(conn: &mut Conn, now: Timestamp) -> Result<(), StoreError> {

@@ -91,6 +91,8 @@ diesel::table! {
         authenticated_at -> BigInt,
         methods -> BigInt,
         series -> Nullable<Text>,
+        session_hash -> Nullable<Text>,
+        remember_series -> Nullable<Text>,
     }
 }
 
@@ -143,6 +145,8 @@ diesel::table! {
         used_at -> Nullable<BigInt>,
         handle -> Nullable<Text>,
         code_hash -> Nullable<Text>,
+        session_hash -> Nullable<Text>,
+        remember_series -> Nullable<Text>,
     }
 }
 
@@ -221,6 +225,8 @@ diesel::table! {
         expires_at -> BigInt,
         address -> Text,
         agent -> Text,
+        session_hash -> Nullable<Text>,
+        remember_series -> Nullable<Text>,
     }
 }
 

@@ -1,15 +1,15 @@
 //! Sessions as rows: what is signed in, from where, since when.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, num::NonZeroU32};
 
 use diesel::prelude::*;
 use serde::Serialize;
 
 use super::{
-    Conn, Store, StoreError, Timestamp, Uniquifier, User, UserId,
+    Conn, ProvenAt, Store, StoreError, Timestamp, Uniquifier, User, UserId,
     conn::natively,
-    families,
-    schema::{security_remember, security_sessions, users},
+    endings::{self, Ending, SignIn, WhichSession},
+    schema::{security_sessions, users},
     types::SessionId,
 };
 use crate::signin::Methods;
@@ -25,7 +25,7 @@ pub(crate) struct NewSession {
     pub(crate) created_at: Timestamp,
     pub(crate) last_seen_at: Timestamp,
     pub(crate) expires_at: Timestamp,
-    pub(crate) authenticated_at: Timestamp,
+    pub(crate) authenticated_at: ProvenAt,
     pub(crate) grace_until: Timestamp,
     pub(crate) methods: Methods,
     pub(crate) address: String,
@@ -41,7 +41,7 @@ pub(crate) struct SessionRow {
     pub(crate) created_at: Timestamp,
     pub(crate) last_seen_at: Timestamp,
     pub(crate) expires_at: Timestamp,
-    pub(crate) authenticated_at: Timestamp,
+    pub(crate) authenticated_at: ProvenAt,
     pub(crate) grace_until: Timestamp,
     pub(crate) methods: Methods,
 }
@@ -92,14 +92,11 @@ pub(crate) fn find(
     Ok(found.optional()?)
 }
 
-/// Whose session it is, and the remembered device that it comes from.
-pub(crate) fn owner(
-    conn: &mut Conn,
-    token_hash: &str,
-) -> Result<Option<(UserId, Option<String>)>, StoreError> {
+/// Whose session it is.
+pub(crate) fn owner(conn: &mut Conn, token_hash: &str) -> Result<Option<UserId>, StoreError> {
     Ok(security_sessions::table
         .find(token_hash)
-        .select((security_sessions::user_id, security_sessions::series))
+        .select(security_sessions::user_id)
         .get_result(conn)
         .optional()?)
 }
@@ -111,47 +108,82 @@ pub(crate) fn insert(conn: &mut Conn, new: &NewSession) -> Result<(), StoreError
     Ok(())
 }
 
-/// Deletes by hash, with the refresh tokens that were given in it; answers whether it was there. Those of a
-/// session that has run out go as well.
-pub(crate) fn delete_by_hash(conn: &mut Conn, token_hash: &str) -> Result<bool, StoreError> {
-    let deleted = diesel::delete(security_sessions::table.find(token_hash)).execute(conn)? == 1;
-    families::end_of_session(conn, token_hash)?;
-    Ok(deleted)
+/// Ends the oldest sessions of an account whose row the transaction holds, as many as it has beyond `most`.
+pub(crate) fn end_beyond(
+    conn: &mut Conn,
+    new: &NewSession,
+    most: NonZeroU32,
+) -> Result<(), StoreError> {
+    // The new one stays, whatever the clock says.
+    let beyond: Vec<String> = security_sessions::table
+        .filter(security_sessions::user_id.eq(&new.user_id))
+        .filter(security_sessions::token_hash.ne(&new.token_hash))
+        .order((
+            security_sessions::created_at.desc(),
+            security_sessions::id.desc(),
+        ))
+        .offset(i64::from(most.get()) - 1)
+        .limit(5_000)
+        .select(security_sessions::token_hash)
+        .load(conn)?;
+    for session in beyond {
+        let of = SignIn {
+            session: Some(session),
+            ..SignIn::default()
+        };
+        endings::end(conn, &Ending::Crowded(of))?;
+    }
+    Ok(())
 }
 
-/// Deletes by hash, where `new` goes on in its place: refresh tokens of the same account stay good.
+/// Puts `new` in the place of the session with this hash: what was given and begun in it stays good, where it is of
+/// the same account.
 pub(crate) fn replace_by_hash(
     conn: &mut Conn,
     token_hash: &str,
     new: &NewSession,
 ) -> Result<(), StoreError> {
     diesel::delete(security_sessions::table.find(token_hash)).execute(conn)?;
-    families::follow_session(conn, &new.user_id, token_hash, &new.token_hash)?;
-    families::end_of_session(conn, token_hash)
+    endings::follow(conn, &new.user_id, token_hash, &new.token_hash)?;
+    // Another account's goes without the device, which is none of its own.
+    let other = SignIn {
+        session: Some(token_hash.to_string()),
+        ..SignIn::default()
+    };
+    endings::end(conn, &Ending::SignOut(other)).map(drop)
 }
 
-/// Goes on only if this session of an account has not ended, and holds on to it for the rest of the transaction;
-/// answers the remembered device that it comes from.
+/// Goes on only if a session of an account has not ended, and holds on to it for the rest of the transaction;
+/// answers the sign-in that it is.
 ///
-/// Whoever ends it at the same moment waits, and then ends what this transaction gave in it as well.
+/// Whoever ends it at the same moment waits, and then ends what this transaction gave in it as well. An update
+/// comes first, so that nobody gives the session another hash after it was read.
 pub(crate) fn hold(
     conn: &mut Conn,
     user: &UserId,
-    token_hash: &str,
-) -> Result<Option<String>, StoreError> {
-    let mine = security_sessions::table
-        .find(token_hash)
-        .filter(security_sessions::user_id.eq(user));
-    let held = diesel::update(mine)
-        .set(security_sessions::last_seen_at.eq(security_sessions::last_seen_at))
-        .execute(conn)?;
-    if held == 0 {
-        return Err(StoreError::Missing);
-    }
-    Ok(security_sessions::table
-        .find(token_hash)
-        .select(security_sessions::series)
-        .get_result(conn)?)
+    which: &WhichSession,
+) -> Result<SignIn, StoreError> {
+    let of_user = || security_sessions::table.filter(security_sessions::user_id.eq(user));
+    let same = security_sessions::last_seen_at.eq(security_sessions::last_seen_at);
+    let columns = (security_sessions::token_hash, security_sessions::series);
+    let found: Option<(String, Option<String>)> = match which {
+        WhichSession::Id(id) => {
+            let mine = || of_user().filter(security_sessions::id.eq(id));
+            diesel::update(mine()).set(same).execute(conn)?;
+            mine().select(columns).get_result(conn).optional()?
+        }
+        WhichSession::Hash(hash) => {
+            let mine = || of_user().filter(security_sessions::token_hash.eq(hash));
+            diesel::update(mine()).set(same).execute(conn)?;
+            mine().select(columns).get_result(conn).optional()?
+        }
+    };
+    let (session, series) = found.ok_or(StoreError::Missing)?;
+    Ok(SignIn {
+        session: Some(session),
+        series,
+        ..SignIn::default()
+    })
 }
 
 /// Gives a session a new secret and a new moment of proof, if it is still the one presented.
@@ -166,14 +198,14 @@ pub(crate) fn renew(
     let changed = diesel::update(security_sessions::table.find(old_hash))
         .set((
             security_sessions::token_hash.eq(new_hash),
-            security_sessions::authenticated_at.eq(now),
+            security_sessions::authenticated_at.eq(ProvenAt::at(now)),
             security_sessions::grace_until.eq(now),
             security_sessions::last_seen_at.eq(now),
             security_sessions::methods.eq(methods),
         ))
         .execute(conn)?;
     if changed == 1 {
-        families::follow_session(conn, user, old_hash, new_hash)?;
+        endings::follow(conn, user, old_hash, new_hash)?;
     }
     Ok(changed == 1)
 }
@@ -245,20 +277,6 @@ pub(crate) fn delete_expired(
     Ok(())
 }
 
-fn delete_with_series(
-    conn: &mut Conn,
-    rows: Vec<(String, Option<String>)>,
-) -> Result<usize, StoreError> {
-    let mut ended = 0;
-    for (hash, series) in rows {
-        ended += usize::from(delete_by_hash(conn, &hash)?);
-        if let Some(series) = series {
-            super::remember::delete_with_sessions(conn, &series)?;
-        }
-    }
-    Ok(ended)
-}
-
 /// The public operations on sessions.
 impl Store {
     /// The sessions of an account, the newest first.
@@ -280,7 +298,8 @@ impl Store {
         .await
     }
 
-    /// Ends one session of an account, and the remembered device it comes from; false if there is none
+    /// Ends one session of an account, with its remembered and trusted device, its tokens and what was begun in it;
+    /// false if there is none
     /// of that id that belongs to that account.
     ///
     /// # Errors
@@ -293,18 +312,18 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let (owner, session) = (owner.clone(), session.clone());
         self.write(move |conn| {
-            let rows = security_sessions::table
-                .filter(security_sessions::id.eq(&session))
-                .filter(security_sessions::user_id.eq(&owner))
-                .select((security_sessions::token_hash, security_sessions::series))
-                .load(conn)?;
-            Ok(delete_with_series(conn, rows)? == 1)
+            let held = hold(conn, &owner, &WhichSession::Id(session.clone()));
+            match held {
+                Ok(of) => Ok(endings::end(conn, &Ending::RevokeOne(of))? > 0),
+                Err(StoreError::Missing) => Ok(false),
+                Err(error) => Err(error),
+            }
         })
         .await
     }
 
-    /// Ends every session of an account but `keep`, every remembered device but the one of `keep`, and
-    /// every token; answers how many sessions.
+    /// Ends every sign-in of an account but that of the session `keep`: sessions, remembered and trusted devices,
+    /// tokens, second steps that wait, and what was begun there. Answers how many sessions.
     ///
     /// # Errors
     ///
@@ -316,28 +335,13 @@ impl Store {
     ) -> Result<usize, StoreError> {
         let (owner, keep) = (owner.clone(), keep.clone());
         self.write(move |conn| {
-            let kept: Option<Option<String>> = security_sessions::table
-                .filter(security_sessions::id.eq(&keep))
-                .filter(security_sessions::user_id.eq(&owner))
-                .select(security_sessions::series)
-                .get_result(conn)
-                .optional()?;
-            let kept = kept.flatten().unwrap_or_default();
-            super::users::end_tokens(conn, &owner)?;
-            // What one of the others asked for is asked for no more.
-            super::tickets::end_of_purpose(conn, &owner, super::tickets::CHANGE_EMAIL)?;
-            diesel::delete(
-                security_remember::table
-                    .filter(security_remember::user_id.eq(&owner))
-                    .filter(security_remember::series.ne(kept)),
-            )
-            .execute(conn)?;
-            Ok(diesel::delete(
-                security_sessions::table
-                    .filter(security_sessions::user_id.eq(&owner))
-                    .filter(security_sessions::id.ne(&keep)),
-            )
-            .execute(conn)?)
+            let keep = match hold(conn, &owner, &WhichSession::Id(keep.clone())) {
+                // It has ended meanwhile: all others are the rest.
+                Err(StoreError::Missing) => SignIn::default(),
+                keep => keep?,
+            };
+            let user = owner.clone();
+            endings::end(conn, &Ending::RevokeOthers { user, keep })
         })
         .await
     }

@@ -2,7 +2,11 @@
 
 use diesel::prelude::*;
 
-use super::{Conn, SKEW, StoreError, Timestamp, UserId, schema::security_tickets as tickets};
+use super::{
+    Conn, SKEW, StoreError, Timestamp, UserId,
+    endings::{Begun, SignIn},
+    schema::security_tickets as tickets,
+};
 
 /// A ticket to be written.
 #[derive(Clone, Debug, Insertable)]
@@ -19,6 +23,9 @@ pub(crate) struct NewTicket {
     pub(crate) expires_at: Timestamp,
     pub(crate) handle: Option<String>,
     pub(crate) code_hash: Option<String>,
+    /// The sign-in that it was begun in; see [`insert`].
+    pub(crate) session_hash: Option<String>,
+    pub(crate) remember_series: Option<String>,
 }
 
 /// A ticket as it stands.
@@ -36,17 +43,40 @@ pub(crate) struct TicketRow {
 /// The purpose whose tickets outlive a new password and a new address: with them an owner takes back
 /// an account on which somebody else has changed both.
 pub(crate) const UNDO: &str = "undo";
-/// The purpose whose tickets end with the session that asked for them.
-pub(crate) const CHANGE_EMAIL: &str = "change_email";
-/// The same of sign-ins that wait for their second step.
+/// The purpose of sign-ins that wait for their second step.
 pub(crate) const SECOND_STEP: &str = "second_step";
+/// The purpose of links that end the session of whose beginning an owner was told by mail.
+pub(crate) const NOTICED: &str = "sign_in_noticed";
 
-pub(crate) fn insert(conn: &mut Conn, new: &NewTicket) -> Result<(), StoreError> {
+/// Writes a ticket of whoever begins it: with a session it ends when that does. [`StoreError::Missing`] if that has
+/// happened already.
+pub(crate) fn insert(conn: &mut Conn, new: &NewTicket, begun: &Begun) -> Result<(), StoreError> {
+    let named = begun.hold_ticket(conn)?;
+    let mut new = new.clone();
+    (new.session_hash, new.remember_series) = (named.session_hash, named.remember_series);
     diesel::insert_into(tickets::table)
-        .values(new)
+        .values(&new)
         .execute(conn)?;
+    let Some(user) = &new.user_id else {
+        return Ok(());
+    };
+    // Of those that an account has for one purpose the newest are kept. Ids are in order of time.
+    let beyond: Vec<String> = tickets::table
+        .filter(tickets::user_id.eq(user))
+        .filter(tickets::purpose.eq(&new.purpose))
+        .order(tickets::id.desc())
+        .offset(MOST)
+        .limit(100)
+        .select(tickets::id)
+        .load(conn)?;
+    if !beyond.is_empty() {
+        diesel::delete(tickets::table.filter(tickets::id.eq_any(beyond))).execute(conn)?;
+    }
     Ok(())
 }
+
+/// How many tickets of one purpose an account has.
+const MOST: i64 = 100;
 
 /// The open ticket of a purpose with this secret.
 pub(crate) fn find(
@@ -145,6 +175,19 @@ pub(crate) fn carry(
         == 1)
 }
 
+/// The sign-in in which a ticket was begun.
+pub(crate) fn begun_in(conn: &mut Conn, id: &str) -> Result<SignIn, StoreError> {
+    let (session, series): (Option<String>, Option<String>) = tickets::table
+        .find(id)
+        .select((tickets::session_hash, tickets::remember_series))
+        .get_result(conn)?;
+    Ok(SignIn {
+        session,
+        series,
+        ..SignIn::default()
+    })
+}
+
 /// Uses a ticket up: one conditional UPDATE, so of many at once exactly one gets true.
 pub(crate) fn consume(conn: &mut Conn, id: &str, now: Timestamp) -> Result<bool, StoreError> {
     let open = tickets::table
@@ -156,17 +199,6 @@ pub(crate) fn consume(conn: &mut Conn, id: &str, now: Timestamp) -> Result<bool,
         .set(tickets::used_at.eq(now))
         .execute(conn)?
         == 1)
-}
-
-/// Ends every open ticket of an account, but those that undo a change of its address.
-pub(crate) fn end_all_of(conn: &mut Conn, user: &UserId) -> Result<(), StoreError> {
-    diesel::delete(
-        tickets::table
-            .filter(tickets::user_id.eq(user))
-            .filter(tickets::purpose.ne(UNDO)),
-    )
-    .execute(conn)?;
-    Ok(())
 }
 
 /// Ends the account's tickets of one purpose.

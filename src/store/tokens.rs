@@ -1,10 +1,13 @@
 //! Authentication tokens: the hash of each, and whose it is.
 
+use std::num::NonZeroU32;
+
 use diesel::prelude::*;
 
 use super::{
-    Conn, StoreError, Timestamp, Uniquifier, User, UserId,
+    Conn, ProvenAt, StoreError, Timestamp, Uniquifier, User, UserId,
     conn::natively,
+    endings::Named,
     schema::{security_tokens, users},
 };
 use crate::signin::Methods;
@@ -18,10 +21,13 @@ pub(crate) struct NewToken {
     pub(crate) user_uniquifier: Uniquifier,
     pub(crate) created_at: Timestamp,
     pub(crate) expires_at: Timestamp,
-    pub(crate) authenticated_at: Timestamp,
+    pub(crate) authenticated_at: ProvenAt,
     pub(crate) methods: Methods,
     /// The family of refresh tokens with which it ends.
     pub(crate) series: Option<String>,
+    /// The sign-in with which it ends.
+    pub(crate) session_hash: Option<String>,
+    pub(crate) remember_series: Option<String>,
 }
 
 #[derive(Clone, Debug, Queryable, Selectable)]
@@ -29,7 +35,7 @@ pub(crate) struct NewToken {
 pub(crate) struct TokenRow {
     pub(crate) created_at: Timestamp,
     pub(crate) expires_at: Timestamp,
-    pub(crate) authenticated_at: Timestamp,
+    pub(crate) authenticated_at: ProvenAt,
     pub(crate) methods: Methods,
 }
 
@@ -48,10 +54,53 @@ pub(crate) fn find(
     Ok(found.optional()?)
 }
 
-pub(crate) fn insert(conn: &mut Conn, new: &NewToken) -> Result<(), StoreError> {
-    diesel::insert_into(security_tokens::table)
-        .values(new)
+/// Goes on only if a token has not ended, and holds on to it for the rest of the transaction; answers the sign-in in
+/// which it was given.
+pub(super) fn hold(conn: &mut Conn, token_hash: &str) -> Result<Named, StoreError> {
+    let held = diesel::update(security_tokens::table.find(token_hash))
+        .set(security_tokens::expires_at.eq(security_tokens::expires_at))
         .execute(conn)?;
+    if held == 0 {
+        return Err(StoreError::Missing);
+    }
+    Ok(security_tokens::table
+        .find(token_hash)
+        .select((
+            security_tokens::session_hash,
+            security_tokens::remember_series,
+        ))
+        .get_result(conn)?)
+}
+
+/// Writes a token that was given in the sign-in that `named` names.
+///
+/// The transaction holds the account, which keeps `most` tokens: the oldest go.
+pub(crate) fn insert(
+    conn: &mut Conn,
+    new: &NewToken,
+    named: Named,
+    most: NonZeroU32,
+) -> Result<(), StoreError> {
+    let mut new = new.clone();
+    (new.session_hash, new.remember_series) = (named.session_hash, named.remember_series);
+    diesel::insert_into(security_tokens::table)
+        .values(&new)
+        .execute(conn)?;
+    let beyond: Vec<String> = security_tokens::table
+        .filter(security_tokens::user_id.eq(&new.user_id))
+        .filter(security_tokens::token_hash.ne(&new.token_hash))
+        .order((
+            security_tokens::created_at.desc(),
+            security_tokens::token_hash,
+        ))
+        .offset(i64::from(most.get()) - 1)
+        .limit(5_000)
+        .select(security_tokens::token_hash)
+        .load(conn)?;
+    for chunk in beyond.chunks(500) {
+        diesel::delete(security_tokens::table.filter(security_tokens::token_hash.eq_any(chunk)))
+            .execute(conn)?;
+    }
     Ok(())
 }
 

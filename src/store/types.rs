@@ -163,6 +163,61 @@ where
     }
 }
 
+/// When somebody last proved who they are: a moment, or never.
+///
+/// A session that a remembered device opened was never proven, whatever the age of the sign-in that the device
+/// was remembered at. It is a type of its own so that no code can compare a missing proof with a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, AsExpression, FromSqlRow)]
+#[diesel(sql_type = BigInt)]
+pub(crate) struct ProvenAt(i64);
+
+impl ProvenAt {
+    /// Nobody proved anything.
+    pub(crate) const NEVER: Self = Self(0);
+
+    /// Proven at this moment.
+    pub(crate) const fn at(moment: Timestamp) -> Self {
+        Self(moment.0)
+    }
+
+    /// The moment, if there is one.
+    pub(crate) const fn moment(self) -> Option<Timestamp> {
+        match self.0 {
+            0 => None,
+            millis => Some(Timestamp(millis)),
+        }
+    }
+
+    /// Whether there is a proof. One that lies in the future by more than a minute is none.
+    pub(crate) fn is_past(self, now: Timestamp) -> bool {
+        self.moment().is_some_and(|at| at.has_been(now))
+    }
+
+    /// Whether there is a proof that is younger than `life`.
+    pub(crate) fn is_within(self, life: crate::config::Life, now: Timestamp) -> bool {
+        self.moment().is_some_and(|at| at.is_within(life, now))
+    }
+}
+
+/// In the database "never" is 0.
+impl<DB: Backend> FromSql<BigInt, DB> for ProvenAt
+where
+    i64: FromSql<BigInt, DB>,
+{
+    fn from_sql(bytes: DB::RawValue<'_>) -> deserialize::Result<Self> {
+        i64::from_sql(bytes).map(Self)
+    }
+}
+
+impl<DB: Backend> ToSql<BigInt, DB> for ProvenAt
+where
+    i64: ToSql<BigInt, DB>,
+{
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, DB>) -> serialize::Result {
+        self.0.to_sql(out)
+    }
+}
+
 /// An id is a UUID in its text form; a new one is a UUIDv7 (RFC 9562), so that rows stay in order of creation.
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {

@@ -6,13 +6,11 @@ use diesel::prelude::*;
 use serde::Serialize;
 
 use super::{
-    Conn, Store, StoreError, Timestamp, Unique, Uniquifier, UserId, api_keys,
+    Conn, Store, StoreError, Timestamp, Unique, Uniquifier, UserId,
     conn::natively,
-    devices, factors, families,
-    schema::{
-        role_permissions, roles, security_remember, security_sessions, security_tokens, user_roles,
-        users,
-    },
+    endings::{self, Ending},
+    factors, families,
+    schema::{role_permissions, roles, security_tokens, user_roles, users},
     social, tickets,
 };
 use crate::{
@@ -277,12 +275,27 @@ pub(crate) fn upgrade_password(
     Ok(changed == 1)
 }
 
+/// What else ends with a password, as the settings have it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EndsWithPassword {
+    pub(crate) tokens: bool,
+    pub(crate) api_keys: bool,
+}
+
+impl EndsWithPassword {
+    /// Whoever had the account before may have taken tokens and made keys.
+    pub(crate) const ALL: Self = Self {
+        tokens: true,
+        api_keys: true,
+    };
+}
+
 /// Sets a new password, and ends what the old one had opened and every open ticket.
 pub(crate) fn set_password(
     conn: &mut Conn,
     id: &UserId,
     hash: &PasswordHash,
-    tokens_too: bool,
+    ends: EndsWithPassword,
     now: Timestamp,
 ) -> Result<User, StoreError> {
     let changed = diesel::update(users::table.find(id))
@@ -296,8 +309,12 @@ pub(crate) fn set_password(
     if changed == 0 {
         return Err(StoreError::Missing);
     }
-    tickets::end_all_of(conn, id)?;
-    end_sessions(conn, id, tokens_too)?;
+    let ending = Ending::NewPassword {
+        user: id.clone(),
+        tokens: ends.tokens,
+        api_keys: ends.api_keys,
+    };
+    endings::end(conn, &ending)?;
     by_id(conn, id)?.ok_or(StoreError::Missing)
 }
 
@@ -366,11 +383,10 @@ pub(crate) fn confirm(
 /// Ends everything but the password that opens an account or asks for something in its name: sessions,
 /// remembered and trusted devices, tokens, tickets, factors, linked accounts and API keys.
 fn end_all_that_opens(conn: &mut Conn, id: &UserId) -> Result<(), StoreError> {
-    tickets::end_all_of(conn, id)?;
     factors::delete_all_of(conn, id)?;
     social::delete_all_of(conn, id)?;
-    api_keys::delete_all_of(conn, id)?;
-    end_sessions(conn, id, true)
+    endings::end(conn, &Ending::Reclaimed(id.clone()))?;
+    Ok(())
 }
 
 /// Empties an account whose address nobody has proven, so that it can be given to the owner of the address:
@@ -432,7 +448,7 @@ pub(crate) fn set_email(
         ))
         .execute(conn)?;
     if changed == 1 {
-        tickets::end_all_of(conn, id)?;
+        endings::end(conn, &Ending::NewAddress(id.clone()))?;
     }
     Ok(changed == 1)
 }
@@ -457,9 +473,7 @@ pub(crate) fn restore_email(
         return Err(StoreError::Missing);
     }
     remove_password(conn, id, now)?;
-    tickets::end_all_of(conn, id)?;
-    api_keys::delete_all_of(conn, id)?;
-    end_sessions(conn, id, true)
+    endings::end(conn, &Ending::Reclaimed(id.clone())).map(drop)
 }
 
 /// Gives an account another username.
@@ -498,29 +512,23 @@ pub(crate) fn require_new_password(
     end_sessions(conn, id, true)
 }
 
-/// Ends every session, remembered device and refresh token of an account, and its tokens if `tokens_too`.
-///
-/// New uniquifiers kill at once also what a request in flight is about to insert.
+/// Ends every sign-in of an account, and its tokens if `tokens_too`.
 pub(crate) fn end_sessions(
     conn: &mut Conn,
     id: &UserId,
     tokens_too: bool,
 ) -> Result<(), StoreError> {
+    let ending = Ending::Everywhere {
+        user: id.clone(),
+        tokens: tokens_too,
+    };
+    endings::end(conn, &ending).map(drop)
+}
+
+pub(super) fn renew_uniquifier(conn: &mut Conn, id: &UserId) -> Result<(), StoreError> {
     diesel::update(users::table.find(id))
         .set(users::uniquifier.eq(Uniquifier::new()))
         .execute(conn)?;
-    // What a session that ends here asked for is asked for no more.
-    tickets::end_of_purpose(conn, id, tickets::CHANGE_EMAIL)?;
-    tickets::end_of_purpose(conn, id, tickets::SECOND_STEP)?;
-    diesel::delete(security_sessions::table.filter(security_sessions::user_id.eq(id)))
-        .execute(conn)?;
-    diesel::delete(security_remember::table.filter(security_remember::user_id.eq(id)))
-        .execute(conn)?;
-    devices::delete_all_of(conn, id)?;
-    families::end_all_of(conn, id)?;
-    if tokens_too {
-        end_tokens(conn, id)?;
-    }
     Ok(())
 }
 
@@ -576,9 +584,7 @@ fn set_active(
         .set((users::active.eq(active), users::updated_at.eq(now)))
         .execute(conn)?;
     if changed == 1 {
-        tickets::end_all_of(conn, id)?;
-        api_keys::delete_all_of(conn, id)?;
-        end_sessions(conn, id, true)?;
+        endings::end(conn, &Ending::Deactivation(id.clone()))?;
         return Ok(true);
     }
     match by_id(conn, id)? {
@@ -610,6 +616,7 @@ impl Store {
             let Some(user) = by_id(conn, &id)? else {
                 return Ok(false);
             };
+            endings::end(conn, &Ending::Deletion(id.clone()))?;
             // Its mails go with it, those that wait and those that only say to whom they went.
             super::outbox::delete_to(conn, &user.email)?;
             match diesel::delete(users::table.find(&id)).execute(conn) {
@@ -764,12 +771,10 @@ impl Store {
         let id = id.clone();
         self.write(move |conn| {
             by_id(conn, &id)?.ok_or(StoreError::Missing)?;
-            tickets::end_all_of(conn, &id)?;
             tickets::end_of_purpose(conn, &id, tickets::UNDO)?;
             factors::delete_all_of(conn, &id)?;
             social::delete_all_of(conn, &id)?;
-            api_keys::delete_all_of(conn, &id)?;
-            end_sessions(conn, &id, true)
+            endings::end(conn, &Ending::Reclaimed(id.clone())).map(drop)
         })
         .await
     }
@@ -789,7 +794,11 @@ impl Store {
         tokens_too: bool,
     ) -> Result<User, StoreError> {
         let (id, now) = (id.clone(), self.now());
-        self.write(move |conn| set_password(conn, &id, &hash, tokens_too, now))
+        let ends = EndsWithPassword {
+            tokens: tokens_too,
+            api_keys: false,
+        };
+        self.write(move |conn| set_password(conn, &id, &hash, ends, now))
             .await
     }
 

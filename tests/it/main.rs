@@ -41,6 +41,8 @@ mod csrf;
 mod datastore;
 mod dev_mail;
 #[cfg(all(feature = "smtp", feature = "sms"))]
+mod endings;
+#[cfg(all(feature = "smtp", feature = "sms"))]
 mod factor_attacks;
 #[cfg(all(feature = "smtp", feature = "sms"))]
 mod factors;
@@ -127,3 +129,10 @@ mod unified;
 #[cfg(feature = "smtp")]
 mod unlock;
 mod verify;
+#[cfg(all(
+    feature = "passkeys",
+    feature = "social",
+    feature = "smtp",
+    feature = "sms"
+))]
+mod ways_in;

@@ -1,7 +1,8 @@
 //! Remembered devices: a token that changes at each use, and a theft that shows.
 
-use rocket::futures::future::join_all;
-use rocket_security::{EventKind, config::Life};
+use rocket::{futures::future::join_all, post, routes};
+use rocket_security::{EventKind, config::Life, prelude::*};
+use serde_json::json;
 
 use crate::app::{App, PASSWORD, Plan, for_each_database};
 
@@ -38,6 +39,65 @@ async fn a_remembered_device_is_signed_in_again_but_not_freshly() {
         }
         assert!(!browser.is_signed_in().await);
         assert_eq!(app.count(theft).await, 0);
+    })
+    .await;
+}
+
+/// A token on the strength of the session.
+#[post("/token", data = "<_body>")]
+async fn token(auth: Auth<'_>, who: SignedIn, _body: Input<Nothing>) -> Result<String, Error> {
+    Ok(auth.issue_token(&who).await?.token.expose().clone())
+}
+
+#[rocket::async_test]
+async fn a_session_that_came_back_by_the_cookie_is_not_fresh_before_it_is_proven() {
+    for_each_database(|plan| async move {
+        let app = plan.mount(routes![token]).start().await;
+        app.user("ada@example.com").await;
+        let browser = app.browser();
+        browser.login_remembered("ada@example.com", PASSWORD).await;
+        let fresh = browser.post_form("/token", &[]).await.text();
+        // At once: the cookie alone was copied.
+        let copy = browser.copy();
+        copy.forget_cookie(SESSION);
+        for path in ["/g/fresh", "/g/fresh-600"] {
+            let stale = copy.get(path).await;
+            let next = format!("/verify?next={}", path.replace('/', "%2F"));
+            assert_eq!(stale.location(), Some(next.as_str()));
+        }
+        for path in [
+            "/g/fresh",
+            "/g/fresh-600",
+            "/change-email",
+            "/tf-setup",
+            "/mf-recovery-codes",
+        ] {
+            let refused = copy.copy().in_json().get(path).await;
+            assert_eq!(refused.status, 401, "{path}");
+            let said = refused.json();
+            assert_eq!(said["response"]["reauth_required"], true, "{path}: {said}");
+        }
+        let moved = copy.copy().in_json();
+        let moved = moved.post_json("/change-email", json!({"email": "thief@example.com"}));
+        assert_eq!(moved.await.status, 401);
+        // What is given in such a session is as old as the session.
+        let stale = copy.post_form("/token", &[]).await.text();
+        let fresh = app.program().token(&fresh);
+        assert_eq!(fresh.get("/g/fresh").await.status, 200);
+        let stale = app.program().token(&stale);
+        assert!(stale.is_signed_in().await);
+        assert_eq!(stale.get("/g/fresh").await.status, 401);
+        // A grace is none without a proof before.
+        app.later(Life::minutes(2));
+        assert_eq!(copy.get("/g/fresh").await.status, 302);
+        let proven = copy.post_form("/verify", &[("password", PASSWORD)]).await;
+        assert_eq!(proven.status, 302);
+        assert_eq!(copy.get("/g/fresh").await.status, 200);
+        assert_eq!(copy.get("/g/fresh-600").await.status, 200);
+        assert_eq!(copy.get("/change-email").await.status, 200);
+        // And once more by the cookie: the proof was of the session alone.
+        copy.forget_cookie(SESSION);
+        assert_eq!(copy.get("/g/fresh").await.status, 302);
     })
     .await;
 }

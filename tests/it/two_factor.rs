@@ -477,6 +477,9 @@ async fn the_first_factor_ends_every_other_session_and_goes_on_here() {
         assert!(own.is_signed_in().await);
         own.forget_cookie(SESSION);
         assert!(own.is_signed_in().await, "it is remembered as before");
+        // A session that came back by the cookie is not fresh.
+        let again = own.post_json("/verify", json!({"password": PASSWORD}));
+        assert_eq!(again.await.status, 200);
         // A further one ends nobody's session.
         let other = own.copy();
         own.add_authenticator().await;

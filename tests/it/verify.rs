@@ -96,6 +96,19 @@ async fn grace_helps_whoever_is_in_the_middle_of_it_but_has_a_hard_end() {
 }
 
 #[rocket::async_test]
+async fn a_proof_of_the_future_is_none_but_for_a_minute() {
+    let app = App::new().await;
+    let ada = app.user("ada@example.com").await;
+    let browser = app.signed_in(&ada).await;
+    app.clock.shift(-59_000);
+    assert_eq!(browser.get("/g/fresh-600").await.status, 200);
+    assert_eq!(browser.get("/g/fresh").await.status, 200);
+    app.clock.shift(-864_000_000);
+    assert_eq!(browser.get("/g/fresh-600").await.status, 302);
+    assert_eq!(browser.get("/g/fresh").await.status, 302);
+}
+
+#[rocket::async_test]
 async fn a_negative_freshness_turns_checks_and_page_off() {
     let app = Plan::new().set("freshness.within", -1).start().await;
     let ada = app.user("ada@example.com").await;

@@ -17,7 +17,7 @@ use crate::{
         FactorKind, Usages,
         passkey::{PasskeyUsage, id_of, provider},
     },
-    guards::identity::Caller,
+    guards::strong::Strong,
     http::{
         form::{Field, FormView},
         page,
@@ -76,7 +76,7 @@ fn rename_form(site: &Site, id: &str, typed: &str) -> FormView {
 /// The page with all passkeys, and the form to add one.
 pub(super) async fn page(
     web: &Web<'_>,
-    caller: &Caller,
+    caller: &Strong,
     typed: &Ask,
     misnamed: Option<Misnamed<'_>>,
 ) -> Result<Reply, Error> {
@@ -214,7 +214,7 @@ fn back(web: &Web<'_>) -> Reply {
 
 /// The caller's passkey with this id, or else with this name. One that is none and one that is another's
 /// are answered alike.
-async fn meant(web: &Web<'_>, caller: &Caller, id: &str, name: &str) -> Result<PasskeyRow, Error> {
+async fn meant(web: &Web<'_>, caller: &Strong, id: &str, name: &str) -> Result<PasskeyRow, Error> {
     let owner = caller.user.id.clone();
     let rows = web
         .site
@@ -237,7 +237,7 @@ async fn meant(web: &Web<'_>, caller: &Caller, id: &str, name: &str) -> Result<P
 /// Gives a passkey another name.
 async fn call(
     web: &Web<'_>,
-    caller: &Caller,
+    caller: &Strong,
     row: &PasskeyRow,
     typed: &str,
 ) -> Result<String, Error> {
@@ -274,7 +274,7 @@ enum Judged {
 }
 
 /// Removes a passkey, unless it is the last way in, or the last second factor where one is required.
-async fn remove(web: &Web<'_>, caller: &Caller, row: PasskeyRow) -> Result<(), Error> {
+async fn remove(web: &Web<'_>, caller: &Strong, row: PasskeyRow) -> Result<(), Error> {
     let (site, user) = (web.site, &caller.user);
     let required = site.settings.two_factor.enabled && two_factor::is_required(web, user).await?;
     let notice = notices::factor_removed(&web.scribe(), user, FactorKind::Passkey, &row.name)?;

@@ -335,7 +335,7 @@ async fn put<P: Purpose>(site: &Site, draft: Draft<P>, of_visitor: bool) -> Resu
             }
         })
         .await;
-    Ok(written?)
+    written.map_err(super::outdated)
 }
 
 /// What somebody must be to whom a passkey belongs.

@@ -15,7 +15,7 @@ use crate::{
         FactorKind, Usages,
         passkey::{Account, Made, PasskeyUsage, Registering},
     },
-    guards::identity::Caller,
+    guards::strong::Strong,
     http::{
         page,
         reply::{Answer, Reply, or_again},
@@ -100,7 +100,7 @@ async fn finish(web: Web<'_>, token: &str, form: Submitted<Finish>) -> Answer {
 
 async fn begin(
     web: &Web<'_>,
-    caller: &Caller,
+    caller: &Strong,
     form: &Ask,
 ) -> Result<(String, serde_json::Value), Error> {
     let (site, ceremonies, user) = (web.site, ceremonies(web)?, &caller.user);
@@ -145,7 +145,13 @@ async fn begin(
         handle,
     };
     let (life, id) = (site.settings.passkeys.register_challenge, user.id.clone());
-    let draft = ticket::challenge::<WanRegister>(site, life, Some(id), &bound_to, &challenge)?;
+    let draft = ticket::challenge::<WanRegister>(
+        site,
+        life,
+        (Some(id), caller.begun()),
+        &bound_to,
+        &challenge,
+    )?;
     let state = draft.secret.expose().clone();
     put(site, draft, false).await?;
     Ok((state, options))
@@ -196,7 +202,7 @@ enum Judged {
 /// Adds a passkey. If it is the account's first second factor, every other session ends.
 async fn add(
     web: &Web<'_>,
-    caller: &Caller,
+    caller: &Strong,
     token: &str,
     form: &Finish,
 ) -> Result<(String, PasskeyUsage), Error> {
@@ -276,7 +282,7 @@ async fn add(
             &web.client,
             now_user,
             methods,
-            site.now(),
+            caller.authenticated_at,
         )
         .await?;
     }

@@ -264,7 +264,13 @@ async fn begin_first(
     challenge.next = challenge.next.or_else(|| web.judged(next));
     let browser = csrf::visitor(web.request, site)?;
     let life = site.settings.passkeys.challenge;
-    let draft = ticket::challenge::<WanSignin>(site, life, None, &browser, &challenge)?;
+    let draft = ticket::challenge::<WanSignin>(
+        site,
+        life,
+        (None, ticket::Begun::ByVisitor),
+        &browser,
+        &challenge,
+    )?;
     let state = draft.secret.expose().clone();
     put(site, draft, true).await?;
     Ok((state, options))
@@ -338,7 +344,13 @@ async fn begin_second(
     let challenge = form.challenge(web, begun, true);
     let browser = csrf::visitor(web.request, site)?;
     let (life, user) = (site.settings.passkeys.challenge, held.user.id.clone());
-    let draft = ticket::challenge::<WanSignin>(site, life, Some(user), &browser, &challenge)?;
+    let draft = ticket::challenge::<WanSignin>(
+        site,
+        life,
+        (Some(user), ticket::Begun::ByVisitor),
+        &browser,
+        &challenge,
+    )?;
     let state = draft.secret.expose().clone();
     put(site, draft, false).await?;
     Ok((state, options))
@@ -393,7 +405,6 @@ async fn finish_first(
     let opening = Opening {
         remember: Remember::chosen(site, remember),
         clears: Some(&buckets),
-        authenticated_at: None,
     };
     let wish = form.next.as_deref().or(next).or(asked.next.as_deref());
     let target = web.next(wish, &site.settings.after.login);

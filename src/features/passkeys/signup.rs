@@ -222,7 +222,8 @@ async fn send(web: &Web<'_>, form: &SignUp) -> Result<(), Error> {
         bound_to: None,
     };
     // For an address that has an account too, so that the work is the same; nobody is told its secret.
-    let draft = ticket::draft::<WanSignup>(site, terms, &handle, &wanted)?;
+    let draft =
+        ticket::draft::<WanSignup>(site, terms, ticket::Begun::ByVisitor, &handle, &wanted)?;
     let (mail, own) = match &owner {
         Some(_) => ("existing", json!({})),
         None => {
@@ -263,7 +264,13 @@ async fn begin(web: &Web<'_>, wanted: &Wanted) -> Result<(String, Value), Error>
     };
     let browser = csrf::visitor(web.request, site)?;
     let life = site.settings.passkeys.register_challenge;
-    let draft = ticket::challenge::<WanCreate>(site, life, None, &browser, &challenge)?;
+    let draft = ticket::challenge::<WanCreate>(
+        site,
+        life,
+        (None, ticket::Begun::ByVisitor),
+        &browser,
+        &challenge,
+    )?;
     let state = draft.secret.expose().clone();
     put(site, draft, true).await?;
     Ok((state, options))

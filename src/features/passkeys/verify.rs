@@ -142,7 +142,13 @@ async fn begin(
         next: web.judged(next),
     };
     let (life, bound_to) = (site.settings.passkeys.challenge, session_of(caller)?);
-    let draft = ticket::challenge::<WanVerify>(site, life, Some(user), &bound_to, &challenge)?;
+    let draft = ticket::challenge::<WanVerify>(
+        site,
+        life,
+        (Some(user), caller.begun()),
+        &bound_to,
+        &challenge,
+    )?;
     let state = draft.secret.expose().clone();
     put(site, draft, false).await?;
     Ok((state, options))

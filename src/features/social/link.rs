@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     error::{Denied, Error},
-    guards::identity::Caller,
+    guards::{identity::Caller, strong::Strong},
     http::{
         headers,
         input::Nothing,
@@ -62,8 +62,8 @@ async fn start(web: Web<'_>, name: &str, form: Submitted<Nothing>) -> Answer {
     let asked = Asked {
         provider: provider.name().into(),
     };
-    let (session, user) = (session_of(&caller)?, Some(caller.user.id.clone()));
-    let done = lead::<OauthLink>(&web, provider, Return::Login, session, user, &asked).await;
+    let (session, caller) = (session_of(&caller)?, Some(&*caller));
+    let done = lead::<OauthLink>(&web, provider, Return::Login, session, caller, &asked).await;
     or_back(&web, provider.name(), done, &web.site.path(PATH), None)
 }
 
@@ -90,7 +90,7 @@ pub(super) async fn response(
     or_back(web, provider.name(), done, &path, None)
 }
 
-async fn page(web: &Web<'_>, caller: &Caller) -> Result<Reply, Error> {
+async fn page(web: &Web<'_>, caller: &Strong) -> Result<Reply, Error> {
     let site = web.site;
     let linked = site.store.social_accounts_of(&caller.user.id).await?;
     let at = |provider: &dyn SocialProvider| {
@@ -158,6 +158,8 @@ async fn fetch(
     if asked.is_none() || !web.site.settings.social.link {
         return Err(wrong("social.expired"));
     }
+    // It was begun in a session that was fresh; that may have gone stale meanwhile.
+    web.strong().await?;
     let came = profile(web, provider, back, Return::Login).await?;
     write(web, provider, &came, &caller.user).await?;
     let target = Target::local(&web.site.path(PATH));
@@ -235,7 +237,7 @@ enum Ended {
     LastWay,
 }
 
-async fn end(web: &Web<'_>, caller: &Caller, name: &str) -> Answer {
+async fn end(web: &Web<'_>, caller: &Strong, name: &str) -> Answer {
     let (site, user) = (web.site, &caller.user);
     // One that was configured before can be ended too.
     let label = match site.social.get(name) {

@@ -491,7 +491,7 @@ async fn lead<P>(
     provider: &dyn SocialProvider,
     back: Return,
     bound_to: String,
-    user: Option<UserId>,
+    caller: Option<&crate::guards::identity::Caller>,
     payload: &P::Payload,
 ) -> Answer
 where
@@ -500,14 +500,18 @@ where
 {
     let site = web.site;
     count_per_address(site, PerAddress::Challenge, &web.client).await?;
-    let of_visitor = user.is_none();
+    let of_visitor = caller.is_none();
     let terms = Terms {
         life: site.settings.social.state,
-        user,
+        user: caller.map(|caller| caller.user.id.clone()),
         bound_to: Some(bound_to),
     };
+    let begun = caller.map_or(
+        ticket::Begun::ByVisitor,
+        crate::guards::identity::Caller::begun,
+    );
     let nobody = Handle::of_bucket(P::NAME);
-    let draft = ticket::draft::<P>(site, terms, &nobody, payload)?.without_code();
+    let draft = ticket::draft::<P>(site, terms, begun, &nobody, payload)?.without_code();
     let state = draft.secret.expose().clone();
     let redirect_uri = back.url(site, provider.name())?;
     let nonce = derived(site, b"nonce", &state);
@@ -530,7 +534,8 @@ where
                 false => Ok(()),
             }
         })
-        .await?;
+        .await
+        .map_err(super::outdated)?;
     let outward = Outward::new(url).ok_or_else(|| {
         said(
             provider.name(),
@@ -661,9 +666,13 @@ fn or_back(web: &Web<'_>, provider: &str, done: Answer, path: &str, next: Option
         // Not as elsewhere, where one is led back afterwards: this address is good once, and has a code in it.
         Err(Error::Denied(Denied::Inactive)) => Err(wrong("login.inactive")),
         Err(Error::Denied(Denied::Unconfirmed)) => Err(wrong("login.unconfirmed")),
-        Err(Error::Denied(Denied::Anonymous | Denied::BadCredential | Denied::Mechanism)) => {
-            Err(wrong("social.expired"))
-        }
+        Err(Error::Denied(
+            Denied::Anonymous
+            | Denied::BadCredential
+            | Denied::Mechanism
+            | Denied::Stale
+            | Denied::SecondFactor,
+        )) => Err(wrong("social.expired")),
         done => done,
     };
     let done = named(done, &label);

@@ -168,7 +168,6 @@ async fn arrive(
     let opening = Opening {
         remember: Remember::chosen(site, wish.remember),
         clears: Some(&buckets),
-        authenticated_at: None,
     };
     let done = if new { "register" } else { "login" };
     let reply = web.enter(admission, opening, target, false, done).await?;

@@ -79,8 +79,8 @@ async fn start(web: Web<'_>, name: &str, next: Option<&str>, form: Submitted<Sta
         next: web.judged(next),
         at: web.site.now(),
     };
-    let (session, user) = (session_of(caller)?, Some(caller.user.id.clone()));
-    let done = lead::<OauthVerify>(&web, provider, Return::Verify, session, user, &asked).await;
+    let (session, caller) = (session_of(caller)?, Some(caller));
+    let done = lead::<OauthVerify>(&web, provider, Return::Verify, session, caller, &asked).await;
     or_back(
         &web,
         provider.name(),

@@ -50,7 +50,7 @@ async fn list(web: Web<'_>) -> Answer {
 #[post("/tf-devices/<id>/revoke", data = "<form>")]
 async fn revoke(web: Web<'_>, id: &str, form: Submitted<Nothing>) -> Answer {
     form?;
-    let caller = web.signed_in()?;
+    let caller = web.strong_by_any().await?;
     // One that is none and one that is another's are answered alike.
     if !web
         .site

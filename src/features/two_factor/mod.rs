@@ -7,6 +7,8 @@ mod setup;
 #[cfg(feature = "passkeys")]
 pub(in crate::features) use self::setup::is_required;
 
+use std::num::NonZeroU32;
+
 use rocket::{get, post, routes};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
@@ -16,7 +18,7 @@ use super::{
 };
 use crate::{
     Message,
-    config::Life,
+    config::{AT_MOST, Life},
     error::{Denied, Error, Invalid},
     factors::FactorKind,
     http::{
@@ -42,7 +44,7 @@ use crate::{
         ticket::Held,
         trusted,
     },
-    store::{devices as rows, factors::FactorRow},
+    store::{devices as rows, factors::FactorRow, users},
 };
 
 pub(crate) const FEATURE: Feature = Feature {
@@ -163,6 +165,8 @@ pub struct TwoFactorSettings {
     pub trust_devices: bool,
     /// For how long. _Default:_ 30 d.
     pub trust: Life,
+    /// In how many browsers of an account; beyond it the oldest is trusted no more. _Default:_ 100.
+    pub most_devices: NonZeroU32,
     /// Whether somebody who lost every factor gets a code by mail instead. Whoever reads the mail can then
     /// do without the factor. _Default:_ `false`.
     pub rescue_email: bool,
@@ -181,6 +185,7 @@ impl Default for TwoFactorSettings {
             mail_life: Life::minutes(15),
             trust_devices: true,
             trust: Life::days(30),
+            most_devices: AT_MOST,
             rescue_email: false,
             rescue_mail: None,
         }
@@ -757,10 +762,15 @@ pub(in crate::features) async fn finish(
     if let Some(device) = &trust {
         let notice = notices::device_trusted(&web.scribe(), admitted.user())?;
         let row = device.row.clone();
+        let (uniquifier, most) = (
+            admitted.user().uniquifier.clone(),
+            site.settings.two_factor.most_devices,
+        );
         let posted = site
             .store
             .write(move |conn| {
-                rows::insert(conn, &row)?;
+                users::hold(conn, &row.user_id, &uniquifier)?;
+                rows::insert(conn, &row, most)?;
                 outbox::put(conn, &notice)
             })
             .await
@@ -772,7 +782,6 @@ pub(in crate::features) async fn finish(
     let opening = Opening {
         remember: Remember::chosen(site, Some(pending.remember)),
         clears: Some(&passed.buckets),
-        authenticated_at: None,
     };
     web.enter(
         Admission::In(admitted),

@@ -12,7 +12,7 @@ use crate::{
     Message,
     error::{Denied, Error, Invalid},
     factors::{self, FactorKind, Setup, Usages, Wanted},
-    guards::identity::Caller,
+    guards::strong::Strong,
     http::{
         form::{Field, FormView},
         input::Nothing,
@@ -86,7 +86,7 @@ fn setup_form(web: &Web<'_>, typed: &TfSetup) -> FormView {
 }
 
 /// The page for somebody who is signed in.
-async fn own_page(web: &Web<'_>, caller: &Caller, typed: &TfSetup) -> Result<Reply, Error> {
+async fn own_page(web: &Web<'_>, caller: &Strong, typed: &TfSetup) -> Result<Reply, Error> {
     let site = web.site;
     let rows = second::ways(site, &caller.user).await?;
     let required = is_required(web, &caller.user).await?;
@@ -325,7 +325,7 @@ fn wanted(web: &Web<'_>, form: &TfSetup) -> Result<Setup, Error> {
     )
 }
 
-async fn set_up(web: &Web<'_>, caller: &Caller, form: &TfSetup) -> Answer {
+async fn set_up(web: &Web<'_>, caller: &Strong, form: &TfSetup) -> Answer {
     let setup = wanted(web, form)?;
     let secret = factor_setup::begin(web, caller, &setup).await?;
     let action = web.site.path(&format!("/tf-setup/{}", secret.expose()));
@@ -335,7 +335,7 @@ async fn set_up(web: &Web<'_>, caller: &Caller, form: &TfSetup) -> Answer {
 }
 
 /// Removes one factor from the second step, unless one is required and it is the last.
-async fn remove_one(web: &Web<'_>, caller: &Caller, id: &str) -> Result<(), Error> {
+async fn remove_one(web: &Web<'_>, caller: &Strong, id: &str) -> Result<(), Error> {
     let (site, user) = (web.site, &caller.user);
     let ways = second::ways(site, user).await?;
     let Some(way) = ways.iter().find(|way| way.id == id) else {
@@ -384,7 +384,7 @@ async fn remove_one(web: &Web<'_>, caller: &Caller, id: &str) -> Result<(), Erro
 }
 
 /// Removes every second factor, with recovery codes and trusted devices.
-async fn turn_off(web: &Web<'_>, caller: &Caller) -> Answer {
+async fn turn_off(web: &Web<'_>, caller: &Strong) -> Answer {
     let (site, user) = (web.site, &caller.user);
     if is_required(web, user).await? {
         return Err(Invalid::field("setup", Message::new("factor.last_one")).into());

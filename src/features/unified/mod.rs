@@ -375,7 +375,8 @@ fn with_methods(web: &Web<'_>, reply: Reply) -> Reply {
 // Routes.
 
 #[get("/us-signin?<next>")]
-fn show(web: Web<'_>, next: Option<&str>) -> Answer {
+async fn show(web: Web<'_>, next: Option<&str>) -> Answer {
+    web.begin_anew().await?;
     match &web.caller {
         // A single-page application asks here, after a reload, who is signed in.
         Some(caller) if wants_json(web.request, web.site) => {
@@ -403,6 +404,7 @@ async fn submit(
 ) -> Answer {
     web.visitors_only()?;
     let form = form?;
+    web.begin_anew().await?;
     let done = match sign_in(&web, &form).await {
         Ok((admission, buckets, sent)) => {
             let wish = sent.as_ref();
@@ -417,7 +419,6 @@ async fn submit(
             let opening = Opening {
                 remember: Remember::chosen(web.site, remember),
                 clears: Some(&buckets),
-                authenticated_at: None,
             };
             let target = web.next(next, &web.site.settings.after.login);
             let with_token = include_auth_token.is_some();
@@ -431,9 +432,9 @@ async fn submit(
 
 /// Whoever comes to `/login` goes on to the form.
 #[get("/login?<next>")]
-fn show_at_login(web: Web<'_>, next: Option<&str>) -> Answer {
+async fn show_at_login(web: Web<'_>, next: Option<&str>) -> Answer {
     if web.caller.is_some() || wants_json(web.request, web.site) {
-        return show(web, next);
+        return show(web, next).await;
     }
     let form = Target::local(&web.site.login_path());
     let next = next.and_then(|next| web.site.redirects.judge(next));
@@ -502,7 +503,6 @@ async fn by_link(
             let opening = Opening {
                 remember: Remember::chosen(web.site, sent.remember),
                 clears: Some(&buckets),
-                authenticated_at: None,
             };
             let target = web.next(sent.next.as_deref(), &web.site.settings.after.login);
             let with_token = include_auth_token.is_some();
@@ -798,6 +798,7 @@ struct Reached<'a> {
     phone: Option<&'a str>,
     /// The session in which alone the code is good, if it is for one.
     session: Option<String>,
+    begun: ticket::Begun,
     postage: Postage,
 }
 
@@ -820,7 +821,7 @@ fn prepare<P: Purpose<Payload = Sent>>(
         user: user.map(|user| user.id.clone()),
         bound_to: reached.session.clone(),
     };
-    let draft = ticket::draft::<P>(site, terms, reached.handle, sent)?;
+    let draft = ticket::draft::<P>(site, terms, reached.begun, reached.handle, sent)?;
     let (scribe, code) = (web.scribe(), draft.code.expose());
     let letter = match sent.kind {
         FactorKind::Sms => {
@@ -897,6 +898,7 @@ async fn send(web: &Web<'_>, form: &SignIn, next: Option<&str>) -> Result<(), Er
         handle: &handle,
         phone: phone.as_deref(),
         session: None,
+        begun: ticket::Begun::ByVisitor,
         postage: Postage::Limited,
     };
     let (draft, letter) = prepare::<Passcode>(web, to, &sent)?;

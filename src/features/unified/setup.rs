@@ -14,7 +14,7 @@ use crate::{
     Message,
     error::{Error, Invalid},
     factors::{self, FactorKind, Setup, Usages, Wanted},
-    guards::identity::Caller,
+    guards::strong::Strong,
     http::{
         form::{Field, FormView},
         input::Nothing,
@@ -63,7 +63,7 @@ fn available(web: &Web<'_>) -> Vec<FactorKind> {
     kinds
 }
 
-async fn page(web: &Web<'_>, caller: &Caller, typed: &UsSetup) -> Result<Reply, Error> {
+async fn page(web: &Web<'_>, caller: &Strong, typed: &UsSetup) -> Result<Reply, Error> {
     let site = web.site;
     let rows = ways_in(web, Some(&caller.user)).await?;
     let kinds = available(web);
@@ -232,7 +232,7 @@ fn of_passcode(error: Error) -> Error {
     }
 }
 
-async fn set_up(web: &Web<'_>, caller: &Caller, form: &UsSetup) -> Answer {
+async fn set_up(web: &Web<'_>, caller: &Strong, form: &UsSetup) -> Answer {
     let kind = factors::kind_of(&form.chosen_method, &available(web), "chosen_method")?;
     let wanted = Wanted {
         kind,
@@ -247,7 +247,7 @@ async fn set_up(web: &Web<'_>, caller: &Caller, form: &UsSetup) -> Answer {
 }
 
 /// Removes a way to sign in, by its id or its kind, unless it is the last one.
-async fn take(web: &Web<'_>, caller: &Caller, which: &str) -> Result<(), Error> {
+async fn take(web: &Web<'_>, caller: &Strong, which: &str) -> Result<(), Error> {
     let (site, user) = (web.site, &caller.user);
     let ways = ways_in(web, Some(user)).await?;
     let is_it = |way: &&FactorRow| {

@@ -260,6 +260,7 @@ async fn send(web: &Web<'_>, caller: &Caller, form: &Verify) -> Result<(), Error
         handle: &Handle::of_user(&user.id),
         phone: phone.as_deref(),
         session: Some(session_of(caller)?),
+        begun: caller.begun(),
         // Apart from codes that anybody can ask for.
         postage: Postage::Steps(format!("verify {}", user.id)),
     };

@@ -1,0 +1,12 @@
+DROP INDEX security_devices_by_remember /*! ON security_devices */;
+DROP INDEX security_devices_by_session /*! ON security_devices */;
+ALTER TABLE security_devices DROP COLUMN remember_series;
+ALTER TABLE security_devices DROP COLUMN session_hash;
+DROP INDEX security_tickets_by_remember /*! ON security_tickets */;
+DROP INDEX security_tickets_by_session /*! ON security_tickets */;
+ALTER TABLE security_tickets DROP COLUMN remember_series;
+ALTER TABLE security_tickets DROP COLUMN session_hash;
+DROP INDEX security_tokens_by_remember /*! ON security_tokens */;
+DROP INDEX security_tokens_by_session /*! ON security_tokens */;
+ALTER TABLE security_tokens DROP COLUMN remember_series;
+ALTER TABLE security_tokens DROP COLUMN session_hash;

@@ -1,0 +1,89 @@
+//! Ending a session by the link of the mail that told of it: `/end-session/<token>`.
+
+use rocket::{get, post, routes};
+use serde_json::json;
+
+use super::{Feature, Submitted, Web, mailed, sample_form, template};
+use crate::{
+    http::{
+        form::FormView,
+        input::Nothing,
+        page,
+        reply::{Answer, Reply},
+    },
+    notify::events::EventKind,
+    signin::{
+        noticed::{Noticed, PATH},
+        ticket::Held,
+    },
+    store::endings::{self, Ending},
+};
+
+pub(crate) const FEATURE: Feature = Feature {
+    name: "end_session",
+    is_on: |settings, _| settings.session.new_device_mail,
+    routes: || routes![link, by_link],
+    templates: &[template!("end_session/link.html")],
+    samples: || {
+        let page = json!({
+            "form": sample_form(), "account": {"email": "ada@example.com"}, "at": "today",
+            "address": "::1", "agent": "Browser",
+        });
+        vec![(LINK, page)]
+    },
+    links: &[],
+};
+
+const LINK: &str = "security/end_session/link.html";
+
+// Routes.
+
+#[get("/end-session/<token>")]
+async fn link(web: Web<'_>, token: &str) -> Answer {
+    mailed::link_page::<Noticed>(&web, token, "/login", |held| {
+        let action = web.site.path(&format!("{PATH}/{token}"));
+        Reply::page(LINK)
+            .with("account", json!({"email": held.user.email}))
+            .with("at", held.payload.at.to_text())
+            .with("address", &held.payload.address)
+            .with("agent", &held.payload.agent)
+            .form(FormView::new("end_session", action, []))
+    })
+    .await
+}
+
+#[post("/end-session/<token>", data = "<form>")]
+async fn by_link(web: Web<'_>, token: &str, form: Submitted<Nothing>) -> Answer {
+    mailed::use_link(&web, token, "/login", form, async |held, _| {
+        end(&web, held).await
+    })
+    .await
+}
+
+// Service.
+
+async fn end(web: &Web<'_>, held: Held<Noticed>) -> Answer {
+    let (site, once, now) = (web.site, held.once(), web.site.now());
+    let ended = site
+        .store
+        .write(move |conn| {
+            let session = once.begun_in(conn)?;
+            if !once.consume(conn, now)? {
+                return Ok(false);
+            }
+            endings::end(conn, &Ending::RevokeOne(session)).map(|_| true)
+        })
+        .await?;
+    if !ended {
+        return Err(mailed::gone());
+    }
+    let kind = EventKind::SessionRevoked {
+        user: held.user.id.clone(),
+        session: None,
+    };
+    site.event(Some(&web.client.client), kind);
+    let target = page::after(site, &site.login_path());
+    Ok(Reply::done(target)
+        .flash("success", "end_session.done")
+        .spa("end_session", &held.user.email))
+}

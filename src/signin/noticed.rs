@@ -1,0 +1,88 @@
+//! Telling an owner of a sign-in in a browser that the account does not know, with a link that ends it.
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::ticket::{self, Begun, Draft, Handle, Purpose, Terms};
+use crate::{
+    error::Error,
+    http::client::ClientInfo,
+    notify::{
+        mail::Scribe,
+        notices,
+        outbox::{self, Letter, Posted},
+    },
+    site::Site,
+    store::{Conn, StoreError, Timestamp, User, endings::WhichSession, tickets},
+};
+
+/// The path of the link, before its secret.
+pub(crate) const PATH: &str = "/end-session";
+
+/// The ticket that ends the session of which its owner was told. It is begun in that session, and so ends with it.
+pub(crate) enum Noticed {}
+
+/// What its page says of the session.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Seen {
+    pub(crate) at: Timestamp,
+    pub(crate) address: String,
+    pub(crate) agent: String,
+}
+
+impl Purpose for Noticed {
+    const NAME: &'static str = tickets::NOTICED;
+    type Payload = Seen;
+}
+
+/// A mail that is to be written with the session of which it tells.
+pub(crate) struct Notice {
+    letter: Letter,
+    draft: Draft<Noticed>,
+}
+
+/// What the owner is told of a sign-in; nothing of the first, and in a browser that the account knows.
+pub(crate) fn prepare(
+    site: &Site,
+    client: &ClientInfo,
+    user: &User,
+    session_hash: &str,
+) -> Result<Option<Notice>, Error> {
+    let settings = &site.settings.session;
+    // An address that nobody proved may be a stranger's.
+    let proven = user.confirmed_at.is_some() || !site.settings.confirm.enabled;
+    let is_first = user.sign_in_count == 0;
+    let known = client.device.known_device(site, user).is_some();
+    if !settings.new_device_mail || !proven || is_first || known {
+        return Ok(None);
+    }
+    let terms = Terms {
+        life: settings.new_device_link,
+        user: Some(user.id.clone()),
+        bound_to: None,
+    };
+    let which = WhichSession::Hash(session_hash.to_string());
+    let begun = Begun::InSession(user.id.clone(), which);
+    let seen = Seen {
+        at: site.now(),
+        address: client.client.address.clone(),
+        agent: client.client.agent.clone(),
+    };
+    let handle = Handle::of_user(&user.id);
+    let draft = ticket::draft::<Noticed>(site, terms, begun, &handle, &seen)?.without_code();
+    let own = json!({
+        "url": site.absolute(&format!("{PATH}/{}", draft.secret.expose())),
+        "until": draft.until().to_text(),
+    });
+    let letter = notices::new_device(&Scribe::on_behalf(site, client), user, own)?;
+    Ok(Some(Notice { letter, draft }))
+}
+
+/// Writes it, once the session is written.
+pub(crate) fn put(conn: &mut Conn, notice: &Notice) -> Result<Posted, StoreError> {
+    let posted = outbox::put(conn, &notice.letter)?;
+    if posted.is_put() {
+        ticket::put_beside(conn, &notice.draft)?;
+    }
+    Ok(posted)
+}

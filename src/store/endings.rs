@@ -1,0 +1,462 @@
+//! What ends with what: the one place where sign-ins end, with all that hangs on them.
+//!
+//! A session, its remembered device, and what was given or begun in it are one sign-in. Its parts name it by the
+//! digests of what the browser's two cookies hold, so that they are found also when the session has run out.
+//! [`Ending::takes`] is the table; [`end`] carries it out in the caller's transaction.
+
+use diesel::prelude::*;
+
+use super::{
+    Conn, StoreError, UserId, api_keys, families,
+    schema::{
+        security_devices as devices, security_refresh_families as refresh,
+        security_remember as remember, security_sessions as sessions, security_tickets as tickets,
+        security_tokens as tokens,
+    },
+    tickets::{NOTICED, SECOND_STEP, UNDO},
+    types::SessionId,
+    users,
+};
+
+/// One sign-in, by what names it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SignIn {
+    /// The digest of the session's cookie.
+    pub(crate) session: Option<String>,
+    /// The digest of the remembered device's series.
+    pub(crate) series: Option<String>,
+    /// The digest of the series of the refresh token that was given in it.
+    pub(crate) refresh: Option<String>,
+    /// The digest of the cookie of a second step that waits in the same browser.
+    pub(crate) pending: Option<String>,
+}
+
+/// Which session, as a request knows it.
+#[derive(Clone, Debug)]
+pub(crate) enum WhichSession {
+    Id(SessionId),
+    /// By the digest of its cookie, which this request may have been given a moment ago.
+    Hash(String),
+}
+
+/// Where something is given or begun, so that it ends with that.
+#[derive(Clone, Debug)]
+pub(crate) enum Begun {
+    /// By a visitor, or on the word of a mail: it ends with no session.
+    ByVisitor,
+    /// In a session of this account.
+    InSession(UserId, WhichSession),
+    /// By the authentication token with this digest, in the sign-in that the token comes from.
+    ByToken(String),
+    /// By a caller who shows a proof with each request.
+    ByProof,
+}
+
+impl Begun {
+    /// What names the sign-in in a row. The sign-in is held for the rest of the transaction, which goes on only if
+    /// it has not ended.
+    pub(crate) fn hold(&self, conn: &mut Conn) -> Result<Named, StoreError> {
+        Ok(match self {
+            Self::ByVisitor => Named::default(),
+            Self::InSession(user, which) => super::sessions::hold(conn, user, which)?.into(),
+            Self::ByToken(hash) => super::tokens::hold(conn, hash)?,
+            Self::ByProof => Named::default(),
+        })
+    }
+
+    /// The same for a ticket: an empty hash says that it is of no session, and yet no visitor's.
+    pub(super) fn hold_ticket(&self, conn: &mut Conn) -> Result<Named, StoreError> {
+        let mut named = self.hold(conn)?;
+        if !matches!(self, Self::ByVisitor) {
+            named.session_hash.get_or_insert_default();
+        }
+        Ok(named)
+    }
+}
+
+/// The columns that name a sign-in.
+#[derive(Clone, Debug, Default, Queryable)]
+pub(crate) struct Named {
+    pub(crate) session_hash: Option<String>,
+    pub(crate) remember_series: Option<String>,
+}
+
+impl From<SignIn> for Named {
+    fn from(of: SignIn) -> Self {
+        Self {
+            session_hash: of.session,
+            remember_series: of.series,
+        }
+    }
+}
+
+/// A session of an account goes on under another hash, and what was given and begun in it goes with it.
+pub(crate) fn follow(
+    conn: &mut Conn,
+    user: &UserId,
+    old_hash: &str,
+    new_hash: &str,
+) -> Result<(), StoreError> {
+    macro_rules! follow {
+        ($table:ident) => {{
+            let given = $table::table
+                .filter($table::session_hash.eq(old_hash))
+                .filter($table::user_id.eq(user));
+            diesel::update(given)
+                .set($table::session_hash.eq(new_hash))
+                .execute(conn)?;
+        }};
+    }
+    follow!(refresh);
+    follow!(tokens);
+    follow!(tickets);
+    follow!(devices);
+    Ok(())
+}
+
+/// Why something ends, and whose.
+#[derive(Clone, Debug)]
+pub(crate) enum Ending {
+    /// Somebody signs out, or signs in anew in the same browser.
+    SignOut(SignIn),
+    /// An account has too many sessions, and this is the oldest. The device that it comes from may open another.
+    Crowded(SignIn),
+    /// An owner ends one of the sessions in the list.
+    RevokeOne(SignIn),
+    /// An old copy of a remembered device's cookie came back.
+    CopiedRememberCookie(SignIn),
+    /// An old copy of a refresh token came back.
+    CopiedRefreshToken(SignIn),
+    /// An owner signs out everywhere else.
+    RevokeOthers { user: UserId, keep: SignIn },
+    /// Every sign-in of an account.
+    Everywhere { user: UserId, tokens: bool },
+    /// A new password.
+    NewPassword {
+        user: UserId,
+        tokens: bool,
+        api_keys: bool,
+    },
+    /// A new address.
+    NewAddress(UserId),
+    /// An account goes back to its owner from whoever else may be in it: by the first proof of its address, by
+    /// undoing a change, by an administrator.
+    Reclaimed(UserId),
+    /// An account is shut out, or let in again.
+    Deactivation(UserId),
+    /// An account is deleted.
+    Deletion(UserId),
+}
+
+/// How much of one thing an ending takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Takes {
+    Nothing,
+    /// What is of the sign-in that ends.
+    Its,
+    /// What is of the account, and not of the sign-in that stays.
+    Others,
+    /// What is of the account.
+    All,
+}
+
+/// What an ending takes of everything that there is.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    session: Takes,
+    remember: Takes,
+    tokens: Takes,
+    refresh: Takes,
+    /// Tickets that a signed-in caller began: a change of address, the set-up of a factor, a link to a provider.
+    begun: Takes,
+    /// Sign-ins that wait for their second step.
+    second: Takes,
+    device: Takes,
+    /// Tickets that were mailed on a visitor's word: a link to a new password or to sign in, a confirmation.
+    mailed: Takes,
+    api_keys: Takes,
+}
+
+impl Ending {
+    /// The table. docs/account-life-cycle.md shows it to people.
+    #[rustfmt::skip]
+    const fn takes(&self) -> Row {
+        use Takes::{All, Its, Nothing, Others};
+        const fn row(all: [Takes; 9]) -> Row {
+            let [session, remember, tokens, refresh, begun, second, device, mailed, api_keys] = all;
+            Row { session, remember, tokens, refresh, begun, second, device, mailed, api_keys }
+        }
+        const fn if_set(set: bool) -> Takes {
+            if set { All } else { Nothing }
+        }
+        row(match self {
+            //                              session  remember tokens   refresh  begun    second   device   mailed   api_keys
+            Self::SignOut(_) =>              [Its,     Its,     Its,     Its,     Its,     Its,     Nothing, Nothing, Nothing],
+            Self::Crowded(_) =>              [Its,     Nothing, Its,     Its,     Its,     Its,     Nothing, Nothing, Nothing],
+            Self::RevokeOne(_)
+            | Self::CopiedRememberCookie(_)
+            | Self::CopiedRefreshToken(_) => [Its,     Its,     Its,     Its,     Its,     Its,     Its,     Nothing, Nothing],
+            Self::RevokeOthers { .. } =>     [Others,  Others,  Others,  Others,  Others,  Others,  Others,  Nothing, Nothing],
+            Self::Everywhere { tokens, .. } =>
+                                             [All,     All, if_set(*tokens), All, All,     All,     All,     Nothing, Nothing],
+            Self::NewPassword { tokens, api_keys, .. } =>
+                                             [All,     All, if_set(*tokens), All, All,     All,     All,     All, if_set(*api_keys)],
+            Self::NewAddress(_) =>           [Nothing, Nothing, Nothing, Nothing, All,     All,     Nothing, All,     Nothing],
+            Self::Reclaimed(_)
+            | Self::Deactivation(_)
+            | Self::Deletion(_) =>           [All,     All,     All,     All,     All,     All,     All,     All,     All],
+        })
+    }
+}
+
+/// Ends what the table says; answers how many sessions that were.
+pub(crate) fn end(conn: &mut Conn, ending: &Ending) -> Result<usize, StoreError> {
+    let row = ending.takes();
+    match ending {
+        Ending::SignOut(of)
+        | Ending::Crowded(of)
+        | Ending::RevokeOne(of)
+        | Ending::CopiedRememberCookie(of)
+        | Ending::CopiedRefreshToken(of) => end_one(conn, row, of),
+        Ending::RevokeOthers { user, keep } => end_others(conn, row, user, keep),
+        Ending::Everywhere { user, .. }
+        | Ending::NewPassword { user, .. }
+        | Ending::NewAddress(user)
+        | Ending::Reclaimed(user)
+        | Ending::Deactivation(user)
+        | Ending::Deletion(user) => end_all(conn, row, user, ending),
+    }
+}
+
+/// Ends one sign-in: the device first, since a session that it opens at this moment holds on to it, then the
+/// sessions, which what is given in them holds on to.
+fn end_one(conn: &mut Conn, row: Row, of: &SignIn) -> Result<usize, StoreError> {
+    let mut series = Vec::from_iter(of.series.clone());
+    let mut hashes = Vec::from_iter(of.session.clone());
+    if let (Takes::Its, Some(hash)) = (row.remember, &of.session) {
+        let known: Option<Option<String>> = sessions::table
+            .find(hash)
+            .select(sessions::series)
+            .get_result(conn)
+            .optional()?;
+        series.extend(known.flatten());
+    }
+    if row.remember == Takes::Its {
+        diesel::delete(remember::table.filter(remember::series.eq_any(&series))).execute(conn)?;
+    }
+    let of_series: Vec<String> = sessions::table
+        .filter(sessions::series.eq_any(&series))
+        .select(sessions::token_hash)
+        .load(conn)?;
+    hashes.extend(of_series);
+    let mut ended = 0;
+    if row.session == Takes::Its {
+        ended = diesel::delete(sessions::table.filter(sessions::token_hash.eq_any(&hashes)))
+            .execute(conn)?;
+    }
+    if row.refresh == Takes::Its {
+        let mut given: Vec<String> = refresh::table
+            .filter(
+                refresh::session_hash
+                    .eq_any(&hashes)
+                    .or(refresh::remember_series.eq_any(&series)),
+            )
+            .select(refresh::series)
+            .load(conn)?;
+        given.extend(of.refresh.clone());
+        families::end_all(conn, &given)?;
+    }
+    if row.tokens == Takes::Its {
+        diesel::delete(
+            tokens::table.filter(
+                tokens::session_hash
+                    .eq_any(&hashes)
+                    .or(tokens::remember_series.eq_any(&series)),
+            ),
+        )
+        .execute(conn)?;
+    }
+    // A second step that was begun in a session is one of the tickets that were.
+    if row.begun == Takes::Its {
+        diesel::delete(
+            tickets::table.filter(
+                tickets::session_hash
+                    .eq_any(&hashes)
+                    .or(tickets::remember_series.eq_any(&series)),
+            ),
+        )
+        .execute(conn)?;
+    }
+    if let (Takes::Its, Some(pending)) = (row.second, &of.pending) {
+        diesel::delete(
+            tickets::table
+                .filter(tickets::secret_hash.eq(pending))
+                .filter(tickets::purpose.eq(SECOND_STEP)),
+        )
+        .execute(conn)?;
+    }
+    if row.device == Takes::Its {
+        diesel::delete(
+            devices::table.filter(
+                devices::session_hash
+                    .eq_any(&hashes)
+                    .or(devices::remember_series.eq_any(&series)),
+            ),
+        )
+        .execute(conn)?;
+    }
+    Ok(ended)
+}
+
+/// Deletes the rows of an account in one table that are not of the sign-in that stays.
+macro_rules! delete_others {
+    ($conn:expr, $table:ident, $of:expr, $user:expr, $session:expr, $series:expr) => {
+        diesel::delete(
+            $table::table
+                .filter($table::user_id.eq($user))
+                .filter($of)
+                .filter(
+                    $table::session_hash
+                        .is_null()
+                        .or($table::session_hash.ne($session)),
+                )
+                .filter(
+                    $table::remember_series
+                        .is_null()
+                        .or($table::remember_series.ne($series)),
+                ),
+        )
+        .execute($conn)?
+    };
+}
+
+/// No digest is so short.
+const NOBODY: &str = "-";
+
+fn end_others(
+    conn: &mut Conn,
+    row: Row,
+    user: &UserId,
+    keep: &SignIn,
+) -> Result<usize, StoreError> {
+    let session = keep.session.as_deref().unwrap_or(NOBODY);
+    let series = keep.series.as_deref().unwrap_or(NOBODY);
+    if row.remember == Takes::Others {
+        diesel::delete(
+            remember::table
+                .filter(remember::user_id.eq(user))
+                .filter(remember::series.ne(series)),
+        )
+        .execute(conn)?;
+    }
+    let mut ended = 0;
+    if row.session == Takes::Others {
+        ended = diesel::delete(
+            sessions::table
+                .filter(sessions::user_id.eq(user))
+                .filter(sessions::token_hash.ne(session)),
+        )
+        .execute(conn)?;
+    }
+    if row.refresh == Takes::Others {
+        let given: Vec<String> = refresh::table
+            .filter(refresh::user_id.eq(user))
+            .filter(
+                refresh::session_hash
+                    .is_null()
+                    .or(refresh::session_hash.ne(session)),
+            )
+            .filter(
+                refresh::remember_series
+                    .is_null()
+                    .or(refresh::remember_series.ne(series)),
+            )
+            .select(refresh::series)
+            .load(conn)?;
+        families::end_all(conn, &given)?;
+    }
+    if row.tokens == Takes::Others {
+        delete_others!(
+            conn,
+            tokens,
+            tokens::user_id.eq(user),
+            user,
+            session,
+            series
+        );
+    }
+    if row.begun == Takes::Others {
+        let begun = tickets::session_hash
+            .is_not_null()
+            .and(tickets::purpose.ne(SECOND_STEP));
+        delete_others!(conn, tickets, begun, user, session, series);
+    }
+    if row.second == Takes::Others {
+        delete_others!(
+            conn,
+            tickets,
+            tickets::purpose.eq(SECOND_STEP),
+            user,
+            session,
+            series
+        );
+    }
+    if row.device == Takes::Others {
+        delete_others!(
+            conn,
+            devices,
+            devices::user_id.eq(user),
+            user,
+            session,
+            series
+        );
+    }
+    Ok(ended)
+}
+
+fn end_all(conn: &mut Conn, row: Row, user: &UserId, ending: &Ending) -> Result<usize, StoreError> {
+    if row.remember == Takes::All {
+        diesel::delete(remember::table.filter(remember::user_id.eq(user))).execute(conn)?;
+    }
+    let mut ended = 0;
+    if row.session == Takes::All {
+        // A new uniquifier kills at once also what a request in flight is about to insert.
+        users::renew_uniquifier(conn, user)?;
+        ended = diesel::delete(sessions::table.filter(sessions::user_id.eq(user))).execute(conn)?;
+    }
+    if row.refresh == Takes::All {
+        families::end_all_of(conn, user)?;
+    }
+    if row.tokens == Takes::All {
+        users::end_tokens(conn, user)?;
+    }
+    let of_user = || tickets::table.filter(tickets::user_id.eq(user));
+    if row.mailed == Takes::All {
+        // With an undo an owner takes back an account on which somebody else has changed the rest.
+        let all = of_user().filter(tickets::purpose.ne(UNDO));
+        match row.session {
+            // The sessions go on, and with them the links that end one.
+            Takes::Nothing => {
+                diesel::delete(all.filter(tickets::purpose.ne(NOTICED))).execute(conn)?
+            }
+            _ => diesel::delete(all).execute(conn)?,
+        };
+    }
+    if row.begun == Takes::All {
+        let begun = of_user().filter(tickets::session_hash.is_not_null());
+        diesel::delete(begun.filter(tickets::purpose.ne(NOTICED))).execute(conn)?;
+    }
+    if row.second == Takes::All {
+        diesel::delete(of_user().filter(tickets::purpose.eq(SECOND_STEP))).execute(conn)?;
+    }
+    if row.device == Takes::All {
+        diesel::delete(devices::table.filter(devices::user_id.eq(user))).execute(conn)?;
+    }
+    if row.api_keys == Takes::All {
+        api_keys::delete_all_of(conn, user)?;
+    }
+    if let Ending::Deletion(_) = ending {
+        diesel::delete(of_user()).execute(conn)?;
+    }
+    Ok(ended)
+}
