@@ -38,7 +38,7 @@ const FAULTS: &str = r"
     for (const field of all('input:not([type=hidden]), select, textarea')) {
         if (![...field.labels].some((label) => label.innerText.trim())) say('no label', field);
         if (field.required === field.closest('.sec-field').innerText.includes('(optional)')
-            && field.type !== 'checkbox') say('required or not', field);
+            && field.type !== 'checkbox' && field.tagName !== 'SELECT') say('required or not', field);
     }
     for (const at of all('[aria-describedby]')) {
         for (const id of at.getAttribute('aria-describedby').split(' ')) {
