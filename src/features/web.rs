@@ -31,7 +31,7 @@ use crate::{
     signin::{
         Admitted, NextStep,
         admit::{Admission, Owing, spare},
-        remember::{self, Remember},
+        remember,
         second::{self, Wish},
         session::{self, Opening},
         ticket::Bearer,

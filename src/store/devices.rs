@@ -7,8 +7,7 @@ use serde::Serialize;
 
 use super::{
     Conn, RowId, SKEW, Store, StoreError, Timestamp, Uniquifier, UserId,
-    schema::security_devices as devices,
-    sessions::NewSession,
+    schema::security_devices as devices, sessions::NewSession,
 };
 
 /// A trusted device to be written.

@@ -188,11 +188,6 @@ impl ProvenAt {
         }
     }
 
-    /// Whether there is a proof. One that lies in the future by more than a minute is none.
-    pub(crate) fn is_past(self, now: Timestamp) -> bool {
-        self.moment().is_some_and(|at| at.has_been(now))
-    }
-
     /// Whether there is a proof that is younger than `life`.
     pub(crate) fn is_within(self, life: crate::config::Life, now: Timestamp) -> bool {
         self.moment().is_some_and(|at| at.is_within(life, now))

@@ -5,7 +5,7 @@ use rocket_security::config::Life;
 use serde_json::{Value, json};
 
 use crate::{
-    app::{Actor, App, PASSWORD, Plan, for_each_database},
+    app::{Actor, PASSWORD, Plan, for_each_database},
     factors::TRUSTED,
     mailed::{SESSION, credentials},
     provider::Provider,
