@@ -234,7 +234,7 @@ async fn done(
         }
         // A token or Basic has no session; but it may ask for a new token.
         _ => match admit(web.site, user, caller.methods).await? {
-            Admission::In(admitted) => Some(admitted.as_proven(at)),
+            Admission::In(admitted) => Some(admitted.with_proof_at(at)),
             Admission::Next(_) => None,
         },
     };

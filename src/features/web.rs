@@ -20,6 +20,7 @@ use crate::{
     http::{
         client::ClientInfo,
         cookies::{self, Kind},
+        csrf,
         form::Field,
         input::{Input, Tick},
         redirect::Target,
@@ -132,11 +133,13 @@ impl Web<'_> {
             .and_then(|next| self.site.redirects.judge(next))
     }
 
-    /// Ends a second step that waits in this browser, where a visitor comes to sign in anew.
+    /// Ends a second step that waits in this browser, where a visitor comes to sign in anew. A program that gets the
+    /// form as JSON wants its CSRF token, maybe for the second step itself, and goes on.
     pub(crate) async fn begin_anew(&self) -> Result<(), Error> {
+        let is_look = !csrf::writes(self.request.method()) && wants_json(self.request, self.site);
         match self.caller {
-            Some(_) => Ok(()),
-            None => second::abandon(self.request, self.site).await,
+            None if !is_look => second::abandon(self.request, self.site).await,
+            _ => Ok(()),
         }
     }
 

@@ -27,21 +27,27 @@ pub(super) fn keep(request: &Request<'_>, fields: &[(String, String)]) {
     let bounded = fields.len() <= MOST_FIELDS
         && fields
             .iter()
-            .all(|(name, value)| name.len() <= 64 && value.len() <= MOST_BYTES);
-    if bounded && OwnPaths::contain(request) {
+            .all(|(name, value)| is_name(name) && value.len() <= MOST_BYTES);
+    // A form without a token is none of ours that has grown old.
+    let had_token = fields
+        .iter()
+        .any(|(name, value)| name == csrf::FIELD && !value.is_empty());
+    if bounded && had_token && OwnPaths::contain(request) {
         let slot = request.local_cache(Stale::default);
         let _ = slot.0.set(fields.to_vec());
     }
 }
 
+/// Whether a field of ours could have this name, which is no text for people.
+fn is_name(name: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    name.len() <= 64 && name.bytes().all(is_part)
+}
+
 /// Whether the request carried a token and no cookie of ours at all: the browser keeps none.
 pub(super) fn lacks_cookies(request: &Request<'_>, site: &Site) -> bool {
     let kept = request.local_cache(Stale::default).0.get();
-    let has_token = kept.is_some_and(|fields| {
-        let mut tokens = fields.iter().filter(|(name, _)| name == csrf::FIELD);
-        tokens.any(|(_, token)| !token.is_empty())
-    });
-    has_token && !cookies::has_any(request, site)
+    kept.is_some() && !cookies::has_any(request, site)
 }
 
 /// The form again, as templates have forms.

@@ -56,7 +56,7 @@ impl Admitted {
     }
 
     /// The same admission, where it goes on with an earlier sign-in, on the strength of the proof of that.
-    pub(crate) fn as_proven(mut self, at: ProvenAt) -> Self {
+    pub(crate) fn with_proof_at(mut self, at: ProvenAt) -> Self {
         self.proven_at = at;
         self.goes_on = true;
         self

@@ -244,7 +244,7 @@ pub(crate) async fn restore(
         remember: Remember::Continue(name),
         clears: None,
     };
-    let admitted = admitted.as_proven(ProvenAt::NEVER);
+    let admitted = admitted.with_proof_at(ProvenAt::NEVER);
     let caller = session::open(request, site, client, &admitted, opening).await?;
     if rotated {
         send_cookie(request, site, &format!("{series}.{}", next.expose()));

@@ -423,7 +423,7 @@ pub(crate) async fn reopen(
     let Some(admitted) = continued(site, user, methods)? else {
         return Ok(None);
     };
-    let admitted = admitted.as_proven(proven_at);
+    let admitted = admitted.with_proof_at(proven_at);
     let remembered = cookies::get(request, site, Kind::Remember).is_some();
     let opening = Opening {
         remember: Remember::chosen(site, Some(remembered)),

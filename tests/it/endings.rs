@@ -320,7 +320,12 @@ async fn a_sign_in_in_the_middle_of_its_second_step_can_be_given_up() {
             let copy = browser.copy();
             match path {
                 "/logout" => drop(browser.post_json("/logout", json!({})).await),
-                "GET /login" => drop(browser.get("/login").await),
+                "GET /login" => {
+                    // A program that wants a CSRF token for the second step visits nothing.
+                    browser.csrf().await;
+                    assert!(browser.cookie(PENDING).is_some());
+                    drop(browser.get_with("/login", &[("Accept", "text/html")]).await);
+                }
                 _ => drop(browser.post_json("/login", credentials(ADA, "wrong")).await),
             }
             assert_eq!(browser.cookie(PENDING), None, "{path}");
@@ -355,7 +360,11 @@ fn told(app: &App) -> usize {
 #[rocket::async_test]
 async fn a_sign_in_in_an_unknown_browser_is_told_with_a_link_that_ends_it_once() {
     for_each_database(|plan| async move {
-        let app = plan.without_limits().start().await;
+        let app = plan
+            .without_limits()
+            .set("session.new_device_mail", true)
+            .start()
+            .await;
         app.user(ADA).await;
         let known = app.browser();
         known.login(ADA, PASSWORD).await;

@@ -1,4 +1,8 @@
 //! What is known of each route at launch, and what follows from it for requests that another site makes.
+#![allow(
+    clippy::type_complexity,
+    reason = "policies are composed where they stand, as applications write them"
+)]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
