@@ -133,10 +133,17 @@ impl Web<'_> {
             .and_then(|next| self.site.redirects.judge(next))
     }
 
-    /// Ends a second step that waits in this browser, where a visitor comes to sign in anew. A program that gets the
-    /// form as JSON wants its CSRF token, maybe for the second step itself, and goes on.
+    /// Ends a second step that waits in this browser, where a visitor comes to sign in anew.
+    ///
+    /// A visitor who was sent here from a guarded page, and a program that wants a CSRF token, maybe for the second
+    /// step itself, have not given it up.
     pub(crate) async fn begin_anew(&self) -> Result<(), Error> {
-        let is_look = !csrf::writes(self.request.method()) && wants_json(self.request, self.site);
+        let was_sent = || {
+            let query = self.request.uri().query();
+            query.is_some_and(|query| query.segments().any(|(name, _)| name == "next"))
+        };
+        let is_look = !csrf::writes(self.request.method())
+            && (was_sent() || wants_json(self.request, self.site));
         match self.caller {
             None if !is_look => second::abandon(self.request, self.site).await,
             _ => Ok(()),

@@ -291,6 +291,7 @@ async fn a_token_ends_with_its_session_where_refresh_tokens_are_off() {
         assert!(!program.is_signed_in().await);
         assert!(elsewhere.is_signed_in().await, "another sign-in's stays");
         // What a token begins ends with the sign-in that the token comes from.
+        app.later(Life::seconds(1));
         let (browser, program) = sign_in().await;
         let asked = program.post_json("/change-email", json!({"email": NEW}));
         assert_eq!(asked.await.status, 200);
@@ -321,10 +322,13 @@ async fn a_sign_in_in_the_middle_of_its_second_step_can_be_given_up() {
             match path {
                 "/logout" => drop(browser.post_json("/logout", json!({})).await),
                 "GET /login" => {
-                    // A program that wants a CSRF token for the second step visits nothing.
+                    // A program that wants a CSRF token for the second step, and a guarded page that sends a
+                    // browser here, do not give it up.
                     browser.csrf().await;
+                    let html = [("Accept", "text/html")];
+                    drop(browser.get_with("/login?next=/me", &html).await);
                     assert!(browser.cookie(PENDING).is_some());
-                    drop(browser.get_with("/login", &[("Accept", "text/html")]).await);
+                    drop(browser.get_with("/login", &html).await);
                 }
                 _ => drop(browser.post_json("/login", credentials(ADA, "wrong")).await),
             }

@@ -1106,7 +1106,7 @@ async fn neither_sort_of_token_passes_for_the_other_and_junk_is_refused() {
             .post_form("/refresh-token", &[("refresh_token", &r1)])
             .await;
         assert_eq!(answer.status, 400);
-        assert_eq!(app.program().get("/refresh-token").await.status, 404);
+        assert_eq!(app.program().get("/refresh-token").await.status, 405);
         // None of it cost the family anything.
         assert_eq!(refresh(&app.program(), &r1).await.status, 200);
     })
