@@ -630,7 +630,7 @@ async fn nobody_links_an_account_to_that_of_another() {
         for path in [START, LINK, VERIFY] {
             let answer = of_ada.post_raw_form(path, &[]).await;
             assert_eq!(answer.status, 400, "{path}");
-            assert_eq!(of_ada.get(path).await.status, 404, "{path}");
+            assert_eq!(of_ada.get(path).await.status, 405, "{path}");
         }
     })
     .await;

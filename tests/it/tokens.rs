@@ -194,7 +194,7 @@ async fn a_site_may_switch_tokens_off_or_into_the_query() {
     assert_eq!(answer.status, 400);
     assert_eq!(
         browser.get("/me?auth_token=junk").await.status,
-        302,
+        401,
         "judged by the token alone"
     );
 }
