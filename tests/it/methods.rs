@@ -54,7 +54,7 @@ fn own_routes(app: &App) -> std::collections::BTreeMap<String, Vec<Verb>> {
     for route in app.client.rocket().routes() {
         let path = route.uri.path().to_string();
         let is_theirs = |start: &&str| path.starts_with(start) || path.contains("/testing/");
-        if path != "/" && !theirs.iter().any(|start| is_theirs(start)) {
+        if path != "/" && !theirs.iter().any(is_theirs) {
             own.entry(path).or_default().push(route.method);
         }
     }
