@@ -42,9 +42,9 @@ function nu() {
   const checked = spawnSync("java", ["-jar", jar, "--format", "json", "--exit-zero-always", "--skip-non-html", folder],
     { encoding: "utf8", maxBuffer: 1 << 28 });
   const { messages } = JSON.parse(checked.stderr);
-  for (const { type, subType, url, message, extract } of messages) {
-    if (type === "info" && subType !== "warning") continue;
-    report(`Nu ${subType ?? type}: ${message}`, path.basename(url ?? ""), extract);
+  for (const { type, url, message, extract } of messages) {
+    if (type === "info") continue;
+    report(`Nu ${type}: ${message}`, path.basename(url ?? ""), extract);
   }
 }
 
