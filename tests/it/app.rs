@@ -473,6 +473,32 @@ impl App {
         Plan::new().start().await
     }
 
+    /// The routes that `rocket_security` mounted: all but those of the harness and of an application in a test.
+    pub fn own_routes(&self) -> Vec<(Verb, String)> {
+        const THEIRS: [&str; 9] = [
+            "/g/",
+            "/p/",
+            "/as/",
+            "/everywhere",
+            "/testing/",
+            "/me",
+            "/marker/",
+            "/own/",
+            "/<_..>",
+        ];
+        let mut routes: Vec<(Verb, String)> = self
+            .client
+            .rocket()
+            .routes()
+            .map(|route| (route.method, route.uri.path().to_string()))
+            .filter(|(_, path)| path != "/" && !path.contains("/testing/"))
+            .filter(|(_, path)| !THEIRS.iter().any(|start| path.starts_with(start)))
+            .collect();
+        routes.sort_by(|a, b| (&a.1, a.0.as_str()).cmp(&(&b.1, b.0.as_str())));
+        routes.dedup();
+        routes
+    }
+
     /// Another server over the same database.
     pub async fn beside(&self, change: impl FnOnce(Plan) -> Plan) -> Self {
         change(self.plan_beside()).start().await

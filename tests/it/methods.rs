@@ -39,24 +39,9 @@ fn everything(plan: Plan) -> Plan {
 
 /// The paths of ours with the methods that have routes.
 fn own_routes(app: &App) -> std::collections::BTreeMap<String, Vec<Verb>> {
-    let theirs = [
-        "/g/",
-        "/p/",
-        "/as/",
-        "/everywhere",
-        "/testing/",
-        "/me",
-        "/marker/",
-        "/own/",
-        "/<_..>",
-    ];
     let mut own = std::collections::BTreeMap::<String, Vec<Verb>>::new();
-    for route in app.client.rocket().routes() {
-        let path = route.uri.path().to_string();
-        let is_theirs = |start: &&str| path.starts_with(start) || path.contains("/testing/");
-        if path != "/" && !theirs.iter().any(is_theirs) {
-            own.entry(path).or_default().push(route.method);
-        }
+    for (method, path) in app.own_routes() {
+        own.entry(path).or_default().push(method);
     }
     assert!(own.len() > 30, "{own:?}");
     own
