@@ -67,6 +67,7 @@ mod logout;
 mod mailed;
 mod methods;
 mod negotiation;
+mod order;
 mod outbox;
 mod overrides;
 mod pages;
