@@ -14,8 +14,7 @@ use rocket::{
 
 use crate::{
     error::Denied,
-    guards::report::Pattern,
-    http::{csrf, input, refusal},
+    http::{csrf, input, pattern::Pattern, refusal},
     site::Site,
 };
 

@@ -17,11 +17,7 @@ use crate::{
     Message,
     error::Error,
     guards::identity,
-    http::{
-        headers,
-        own_paths::{OwnPaths, Pattern},
-        reply,
-    },
+    http::{headers, own_paths::OwnPaths, pattern::Pattern, reply},
     site::Site,
 };
 

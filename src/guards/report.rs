@@ -6,13 +6,13 @@
 use std::{any::type_name, collections::HashSet};
 
 use rocket::{
-    Config, Ignite, Request, Rocket, Route,
+    Config, Ignite, Rocket, Route,
     error::ErrorKind,
-    http::{MediaType, Method, RawStr},
+    http::{MediaType, Method},
 };
 
 use super::{Anonymous, Public, SignedIn};
-use crate::http::csrf;
+use crate::http::{csrf, pattern::Pattern};
 
 /// Marks the Rocket in which sentinels are asked what stands in a signature.
 pub(crate) struct Probe;
@@ -54,57 +54,6 @@ impl Key {
             format: route.format.clone(),
             handler: route.name.as_deref().map(String::from),
         }
-    }
-}
-
-/// The requests that a route matches: by method, path and format.
-#[derive(Clone, Debug)]
-pub(crate) struct Pattern {
-    pub(crate) method: Method,
-    segments: Vec<String>,
-    format: Option<MediaType>,
-}
-
-impl Pattern {
-    fn of(route: &Route) -> Self {
-        let segments = route.uri.path().split('/');
-        let segments = segments.filter(|segment| !segment.is_empty());
-        let decoded = |segment| RawStr::new(segment).percent_decode_lossy().into_owned();
-        Self {
-            method: route.method,
-            segments: segments.map(decoded).collect(),
-            format: route.format.clone(),
-        }
-    }
-
-    /// Whether the route could be meant by a request.
-    pub(crate) fn matches(&self, request: &Request<'_>) -> bool {
-        let path = request.uri().path();
-        let asked: Vec<&str> = path.segments().collect();
-        let is_dynamic = |segment: &str| segment.starts_with('<') && segment.ends_with('>');
-        let rest = self
-            .segments
-            .last()
-            .is_some_and(|last| is_dynamic(last) && last.ends_with("..>"));
-        let fixed = &self.segments[..self.segments.len() - usize::from(rest)];
-        let long_enough = match rest {
-            true => asked.len() >= fixed.len(),
-            false => asked.len() == fixed.len(),
-        };
-        let same = |(own, asked): (&String, &&str)| is_dynamic(own) || own == asked;
-        self.method == request.method()
-            && long_enough
-            && fixed.iter().zip(&asked).all(same)
-            && self.takes_format_of(request)
-    }
-
-    fn takes_format_of(&self, request: &Request<'_>) -> bool {
-        let (Some(own), Some(asked)) = (&self.format, request.format()) else {
-            return self.format.is_none();
-        };
-        let same = |own: &str, asked: &str| own == "*" || own.eq_ignore_ascii_case(asked);
-        same(own.top().as_str(), asked.top().as_str())
-            && same(own.sub().as_str(), asked.sub().as_str())
     }
 }
 

@@ -13,6 +13,7 @@ pub(crate) mod input;
 pub(crate) mod messages;
 pub(crate) mod own_paths;
 pub(crate) mod page;
+pub(crate) mod pattern;
 pub(crate) mod redirect;
 pub(crate) mod refusal;
 pub(crate) mod rendered;
