@@ -228,6 +228,35 @@ pub(crate) fn end(conn: &mut Conn, ending: &Ending) -> Result<usize, StoreError>
     }
 }
 
+/// The rows of a table that belong to one of these sessions or remembered devices.
+macro_rules! its {
+    ($table:ident, $hashes:expr, $series:expr) => {
+        $table::table.filter(
+            $table::session_hash
+                .eq_any($hashes)
+                .or($table::remember_series.eq_any($series)),
+        )
+    };
+}
+
+/// The rows of an account in a table that do not belong to the sign-in that stays.
+macro_rules! others {
+    ($table:ident, $user:expr, $session:expr, $series:expr) => {
+        $table::table
+            .filter($table::user_id.eq($user))
+            .filter(
+                $table::session_hash
+                    .is_null()
+                    .or($table::session_hash.ne($session)),
+            )
+            .filter(
+                $table::remember_series
+                    .is_null()
+                    .or($table::remember_series.ne($series)),
+            )
+    };
+}
+
 /// Ends one sign-in: the device first, since a session that it opens at this moment holds on to it, then the
 /// sessions, which what is given in them holds on to.
 fn end_one(conn: &mut Conn, row: Row, of: &SignIn) -> Result<usize, StoreError> {
@@ -255,37 +284,18 @@ fn end_one(conn: &mut Conn, row: Row, of: &SignIn) -> Result<usize, StoreError> 
             .execute(conn)?;
     }
     if row.refresh == Takes::Its {
-        let mut given: Vec<String> = refresh::table
-            .filter(
-                refresh::session_hash
-                    .eq_any(&hashes)
-                    .or(refresh::remember_series.eq_any(&series)),
-            )
+        let mut given: Vec<String> = its!(refresh, &hashes, &series)
             .select(refresh::series)
             .load(conn)?;
         given.extend(of.refresh.clone());
         families::end_all(conn, &given)?;
     }
     if row.tokens == Takes::Its {
-        diesel::delete(
-            tokens::table.filter(
-                tokens::session_hash
-                    .eq_any(&hashes)
-                    .or(tokens::remember_series.eq_any(&series)),
-            ),
-        )
-        .execute(conn)?;
+        diesel::delete(its!(tokens, &hashes, &series)).execute(conn)?;
     }
     // A second step that was begun in a session is one of the tickets that were.
     if row.begun == Takes::Its {
-        diesel::delete(
-            tickets::table.filter(
-                tickets::session_hash
-                    .eq_any(&hashes)
-                    .or(tickets::remember_series.eq_any(&series)),
-            ),
-        )
-        .execute(conn)?;
+        diesel::delete(its!(tickets, &hashes, &series)).execute(conn)?;
     }
     if let (Takes::Its, Some(pending)) = (row.second, &of.pending) {
         diesel::delete(
@@ -296,38 +306,9 @@ fn end_one(conn: &mut Conn, row: Row, of: &SignIn) -> Result<usize, StoreError> 
         .execute(conn)?;
     }
     if row.device == Takes::Its {
-        diesel::delete(
-            devices::table.filter(
-                devices::session_hash
-                    .eq_any(&hashes)
-                    .or(devices::remember_series.eq_any(&series)),
-            ),
-        )
-        .execute(conn)?;
+        diesel::delete(its!(devices, &hashes, &series)).execute(conn)?;
     }
     Ok(ended)
-}
-
-/// Deletes the rows of an account in one table that are not of the sign-in that stays.
-macro_rules! delete_others {
-    ($conn:expr, $table:ident, $of:expr, $user:expr, $session:expr, $series:expr) => {
-        diesel::delete(
-            $table::table
-                .filter($table::user_id.eq($user))
-                .filter($of)
-                .filter(
-                    $table::session_hash
-                        .is_null()
-                        .or($table::session_hash.ne($session)),
-                )
-                .filter(
-                    $table::remember_series
-                        .is_null()
-                        .or($table::remember_series.ne($series)),
-                ),
-        )
-        .execute($conn)?
-    };
 }
 
 /// No digest is so short.
@@ -359,57 +340,26 @@ fn end_others(
         .execute(conn)?;
     }
     if row.refresh == Takes::Others {
-        let given: Vec<String> = refresh::table
-            .filter(refresh::user_id.eq(user))
-            .filter(
-                refresh::session_hash
-                    .is_null()
-                    .or(refresh::session_hash.ne(session)),
-            )
-            .filter(
-                refresh::remember_series
-                    .is_null()
-                    .or(refresh::remember_series.ne(series)),
-            )
+        let given: Vec<String> = others!(refresh, user, session, series)
             .select(refresh::series)
             .load(conn)?;
         families::end_all(conn, &given)?;
     }
     if row.tokens == Takes::Others {
-        delete_others!(
-            conn,
-            tokens,
-            tokens::user_id.eq(user),
-            user,
-            session,
-            series
-        );
+        diesel::delete(others!(tokens, user, session, series)).execute(conn)?;
     }
+    let tickets = || others!(tickets, user, session, series);
     if row.begun == Takes::Others {
-        let begun = tickets::session_hash
-            .is_not_null()
-            .and(tickets::purpose.ne(SECOND_STEP));
-        delete_others!(conn, tickets, begun, user, session, series);
+        let begun = tickets()
+            .filter(tickets::session_hash.is_not_null())
+            .filter(tickets::purpose.ne(SECOND_STEP));
+        diesel::delete(begun).execute(conn)?;
     }
     if row.second == Takes::Others {
-        delete_others!(
-            conn,
-            tickets,
-            tickets::purpose.eq(SECOND_STEP),
-            user,
-            session,
-            series
-        );
+        diesel::delete(tickets().filter(tickets::purpose.eq(SECOND_STEP))).execute(conn)?;
     }
     if row.device == Takes::Others {
-        delete_others!(
-            conn,
-            devices,
-            devices::user_id.eq(user),
-            user,
-            session,
-            series
-        );
+        diesel::delete(others!(devices, user, session, series)).execute(conn)?;
     }
     Ok(ended)
 }
