@@ -15,9 +15,9 @@ use std::{collections::BTreeMap, fmt};
 use rocket::http::Status;
 
 use crate::{
-    Message,
     secrets::{HashError, PolicyError},
-    store::{StoreError, Timestamp, Unique},
+    store::{StoreError, Unique},
+    types::{Message, Timestamp},
 };
 
 /// What is wrong with the values of a form, by field; the empty name is the form as a whole.

@@ -120,7 +120,6 @@ compile_error!(
 
 #[cfg(feature = "cli")]
 pub mod cli;
-mod clock;
 pub mod config;
 mod error;
 mod factors;
@@ -138,13 +137,13 @@ mod social;
 mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod types;
 
 pub use self::signin::ticket;
 pub use self::{
-    clock::{Clock, SharedClock, SystemClock},
     error::{Denied, Error, Invalid},
     factors::{
-        FactorKind, MfaPolicy,
+        MfaPolicy,
         phone::{Phone, PhoneParser, PlainPhoneParser},
         recovery::{RecoveryCodes, RecoveryCodesError, StandardRecoveryCodes},
         totp::{Seed, StandardTotp, TotpError, TotpProvider},
@@ -160,7 +159,6 @@ pub use self::{
         cookies::CookieNames,
         fields::Form,
         input::{Input, Nothing, Tick},
-        messages::Message,
         page::Page,
         views::engines,
     },
@@ -177,11 +175,15 @@ pub use self::{
         HashError, Hasher, Password, PasswordCheck, PasswordHash, PasswordPolicy, PolicyError,
         Secret, StandardPolicy, Verdict,
     },
-    signin::{Admitted, Method, Methods, NextStep, token::IssuedToken},
+    signin::{Admitted, NextStep, token::IssuedToken},
     store::{
         ApiKeyInfo, Conn, DeviceInfo, Dialect, FactorInfo, Grants, MailInfo, MailState, Manager,
-        NewUser, Pool, RefreshInfo, Role, RoleId, SessionId, SessionInfo, SocialAccountInfo, Store,
-        StoreError, Timestamp, Unique, Uniquifier, User, UserId,
+        NewUser, Pool, RefreshInfo, Role, SessionInfo, SocialAccountInfo, Store, StoreError,
+        Unique, User,
+    },
+    types::{
+        Clock, FactorKind, Message, Method, Methods, RoleId, SessionId, SharedClock, SystemClock,
+        Timestamp, Uniquifier, UserId,
     },
 };
 

@@ -7,13 +7,9 @@ use rocket::{Request, http::uri::Origin, tokio::sync::Semaphore};
 #[cfg(feature = "passkeys")]
 use crate::store::passkeys;
 use crate::{
-    Message,
-    clock::{Clock, SharedClock},
     config::{Settings, Strictness, Transport},
     error::Error,
-    factors::{
-        FactorKind, MfaPolicy, phone::PhoneParser, recovery::RecoveryCodes, totp::TotpProvider,
-    },
+    factors::{MfaPolicy, phone::PhoneParser, recovery::RecoveryCodes, totp::TotpProvider},
     fairing::Hooks,
     features::{self, Feature},
     guards::report::Routes,
@@ -27,7 +23,8 @@ use crate::{
     },
     secrets::{Hasher, Keys, PasswordPolicy},
     signin::{api_key::KeyUses, session::Touches},
-    store::{Store, StoreError, Timestamp, UserId, factors::FactorRow, users::EndsWithPassword},
+    store::{Store, StoreError, factors::FactorRow, users::EndsWithPassword},
+    types::{Clock, FactorKind, Message, SharedClock, Timestamp, UserId},
 };
 
 /// The running state behind the fairing.

@@ -28,19 +28,17 @@ use std::sync::{
 use rocket::{Route, http::Status, local, routes};
 
 use crate::{
-    clock::{Clock, SystemClock},
-    config::Life,
     error::Error,
     fairing::housekeeping,
     features::{Feature, Web},
     identity::EmailAddress,
     signin::{
-        Method, Methods,
         admit::{Admission, admit},
         remember::Remember,
         session::{self, Opening},
     },
-    store::{NewUser, Store, StoreError, Timestamp, User, UserId, reset},
+    store::{NewUser, Store, StoreError, User, reset},
+    types::{Clock, Life, Method, Methods, SystemClock, Timestamp, UserId},
 };
 
 /// A clock that stands still until it is moved; it begins at the present.

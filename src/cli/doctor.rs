@@ -15,7 +15,7 @@ use super::{
     out::{Answer, count, list},
 };
 use crate::{
-    config::{Life, Strictness},
+    config::Strictness,
     fairing,
     http::views,
     secrets::{
@@ -23,7 +23,8 @@ use crate::{
         known::{self, entropy},
     },
     site::Site,
-    store::{Dialect, StoreError, Timestamp, drift::selects, outbox, schema},
+    store::{Dialect, StoreError, drift::selects, outbox, schema},
+    types::{Life, Timestamp},
 };
 
 /// What came of a check.

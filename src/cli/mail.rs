@@ -12,7 +12,8 @@ use super::{
 use crate::{
     notify::outbox::deliver_now,
     site::Site,
-    store::{MailInfo, MailState, Timestamp, outbox},
+    store::{MailInfo, MailState, outbox},
+    types::Timestamp,
 };
 
 #[derive(Debug, Subcommand)]

@@ -175,7 +175,7 @@ mod tests {
     use std::sync::{Mutex, PoisonError};
 
     use super::*;
-    use crate::Security;
+    use crate::fairing::Security;
 
     #[rocket::async_test]
     async fn subscribers_hear_of_every_change_before_the_command_ends() {

@@ -17,14 +17,11 @@ use crate::{
     },
     guards::{self, checked_hash, set_password},
     identity::{EmailAddress, Identity, IdentityKind, Username},
-    notify::events::EventKind,
-    notify::mail::Scribe,
+    notify::{events::EventKind, mail::Scribe},
     secrets::{Password, Secret},
     site::Site,
-    store::{
-        Grants, NewUser, SessionInfo, StoreError, Timestamp, Unique, User, UserId,
-        roles as role_rows, users,
-    },
+    store::{Grants, NewUser, SessionInfo, StoreError, Unique, User, roles as role_rows, users},
+    types::{Timestamp, UserId},
 };
 
 #[derive(Debug, Subcommand)]

@@ -6,7 +6,6 @@
 //! stops the launch with one sentence that says which key it is and what to write instead.
 
 mod environment;
-mod life;
 mod nearest;
 
 use std::{fmt, num::NonZeroU32, path::PathBuf};
@@ -17,12 +16,12 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 #[cfg(feature = "cli")]
 pub(crate) use self::environment::told;
-pub use self::life::Life;
 pub(crate) use self::nearest::nearest;
 #[cfg(feature = "passkeys")]
 pub use crate::features::passkeys::PasskeySettings;
 #[cfg(feature = "social")]
 pub use crate::features::social::{ProviderKind, ProviderSettings, ResponseMode, SocialSettings};
+pub use crate::types::Life;
 pub use crate::{
     factors::totp::TotpSettings,
     features::{

@@ -7,7 +7,7 @@ use rlibphonenumber::PHONE_NUMBER_UTIL;
 use serde::Serialize;
 use unicode_normalization::UnicodeNormalization;
 
-use crate::{http::messages::Message, identity::text::is_hidden};
+use crate::{identity::text::is_hidden, types::Message};
 
 /// The longest number that is read: signs and digits of other scripts take more bytes.
 const TYPED_BYTES: usize = 128;

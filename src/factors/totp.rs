@@ -6,7 +6,7 @@ use qrcode::{QrCode, render::svg};
 use serde::{Deserialize, Serialize};
 use totp_rs::{Algorithm, Builder, Totp};
 
-use crate::{secrets::Secret, store::Timestamp};
+use crate::{secrets::Secret, types::Timestamp};
 
 /// `[security.totp]`: codes of authenticator apps.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]

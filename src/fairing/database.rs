@@ -5,9 +5,9 @@ use std::time::Duration;
 use rocket::tokio;
 
 use crate::{
-    clock::SharedClock,
     config::{ConfigError, Settings},
     store::{DatabaseUrl, Store, StoreError, drift},
+    types::SharedClock,
 };
 
 /// Connects by the settings; for SQLite, makes the folder of its file.

@@ -5,12 +5,12 @@ use std::time::Duration;
 use rocket::tokio;
 
 use crate::{
-    config::Life,
     site::Site,
     store::{
         StoreError, api_keys, devices, failures, families, outbox, remember, sessions, tickets,
         tokens,
     },
+    types::Life,
 };
 
 /// Seconds between writing down uses of sessions.

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     config::{ConfigError, ReportLevel, Settings, Strictness},
-    factors::{FactorKind, phone, policy, recovery::StandardRecoveryCodes, totp::StandardTotp},
+    factors::{phone, policy, recovery::StandardRecoveryCodes, totp::StandardTotp},
     features::unified::SignInMethod,
     guards::report,
     http::{
@@ -30,6 +30,7 @@ use crate::{
     signin::{api_key::KeyUses, session::Touches},
     site::Site,
     store::Dialect,
+    types::FactorKind,
 };
 
 /// Tells a developer where things are.

@@ -14,11 +14,11 @@ use rocket::{
 };
 
 use crate::{
-    Message,
     error::Error,
     guards::identity,
     http::{headers, own_paths::OwnPaths, pattern::Pattern, reply},
     site::Site,
+    types::Message,
 };
 
 /// In the order of `Allow`.

@@ -35,7 +35,6 @@ use self::{
     launch::{ignite, introduce, mount},
 };
 use crate::{
-    clock::{Clock, SharedClock},
     config::{ConfigError, Strictness},
     factors::{MfaPolicy, phone::PhoneParser, recovery::RecoveryCodes, totp::TotpProvider},
     http::{
@@ -52,7 +51,8 @@ use crate::{
     },
     secrets::{Hasher, PasswordPolicy},
     site::Site,
-    store::{Conn, Store, StoreError, Timestamp, User},
+    store::{Conn, Store, StoreError, User},
+    types::{Clock, SharedClock, Timestamp},
 };
 
 type OnRegister =

@@ -6,8 +6,6 @@ use serde_json::{Value, json};
 
 use super::{Feature, Link, MenuFor, Submitted, Web, outdated, sample_form, template};
 use crate::{
-    Message,
-    config::Life,
     error::{Denied, Error, Invalid},
     guards::{identity::Mechanism, strong::Strong},
     http::{
@@ -25,10 +23,11 @@ use crate::{
     secrets::{Secret, digest, random_token},
     signin::{api_key, limits::count_per_user},
     store::{
-        ApiKeyInfo, Timestamp,
+        ApiKeyInfo,
         api_keys::{self, NewApiKey},
         users,
     },
+    types::{Life, Message, Timestamp},
 };
 
 pub(crate) const FEATURE: Feature = Feature {

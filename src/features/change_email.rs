@@ -14,8 +14,6 @@ use super::{
     outdated, recover, sample_form, sample_mail, template,
 };
 use crate::{
-    Message,
-    config::Life,
     error::{Error, Invalid},
     guards::strong::Strong,
     http::{
@@ -34,7 +32,8 @@ use crate::{
         limits::{Buckets, PerAddress, count_per_address, count_per_user},
         ticket::{self, Draft, Handle, Held, Purpose, Terms},
     },
-    store::{StoreError, Unique, User, UserId, factors, social, tickets, users},
+    store::{StoreError, Unique, User, factors, social, tickets, users},
+    types::{Life, Message, UserId},
 };
 
 pub(crate) const FEATURE: Feature = Feature {

@@ -13,7 +13,6 @@ use super::{
     outdated, sample_form, template,
 };
 use crate::{
-    Message,
     error::{Error, Invalid},
     guards::{Mechanism, identity::Caller, strong::shown_what_it_takes},
     http::{
@@ -30,7 +29,8 @@ use crate::{
         password::{Proof, prove_again},
         session,
     },
-    store::{ProvenAt, User, users},
+    store::{User, users},
+    types::{Message, ProvenAt},
 };
 
 pub(crate) const FEATURE: Feature = Feature {

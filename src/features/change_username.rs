@@ -9,7 +9,6 @@ use super::{
     template,
 };
 use crate::{
-    Message,
     error::{Error, Invalid},
     guards::strong::Strong,
     http::{
@@ -20,6 +19,7 @@ use crate::{
     notify::{events::EventKind, notices, outbox},
     signin::limits::count_per_user,
     store::{StoreError, User, users},
+    types::Message,
 };
 
 pub(crate) const FEATURE: Feature = Feature {

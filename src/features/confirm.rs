@@ -13,7 +13,6 @@ use super::{
     sample_form, template,
 };
 use crate::{
-    config::Life,
     error::Error,
     guards::Mechanism,
     http::{
@@ -24,16 +23,16 @@ use crate::{
     },
     notify::{events::EventKind, notices},
     signin::{
-        Method, Methods,
         admit::admit,
         session::{self, Opening},
         ticket::{self, Handle, Held, Purpose, Terms},
     },
     site::Site,
     store::{
-        User, tickets, users,
-        users::{Confirmed, EarlierPassword},
+        User, tickets,
+        users::{self, Confirmed, EarlierPassword},
     },
+    types::{Life, Method, Methods},
 };
 
 pub(crate) const FEATURE: Feature = Feature {

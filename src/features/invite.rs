@@ -10,8 +10,6 @@ use super::{
     sample_form, sample_mail, template,
 };
 use crate::{
-    Message,
-    config::Life,
     error::{Error, Invalid},
     http::{
         form::FormView,
@@ -26,7 +24,6 @@ use crate::{
     },
     secrets::Secret,
     signin::{
-        Method, Methods,
         admit::admit,
         session::Opening,
         ticket::{self, Handle, Held, Purpose, Terms},
@@ -35,6 +32,7 @@ use crate::{
         NewUser, StoreError, Unique, User, roles, tickets,
         users::{self, EarlierPassword},
     },
+    types::{Life, Message, Method, Methods},
 };
 
 pub(crate) const FEATURE: Feature = Feature {

@@ -6,7 +6,6 @@ use serde_json::json;
 
 use super::{Feature, Link, MenuFor, Submitted, Web, sample_form, template};
 use crate::{
-    Message,
     error::{Denied, Error, Invalid},
     http::{
         form::{Field, FormView},
@@ -21,6 +20,7 @@ use crate::{
         remember::Remember,
         session::Opening,
     },
+    types::Message,
 };
 
 pub(crate) const FEATURE: Feature = Feature {
@@ -125,7 +125,7 @@ async fn show(web: Web<'_>, next: Option<String>) -> Answer {
                 .json("user", web.account(&caller.user))
                 .json("identity_attributes", attributes))
         }
-        Some(_) => Err(crate::Denied::SignedIn.into()),
+        Some(_) => Err(crate::error::Denied::SignedIn.into()),
         None => {
             let form = Login {
                 next: web

@@ -7,8 +7,6 @@ use serde_json::json;
 
 use super::{Submitted, Web};
 use crate::{
-    Message,
-    config::Life,
     error::{Error, Invalid},
     http::{
         form::Field,
@@ -22,15 +20,15 @@ use crate::{
         outbox::{self, Letter, Postage, Posted},
     },
     signin::{
-        Method, Methods,
         limits::{Buckets, PerAddress, count_failure, count_per_address, refuse_if_locked},
         ticket::{self, Draft, Handle, Held, Presented, Purpose, Refusal, Terms},
     },
     site::Site,
     store::{
-        Conn, StoreError, Timestamp, User, UserId,
+        Conn, StoreError, User,
         users::{self, Confirmed, EarlierPassword},
     },
+    types::{Life, Message, Method, Methods, Timestamp, UserId},
 };
 
 // Forms.

@@ -4,11 +4,11 @@ use serde::Deserialize;
 
 use super::Web;
 use crate::{
-    Message,
     error::{Error, Invalid},
     guards::judge_password,
     http::form::Field,
     secrets::Password,
+    types::Message,
 };
 
 /// The fields of a form in which a password is chosen.

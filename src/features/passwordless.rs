@@ -10,7 +10,6 @@ use super::{
     sample_form, sample_mail, template,
 };
 use crate::{
-    config::Life,
     error::Error,
     http::{
         csrf,
@@ -22,7 +21,6 @@ use crate::{
     identity::IdentityKind,
     notify::{events::EventKind, notices},
     signin::{
-        Method, Methods,
         admit::admit,
         limits::{Buckets, refuse_if_locked},
         remember::Remember,
@@ -33,6 +31,7 @@ use crate::{
         StoreError,
         users::{self, Confirmed, EarlierPassword},
     },
+    types::{Life, Method, Methods},
 };
 
 pub(crate) const FEATURE: Feature = Feature {

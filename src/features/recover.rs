@@ -15,8 +15,6 @@ use super::{
     outdated, sample_form, sample_mail, template,
 };
 use crate::{
-    Message,
-    config::Life,
     error::{Denied, Error, Invalid},
     http::{
         form::{Field, FormView},
@@ -32,7 +30,7 @@ use crate::{
     },
     secrets::{Password, Secret, Verdict},
     signin::{
-        Method, Methods, NextStep,
+        NextStep,
         admit::{Owing, admit},
         limits::{Buckets, PerAddress, count_per_address},
         remember::Remember,
@@ -44,6 +42,7 @@ use crate::{
         Conn, StoreError, User, failures,
         users::{self, Confirmed, EarlierPassword},
     },
+    types::{Life, Message, Method, Methods},
 };
 
 pub(crate) const FEATURE: Feature = Feature {

@@ -10,10 +10,7 @@ use super::{
     two_factor::{self, Code, Passed},
 };
 use crate::{
-    Message,
-    config::Life,
     error::{Error, Invalid},
-    factors::Usages,
     guards::strong::Strong,
     http::{
         form::{Field, FormView},
@@ -27,6 +24,7 @@ use crate::{
         factors::{self, NewCode},
         users,
     },
+    types::{Life, Message, Usages},
 };
 
 pub(crate) const FEATURE: Feature = Feature {

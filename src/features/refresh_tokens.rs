@@ -14,8 +14,6 @@ use serde_json::Value;
 
 use super::{Feature, Web, outdated};
 use crate::{
-    Message,
-    config::Life,
     error::{Denied, Error, Invalid},
     http::{
         cookies::{self, Kind},
@@ -38,11 +36,12 @@ use crate::{
     },
     site::Site,
     store::{
-        StoreError, Timestamp, User,
+        StoreError, User,
         endings::{self, Ending, Named, SignIn},
         families::{self, FamilyRow, NewFamily},
         tokens, users,
     },
+    types::{Life, Message, Timestamp},
 };
 
 pub(crate) const FEATURE: Feature = Feature {

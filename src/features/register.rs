@@ -13,7 +13,6 @@ use super::{
     mailed, sample_form, sample_mail, template,
 };
 use crate::{
-    Message,
     error::{Denied, Error, Invalid},
     guards::judge_password,
     http::{
@@ -30,7 +29,6 @@ use crate::{
     },
     secrets::Password,
     signin::{
-        Method, Methods,
         admit::admit,
         limits::{PerAddress, count_per_address},
         remember::{self, Remember},
@@ -38,6 +36,7 @@ use crate::{
         ticket::{self, Draft, Handle, Terms},
     },
     store::{NewUser, StoreError, Unique, User, tickets, users},
+    types::{Message, Method, Methods},
 };
 
 pub(crate) const FEATURE: Feature = Feature {

@@ -15,7 +15,8 @@ use crate::{
     },
     notify::events::EventKind,
     signin::session,
-    store::{SessionId, SessionInfo},
+    store::SessionInfo,
+    types::SessionId,
 };
 
 pub(crate) const FEATURE: Feature = Feature {

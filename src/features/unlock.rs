@@ -9,7 +9,6 @@ use serde_json::json;
 
 use super::{Feature, Submitted, Web, mailed, sample_form, sample_mail, template};
 use crate::{
-    config::Life,
     error::Error,
     http::{
         client::ClientInfo,
@@ -28,7 +27,8 @@ use crate::{
         ticket::{self, Handle, Held, Purpose, Terms},
     },
     site::Site,
-    store::{Timestamp, User, failures},
+    store::{User, failures},
+    types::{Life, Timestamp},
 };
 
 pub(crate) const FEATURE: Feature = Feature {

@@ -6,7 +6,6 @@ use serde_json::json;
 
 use super::{Feature, Link, MenuFor, Others, Submitted, Web, sample_form, template};
 use crate::{
-    Message,
     error::{Denied, Error, Invalid},
     guards::identity::{Caller, Mechanism},
     http::{
@@ -19,6 +18,7 @@ use crate::{
         password::{Proof, prove_again},
         session,
     },
+    types::Message,
 };
 
 pub(crate) const FEATURE: Feature = Feature {

@@ -9,7 +9,7 @@ use rocket::{
 use serde_json::{Map, Value};
 
 #[cfg(any(feature = "passkeys", feature = "social"))]
-use crate::Message;
+use crate::types::Message;
 use crate::{
     error::{Denied, Error},
     features::{recover, refresh_tokens, two_factor},
@@ -333,7 +333,7 @@ impl Web<'_> {
         #[cfg(feature = "passkeys")]
         if ways
             .iter()
-            .any(|way| way.kind() == Some(crate::FactorKind::Passkey))
+            .any(|way| way.kind() == Some(crate::types::FactorKind::Passkey))
         {
             return super::passkeys::offer(self.site, "/wan-signin", "/wan-signin");
         }

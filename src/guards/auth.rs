@@ -9,7 +9,6 @@ use rocket::{
 
 use super::{Policy, SignedIn, identity, judge};
 use crate::{
-    Message,
     error::{Denied, Error, Invalid},
     features::{
         Link,
@@ -21,7 +20,7 @@ use crate::{
     notify::{events::EventKind, mail::Scribe, notices, outbox},
     secrets::{Password, PasswordCheck, PasswordHash},
     signin::{
-        Method, Methods, NextStep,
+        NextStep,
         admit::{Admission, admit},
         password::{Proof, prove},
         remember::Remember,
@@ -30,7 +29,8 @@ use crate::{
         token::{self, IssuedToken, Strength},
     },
     site::Site,
-    store::{Store, User, UserId, users},
+    store::{Store, User, users},
+    types::{Message, Method, Methods, UserId},
 };
 
 /// Signing in and out, passwords, identities and URLs, for the application's own handlers.

@@ -15,7 +15,6 @@ use crate::{
     notify::events::EventKind,
     secrets::{Password, digest},
     signin::{
-        Methods,
         admit::{Admission, announce},
         api_key,
         password::{Proof, prove},
@@ -23,9 +22,10 @@ use crate::{
     },
     site::Site,
     store::{
-        Grants, ProvenAt, SessionId, Timestamp, User,
+        Grants, User,
         endings::{Begun, WhichSession},
     },
+    types::{Methods, ProvenAt, SessionId, Timestamp},
 };
 
 /// What the request itself showed.

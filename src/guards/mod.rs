@@ -42,9 +42,10 @@ use self::{
 use crate::{
     error::{Denied, Error},
     http::{csrf, refusal},
-    signin::{Methods, session::extend_grace},
+    signin::session::extend_grace,
     site::Site,
-    store::{Grants, SessionId, Timestamp, User},
+    store::{Grants, User},
+    types::{Methods, SessionId, Timestamp},
 };
 
 /// Somebody who is signed in: by session, or by token.

@@ -4,11 +4,10 @@ use std::{cell::Cell, fmt, marker::PhantomData};
 
 use super::identity::{Caller, Mechanism};
 use crate::{
-    config::Life,
     error::Denied,
-    signin::Methods,
     site::Site,
-    store::{Grants, Timestamp, User},
+    store::{Grants, User},
+    types::{Life, Methods, Timestamp},
 };
 
 /// What a route asks of its caller. Made by [`policies!`](crate::policies), composed by tuples and [`Any`].

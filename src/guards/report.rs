@@ -92,7 +92,7 @@ pub(crate) async fn inspect<'a>(
             let mut own = types.iter().filter(|(_, nested)| !nested);
             own.any(|(name, _)| prefix_of(name) == prefix_of(wanted))
         };
-        let input = prefix_of(type_name::<crate::Input<()>>());
+        let input = prefix_of(type_name::<crate::http::input::Input<()>>());
         let takes_input = has(input);
         let wraps_input = types
             .iter()

@@ -5,8 +5,7 @@ use std::{
     path::Path,
 };
 
-use super::messages::Message;
-use crate::config::ConfigError;
+use crate::{config::ConfigError, types::Message};
 
 pub(crate) const ENGLISH: &str = include_str!("../../templates/security/messages/en.toml");
 /// The language that every key has.

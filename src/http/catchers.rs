@@ -4,10 +4,10 @@ use rocket::{Catcher, Request, Response, http::Status, response::Responder};
 
 use super::{refusal, reply};
 use crate::{
-    Message,
     error::{Denied, Error},
     guards::identity,
     site::Site,
+    types::Message,
 };
 
 /// Statuses that our guards and `Input` produce.

@@ -15,10 +15,10 @@ use serde::{Deserialize, Serialize};
 
 use super::cookies::{self, Kind};
 use crate::{
-    config::{ConfigError, Life},
+    config::ConfigError,
     secrets::{Purpose, random_token},
     site::Site,
-    store::Timestamp,
+    types::{Life, Timestamp},
 };
 
 /// `[security.csrf]`: for applications whose pages are drawn in the browser.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use validator::Validate;
 
 use super::catalogue::Catalogue;
-use crate::{Message, error::Invalid};
+use crate::{error::Invalid, types::Message};
 
 /// Forms that take the application's own fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use rocket::{Request, http::Method};
 use serde_json::{Map, Value, json};
 
 use super::catalogue::Catalogue;
-use crate::{Message, error::Invalid, site::Site};
+use crate::{error::Invalid, site::Site, types::Message};
 
 /// A form to be shown.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

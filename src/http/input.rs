@@ -17,10 +17,10 @@ use serde_json::{Map, Value};
 
 use super::{cookies, csrf, refusal, stale};
 use crate::{
-    Message,
     error::{Denied, Error, Invalid},
     guards::{identity, report::Probe},
     site::Site,
+    types::Message,
 };
 
 /// A body decoded into `F` after the CSRF check: urlencoded, `multipart/form-data` or JSON alike.

@@ -17,11 +17,11 @@ use super::{
     refusal,
 };
 use crate::{
-    Message,
     error::Error,
     features::{ICON, MenuFor, STYLESHEET},
     guards::identity,
     site::Site,
+    types::Message,
 };
 
 /// The language of the answer: what the browser prefers among those that there are texts for.
@@ -107,7 +107,7 @@ pub(crate) fn shared(
     site: &Site,
     language: &str,
     path: &str,
-    user: Option<&crate::User>,
+    user: Option<&crate::store::User>,
 ) -> Map<String, Value> {
     let catalogue = site.views.catalogue();
     let mut urls = Map::new();

@@ -23,12 +23,12 @@ use super::{
     stale,
 };
 use crate::{
-    Message,
     config::Strictness,
     error::{Denied, Error, Invalid},
     guards::identity,
     identity::IdentityKind,
     site::{Site, path_and_query},
+    types::Message,
 };
 
 /// What a handler of ours answers.

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use super::{cookies, csrf, own_paths::OwnPaths, page};
 use crate::{
-    Message,
     site::{Site, path_and_query},
+    types::Message,
 };
 
 /// More fields or longer values than any form of ours has are not offered again.

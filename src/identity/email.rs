@@ -15,7 +15,7 @@ use unicode_normalization::UnicodeNormalization;
 use validator::ValidateEmail;
 
 use super::text::is_hidden;
-use crate::Message;
+use crate::types::Message;
 
 /// The longest local part in bytes (RFC 5321, section 4.5.3.1.1).
 const LOCAL_BYTES: usize = 64;

@@ -10,7 +10,7 @@ use unicode_normalization::UnicodeNormalization;
 pub use email::{EmailAddress, EmailPolicy, StandardEmailPolicy};
 pub use username::{StandardUsernamePolicy, Username, UsernamePolicy, UsernameSettings};
 
-use crate::{Message, secrets::digest};
+use crate::{secrets::digest, types::Message};
 
 /// What somebody may sign in by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]

@@ -13,7 +13,7 @@ use unicode_security::{
 };
 
 use super::text::{folded, is_hidden};
-use crate::Message;
+use crate::types::Message;
 
 /// The width of the columns.
 const FORM_BYTES: usize = 255;

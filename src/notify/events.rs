@@ -24,11 +24,7 @@ use rocket::{
 };
 use serde::Serialize;
 
-use crate::{
-    factors::FactorKind,
-    signin::Methods,
-    store::{SessionId, Timestamp, UserId},
-};
+use crate::types::{FactorKind, Methods, SessionId, Timestamp, UserId};
 
 /// Something that happened.
 #[derive(Clone, Debug, Serialize)]

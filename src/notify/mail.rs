@@ -18,13 +18,12 @@ use super::{
     sender::{Sender, is_ehlo},
 };
 use crate::{
-    Message,
-    config::Life,
     error::Error,
     http::client::ClientInfo,
     secrets::Secret,
     site::Site,
-    store::{Timestamp, User, cut},
+    store::{User, cut},
+    types::{Life, Message, Timestamp},
 };
 
 /// `[security.mail]`: how mails leave.

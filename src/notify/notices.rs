@@ -8,7 +8,11 @@ use super::{
     mail::{Addressee, Scribe},
     outbox::{Letter, Postage},
 };
-use crate::{Message, error::Error, factors::FactorKind, store::User};
+use crate::{
+    error::Error,
+    store::User,
+    types::{FactorKind, Message},
+};
 
 /// Templates of notices that several features send.
 pub(crate) const TEMPLATES: &[(&str, &str)] = &[

@@ -23,7 +23,6 @@ use rocket::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    config::Life,
     error::Error,
     notify::{
         events::EventKind,
@@ -34,9 +33,10 @@ use crate::{
     signin::limits::{MailCounters, may_mail},
     site::Site,
     store::{
-        Conn, StoreError, Timestamp,
+        Conn, StoreError,
         outbox::{self, Claimed, NewMail, Outcome},
     },
+    types::{Life, Timestamp},
 };
 
 /// A mail that is ready for the outbox: composed, encrypted, not written yet.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use url::{Host, Url};
 
-use crate::EmailAddress;
+use crate::identity::EmailAddress;
 
 /// A name and an address.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,10 @@ use rocket::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::mail::{Mail, MailError};
-use crate::{config::Life, secrets::Secret, store::Timestamp};
+use crate::{
+    secrets::Secret,
+    types::{Life, Timestamp},
+};
 
 /// `[security.sms]`: how text messages leave.
 #[derive(Clone, Debug, Deserialize)]

@@ -61,7 +61,7 @@ use super::{
     mail::{Encryption, Mail, MailError, MailFailure, MailSettings, Mailer},
     sender::{Sender, mailable},
 };
-use crate::store::{Timestamp, cut};
+use crate::{store::cut, types::Timestamp};
 
 /// A connection that rested so long is closed.
 const REST: Duration = Duration::from_secs(60);
@@ -621,7 +621,7 @@ mod tests {
         smtp_server::{Behaviour, Offers, SmtpServer, certificate},
         *,
     };
-    use crate::{config::Life, notify::mail::Transport, secrets::Secret};
+    use crate::{notify::mail::Transport, secrets::Secret, types::Life};
 
     fn mail() -> Mail {
         Mail {

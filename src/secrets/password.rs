@@ -5,7 +5,7 @@ use std::fmt;
 use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
-use crate::http::messages::Message;
+use crate::types::Message;
 
 /// The most bytes a password may have as it was typed; beyond, only an attack is likely.
 const MAX_BYTES: usize = 4096;

@@ -4,21 +4,20 @@
 //! nothing else. So a new way in cannot forget a check.
 
 use super::{
-    Method, Methods,
     second::{Passed, further},
     trusted::Trusted,
 };
 use crate::{
     error::{Denied, Error},
-    factors::Usages,
     features::unified::SignInMethod,
     notify::events::{Client, EventKind},
     site::Site,
     store::{
-        Grants, ProvenAt, SessionId, Timestamp, User,
+        Grants, User,
         factors::{self, FactorRow},
         users,
     },
+    types::{Method, Methods, ProvenAt, SessionId, Timestamp, Usages},
 };
 
 /// Somebody who passed the gate. Nothing else makes one, and each is used once.

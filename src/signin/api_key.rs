@@ -12,14 +12,14 @@ use std::{
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
-use super::{Methods, admit::standing};
+use super::admit::standing;
 use crate::{
-    config::Life,
     error::{Denied, Error},
     guards::identity::{Caller, Mechanism},
     secrets::{Secret, digest},
     site::Site,
-    store::{Grants, ProvenAt, StoreError, Timestamp, api_keys},
+    store::{Grants, StoreError, api_keys},
+    types::{Life, Methods, ProvenAt, Timestamp},
 };
 
 /// Uses of a key closer together than this are not written down.

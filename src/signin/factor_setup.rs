@@ -8,15 +8,14 @@ use super::{
     ticket::{self, Bearer, Handle, Held, Presented, Purpose, Refusal, Terms},
 };
 use crate::{
-    Message,
     error::{Denied, Error, Invalid},
-    factors::{self, FactorKind, Setup, Usages},
+    factors::{self, Setup},
     features::{Web, outdated},
     guards::{identity::Caller, strong::Strong},
     notify::{events::EventKind, notices, outbox},
     secrets::Secret,
-    signin::{Method, Methods},
     store::{StoreError, Unique, devices, factors as rows, users},
+    types::{FactorKind, Message, Method, Methods, Usages},
 };
 
 pub(crate) const NAME: &str = "factor_setup";
@@ -132,7 +131,7 @@ pub(crate) struct Proven {
 }
 
 enum Judged {
-    Done(Box<(outbox::Posted, crate::User)>),
+    Done(Box<(outbox::Posted, crate::store::User)>),
     Wrong,
     Gone,
     TooMany,

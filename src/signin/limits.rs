@@ -11,19 +11,19 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    config::Life,
     error::{Denied, Error},
     features::unlock,
     http::client::ClientInfo,
     identity::{EmailAddress, Identity},
     notify::events::EventKind,
     secrets::Purpose,
-    signin::{Methods, ticket::Handle},
+    signin::ticket::Handle,
     site::Site,
     store::{
-        Conn, StoreError, Timestamp, User, UserId,
+        Conn, StoreError, User,
         failures::{self, Allowance, Counted},
     },
+    types::{Life, Methods, Timestamp, UserId},
 };
 
 /// `[security.limits]`: how many failures shut a door.

@@ -4,7 +4,6 @@ pub(crate) mod admit;
 pub(crate) mod api_key;
 pub(crate) mod factor_setup;
 pub(crate) mod limits;
-mod methods;
 pub(crate) mod noticed;
 pub(crate) mod password;
 pub(crate) mod remember;
@@ -15,7 +14,4 @@ pub(crate) mod token;
 pub(crate) mod trusted;
 pub(crate) mod ways_in;
 
-pub use self::{
-    admit::{Admitted, NextStep},
-    methods::{Method, Methods},
-};
+pub use self::admit::{Admitted, NextStep};

@@ -13,7 +13,8 @@ use crate::{
         outbox::{self, Letter, Posted},
     },
     site::Site,
-    store::{Conn, StoreError, Timestamp, User, endings::WhichSession, tickets},
+    store::{Conn, StoreError, User, endings::WhichSession, tickets},
+    types::Timestamp,
 };
 
 /// The path of the link, before its secret.

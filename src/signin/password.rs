@@ -1,7 +1,6 @@
 //! Proof by password, the same for every door: the login form, `/verify`, Basic, the application's code.
 
 use super::{
-    Method, Methods,
     admit::{Admission, admit},
     limits::{Buckets, count_failure, refuse_if_locked},
 };
@@ -12,6 +11,7 @@ use crate::{
     secrets::{Password, PasswordHash, Verdict},
     site::Site,
     store::{User, users},
+    types::{Method, Methods},
 };
 
 /// What a password attempt comes to, when it is no error.

@@ -15,7 +15,7 @@ use super::{
     session::{self, Opening},
 };
 use crate::{
-    config::{AT_MOST, Life},
+    config::AT_MOST,
     error::{Denied, Error},
     guards::identity::Caller,
     http::{
@@ -27,10 +27,10 @@ use crate::{
     secrets::{Secret, digest, random_token},
     site::Site,
     store::{
-        ProvenAt,
         endings::{self, Ending, SignIn},
         remember::{self, NewSeries},
     },
+    types::{Life, ProvenAt},
 };
 
 /// `[security.remember]`: browsers that stay signed in beyond a session.

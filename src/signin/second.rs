@@ -7,15 +7,13 @@ use rocket::Request;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Method, Methods,
     admit::Owing,
     limits::{Buckets, PerAddress, count, count_per_address, count_per_user, locked, tell_failure},
     ticket::{self, Bearer, Handle, Held, Presented, Purpose, Terms},
 };
 use crate::{
-    Message,
     error::{Denied, Error, Invalid},
-    factors::{self, FactorKind, Setup, Usages},
+    factors::{self, Setup},
     guards::identity::Caller,
     http::{
         client::ClientInfo,
@@ -33,10 +31,13 @@ use crate::{
     secrets::{Purpose as Key, digest},
     site::Site,
     store::{
-        Conn, SessionId, StoreError, Timestamp, Uniquifier, User, UserId,
+        Conn, StoreError, User,
         endings::{self, Begun, Ending, SignIn},
         factors::{self as rows, FactorRow},
         failures, tickets, users,
+    },
+    types::{
+        FactorKind, Message, Method, Methods, SessionId, Timestamp, Uniquifier, Usages, UserId,
     },
 };
 

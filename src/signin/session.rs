@@ -10,7 +10,7 @@ use rocket::Request;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Admitted, Methods,
+    Admitted,
     admit::{announce, continued, standing},
     limits::Buckets,
     noticed,
@@ -18,7 +18,7 @@ use super::{
     second, trusted,
 };
 use crate::{
-    config::{AT_MOST, Life},
+    config::AT_MOST,
     error::{Denied, Error},
     features::refresh_tokens,
     guards::identity::{Caller, Mechanism},
@@ -31,12 +31,13 @@ use crate::{
     secrets::{digest, random_token},
     site::Site,
     store::{
-        ProvenAt, SessionId, StoreError, Timestamp, User, devices,
+        StoreError, User, devices,
         endings::{self, Ending, SignIn},
         failures,
         sessions::{self, NewSession, SessionRow, Touch},
         users,
     },
+    types::{Life, Methods, ProvenAt, SessionId, Timestamp},
 };
 
 /// `[security.session]`: how long a session lasts.

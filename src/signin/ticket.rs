@@ -12,17 +12,17 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub(crate) use crate::store::endings::Begun;
 use crate::{
-    config::Life,
     error::Error,
     identity::Identity,
     secrets::{Purpose as Key, Secret, digest, random_token},
     site::Site,
     store::{
-        Conn, Store, StoreError, Timestamp, User, UserId,
+        Conn, Store, StoreError, User,
         endings::SignIn,
         tickets::{self, NewTicket, TicketRow},
         users,
     },
+    types::{Life, Timestamp, UserId},
 };
 
 /// What a kind of ticket is for.

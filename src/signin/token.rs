@@ -1,13 +1,14 @@
 //! Authentication tokens: 256 random bits for a program, of which the database keeps the hash.
 
-use super::{Admitted, Methods, admit::standing};
+use super::{Admitted, admit::standing};
 use crate::{
     error::{Denied, Error},
     guards::identity::Caller,
     notify::events::{Client, EventKind},
     secrets::{Secret, digest, random_token},
     site::Site,
-    store::{ProvenAt, StoreError, Timestamp, User, endings::Begun, tokens, users},
+    store::{StoreError, User, endings::Begun, tokens, users},
+    types::{Methods, ProvenAt, Timestamp},
 };
 
 /// A token and when it ends, as it is shown once.

@@ -1,10 +1,10 @@
 //! What an account signs in with: asked before one of its ways in is taken away.
 
 use crate::{
-    factors::{FactorKind, Usages},
     features::unified::SignInMethod,
     site::Site,
-    store::{Conn, StoreError, UserId, factors, users},
+    store::{Conn, StoreError, factors, users},
+    types::{FactorKind, Usages, UserId},
 };
 
 /// What the site lets people sign in with.

@@ -15,7 +15,7 @@ use super::{
     SocialError,
     lenient::{Object, object, text, texts},
 };
-use crate::store::Timestamp;
+use crate::types::Timestamp;
 
 /// Signatures that only the provider can make: none that our own secret, or a public key, would do for.
 const ALGORITHMS: [&str; 9] = [

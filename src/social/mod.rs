@@ -28,7 +28,7 @@ use crate::{
     config::ConfigError,
     features::social::{ProviderKind, ProviderSettings, SocialSettings},
     secrets::Secret,
-    store::Timestamp,
+    types::Timestamp,
 };
 
 /// What a provider is asked, once for each sign-in.

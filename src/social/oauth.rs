@@ -10,7 +10,7 @@ use super::{
     lenient::{complaint, object, text},
     secret::ClientSecret,
 };
-use crate::{secrets::Secret, store::Timestamp};
+use crate::{secrets::Secret, types::Timestamp};
 
 /// Who we are to a provider.
 pub(super) struct Client {

@@ -9,7 +9,7 @@ use p256::{
 use serde_json::json;
 
 use super::SocialError;
-use crate::{secrets::Secret, store::Timestamp};
+use crate::{secrets::Secret, types::Timestamp};
 
 /// How long a signed statement is good, in seconds: it is made anew for each exchange.
 const LIFE: i64 = 300;

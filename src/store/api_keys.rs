@@ -5,11 +5,11 @@ use diesel::prelude::*;
 use serde::Serialize;
 
 use super::{
-    Conn, RowId, Store, StoreError, Timestamp, User, UserId,
+    Conn, Store, StoreError, User,
     conn::natively,
     schema::{security_api_keys as keys, users},
 };
-use crate::config::Life;
+use crate::types::{Life, RowId, Timestamp, UserId};
 
 /// A key to be written.
 #[derive(Clone, Debug, Insertable)]

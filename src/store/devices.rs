@@ -5,10 +5,8 @@ use std::num::NonZeroU32;
 use diesel::prelude::*;
 use serde::Serialize;
 
-use super::{
-    Conn, RowId, SKEW, Store, StoreError, Timestamp, Uniquifier, UserId,
-    schema::security_devices as devices, sessions::NewSession,
-};
+use super::{Conn, Store, StoreError, schema::security_devices as devices, sessions::NewSession};
+use crate::types::{RowId, SKEW, Timestamp, Uniquifier, UserId};
 
 /// A trusted device to be written.
 #[derive(Clone, Debug, Insertable)]

@@ -7,16 +7,16 @@
 use diesel::prelude::*;
 
 use super::{
-    Conn, StoreError, UserId, api_keys, families,
+    Conn, StoreError, api_keys, families,
     schema::{
         security_devices as devices, security_refresh_families as refresh,
         security_remember as remember, security_sessions as sessions, security_tickets as tickets,
         security_tokens as tokens,
     },
     tickets::{NOTICED, SECOND_STEP, UNDO},
-    types::SessionId,
     users,
 };
+use crate::types::{SessionId, UserId};
 
 /// One sign-in, by what names it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -4,13 +4,10 @@ use diesel::prelude::*;
 use serde::Serialize;
 
 use super::{
-    Conn, Store, StoreError, Timestamp, UserId,
+    Conn, Store, StoreError,
     schema::{security_factors as factors, security_recovery_codes as codes},
 };
-use crate::{
-    factors::{FactorKind, Usages},
-    signin::Methods,
-};
+use crate::types::{FactorKind, Methods, Timestamp, Usages, UserId};
 
 /// A factor to be written.
 #[derive(Clone, Debug, Insertable)]

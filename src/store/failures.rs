@@ -2,8 +2,8 @@
 
 use diesel::prelude::*;
 
-use super::{Conn, SKEW, StoreError, Timestamp, schema::security_failures};
-use crate::config::Life;
+use super::{Conn, StoreError, schema::security_failures};
+use crate::types::{Life, SKEW, Timestamp};
 
 /// How many failures in which time shut a door, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

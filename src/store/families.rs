@@ -5,12 +5,12 @@ use diesel::prelude::*;
 use serde::Serialize;
 
 use super::{
-    Conn, ProvenAt, RowId, Store, StoreError, Timestamp, Uniquifier, User, UserId,
+    Conn, Store, StoreError, User,
     endings::Named,
     schema::{security_refresh_families as families, users},
     tokens,
 };
-use crate::signin::Methods;
+use crate::types::{Methods, ProvenAt, RowId, Timestamp, Uniquifier, UserId};
 
 /// A family to be written.
 #[derive(Clone, Debug, Insertable)]

@@ -25,7 +25,6 @@ pub(crate) mod sessions;
 pub(crate) mod social;
 pub(crate) mod tickets;
 pub(crate) mod tokens;
-mod types;
 mod url;
 pub(crate) mod users;
 
@@ -44,7 +43,6 @@ use rocket::tokio::{
 
 #[cfg(feature = "passkeys")]
 pub use self::passkeys::PasskeyInfo;
-pub(crate) use self::types::{ProvenAt, RowId, SKEW};
 pub(crate) use self::url::DatabaseUrl;
 pub use self::{
     api_keys::ApiKeyInfo,
@@ -56,13 +54,12 @@ pub use self::{
     roles::Role,
     sessions::SessionInfo,
     social::SocialAccountInfo,
-    types::{RoleId, SessionId, Timestamp, Uniquifier, UserId},
     url::Manager,
     users::{Grants, NewUser, User},
 };
 use crate::{
-    clock::{Clock, SharedClock},
     identity::text::is_hidden,
+    types::{Clock, SharedClock, Timestamp},
 };
 
 /// Why the store did not do what it was asked.

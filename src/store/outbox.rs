@@ -3,8 +3,8 @@
 use diesel::prelude::*;
 use serde::Serialize;
 
-use super::{Conn, RowId, Store, StoreError, Timestamp, cut, schema::security_outbox as outbox};
-use crate::config::Life;
+use super::{Conn, Store, StoreError, cut, schema::security_outbox as outbox};
+use crate::types::{Life, RowId, Timestamp};
 
 /// Where a mail stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use serde::Serialize;
 
 use super::{
-    Conn, RowId, Store, StoreError, Timestamp, User, UserId,
+    Conn, Store, StoreError, User,
     schema::{
         security_factors as factors, security_passkey_users as handles,
         security_passkeys as passkeys,
@@ -13,8 +13,8 @@ use super::{
     users,
 };
 use crate::{
-    factors::{FactorKind, Usages},
     secrets::digest,
+    types::{FactorKind, RowId, Timestamp, Usages, UserId},
 };
 
 /// A passkey to be written, beside its factor.

@@ -5,11 +5,11 @@ use std::num::NonZeroU32;
 use diesel::prelude::*;
 
 use super::{
-    Conn, ProvenAt, StoreError, Timestamp, Uniquifier, User, UserId,
+    Conn, StoreError, User,
     endings::{self, Ending, SignIn},
     schema::{security_remember, users},
 };
-use crate::signin::Methods;
+use crate::types::{Methods, ProvenAt, Timestamp, Uniquifier, UserId};
 
 /// A remembered device to be written.
 #[derive(Clone, Debug, Insertable)]

@@ -4,10 +4,13 @@ use diesel::prelude::*;
 use serde::Serialize;
 
 use super::{
-    Conn, RoleId, Store, StoreError, Timestamp, Unique, User, UserId,
+    Conn, Store, StoreError, Unique, User,
     schema::{role_permissions, roles, user_roles, users},
 };
-use crate::identity::text::{self, NotAName};
+use crate::{
+    identity::text::{self, NotAName},
+    types::{RoleId, Timestamp, UserId},
+};
 
 /// A role: a name that routes ask for, and permissions that it carries.
 #[derive(Clone, Debug, PartialEq, Eq, Queryable, Selectable, Serialize)]

@@ -6,13 +6,12 @@ use diesel::prelude::*;
 use serde::Serialize;
 
 use super::{
-    Conn, ProvenAt, Store, StoreError, Timestamp, Uniquifier, User, UserId,
+    Conn, Store, StoreError, User,
     conn::natively,
     endings::{self, Ending, SignIn, WhichSession},
     schema::{security_sessions, users},
-    types::SessionId,
 };
-use crate::signin::Methods;
+use crate::types::{Methods, ProvenAt, SessionId, Timestamp, Uniquifier, UserId};
 
 /// A session to be written; made by the session service from an `Admitted` only.
 #[derive(Clone, Debug, Insertable)]

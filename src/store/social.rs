@@ -3,11 +3,10 @@
 use diesel::prelude::*;
 use serde::Serialize;
 
-use super::{
-    Conn, Store, StoreError, Timestamp, UserId, schema::security_social_accounts as accounts,
-};
+use super::{Conn, Store, StoreError, schema::security_social_accounts as accounts};
 #[cfg(feature = "social")]
 use super::{User, conn::natively, schema::users};
+use crate::types::{Timestamp, UserId};
 
 /// An account elsewhere, to be linked.
 #[cfg(feature = "social")]

@@ -3,10 +3,11 @@
 use diesel::prelude::*;
 
 use super::{
-    Conn, SKEW, StoreError, Timestamp, UserId,
+    Conn, StoreError,
     endings::{Begun, SignIn},
     schema::security_tickets as tickets,
 };
+use crate::types::{SKEW, Timestamp, UserId};
 
 /// A ticket to be written.
 #[derive(Clone, Debug, Insertable)]

@@ -5,12 +5,12 @@ use std::num::NonZeroU32;
 use diesel::prelude::*;
 
 use super::{
-    Conn, ProvenAt, StoreError, Timestamp, Uniquifier, User, UserId,
+    Conn, StoreError, User,
     conn::natively,
     endings::Named,
     schema::{security_tokens, users},
 };
-use crate::signin::Methods;
+use crate::types::{Methods, ProvenAt, Timestamp, Uniquifier, UserId};
 
 /// A token to be written; made by the token service from proof of sign-in only.
 #[derive(Clone, Debug, Insertable)]

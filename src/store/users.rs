@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use serde::Serialize;
 
 use super::{
-    Conn, Store, StoreError, Timestamp, Unique, Uniquifier, UserId,
+    Conn, Store, StoreError, Unique,
     conn::natively,
     endings::{self, Ending},
     factors, families,
@@ -16,6 +16,7 @@ use super::{
 use crate::{
     identity::{EmailAddress, Identity, Username},
     secrets::PasswordHash,
+    types::{Timestamp, Uniquifier, UserId},
 };
 
 /// An account, as guards hand it out. Its password hash is not in here.

@@ -22,14 +22,13 @@ use webauthn_rs::prelude::{
 };
 
 pub(crate) use self::{answered::Answered, providers::provider};
-use super::Usages;
 use crate::{
-    Message,
     config::ConfigError,
     error::{Error, Invalid},
     features::passkeys::PasskeySettings,
     identity::text::{self, NotAName},
     store::passkeys::{self, NewPasskey, Owned, PasskeyRow},
+    types::{Message, Usages},
 };
 
 /// What a passkey is for.

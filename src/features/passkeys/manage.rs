@@ -11,12 +11,8 @@ use super::{
     rows,
 };
 use crate::{
-    Message,
     error::{Error, Invalid},
-    factors::{
-        FactorKind, Usages,
-        passkey::{PasskeyUsage, id_of, provider},
-    },
+    factors::passkey::{PasskeyUsage, id_of, provider},
     guards::strong::Strong,
     http::{
         form::{Field, FormView},
@@ -28,6 +24,7 @@ use crate::{
     signin::{second::MOST, ticket::Purpose, ways_in::WaysIn},
     site::Site,
     store::{StoreError, devices, factors, passkeys::PasskeyRow, tickets, users},
+    types::{FactorKind, Message, Usages},
 };
 
 pub(super) const MANAGE: &str = "security/passkeys/manage.html";

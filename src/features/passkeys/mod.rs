@@ -17,26 +17,20 @@ use serde_json::{Value, json};
 
 use super::{Feature, Link, MenuFor, Web, assets, sample_form, sample_mail, template};
 use crate::{
-    Message,
-    config::{ConfigError, Life, Settings},
+    config::{ConfigError, Settings},
     error::{Error, Invalid},
-    factors::{
-        Usages,
-        passkey::{Answered, Asserting, Ceremonies, Shown, Unfit},
-    },
+    factors::passkey::{Answered, Asserting, Ceremonies, Shown, Unfit},
     guards::Public,
     http::reply::{Answer, Reply},
     notify::{events::EventKind, notices, outbox},
-    signin::{
-        Method, Methods,
-        ticket::{self, Draft, Found, Once, Purpose},
-    },
+    signin::ticket::{self, Draft, Found, Once, Purpose},
     site::Site,
     store::{
-        Conn, StoreError, Timestamp, UserId,
+        Conn, StoreError,
         passkeys::{self as rows, Owned},
         tickets,
     },
+    types::{Life, Message, Method, Methods, Timestamp, Usages, UserId},
 };
 
 pub(crate) const FEATURE: Feature = Feature {
@@ -285,9 +279,9 @@ struct Finish {
     #[serde(default)]
     next: Option<String>,
     #[serde(default)]
-    remember: Option<crate::Tick>,
+    remember: Option<crate::http::input::Tick>,
     #[serde(default)]
-    remember_device: Option<crate::Tick>,
+    remember_device: Option<crate::http::input::Tick>,
 }
 
 /// The first step's answer.

@@ -9,12 +9,8 @@ use super::{
     Finish, asked, ceremonies, expired, manage, or_back, proven, put, rows,
 };
 use crate::{
-    Message,
     error::{Error, Invalid},
-    factors::{
-        FactorKind, Usages,
-        passkey::{Account, Made, PasskeyUsage, Registering},
-    },
+    factors::passkey::{Account, Made, PasskeyUsage, Registering},
     guards::strong::Strong,
     http::{
         page,
@@ -29,10 +25,11 @@ use crate::{
     },
     site::Site,
     store::{
-        StoreError, Timestamp, Unique, UserId, devices,
+        StoreError, Unique, devices,
         factors::{self, NewFactor},
         users,
     },
+    types::{FactorKind, Message, Timestamp, Usages, UserId},
 };
 
 pub(super) fn routes() -> Vec<Route> {
@@ -193,7 +190,7 @@ pub(super) fn factor(
 
 enum Judged {
     /// The letter, the account as it is now, and whether every other session was ended.
-    Done(Box<(outbox::Posted, crate::User, bool)>),
+    Done(Box<(outbox::Posted, crate::store::User, bool)>),
     Gone,
     TooMany,
     NameTaken,

@@ -11,12 +11,8 @@ use super::{
     refused, rows, settle, take_effect,
 };
 use crate::{
-    Message,
     error::{Denied, Error, Invalid},
-    factors::{
-        Usages,
-        passkey::{Asserting, descriptor, id_of},
-    },
+    factors::passkey::{Asserting, descriptor, id_of},
     http::{
         csrf,
         form::{Field, FormView},
@@ -36,6 +32,7 @@ use crate::{
     },
     site::Site,
     store::{StoreError, users},
+    types::{Message, Usages},
 };
 
 pub(super) const SIGNIN: &str = "security/passkeys/signin.html";

@@ -11,7 +11,6 @@ use super::{
     Finish, asked, ceremonies, expired, offer, or_back, proven, put, register, rows,
 };
 use crate::{
-    Message,
     error::{Error, Invalid},
     factors::passkey::{Account, PasskeyUsage, Registering},
     http::{
@@ -25,13 +24,13 @@ use crate::{
     identity::{EmailAddress, Identity},
     notify::{events::EventKind, mail::Addressee, outbox::Postage},
     signin::{
-        Method,
         admit::admit,
         limits::{PerAddress, count_per_address},
         session::Opening,
         ticket::{self, Found, Handle, Purpose, Terms},
     },
     store::{NewUser, StoreError, Unique, factors, tickets, users},
+    types::{Message, Method},
 };
 
 pub(super) const SIGNUP: &str = "security/passkeys/signup.html";

@@ -9,7 +9,6 @@ use super::{
     rows, settle, take_effect,
 };
 use crate::{
-    Message,
     error::{Error, Invalid},
     factors::passkey::Asserting,
     guards::identity::Caller,
@@ -26,6 +25,7 @@ use crate::{
         ticket::{self, Purpose},
     },
     store::users,
+    types::Message,
 };
 
 pub(super) const VERIFY: &str = "security/passkeys/verify.html";

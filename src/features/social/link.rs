@@ -20,7 +20,8 @@ use crate::{
     notify::{events::EventKind, notices, outbox},
     signin::{factor_setup::session_of, ticket::Purpose, ways_in::WaysIn},
     social::{SocialProfile, SocialProvider},
-    store::{SocialAccountInfo, StoreError, Timestamp, User, social, users},
+    store::{SocialAccountInfo, StoreError, User, social, users},
+    types::Timestamp,
 };
 
 pub(super) const PAGE: &str = "security/social/accounts.html";

@@ -21,8 +21,6 @@ use url::Url;
 
 use super::{Feature, Link, MenuFor, Web, template};
 use crate::{
-    Message,
-    config::Life,
     error::{Denied, Error, Invalid},
     http::{
         headers,
@@ -32,7 +30,6 @@ use crate::{
     notify::events::EventKind,
     secrets::{Purpose as Key, Secret},
     signin::{
-        Method, Methods,
         limits::{PerAddress, count_per_address},
         ticket::{self, Handle, Purpose, Spent, Terms},
     },
@@ -41,7 +38,8 @@ use crate::{
         SocialAnswer, SocialError, SocialProfile, SocialProvider, SocialRequest, challenge_of,
         is_name,
     },
-    store::{UserId, social::SocialKey, tickets},
+    store::{social::SocialKey, tickets},
+    types::{Life, Message, Method, Methods, UserId},
 };
 
 pub(crate) const FEATURE: Feature = Feature {

@@ -20,7 +20,6 @@ use crate::{
     identity::{EmailAddress, Identity},
     notify::{events::EventKind, notices},
     signin::{
-        Method, Methods,
         admit::{Admission, admit},
         limits::{Buckets, refuse_if_locked},
         remember::{self, Remember},
@@ -30,11 +29,12 @@ use crate::{
     site::Site,
     social::{ProviderEmail, SocialProfile, SocialProvider},
     store::{
-        NewUser, StoreError, Unique, User, social,
-        social::NewSocialAccount,
+        NewUser, StoreError, Unique, User,
+        social::{self, NewSocialAccount},
         tickets,
         users::{self, Confirmed, EarlierPassword},
     },
+    types::{Method, Methods},
 };
 
 pub(super) fn routes() -> Vec<Route> {
@@ -344,10 +344,10 @@ async fn sign_up(
 
 /// A link to be written.
 pub(super) fn row(
-    user: &crate::UserId,
+    user: &crate::types::UserId,
     key: &social::SocialKey,
     label: Option<String>,
-    now: crate::Timestamp,
+    now: crate::types::Timestamp,
 ) -> NewSocialAccount {
     NewSocialAccount {
         id: Uuid::now_v7().to_string(),

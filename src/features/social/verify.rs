@@ -13,7 +13,6 @@ use super::{
     returned, wrong,
 };
 use crate::{
-    config::Life,
     error::Error,
     guards::identity::Caller,
     http::{
@@ -21,7 +20,7 @@ use crate::{
         reply::{Answer, Reply, wants_json},
     },
     signin::{
-        Method, Methods, NextStep,
+        NextStep,
         admit::{Admission, admit},
         factor_setup::session_of,
         limits::{Buckets, refuse_if_locked},
@@ -29,7 +28,8 @@ use crate::{
         ticket::Purpose,
     },
     social::SocialProvider,
-    store::{Timestamp, social},
+    store::social,
+    types::{Life, Method, Methods, Timestamp},
 };
 
 pub(super) fn routes() -> Vec<Route> {

@@ -17,10 +17,8 @@ use super::{
     Feature, Link, MenuFor, Submitted, Web, outdated, recover, sample_form, sample_mail, template,
 };
 use crate::{
-    Message,
-    config::{AT_MOST, Life},
+    config::AT_MOST,
     error::{Denied, Error, Invalid},
-    factors::FactorKind,
     http::{
         cookies::{self, Kind},
         form::{Field, FormView},
@@ -45,6 +43,7 @@ use crate::{
         trusted,
     },
     store::{devices as rows, factors::FactorRow, users},
+    types::{FactorKind, Life, Message},
 };
 
 pub(crate) const FEATURE: Feature = Feature {
@@ -210,7 +209,7 @@ impl TwoFactorSettings {
             return Some("requires a second factor while `enabled` is false; take `required` and `required_roles` out, or write `enabled = true`".into());
         }
         if let Some(mail) = &self.rescue_mail
-            && crate::EmailAddress::parse(mail).is_err()
+            && crate::identity::EmailAddress::parse(mail).is_err()
         {
             return Some(format!(
                 "`rescue_mail` is `{mail}`, which is no address; write for example \"help@example.com\""
@@ -559,7 +558,7 @@ fn ways_in_words(ways: &[FactorRow]) -> Vec<&'static str> {
     words
 }
 
-fn go_on(web: &Web<'_>, user: crate::UserId, state: State) -> Reply {
+fn go_on(web: &Web<'_>, user: crate::types::UserId, state: State) -> Reply {
     let site = web.site;
     let to = |path: &str| Reply::done(Target::local(&site.path(path))).json("tf_required", true);
     let reply = match state {

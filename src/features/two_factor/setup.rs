@@ -9,9 +9,8 @@ use super::{
     Code, is_no_pending, masked_mail, pending, without_pending,
 };
 use crate::{
-    Message,
     error::{Denied, Error, Invalid},
-    factors::{self, FactorKind, Setup, Usages, Wanted},
+    factors::{self, Setup, Wanted},
     guards::strong::Strong,
     http::{
         form::{Field, FormView},
@@ -31,6 +30,7 @@ use crate::{
         factors::{self as rows, FactorRow},
         tickets, users,
     },
+    types::{FactorKind, Message, Usages},
 };
 
 pub(super) const SETUP: &str = "security/two_factor/setup.html";

@@ -13,10 +13,8 @@ use super::{
     two_factor::{Code, twice},
 };
 use crate::{
-    Message,
-    config::Life,
     error::{Denied, Error, Invalid},
-    factors::{self, FactorKind, Usages},
+    factors,
     http::{
         form::{Field, FormView},
         input::{Nothing, Tick},
@@ -33,7 +31,6 @@ use crate::{
     },
     secrets::{Password, PasswordHash, Verdict},
     signin::{
-        Method, Methods,
         admit::{Admission, admit},
         limits::{
             Buckets, PerAddress, count, count_per_address, locked, refuse_if_locked, tell_failure,
@@ -45,11 +42,12 @@ use crate::{
         ticket::{self, Draft, Handle, Held, Presented, Purpose, Terms},
     },
     store::{
-        Conn, StoreError, User, UserId,
+        Conn, StoreError, User,
         factors::{self as rows, FactorRow},
         failures,
         users::{self, Confirmed, EarlierPassword},
     },
+    types::{FactorKind, Life, Message, Method, Methods, Usages, UserId},
 };
 
 pub(crate) const FEATURE: Feature = Feature {

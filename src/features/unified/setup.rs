@@ -11,9 +11,8 @@ use super::{
     ways_in,
 };
 use crate::{
-    Message,
     error::{Error, Invalid},
-    factors::{self, FactorKind, Setup, Usages, Wanted},
+    factors::{self, Setup, Wanted},
     guards::strong::Strong,
     http::{
         form::{Field, FormView},
@@ -29,6 +28,7 @@ use crate::{
         factors::{self as rows, FactorRow},
         tickets, users,
     },
+    types::{FactorKind, Message, Usages},
 };
 
 pub(super) const SETUP: &str = "security/unified/setup.html";

@@ -12,9 +12,8 @@ use super::{
     of_authenticator, passcode_field, phone_of, prepare, takes_passwords, with_methods,
 };
 use crate::{
-    Message,
     error::{Denied, Error, Invalid},
-    factors::{self, FactorKind},
+    factors,
     guards::identity::Caller,
     http::{
         form::{Field, FormView},
@@ -23,7 +22,6 @@ use crate::{
     notify::{events::EventKind, outbox::Postage},
     secrets::{Password, Verdict},
     signin::{
-        Method, Methods,
         admit::{Admission, admit},
         factor_setup::session_of,
         limits::{Buckets, refuse_if_locked},
@@ -33,6 +31,7 @@ use crate::{
         ticket::{self, Bearer, Handle, Presented, Purpose},
     },
     store::users,
+    types::{FactorKind, Message, Method, Methods},
 };
 
 /// The ticket of a code that proves it again, good in the session that asked for it and nowhere else.

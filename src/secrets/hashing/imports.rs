@@ -270,9 +270,8 @@ fn named<T: std::str::FromStr>(params: &str, name: &str) -> Option<T> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
-    use crate::{
-        Hasher, Password, PasswordHash, Secret, Verdict,
-        secrets::{HashingSettings, hashing::is_supported},
+    use crate::secrets::{
+        Hasher, HashingSettings, Password, PasswordHash, Secret, Verdict, hashing::is_supported,
     };
 
     const PASSWORD: &str = "Gr\u{fc}\u{df}e, Hase 17";

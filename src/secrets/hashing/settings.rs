@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::argon::{MAX_ITERATIONS, MAX_MEMORY_KIB, MAX_WORK_KIB};
-use crate::{config::Life, secrets::Secret};
+use crate::{secrets::Secret, types::Life};
 
 /// How passwords are hashed and on how many threads.
 ///

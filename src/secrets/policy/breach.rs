@@ -10,7 +10,7 @@ use ureq::Agent;
 use zeroize::Zeroizing;
 
 use super::{BreachCheck, PolicyError, PolicySettings};
-use crate::{http::messages::Message, secrets::password::Password};
+use crate::{secrets::password::Password, types::Message};
 
 /// An answer has about 40 KiB.
 const MAX_BODY: u64 = 1 << 20;
@@ -99,7 +99,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::config::Life;
+    use crate::types::Life;
 
     // SHA-1 of "password": 5BAA6 1E4C9B93F3F0682250B6CF8331B7EE68FD8.
     const REST: &str = "1E4C9B93F3F0682250B6CF8331B7EE68FD8";

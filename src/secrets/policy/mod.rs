@@ -15,7 +15,7 @@ use async_trait::async_trait;
 
 pub use self::settings::{BreachCheck, PolicySettings};
 use super::password::Password;
-use crate::http::messages::Message;
+use crate::types::Message;
 
 /// What a policy is asked about.
 #[derive(Clone, Copy, Debug)]

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::config::Life;
+use crate::types::Life;
 
 /// Whether new passwords are looked up among breached ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]

@@ -6,7 +6,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use crate::store::Timestamp;
+use super::Timestamp;
 
 /// Tells the time. The default is the system's clock; tests inject one that they move.
 ///

@@ -1,20 +1,17 @@
 //! Column types: ids and times that cannot be mixed up.
 
-use std::{
-    fmt,
-    str::FromStr,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 use diesel::{
     backend::Backend,
     deserialize::{self, FromSql, FromSqlRow},
     expression::AsExpression,
     serialize::{self, Output, ToSql},
-    sql_types::{BigInt, Text},
+    sql_types::BigInt,
 };
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
+
+use super::Life;
 
 /// A moment: milliseconds since 1970-01-01T00:00:00Z, without leap seconds; in JSON that number.
 ///
@@ -47,7 +44,7 @@ use uuid::Uuid;
 pub struct Timestamp(i64);
 
 /// How far the clocks of two machines may differ.
-pub(crate) const SKEW: crate::config::Life = crate::config::Life::minutes(1);
+pub(crate) const SKEW: Life = Life::minutes(1);
 
 impl Timestamp {
     /// The moment `millis` milliseconds after 1970 began.
@@ -61,12 +58,12 @@ impl Timestamp {
     }
 
     /// The moment `life` later.
-    pub const fn after(self, life: crate::config::Life) -> Self {
+    pub const fn after(self, life: Life) -> Self {
         Self(self.0.saturating_add(life.as_millis()))
     }
 
     /// The moment `life` earlier.
-    pub const fn before(self, life: crate::config::Life) -> Self {
+    pub const fn before(self, life: Life) -> Self {
         Self(self.0.saturating_sub(life.as_millis()))
     }
 
@@ -87,7 +84,7 @@ impl Timestamp {
     /// assert!(now.after(Life::seconds(60)).is_within(Life::minutes(1), now));
     /// assert!(!now.after(Life::seconds(61)).is_within(Life::minutes(1), now));
     /// ```
-    pub const fn is_within(self, life: crate::config::Life, now: Timestamp) -> bool {
+    pub const fn is_within(self, life: Life, now: Timestamp) -> bool {
         self.has_been(now) && self.after(life).0 > now.0
     }
 
@@ -189,7 +186,7 @@ impl ProvenAt {
     }
 
     /// Whether there is a proof that is younger than `life`.
-    pub(crate) fn is_within(self, life: crate::config::Life, now: Timestamp) -> bool {
+    pub(crate) fn is_within(self, life: Life, now: Timestamp) -> bool {
         self.moment().is_some_and(|at| at.is_within(life, now))
     }
 }
@@ -212,94 +209,3 @@ where
         self.0.to_sql(out)
     }
 }
-
-/// An id is a UUID in its text form; a new one is a UUIDv7 (RFC 9562), so that rows stay in order of creation.
-macro_rules! id {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, AsExpression, FromSqlRow)]
-        #[diesel(sql_type = Text)]
-        #[serde(transparent)]
-        pub struct $name(String);
-
-        impl $name {
-            /// A fresh id.
-            pub fn new() -> Self {
-                Self(Uuid::now_v7().to_string())
-            }
-
-            /// The id as text.
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl Default for $name {
-            fn default() -> Self {
-                Self::new()
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = uuid::Error;
-
-            fn from_str(text: &str) -> Result<Self, uuid::Error> {
-                Uuid::parse_str(text).map(|id| Self(id.to_string()))
-            }
-        }
-
-        impl<'a> rocket::request::FromParam<'a> for $name {
-            type Error = uuid::Error;
-
-            fn from_param(text: &'a str) -> Result<Self, uuid::Error> {
-                text.parse()
-            }
-        }
-
-        impl<DB: Backend> FromSql<Text, DB> for $name
-        where
-            String: FromSql<Text, DB>,
-        {
-            fn from_sql(bytes: DB::RawValue<'_>) -> deserialize::Result<Self> {
-                String::from_sql(bytes).map(Self)
-            }
-        }
-
-        impl<DB: Backend> ToSql<Text, DB> for $name
-        where
-            String: ToSql<Text, DB>,
-        {
-            fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, DB>) -> serialize::Result {
-                self.0.to_sql(out)
-            }
-        }
-    };
-}
-
-id!(
-    /// Who an account is; never changes and is never given to another.
-    UserId
-);
-id!(
-    /// Which role.
-    RoleId
-);
-id!(
-    /// Which session, as its owner sees it in the list; it opens nothing.
-    SessionId
-);
-id!(
-    /// Which row of a kind whose ids have no type of their own. A text that is no id, such as one with a
-    /// NUL, never reaches the database.
-    RowId
-);
-id!(
-    /// A value that all sessions (or tokens) of an account carry: a new one ends them all at once.
-    Uniquifier
-);

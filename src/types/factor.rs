@@ -1,0 +1,80 @@
+//! The kinds of factors, and what each is used for.
+
+use serde::{Deserialize, Serialize};
+
+use super::Method;
+
+/// A kind of factor that an account can hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum FactorKind {
+    /// An authenticator app.
+    Authenticator,
+    /// A code sent to the mailbox of the account.
+    Email,
+    /// A code sent to a phone.
+    Sms,
+    /// A passkey or security key.
+    Passkey,
+}
+
+impl FactorKind {
+    pub(crate) const ALL: [Self; 4] = [Self::Authenticator, Self::Email, Self::Sms, Self::Passkey];
+
+    /// Its name in settings, forms and the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Authenticator => "authenticator",
+            Self::Email => "email",
+            Self::Sms => "sms",
+            Self::Passkey => "passkey",
+        }
+    }
+
+    /// Its name where the API says by what a second step is answered.
+    pub(crate) const fn way(self) -> &'static str {
+        match self {
+            Self::Passkey => "webauthn",
+            kind => kind.name(),
+        }
+    }
+
+    pub(crate) fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// What its use proves.
+    pub const fn method(self) -> Method {
+        match self {
+            Self::Authenticator => Method::Authenticator,
+            Self::Email => Method::Email,
+            Self::Sms => Method::Sms,
+            Self::Passkey => Method::Passkey,
+        }
+    }
+
+    /// Whether it sends a code before one can be typed.
+    pub const fn sends(self) -> bool {
+        matches!(self, Self::Email | Self::Sms)
+    }
+}
+
+/// What a factor is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Usages(i64);
+
+impl Usages {
+    /// To sign in.
+    pub(crate) const FIRST: Self = Self(1);
+    /// As the second step.
+    pub(crate) const SECOND: Self = Self(2);
+    /// For either.
+    #[cfg(feature = "passkeys")]
+    pub(crate) const BOTH: Self = Self(3);
+
+    pub(crate) const fn bits(self) -> i64 {
+        self.0
+    }
+}

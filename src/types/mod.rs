@@ -1,0 +1,26 @@
+//! The words of everything above: moments, spans of time, ids, messages, and the ways to prove who one is.
+//!
+//! This layer imports nothing of the crate.
+
+mod clock;
+mod factor;
+mod ids;
+mod life;
+mod message;
+mod methods;
+mod time;
+
+pub use self::{
+    clock::{Clock, SharedClock, SystemClock},
+    factor::FactorKind,
+    ids::{RoleId, SessionId, Uniquifier, UserId},
+    life::Life,
+    message::Message,
+    methods::{Method, Methods},
+    time::Timestamp,
+};
+pub(crate) use self::{
+    factor::Usages,
+    ids::RowId,
+    time::{ProvenAt, SKEW},
+};
