@@ -173,6 +173,7 @@ fn with_everything(plan: Plan, provider: &Provider) -> Plan {
         .set("passwordless.enabled", true)
         .set("recover_username.enabled", true)
         .set("refresh_tokens.enabled", true)
+        .set("session.new_device_mail", true)
         .set("two_factor.rescue_email", true)
         .set("unified.enabled", true)
         .set("identities", ["email", "username"])
