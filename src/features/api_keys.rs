@@ -208,7 +208,7 @@ async fn list(web: Web<'_>) -> Answer {
 
 #[post("/api-keys", data = "<form>")]
 async fn create(web: Web<'_>, form: Submitted<NewKey>) -> Answer {
-    let form = form?;
+    let form = web.sent(form, |form| form.view(&web))?;
     let caller = owner(&web).await?;
     match make(&web, &caller, &form).await {
         Ok((id, key)) => {

@@ -163,15 +163,18 @@ fn email_field(email: &str) -> Field {
         .autocomplete("email")
 }
 
-fn ask_page(web: &Web<'_>, form: &AskForm, caller: &Strong) -> Reply {
-    let action = web.site.path("/change-email");
+fn ask_form(web: &Web<'_>, form: &AskForm) -> FormView {
     let fields = [email_field(&form.email).autofocus()];
+    FormView::new("change_email", web.site.path("/change-email"), fields)
+}
+
+fn ask_page(web: &Web<'_>, form: &AskForm, caller: &Strong) -> Reply {
     let current = &caller.user.email;
     web.naming(Reply::page(ASK), &caller.user)
         .with("current_email", current)
         .json("current_email", current)
         .json_with_errors("current_email", current)
-        .form(FormView::new("change_email", action, fields))
+        .form(ask_form(web, form))
 }
 
 fn code_page(web: &Web<'_>, form: &CodeForm, sent: bool) -> Reply {
@@ -195,7 +198,7 @@ async fn show(web: Web<'_>) -> Answer {
 
 #[post("/change-email", data = "<form>")]
 async fn ask(web: Web<'_>, form: Submitted<AskForm>) -> Answer {
-    let form = form?;
+    let form = web.sent(form, |form| ask_form(&web, form))?;
     let caller = web.strong_by_any().await?;
     let done = send(&web, &caller, &form.email).await.map(|()| {
         let page = code_page(&web, &CodeForm::after(&form.email), true);
@@ -212,7 +215,7 @@ fn show_code(web: Web<'_>) -> Answer {
 
 #[post("/change-email/code", data = "<form>")]
 async fn by_code(web: Web<'_>, form: Submitted<CodeForm>) -> Answer {
-    let form = form?;
+    let form = web.sent(form, |form| code_page(&web, form, false))?;
     let done = match held_by_code(&web, &form).await {
         Ok(held) => change(&web, held).await,
         Err(error) => Err(error),

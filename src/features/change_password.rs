@@ -115,7 +115,7 @@ async fn submit(
     include_auth_token: Option<&str>,
     form: Submitted<ChangePassword>,
 ) -> Answer {
-    let form = form?;
+    let form = web.sent(form, |form| form_page(&web, !form.password.is_empty()))?;
     let caller = web.signed_in()?;
     let has_password = has_password(&web, &caller).await?;
     shown_what_it_takes(web.site, &caller).await?;

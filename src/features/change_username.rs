@@ -67,17 +67,24 @@ struct ChangeUsername {
 }
 
 impl ChangeUsername {
-    fn page(&self, web: &Web<'_>, caller: &Strong) -> Reply {
+    fn view(&self, web: &Web<'_>) -> FormView {
         let field = Field::text("username", "field.username_new")
             .value(&self.username)
             .autocomplete("username")
             .autofocus();
-        let action = web.site.path("/change-username");
+        FormView::new(
+            "change_username",
+            web.site.path("/change-username"),
+            [field],
+        )
+    }
+
+    fn page(&self, web: &Web<'_>, caller: &Strong) -> Reply {
         let current = &caller.user.username;
         web.naming(Reply::page(PAGE), &caller.user)
             .with("current_username", current)
             .json("current_username", current)
-            .form(FormView::new("change_username", action, [field]))
+            .form(self.view(web))
     }
 }
 
@@ -91,7 +98,7 @@ async fn show(web: Web<'_>) -> Answer {
 
 #[post("/change-username", data = "<form>")]
 async fn submit(web: Web<'_>, form: Submitted<ChangeUsername>) -> Answer {
-    let form = form?;
+    let form = web.sent(form, |form| form.view(&web))?;
     let caller = web.strong_by_any().await?;
     let done = change(&web, &caller, &form.username).await.map(|user| {
         let after = &web.site.settings.after;

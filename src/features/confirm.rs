@@ -156,7 +156,7 @@ fn show(web: Web<'_>) -> Answer {
 
 #[post("/confirm", data = "<form>")]
 async fn ask(web: Web<'_>, form: Submitted<AskForm>) -> Answer {
-    let form = form?;
+    let form = web.sent(form, |form| ask_page(&web, form))?;
     let done = send(&web, &form.email).await;
     or_again(
         done.map(|()| code_page(&web, &CodeForm::after(&form.email), true).json("user", json!({}))),
@@ -175,7 +175,7 @@ async fn by_code(
     include_auth_token: Option<&str>,
     form: Submitted<CodeForm>,
 ) -> Answer {
-    let form = form?;
+    let form = web.sent(form, |form| code_page(&web, form, false))?;
     let done = match mailed::by_code::<Confirm>(&web, &form.email, &form.code).await {
         Ok((held, _)) => confirm(&web, held, include_auth_token.is_some()).await,
         Err(error) => Err(error),

@@ -113,6 +113,7 @@ async fn link(web: Web<'_>, token: &str) -> Answer {
 
 #[post("/invite/<token>", data = "<form>")]
 async fn by_link(web: Web<'_>, token: &str, form: Submitted<NewPassword>) -> Answer {
+    let form = web.sent(form, |_| link_view(&web, token, ""));
     mailed::use_link::<Invite, _>(&web, token, "/login", form, async |held, form| {
         let email = held.user.email.clone();
         match accept(&web, held, &form).await {

@@ -154,7 +154,7 @@ async fn submit(
 ) -> Answer {
     // Before the CSRF check: whoever is in already changes nothing here, and is told so.
     web.visitors_only()?;
-    let form = form?;
+    let form = web.sent(form, |form| form.view(&web))?;
     web.begin_anew().await?;
     let target = web.next(
         form.next.as_deref().or(next),

@@ -174,7 +174,7 @@ fn show(web: Web<'_>, next: Option<&str>) -> Answer {
 #[post("/login/link?<next>", data = "<form>")]
 async fn ask(web: Web<'_>, next: Option<&str>, form: Submitted<Ask>) -> Answer {
     web.visitors_only()?;
-    let form = form?;
+    let form = web.sent(form, |form| form.page(&web))?;
     let done = send(&web, &form, form.next.as_deref().or(next))
         .await
         .map(|()| code_page(&web, &CodeForm::after(&form.email), true).json("user", json!({})));
@@ -194,7 +194,7 @@ async fn by_code(
     form: Submitted<CodeForm>,
 ) -> Answer {
     web.visitors_only()?;
-    let form = form?;
+    let form = web.sent(form, |form| code_page(&web, form, false))?;
     let done = match mailed::by_code::<SignInLink>(&web, &form.email, &form.code).await {
         Ok((held, buckets)) => sign_in(&web, held, buckets, include_auth_token.is_some()).await,
         Err(error) => Err(error),

@@ -190,7 +190,7 @@ fn show(web: Web<'_>) -> Answer {
 
 #[post("/reset", data = "<form>")]
 async fn ask(web: Web<'_>, form: Submitted<AskForm>) -> Answer {
-    let form = form?;
+    let form = web.sent(form, |form| ask_page(&web, form))?;
     let done = send(&web, &form.email).await.map(|()| {
         let code = Code {
             email: form.email.clone(),
@@ -210,7 +210,7 @@ fn show_code(web: Web<'_>) -> Answer {
 #[post("/reset/code?<include_auth_token>", data = "<form>")]
 async fn by_code(web: Web<'_>, include_auth_token: Option<&str>, form: Submitted<Code>) -> Answer {
     let with_token = include_auth_token.is_some();
-    let form = form?;
+    let form = web.sent(form, |form| form.view(&web))?;
     count_per_address(web.site, PerAddress::Mail, &web.client).await?;
     // What is wrong with the password is said before an attempt at the code is used up.
     let new = NewPassword {
@@ -246,6 +246,7 @@ async fn by_link(
     form: Submitted<NewPassword>,
 ) -> Answer {
     let with_token = include_auth_token.is_some();
+    let form = web.sent(form, |_| link_view(&web, token, "", false));
     mailed::use_link::<Reset, _>(&web, token, "/reset", form, async |held, form| {
         let email = held.user.email.clone();
         let is_owed = matches!(held.payload, Proof::SignIn { .. });

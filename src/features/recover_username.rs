@@ -92,7 +92,7 @@ fn show(web: Web<'_>) -> Answer {
 
 #[post("/recover-username", data = "<form>")]
 async fn ask(web: Web<'_>, form: Submitted<AskForm>) -> Answer {
-    let form = form?;
+    let form = web.sent(form, |form| page(&web, form, false))?;
     let done = send(&web, &form.email).await;
     or_again(done.map(|()| page(&web, &form, true)), || {
         page(&web, &form, false)

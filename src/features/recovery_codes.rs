@@ -161,7 +161,7 @@ async fn recover(
     include_auth_token: Option<&str>,
     form: Submitted<Recover>,
 ) -> Answer {
-    let form = form?;
+    let form = web.sent(form, |_| recover_page(&web))?;
     let held = match two_factor::pending(&web).await {
         Ok(held) => held,
         Err(error) => return two_factor::without_pending(&web, Err(error)),

@@ -229,7 +229,7 @@ async fn submit(
     form: Submitted<Register>,
 ) -> Answer {
     web.visitors_only()?;
-    let form = form?;
+    let form = web.sent(form, |form| form.view(&web))?;
     let generic = web.site.settings.generic_answers.0;
     let user = match register(&web, &form).await {
         Ok(user) => user,

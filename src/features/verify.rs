@@ -118,7 +118,7 @@ async fn submit(
     include_auth_token: Option<&str>,
     form: Submitted<Verify>,
 ) -> Answer {
-    let form = form?;
+    let form = web.sent(form, |form| form.view(&web))?;
     let caller = in_session(&web)?;
     let target = web.next(
         form.next.as_deref().or(next),

@@ -6,6 +6,7 @@ use rocket::{
     Request,
     request::{FromRequest, Outcome},
 };
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 #[cfg(any(feature = "passkeys", feature = "social"))]
@@ -26,6 +27,7 @@ use crate::{
         redirect::Target,
         refusal,
         reply::{Answer, Reply, wants_json},
+        stale::{self, Drawn},
     },
     notify::mail::Scribe,
     secrets::digest,
@@ -102,6 +104,19 @@ impl<'r> FromRequest<'r> for Web<'r> {
 }
 
 impl Web<'_> {
+    /// Returns what was sent. If its CSRF token is no longer good, the page that says so offers the form again, as
+    /// `draw` draws it from what was entered.
+    pub(crate) fn sent<F: DeserializeOwned, D: Drawn>(
+        &self,
+        form: Submitted<F>,
+        draw: impl FnOnce(&F) -> D,
+    ) -> Submitted<F> {
+        if let Err(Error::Denied(Denied::Csrf)) = &form {
+            stale::offer(self.request, draw);
+        }
+        form
+    }
+
     /// Refuses whoever is signed in already. With a token in its header a request is judged by that, and
     /// must not replace the session of a browser on the way.
     pub(crate) fn visitors_only(&self) -> Result<(), Error> {

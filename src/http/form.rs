@@ -13,6 +13,8 @@ pub(crate) struct FormView {
     action: String,
     fields: Vec<Field>,
     extra: Map<String, Value>,
+    /// The message on the button, if not the form's own.
+    submit: Option<&'static str>,
 }
 
 /// A field to be shown.
@@ -151,7 +153,15 @@ impl FormView {
             action,
             fields: fields.into_iter().collect(),
             extra: Map::new(),
+            submit: None,
         }
+    }
+
+    /// Sends the form to another path, by a button with another message.
+    pub(super) fn sent_to(mut self, action: String, submit: &'static str) -> Self {
+        self.action = action;
+        self.submit = Some(submit);
+        self
     }
 
     /// Fills the field for the address from the query of a link, such as `/confirm?email=ada@example.com`, if it
@@ -280,7 +290,10 @@ impl FormView {
         view.insert("is_wrong".into(), (!invalid.is_empty()).into());
         view.insert("id".into(), self.id.into());
         view.insert("action".into(), self.action.as_str().into());
-        let submit = Message::new(format!("{}.submit", self.id));
+        let submit = match self.submit {
+            Some(key) => Message::new(key),
+            None => Message::new(format!("{}.submit", self.id)),
+        };
         view.insert("submit".into(), say(&submit).into());
         view.insert("errors".into(), errors.into());
         // Moved, where `json!` would copy every field.

@@ -372,6 +372,11 @@ impl Body {
     }
 }
 
+/// Decodes the fields of a form; `None` where they do not fit.
+pub(super) fn decode<F: DeserializeOwned>(fields: &[(String, String)]) -> Option<F> {
+    Body::Form(fields.to_vec()).decode().ok()
+}
+
 fn has_nul(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains('\0'),

@@ -134,6 +134,11 @@ impl Reply {
         self
     }
 
+    /// Returns the form on the page.
+    pub(crate) fn into_form(self) -> Option<FormView> {
+        self.form
+    }
+
     /// Says that the page is one person's.
     pub(crate) fn own(mut self) -> Self {
         self.own = true;
@@ -211,14 +216,7 @@ impl Reply {
         let filled = form.as_mut().is_some_and(|form| form.fill_in(request));
         let with_form = |form: Option<&FormView>, mut context: Map<String, Value>| {
             if let Some(form) = form {
-                let catalogue = site.views.catalogue();
-                let mut view = form.view(site, &catalogue, &language, &self.invalid);
-                if form.lacks_identity()
-                    && let Some(account) = account_of(request, site, &context)
-                {
-                    view["account"] = account.into();
-                }
-                context.insert("form".into(), view);
+                add_form(request, site, &mut context, form, &self.invalid);
             }
             context
         };
@@ -253,6 +251,24 @@ impl Reply {
         }
         render(request, site, Status::Ok, name, context)
     }
+}
+
+/// Adds the form of a page to its context.
+fn add_form(
+    request: &Request<'_>,
+    site: &Site,
+    context: &mut Map<String, Value>,
+    form: &FormView,
+    invalid: &Invalid,
+) {
+    let (language, catalogue) = (page::language(request, site), site.views.catalogue());
+    let mut view = form.view(site, &catalogue, &language, invalid);
+    if form.lacks_identity()
+        && let Some(account) = account_of(request, site, context)
+    {
+        view["account"] = account.into();
+    }
+    context.insert("form".into(), view);
 }
 
 /// Whose password a form asks for, as a password manager knows the account: that of a mailed link, else whoever
@@ -558,7 +574,7 @@ fn refuse_browser(
     };
     let title = match again {
         Some(form) => {
-            context.insert("form".into(), form);
+            add_form(request, site, &mut context, &form, &Invalid::new());
             // The address may hold a secret, as that of a mailed link does.
             headers::hide_address(request);
             Message::new("stale.title")

@@ -484,7 +484,7 @@ async fn a_form_whose_token_is_no_longer_good_is_offered_again() {
         "{page}"
     );
     assert!(
-        page.contains("type=\"password\" id=\"stale-password\""),
+        page.contains("type=\"password\" id=\"login-password\""),
         "{page}"
     );
     assert!(!page.contains(PASSWORD), "{page}");
@@ -521,6 +521,94 @@ async fn a_form_whose_token_is_no_longer_good_is_offered_again() {
         .post_raw_form("/p/note", &[("title", "secret")])
         .await;
     assert!(answer.status == 400 && !answer.text().contains("secret"));
+}
+
+/// Fields as they were sent, and what each form says of them when it is offered again.
+#[rocket::async_test]
+async fn a_form_is_offered_again_as_its_own_page_draws_it() {
+    let app = Plan::new().set("api_keys.enabled", true).start().await;
+    let ada = app.user("ada@example.com").await;
+    let browser = app.signed_in(&ada).await;
+    type Form = (
+        &'static str,
+        bool,
+        &'static [(&'static str, &'static str)],
+        &'static [&'static str],
+    );
+    let forms: [Form; 6] = [
+        (
+            "/register",
+            false,
+            &[
+                ("email", "eve@example.com"),
+                ("password", "one"),
+                ("password_confirm", "two"),
+            ],
+            &[
+                "type=\"email\" id=\"register-email\" name=\"email\" value=\"eve@example.com\"",
+                "id=\"register-password_confirm\"",
+                "autocomplete=\"new-password\"",
+                "minlength=\"8\"",
+            ],
+        ),
+        (
+            "/reset/code",
+            false,
+            &[("email", "eve@example.com"), ("code", "123456")],
+            &[
+                "value=\"eve@example.com\"",
+                "inputmode=\"numeric\"",
+                "autocomplete=\"one-time-code\"",
+                "id=\"recover_code-password_confirm\"",
+            ],
+        ),
+        (
+            "/change",
+            true,
+            &[
+                ("password", "one"),
+                ("new_password", "two"),
+                ("new_password_confirm", "two"),
+            ],
+            &[
+                "Current password",
+                "autocomplete=\"current-password\"",
+                "autocomplete=\"new-password\"",
+            ],
+        ),
+        (
+            "/change-email",
+            true,
+            &[("email", "eve@example.com")],
+            &["New email address", "value=\"eve@example.com\""],
+        ),
+        (
+            "/api-keys",
+            true,
+            &[("name", "Backup"), ("expires", "90 d")],
+            &["value=\"Backup\"", "value=\"90 d\" selected"],
+        ),
+        ("/sessions/revoke-others", true, &[], &["id=\"stale\""]),
+    ];
+    for (path, signed_in, fields, expected) in forms {
+        let visitor = app.browser();
+        let actor = if signed_in { &browser } else { &visitor };
+        let mut fields = fields.to_vec();
+        fields.push(("csrf_token", "stale"));
+        let answer = actor.post_raw_form(path, &fields).await;
+        let page = answer.text();
+        assert_eq!(answer.status, 400, "{path}");
+        for part in expected {
+            assert!(page.contains(part), "{path}: {part}: {page}");
+        }
+        for secret in ["value=\"one\"", "value=\"two\"", "123456"] {
+            assert!(!page.contains(secret), "{path}: {secret}: {page}");
+        }
+    }
+    // A field that no form of this path has is not shown.
+    let fields = [("extra", "unknown"), ("csrf_token", "stale")];
+    let page = browser.post_raw_form("/change-email", &fields).await.text();
+    assert!(!page.contains("unknown"), "{page}");
 }
 
 #[rocket::async_test]

@@ -70,6 +70,11 @@ fn rename_form(site: &Site, id: &str, typed: &str) -> FormView {
     FormView::new("wan_rename", site.path("/wan-rename"), fields)
 }
 
+fn delete_form(site: &Site, id: &str) -> FormView {
+    let fields = [Field::hidden("id", id)];
+    FormView::new("wan_delete", site.path("/wan-delete"), fields)
+}
+
 /// The page with all passkeys, and the form to add one.
 pub(super) async fn page(
     web: &Web<'_>,
@@ -93,8 +98,7 @@ pub(super) async fn page(
             let wrong = misnamed.as_ref().filter(|wrong| wrong.id == row.id);
             let (typed, invalid) = wrong.map_or(("", &nothing), |w| (w.typed, w.invalid));
             let rename = rename_form(site, &row.id, typed);
-            let delete = [Field::hidden("id", &row.id)];
-            let delete = FormView::new("wan_delete", site.path("/wan-delete"), delete);
+            let delete = delete_form(site, &row.id);
             json!({
                 "id": row.id,
                 "name": row.name,
@@ -164,7 +168,7 @@ async fn show(web: Web<'_>) -> Answer {
 
 #[post("/wan-rename", data = "<form>")]
 async fn rename(web: Web<'_>, form: Submitted<Rename>) -> Answer {
-    let form = form?;
+    let form = web.sent(form, |form| rename_form(web.site, &form.id, &form.new_name))?;
     let caller = web.strong().await?;
     let row = meant(&web, &caller, &form.id, &form.name).await?;
     match call(&web, &caller, &row, &form.new_name).await {
@@ -193,7 +197,7 @@ async fn show_delete(web: Web<'_>) -> Answer {
 
 #[post("/wan-delete", data = "<form>")]
 async fn delete(web: Web<'_>, form: Submitted<Delete>) -> Answer {
-    let form = form?;
+    let form = web.sent(form, |form| delete_form(web.site, &form.id))?;
     let caller = web.strong().await?;
     let done = match meant(&web, &caller, &form.id, &form.name).await {
         Ok(row) => remove(&web, &caller, row).await,

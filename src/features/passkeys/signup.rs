@@ -99,7 +99,7 @@ fn show(web: Web<'_>) -> Answer {
 
 #[post("/wan-signup", data = "<form>")]
 async fn submit(web: Web<'_>, form: Submitted<SignUp>) -> Answer {
-    let form = form?;
+    let form = web.sent(form, |form| form.page(&web))?;
     web.visitors_only()?;
     let done = send(&web, &form).await.map(|()| {
         let target = Target::local(&web.site.path("/wan-signup"));

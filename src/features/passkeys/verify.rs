@@ -85,7 +85,7 @@ async fn show(web: Web<'_>, next: Option<&str>) -> Answer {
 
 #[post("/wan-verify?<next>", data = "<form>")]
 async fn ask(web: Web<'_>, next: Option<&str>, form: Submitted<Ask>) -> Answer {
-    let form = form?;
+    let form = web.sent(form, |form| form.page(&web))?;
     let caller = in_session(&web)?;
     verifies(&web)?;
     let done = begin(&web, caller, form.next.as_deref().or(next)).await;

@@ -16,7 +16,13 @@ use super::{
 };
 use crate::{
     error::{Denied, Error, Invalid},
-    http::{csrf, input::Tick, redirect::Target, reply::Answer},
+    http::{
+        csrf,
+        form::{Field, FormView},
+        input::Tick,
+        redirect::Target,
+        reply::Answer,
+    },
     identity::{EmailAddress, Identity},
     notify::{events::EventKind, notices},
     signin::{
@@ -70,11 +76,25 @@ struct Start {
     next: Option<String>,
 }
 
+impl Start {
+    fn view(&self, web: &Web<'_>, provider: &str) -> FormView {
+        let mut fields = Vec::new();
+        if self.remember_box.is_some() {
+            let keep = remember::choice_where_shown(web.request, self.remember, self.remember_box);
+            fields.extend(web.keep_field(keep.map(Tick)));
+            fields.push(Field::hidden("remember_box", "true"));
+        }
+        fields.extend(self.next.as_ref().map(|next| Field::hidden("next", next)));
+        let action = web.site.path(&format!("/login/oauthstart/{provider}"));
+        FormView::new("oauth_start", action, fields)
+    }
+}
+
 // Routes.
 
 #[post("/login/oauthstart/<name>?<next>", data = "<form>")]
 async fn start(web: Web<'_>, name: &str, next: Option<&str>, form: Submitted<Start>) -> Answer {
-    let form = form?;
+    let form = web.sent(form, |form| form.view(&web, name))?;
     let provider = provider(&web, name)?;
     web.visitors_only()?;
     let next = form.next.as_deref().or(next);

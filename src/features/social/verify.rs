@@ -16,6 +16,7 @@ use crate::{
     error::Error,
     guards::identity::Caller,
     http::{
+        form::{Field, FormView},
         redirect::Target,
         reply::{Answer, Reply, wants_json},
     },
@@ -63,11 +64,21 @@ struct Start {
     next: Option<String>,
 }
 
+impl Start {
+    fn view(&self, web: &Web<'_>, provider: &str) -> FormView {
+        let next = self.next.as_ref().map(|next| Field::hidden("next", next));
+        let action = web
+            .site
+            .path(&format!("/login/oauth-verify-start/{provider}"));
+        FormView::new("oauth_verify", action, next)
+    }
+}
+
 // Routes.
 
 #[post("/login/oauth-verify-start/<name>?<next>", data = "<form>")]
 async fn start(web: Web<'_>, name: &str, next: Option<&str>, form: Submitted<Start>) -> Answer {
-    let form = form?;
+    let form = web.sent(form, |form| form.view(&web, name))?;
     let provider = provider(&web, name)?;
     let caller = in_session(&web)?;
     if !web.site.settings.social.verify {

@@ -269,10 +269,29 @@ struct Select {
     next: Option<String>,
 }
 
+impl Select {
+    /// The form with the choice made: what else there is to choose depends on the account.
+    fn chosen(&self, web: &Web<'_>) -> FormView {
+        let mut fields = vec![Field::hidden("which", &self.which)];
+        if let Some(next) = &self.next {
+            fields.push(Field::hidden("next", next));
+        }
+        FormView::new("tf_select", web.site.path("/tf-select"), fields)
+    }
+}
+
 #[derive(Debug, Default, Deserialize)]
 struct Rescue {
     #[serde(default)]
     help_setup: String,
+}
+
+impl Rescue {
+    /// The form with the choice made: what else there is to choose depends on the account.
+    fn chosen(&self, web: &Web<'_>) -> FormView {
+        let fields = [Field::hidden("help_setup", &self.help_setup)];
+        FormView::new("tf_rescue", web.site.path("/tf-rescue"), fields)
+    }
 }
 
 // Routes.
@@ -326,7 +345,7 @@ async fn validate(
     include_auth_token: Option<&str>,
     form: Submitted<Validate>,
 ) -> Answer {
-    let form = form?;
+    let form = web.sent(form, |_| validate_form(&web, web.caller.is_none()))?;
     let held = match pending(&web).await {
         Ok(held) => held,
         Err(error) => return without_pending(&web, Err(error)),
@@ -347,6 +366,19 @@ async fn validate(
         Err(error) => Err(error),
     };
     or_again(without_pending(&web, done), || again)
+}
+
+/// `is_sign_in`: whether the code completes a sign-in, after which the browser can be trusted.
+fn validate_form(web: &Web<'_>, is_sign_in: bool) -> FormView {
+    let (site, settings) = (web.site, &web.site.settings.two_factor);
+    let mut fields = vec![Field::code("code").autofocus()];
+    if settings.trust_devices && is_sign_in {
+        let until = site.now().after(settings.trust).to_text();
+        let hint = Message::new("field.remember_device_hint").with("until", until);
+        let tick = Field::tick("remember_device", "field.remember_device", false);
+        fields.push(tick.hint(hint));
+    }
+    FormView::new("tf_validate", site.path("/tf-validate"), fields)
 }
 
 /// The page on which a code is typed, for what was chosen or is being set up.
@@ -377,14 +409,7 @@ async fn validate_page(web: &Web<'_>, held: &Held<SecondStep>) -> Answer {
             return Ok(go_on(web, held.user.id.clone(), state));
         }
     };
-    let mut fields = vec![Field::code("code").autofocus()];
-    if site.settings.two_factor.trust_devices && held.payload.session.is_none() {
-        let until = site.now().after(site.settings.two_factor.trust).to_text();
-        let hint = Message::new("field.remember_device_hint").with("until", until);
-        let tick = Field::tick("remember_device", "field.remember_device", false);
-        fields.push(tick.hint(hint));
-    }
-    let form = FormView::new("tf_validate", site.path("/tf-validate"), fields);
+    let form = validate_form(web, held.payload.session.is_none());
     let mut page = Reply::page(VALIDATE)
         .with("method", kind.name())
         .with("passkey", web.second_passkeys(&ways))
@@ -492,7 +517,7 @@ fn select_page(web: &Web<'_>, ways: &[FactorRow], next: Option<&str>) -> Reply {
 
 #[post("/tf-select", data = "<form>")]
 async fn select(web: Web<'_>, form: Submitted<Select>) -> Answer {
-    let form = form?;
+    let form = web.sent(form, |form| form.chosen(&web))?;
     let again = |ways: &[FactorRow]| select_page(&web, ways, form.next.as_deref());
     let wrong = || Invalid::field("which", Message::new("factor.unknown_method"));
     let (held, ways) = match (pending(&web).await, web.caller.as_deref()) {
@@ -637,7 +662,7 @@ fn rescue_page(web: &Web<'_>, ways: &[&str], sent: bool) -> Reply {
 
 #[post("/tf-rescue", data = "<form>")]
 async fn rescue(web: Web<'_>, form: Submitted<Rescue>) -> Answer {
-    let form = form?;
+    let form = web.sent(form, |form| form.chosen(&web))?;
     let held = match pending(&web).await {
         Ok(held) => held,
         Err(error) => return without_pending(&web, Err(error)),

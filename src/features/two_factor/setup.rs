@@ -85,6 +85,19 @@ fn setup_form(web: &Web<'_>, typed: &TfSetup) -> FormView {
     FormView::new("tf_setup", web.site.path("/tf-setup"), fields)
 }
 
+fn disable_form(web: &Web<'_>) -> FormView {
+    let fields = [Field::hidden("setup", "disable")];
+    FormView::new("tf_disable", web.site.path("/tf-setup"), fields)
+}
+
+/// Returns the one of the two forms of `/tf-setup` that was sent.
+fn again_form(web: &Web<'_>, typed: &TfSetup) -> FormView {
+    match typed.setup.trim() {
+        "disable" => disable_form(web),
+        _ => setup_form(web, typed),
+    }
+}
+
 /// The page for somebody who is signed in.
 async fn own_page(web: &Web<'_>, caller: &Strong, typed: &TfSetup) -> Result<Reply, Error> {
     let site = web.site;
@@ -134,9 +147,7 @@ async fn own_page(web: &Web<'_>, caller: &Strong, typed: &TfSetup) -> Result<Rep
         .json("tf_factors", factors)
         .form(setup_form(web, typed));
     if !required && !rows.is_empty() {
-        let off = [Field::hidden("setup", "disable")];
-        let off = FormView::new("tf_disable", site.path("/tf-setup"), off);
-        reply = reply.and_form("disable_form", off);
+        reply = reply.and_form("disable_form", disable_form(web));
     }
     Ok(reply)
 }
@@ -196,8 +207,12 @@ pub(super) fn confirm_page(web: &Web<'_>, user: &User, setup: &Setup, action: &s
     if let Some(phone) = &setup.phone {
         reply = reply.json("tf_phone", phone);
     }
+    Ok(reply.form(confirm_form(action)))
+}
+
+fn confirm_form(action: &str) -> FormView {
     let fields = [Field::code("code").autofocus()];
-    Ok(reply.form(FormView::new("tf_confirm", action.to_string(), fields)))
+    FormView::new("tf_confirm", action.to_string(), fields)
 }
 
 // Routes.
@@ -228,7 +243,7 @@ fn only_setup(web: &Web<'_>, held: crate::signin::ticket::Held<second::SecondSte
 
 #[post("/tf-setup", data = "<form>")]
 async fn submit(web: Web<'_>, form: Submitted<TfSetup>) -> Answer {
-    let form = form?;
+    let form = web.sent(form, |form| again_form(&web, form))?;
     if web.caller.is_none() {
         let done = from_login(&web, &form).await;
         return or_again(without_pending(&web, done), || login_page(&web, &form));
@@ -244,14 +259,14 @@ async fn submit(web: Web<'_>, form: Submitted<TfSetup>) -> Answer {
 
 #[post("/tf-setup/<token>", data = "<form>", rank = 2)]
 async fn confirm(web: Web<'_>, token: &str, form: Submitted<Confirm>) -> Answer {
-    let form = form?;
+    let action = web.site.path(&format!("/tf-setup/{token}"));
+    let form = web.sent(form, |_| confirm_form(&action))?;
     let caller = web.strong().await?;
     let held = factor_setup::held(&web, &caller, Usages::SECOND, token).await;
     let held = match held {
         Ok(held) => held,
         Err(error) => return web.or_back(Err(error), "/tf-setup", "factor.setup_over"),
     };
-    let action = web.site.path(&format!("/tf-setup/{token}"));
     let again = confirm_page(&web, &caller.user, &held.payload, &action)?;
     let first = second::ways(web.site, &caller.user).await?.is_empty();
     let done = match factor_setup::prove(&web, &caller, held, &form.code.0, first).await {

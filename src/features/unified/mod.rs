@@ -401,7 +401,7 @@ async fn submit(
     form: Submitted<SignIn>,
 ) -> Answer {
     web.visitors_only()?;
-    let form = form?;
+    let form = web.sent(form, |form| form.page(&web, false))?;
     web.begin_anew().await?;
     let done = match sign_in(&web, &form).await {
         Ok((admission, buckets, sent)) => {
@@ -456,7 +456,7 @@ async fn submit_at_login(
 #[post("/us-signin/send-code?<next>", data = "<form>")]
 async fn send_code(web: Web<'_>, next: Option<&str>, form: Submitted<SignIn>) -> Answer {
     web.visitors_only()?;
-    let form = form?;
+    let form = web.sent(form, |form| form.page(&web, false))?;
     let done = send(&web, &form, form.next.as_deref().or(next)).await;
     // Whoever asks for a code is told nothing of the account.
     let sent = done.map(|()| form.page(&web, true).json("user", json!({})));

@@ -63,6 +63,27 @@ fn available(web: &Web<'_>) -> Vec<FactorKind> {
     kinds
 }
 
+fn setup_form(web: &Web<'_>, typed: &UsSetup) -> FormView {
+    let kinds = available(web);
+    let label = |kind: &FactorKind| Message::new(format!("factor.{}", kind.name()));
+    let options = kinds
+        .iter()
+        .map(|kind| (kind.name().to_string(), label(kind)))
+        .collect();
+    let mut fields = vec![
+        Field::choice("chosen_method", "field.chosen_method", options).value(&typed.chosen_method),
+    ];
+    if kinds.contains(&FactorKind::Sms) {
+        fields.push(
+            Field::phone("phone", "field.phone")
+                .value(&typed.phone)
+                .optional()
+                .hint(Message::new("field.phone_hint")),
+        );
+    }
+    FormView::new("us_setup", web.site.path("/us-setup"), fields)
+}
+
 async fn page(web: &Web<'_>, caller: &Strong, typed: &UsSetup) -> Result<Reply, Error> {
     let site = web.site;
     let rows = ways_in(web, Some(&caller.user)).await?;
@@ -81,22 +102,6 @@ async fn page(web: &Web<'_>, caller: &Strong, typed: &UsSetup) -> Result<Reply, 
             }))
         })
         .collect();
-    let label = |kind: &FactorKind| Message::new(format!("factor.{}", kind.name()));
-    let options = kinds
-        .iter()
-        .map(|kind| (kind.name().to_string(), label(kind)))
-        .collect();
-    let mut fields = vec![
-        Field::choice("chosen_method", "field.chosen_method", options).value(&typed.chosen_method),
-    ];
-    if kinds.contains(&FactorKind::Sms) {
-        fields.push(
-            Field::phone("phone", "field.phone")
-                .value(&typed.phone)
-                .optional()
-                .hint(Message::new("field.phone_hint")),
-        );
-    }
     let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
     let mut active_names: Vec<&str> = rows
         .iter()
@@ -119,7 +124,7 @@ async fn page(web: &Web<'_>, caller: &Strong, typed: &UsSetup) -> Result<Reply, 
         .json("active_methods", active_names)
         .json("setup_methods", &names)
         .json("phone", phone)
-        .form(FormView::new("us_setup", site.path("/us-setup"), fields));
+        .form(setup_form(web, typed));
     Ok(super::with_methods(web, reply))
 }
 
@@ -147,8 +152,12 @@ fn confirm_page(web: &Web<'_>, user: &User, setup: &Setup, action: String) -> An
             .json("phone", phone)
             .with("destination", factors::phone::masked(phone));
     }
+    Ok(reply.form(confirm_form(action)))
+}
+
+fn confirm_form(action: String) -> FormView {
     let fields = [Field::code("passcode").autofocus()];
-    Ok(reply.form(FormView::new("us_confirm", action, fields)))
+    FormView::new("us_confirm", action, fields)
 }
 
 // Routes.
@@ -161,7 +170,7 @@ async fn show(web: Web<'_>) -> Answer {
 
 #[post("/us-setup", data = "<form>")]
 async fn submit(web: Web<'_>, form: Submitted<UsSetup>) -> Answer {
-    let form = form?;
+    let form = web.sent(form, |form| setup_form(&web, form))?;
     let caller = web.strong().await?;
     let again = page(&web, &caller, &form).await?;
     let done = match form.delete_method.trim() {
@@ -173,13 +182,13 @@ async fn submit(web: Web<'_>, form: Submitted<UsSetup>) -> Answer {
 
 #[post("/us-setup/<token>", data = "<form>", rank = 2)]
 async fn confirm(web: Web<'_>, token: &str, form: Submitted<Confirm>) -> Answer {
-    let form = form?;
+    let action = web.site.path(&format!("/us-setup/{token}"));
+    let form = web.sent(form, |_| confirm_form(action.clone()))?;
     let caller = web.strong().await?;
     let held = match factor_setup::held(&web, &caller, Usages::FIRST, token).await {
         Ok(held) => held,
         Err(error) => return web.or_back(Err(error), "/us-setup", "factor.setup_over"),
     };
-    let action = web.site.path(&format!("/us-setup/{token}"));
     let again = confirm_page(&web, &caller.user, &held.payload, action)?;
     let proven = factor_setup::prove(&web, &caller, held, &form.passcode, false).await;
     let done = proven.map_err(of_passcode).map(|proven| {

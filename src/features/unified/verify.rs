@@ -59,6 +59,15 @@ struct Verify {
 }
 
 impl Verify {
+    fn view(&self, web: &Web<'_>, kinds: &[FactorKind]) -> FormView {
+        let mut fields = vec![passcode_field().autofocus()];
+        fields.extend(method_field(kinds, &self.chosen_method));
+        if let Some(next) = &self.next {
+            fields.push(Field::hidden("next", next));
+        }
+        FormView::new("us_verify", web.site.path("/us-verify"), fields)
+    }
+
     async fn page(
         &self,
         web: &Web<'_>,
@@ -70,12 +79,7 @@ impl Verify {
         let phone = phone_of(web, Some(&caller.user)).await?;
         let mut kinds = code_methods(web);
         kinds.retain(|kind| *kind != FactorKind::Sms || phone.is_some());
-        let mut fields = vec![passcode_field().autofocus()];
-        fields.extend(method_field(&kinds, &self.chosen_method));
-        if let Some(next) = &self.next {
-            fields.push(Field::hidden("next", next));
-        }
-        let form = FormView::new("us_verify", web.site.path("/us-verify"), fields);
+        let form = self.view(web, &kinds);
         let page = proven_again_by(web, others, Reply::page(VERIFY)).with("sent", sent);
         let page = match sent {
             true => page.with("method", &self.chosen_method),
@@ -106,7 +110,7 @@ async fn submit(
     include_auth_token: Option<&str>,
     form: Submitted<Verify>,
 ) -> Answer {
-    let form = form?;
+    let form = web.sent(form, |form| form.view(&web, &code_methods(&web)))?;
     let caller = in_session(&web)?;
     let target = web.next(
         form.next.as_deref().or(next),
@@ -144,7 +148,7 @@ async fn submit(
 
 #[post("/us-verify/send-code", data = "<form>")]
 async fn send_code(web: Web<'_>, form: Submitted<Verify>) -> Answer {
-    let form = form?;
+    let form = web.sent(form, |form| form.view(&web, &code_methods(&web)))?;
     let caller = in_session(&web)?;
     let others = web.own_others(&caller.user, form.next.as_deref()).await?;
     let done = send(&web, caller, &form).await;
