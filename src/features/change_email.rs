@@ -370,8 +370,7 @@ async fn held_by_code(web: &Web<'_>, form: &CodeForm) -> Result<Held<ChangeEmail
 /// old one.
 async fn change(web: &Web<'_>, held: Held<ChangeEmail>) -> Answer {
     let (site, user, payload) = (web.site, &held.user, &held.payload);
-    let new = EmailAddress::parse(&payload.new)
-        .map_err(|message| Error::Broken(message.key().to_string()))?;
+    let new = EmailAddress::parse(&payload.new).map_err(|_| mailed::gone())?;
     // Back to an address that it had before, on the owner's own: no longer is there anything to undo.
     let handle = Handle::of_identity(site, &Identity::Email(new.clone()));
     let before = {
@@ -494,8 +493,7 @@ fn notice(web: &Web<'_>, user: &User, new: &str, undoable: bool) -> Result<Optio
 /// address gets a mail with which a new password can be set.
 async fn undo(web: &Web<'_>, held: Held<Undo>) -> Answer {
     let (site, user) = (web.site, &held.user);
-    let old = EmailAddress::parse(&held.payload.old)
-        .map_err(|message| Error::Broken(message.key().to_string()))?;
+    let old = EmailAddress::parse(&held.payload.old).map_err(|_| mailed::gone())?;
     let to = Addressee::at(old.address());
     let recovery = match site.settings.recover.enabled {
         true => Some(recover::prepare(&web.scribe(), &to, user)?),

@@ -115,13 +115,12 @@ pub async fn spend<P: Purpose>(
             Ok(tickets::consume(conn, &row.id, now)?.then_some(row))
         })
         .await?;
-    match spent {
-        Some(row) => Ok(Some(Spent {
+    Ok(spent.and_then(|row| {
+        Some(Spent {
             payload: payload_of::<P>(&row)?,
             user: row.user_id,
-        })),
-        None => Ok(None),
-    }
+        })
+    }))
 }
 
 /// Ends the open tickets of one purpose of an account.
@@ -166,8 +165,27 @@ fn hash_of(presented: &str) -> Option<String> {
     (presented.len() == 43).then(|| digest(presented))
 }
 
-fn payload_of<P: Purpose>(row: &TicketRow) -> Result<P::Payload, StoreError> {
-    serde_json::from_str(&row.payload).map_err(|error| StoreError::Broken(error.to_string()))
+/// Returns what a ticket carries, or `None` if this version cannot read it.
+///
+/// Another version of the application or of this crate wrote such a ticket. The visitor is told that it has expired.
+fn payload_of<P: Purpose>(row: &TicketRow) -> Option<P::Payload> {
+    serde_json::from_str(&row.payload)
+        .map_err(|error| {
+            log::warn!(
+                "a stored ticket for `{}` cannot be read, and is treated as expired: {error}",
+                P::NAME
+            );
+        })
+        .ok()
+}
+
+/// Uses up a ticket that cannot be read.
+async fn discard(store: &Store, row: TicketRow) -> Result<(), StoreError> {
+    let now = store.now();
+    store
+        .write(move |conn| tickets::consume(conn, &row.id, now))
+        .await?;
+    Ok(())
 }
 
 // Mailed tickets.
@@ -336,14 +354,16 @@ pub(crate) async fn find<P: Purpose>(
         .read(move |conn| tickets::find(conn, P::NAME, &hash, now))
         .await?;
     let row = row.filter(|row| row.bound_to.is_none() || row.bound_to == bound_to);
-    Ok(match row {
-        Some(row) => Some(Found {
-            payload: payload_of::<P>(&row)?,
-            id: row.id,
-            user: row.user_id,
-        }),
-        None => None,
-    })
+    let Some(row) = row else { return Ok(None) };
+    let Some(payload) = payload_of::<P>(&row) else {
+        discard(&site.store, row).await?;
+        return Ok(None);
+    };
+    Ok(Some(Found {
+        payload,
+        id: row.id,
+        user: row.user_id,
+    }))
 }
 
 /// Writes a ticket in the place of the older ones for the same purpose.
@@ -463,10 +483,14 @@ impl Once {
         conn: &mut Conn,
         now: Timestamp,
     ) -> Result<Option<(P::Payload, Tag)>, StoreError> {
-        match tickets::attempt_at(conn, &self.0, now)? {
-            Some(row) => Ok(Some((payload_of::<P>(&row)?, Tag(row.code_hash)))),
-            None => Ok(None),
-        }
+        let Some(row) = tickets::attempt_at(conn, &self.0, now)? else {
+            return Ok(None);
+        };
+        let Some(payload) = payload_of::<P>(&row) else {
+            self.consume(conn, now)?;
+            return Ok(None);
+        };
+        Ok(Some((payload, Tag(row.code_hash))))
     }
 
     /// Whether `code` is the one of `tag`.
@@ -514,7 +538,7 @@ pub(crate) async fn present<P: Purpose>(
             site.store
                 .read(move |conn| {
                     let row = tickets::find(conn, P::NAME, &hash, now)?;
-                    judge::<P>(conn, row, &bearer)
+                    judge(conn, row, &bearer)
                 })
                 .await?
         }
@@ -534,19 +558,32 @@ pub(crate) async fn present<P: Purpose>(
                         let parts = [P::NAME.as_bytes(), row.id.as_bytes(), code.as_bytes()];
                         keys.verify_mac(Key::Codes, &parts, &tag)
                     });
-                    judge::<P>(conn, row, &bearer)
+                    judge(conn, row, &bearer)
                 })
                 .await?
         }
     };
-    Ok(found)
+    let (row, user) = match found {
+        Ok(found) => found,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let Some(payload) = payload_of::<P>(&row) else {
+        discard(&site.store, row).await?;
+        return Ok(Err(Refusal::Invalid));
+    };
+    Ok(Ok(Held {
+        payload,
+        id: row.id,
+        user,
+        created_at: row.created_at,
+    }))
 }
 
-fn judge<P: Purpose>(
+fn judge(
     conn: &mut Conn,
     row: Option<TicketRow>,
     bearer: &Bearer,
-) -> Result<Result<Held<P>, Refusal>, StoreError> {
+) -> Result<Result<(TicketRow, User), Refusal>, StoreError> {
     // A ticket of nobody was made for somebody unknown, and opens nothing.
     let Some((row, user_id)) = row.and_then(|row| row.user_id.clone().map(|user| (row, user)))
     else {
@@ -565,10 +602,5 @@ fn judge<P: Purpose>(
     if row.bound_to.is_some() && row.bound_to != bearer.browser.as_deref().map(digest) {
         return Ok(Err(Refusal::OtherBrowser));
     }
-    Ok(Ok(Held {
-        payload: payload_of::<P>(&row)?,
-        id: row.id,
-        user,
-        created_at: row.created_at,
-    }))
+    Ok(Ok((row, user)))
 }

@@ -1050,3 +1050,105 @@ async fn a_developer_is_led_to_the_name_of_the_site() {
         200
     );
 }
+
+/// What an older version wrote into the row of a challenge or a credential.
+const OLDER: &str = "{\"begun\": {\"state\": \"of an older version\"}}";
+
+#[rocket::async_test]
+async fn a_challenge_that_an_older_version_wrote_has_expired() {
+    for_each_database(|plan| async move {
+        let app = plan.set("passkeys.sign_up", true).start().await;
+        let ada = app.user(ADA).await;
+        let mut key = app.with_passkey(&ada, Key::new(), "first").await;
+        let mut second = app.with_passkey(&ada, Key::new(), "secondary").await;
+        let overwrite = format!("UPDATE security_tickets SET payload = '{OLDER}'");
+        let open = "SELECT COUNT(*) AS n FROM security_tickets WHERE used_at IS NULL";
+        // Sign-in, as a program and as a page.
+        let browser = app.browser().in_json();
+        let asked = browser.challenge("/wan-signin").await;
+        let shown = key.get(&options(&asked));
+        app.sql(&overwrite).await;
+        let answer = browser.present("/wan-signin", &asked, &shown).await;
+        assert_refused(&answer, 400, "passkey.expired");
+        assert_eq!(app.number(open).await, 0, "it is used up");
+        let asked = browser.challenge("/wan-signin").await;
+        let shown = key.get(&options(&asked)).to_string();
+        app.sql(&overwrite).await;
+        let pages = browser.of_pages();
+        let path = format!("/wan-signin/{}", state(&asked));
+        let answer = pages.post_form(&path, &[("credential", &shown)]).await;
+        assert_eq!(
+            (answer.status, answer.location()),
+            (302, Some("/wan-signin"))
+        );
+        assert!(
+            pages
+                .get("/wan-signin")
+                .await
+                .text()
+                .contains("took too long")
+        );
+        // Proving it again, and adding another.
+        let browser = app.browser().in_json();
+        browser.sign_in_as(&ada, "mfa=true").await;
+        let asked = browser.challenge("/wan-verify").await;
+        let shown = key.get(&options(&asked));
+        app.sql(&overwrite).await;
+        let answer = browser.present("/wan-verify", &asked, &shown).await;
+        assert_refused(&answer, 400, "passkey.expired");
+        let asked = browser.begin_passkey("another", "first").await;
+        let made = Key::new().create(&options(&asked));
+        app.sql(&overwrite).await;
+        let answer = browser.present("/wan-register", &asked, &made).await;
+        assert_refused(&answer, 400, "passkey.expired");
+        assert_eq!(app.number(open).await, 0, "they are used up");
+        // A second step, whose own ticket is unreadable too.
+        let waiting = app.waiting(ADA).await;
+        let asked = waiting.challenge("/wan-signin").await;
+        let shown = second.get(&options(&asked));
+        app.sql(&overwrite).await;
+        let answer = waiting.present("/wan-signin", &asked, &shown).await;
+        assert_refused(&answer, 400, "passkey.expired");
+        let answer = waiting.get("/tf-validate").await;
+        assert!((400..500).contains(&answer.status), "{}", answer.text());
+        // Sign-up.
+        let new = "new@example.com";
+        app.browser().submit("/wan-signup", &[("email", new)]).await;
+        let link = app.link_to(new, "signup");
+        app.sql(&overwrite).await;
+        let answer = app.program().post_json(&link, json!({})).await;
+        assert_refused(&answer, 400, "ticket.invalid");
+    })
+    .await;
+}
+
+#[rocket::async_test]
+async fn a_credential_that_an_older_version_wrote_opens_nothing() {
+    for_each_database(|plan| async move {
+        let app = plan.start().await;
+        let ada = app.user(ADA).await;
+        let mut key = app.with_passkey(&ada, Key::new(), "both").await;
+        let visitor = app.browser().in_json();
+        let asked = visitor.challenge("/wan-signin").await;
+        let shown = key.get(&options(&asked));
+        app.sql(&format!(
+            "UPDATE security_passkeys SET credential = '{OLDER}'"
+        ))
+        .await;
+        let answer = visitor.present("/wan-signin", &asked, &shown).await;
+        assert_refused(&answer, 400, "passkey.refused");
+        let browser = app.browser().in_json();
+        browser.sign_in_as(&ada, "mfa=true").await;
+        assert_refused(&browser.challenge("/wan-verify").await, 400, "passkey.none");
+        for path in ["/wan-register", "/wan-verify", "/security"] {
+            let answer = browser.get(path).await;
+            assert!(answer.status < 500, "{path}: {}", answer.text());
+        }
+        let answer = browser.begin_passkey("another", "first").await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        // The second step offers what is left: a mail to get in again.
+        let waiting = app.waiting(ADA).await;
+        assert_refused(&waiting.challenge("/wan-signin").await, 400, "passkey.none");
+    })
+    .await;
+}

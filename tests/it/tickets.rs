@@ -776,3 +776,42 @@ async fn only_an_address_that_proved_itself_is_ever_confirmed() {
     })
     .await;
 }
+
+#[rocket::async_test]
+async fn a_ticket_that_an_older_version_wrote_has_expired() {
+    for_each_database(|on| async move {
+        let app = plan(on).start().await;
+        let used = "SELECT COUNT(*) AS n FROM security_tickets WHERE used_at IS NOT NULL";
+        for (n, kind) in ALL.into_iter().enumerate() {
+            for by_code in [false, true] {
+                if by_code && !kind.has_code() {
+                    continue;
+                }
+                let email = format!("older{n}{by_code}@example.com");
+                let user = account(&app, kind, &email).await;
+                let mailed = ask(&app, kind, &email, user.as_ref()).await;
+                app.sql("UPDATE security_tickets SET payload = '<an older version>'")
+                    .await;
+                let before = app.number(used).await;
+                let what = format!("{kind:?}, by code: {by_code}");
+                let program = app.program();
+                let answer = match by_code {
+                    true => mailed.use_own_code(&program).await,
+                    false => mailed.use_link(&program).await,
+                };
+                assert_refused(&answer, &what);
+                let code = if by_code {
+                    "code.invalid"
+                } else {
+                    "ticket.invalid"
+                };
+                assert_eq!(answer.codes(), [code], "{what}");
+                assert_eq!(app.number(used).await, before + 1, "{what} is used up");
+                // A browser is led to ask for another one.
+                let page = app.browser().get(&mailed.link()).await;
+                assert!((300..500).contains(&page.status), "{what}: {}", page.status);
+            }
+        }
+    })
+    .await;
+}

@@ -527,7 +527,8 @@ impl Ceremonies {
         if in_a_frame(&answer.response.client_data_json) {
             return Err(Unfit::Refused("it was given in another site's frame"));
         }
-        let mut credential = credential_of(&owned.row).ok_or(Unfit::Refused("it rests broken"))?;
+        let mut credential = credential_of(&owned.row)
+            .ok_or(Unfit::Refused("its stored credential cannot be read"))?;
         // The counter that counts is the factor's.
         credential.counter = u32::try_from(owned.row.counter).unwrap_or(u32::MAX);
         let judged = self.webauthn.finish_discoverable_authentication_v2(
@@ -604,7 +605,12 @@ pub(crate) fn id_of(row: &PasskeyRow) -> Option<String> {
 
 fn credential_of(row: &PasskeyRow) -> Option<Credential> {
     serde_json::from_str(&row.credential)
-        .map_err(|error| log::error!("the passkey {} cannot be read: {error}", row.id))
+        .map_err(|error| {
+            log::warn!(
+                "the stored passkey {} cannot be read, and is not accepted: {error}",
+                row.id
+            )
+        })
         .ok()
 }
 

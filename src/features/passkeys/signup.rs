@@ -293,8 +293,7 @@ async fn create(
     let usage = PasskeyUsage::First;
     let made =
         ceremonies(web)?.finish_registration(&found.payload.begun, usage, &form.credential)?;
-    let email = EmailAddress::parse(&link.payload.email)
-        .map_err(|_| Error::Broken("a sign-up has no address".into()))?;
+    let email = EmailAddress::parse(&link.payload.email).map_err(|_| mailed::gone())?;
     let reserved = Handle::of_identity(site, &Identity::Email(email.clone()));
     let new = NewUser::new(email).confirmed(true);
     let name = site.views.catalogue().say(
