@@ -109,6 +109,16 @@ impl MailSettings {
                 ));
             }
         }
+        #[cfg(feature = "smtp")]
+        for (key, mailbox) in [("from", &self.from), ("reply_to", &self.reply_to)] {
+            if let Some(text) = mailbox
+                && !super::smtp::can_send_from(text)
+            {
+                return Err(format!(
+                    "`{key}` is `{text}`, from which no mail can be sent; write an address that has only letters, digits and hyphens before the @, such as \"no-reply@example.com\""
+                ));
+            }
+        }
         if let Some(name) = &self.ehlo
             && !is_ehlo(name)
         {

@@ -35,8 +35,8 @@ use lettre::{
     Address, Message,
     address::Envelope,
     message::{
-        Mailbox, MultiPart, SinglePart,
-        header::{HeaderName, HeaderValue, MessageId},
+        Mailbox, Mailboxes, MultiPart, SinglePart,
+        header::{self, HeaderName, HeaderValue, MessageId},
     },
     transport::smtp::{
         Error,
@@ -92,7 +92,10 @@ pub(crate) fn message(mail: &Mail) -> Result<Message, MailError> {
     let mut builder = Message::builder()
         .envelope(envelope)
         .date(system_time(mail.at))
-        .from(from)
+        .from(Mailbox::new(
+            None,
+            Address::new_dangerous("from", "host.invalid"),
+        ))
         .to(to.into());
     if let Some(reply_to) = &mail.reply_to {
         let reply_to =
@@ -111,7 +114,12 @@ pub(crate) fn message(mail: &Mail) -> Result<Message, MailError> {
         (true, false) => builder.singlepart(SinglePart::html(html)),
         _ => builder.multipart(MultiPart::alternative_plain_html(text, html)),
     };
-    message.map_err(|_| refused("it makes no message"))
+    let mut message = message.map_err(|_| refused("it makes no message"))?;
+    // Set last: while it builds, lettre reads the sender again, and refuses address literals such as `[127.0.0.1]`.
+    message
+        .headers_mut()
+        .set(header::From::from(Mailboxes::from(from)));
+    Ok(message)
 }
 
 fn raw(name: &'static str, value: &str) -> HeaderValue {
@@ -124,6 +132,14 @@ fn address(text: &str) -> Option<Address> {
     // lettre's own rule refuses letters that RFC 6531 allows, such as the vowel signs of Hindi. Ours lets nothing
     // through by which a command could end.
     Some(Address::new_dangerous(local, domain))
+}
+
+/// Returns whether a site can have this sender, or this address for answers.
+///
+/// Mail programs and servers read it by a rule that is stricter than [`mailable`], as lettre does: it refuses some
+/// characters before the @, such as the vowel signs of Hindi. A site can choose its address; a person cannot.
+pub(crate) fn can_send_from(sender: &str) -> bool {
+    Sender::read(sender).is_some_and(|sender| Address::new(sender.local, "host.invalid").is_ok())
 }
 
 /// `address` or `Name <address>`; lettre quotes or encodes the name.
@@ -704,6 +720,53 @@ mod tests {
         assert!(received.raw.is_ascii());
         assert!(received.raw.lines().all(|line| line.len() <= 78));
         assert!(received.raw.contains("multipart/alternative"));
+    }
+
+    #[test]
+    fn a_sender_that_passes_makes_a_message() {
+        let local = "!#$%&'*+-/=?^_`{|}~azAZ09é本";
+        let all = local.chars().chain(('\u{80}'..'\u{3000}').step_by(7));
+        let all = all.chain("संपर्क🙂א".chars()).map(String::from);
+        let mut refused = Vec::new();
+        for local in all.chain(["a.b".into(), "संपर्क".into(), "x".repeat(64)]) {
+            let sender = format!("{local}@example.com");
+            if mailable(&sender).is_none() {
+                continue;
+            }
+            let written = format!("Site <{sender}>");
+            let message = message(&Mail {
+                from: written.clone(),
+                reply_to: Some(written.clone()),
+                ..mail()
+            });
+            assert!(message.is_ok(), "{sender}");
+            let is_known = sender.parse::<Address>().is_ok();
+            assert_eq!(can_send_from(&written), is_known, "{sender}");
+            refused.extend((!is_known).then_some(sender));
+        }
+        assert!(refused.contains(&"संपर्क@example.com".to_string()));
+        for good in [
+            "no-reply@example.com",
+            "Bücher & Co. (Support) <josé+news@bücher.example>",
+            "\"a@b.de <x>\" <a@b.de>",
+            "root@localhost",
+            "no-reply@[127.0.0.1]",
+            "no-reply@[IPv6:::1]",
+            "本@example.com",
+        ] {
+            assert!(can_send_from(good), "{good}");
+            let message = message(&Mail {
+                from: good.into(),
+                reply_to: Some(good.into()),
+                ..mail()
+            });
+            let text = String::from_utf8_lossy(&message.unwrap().formatted()).into_owned();
+            assert!(!text.contains("host.invalid"), "{text}");
+            assert_eq!(text.matches("From: ").count(), 1, "{text}");
+            let sender = Sender::read(good).unwrap();
+            let address = format!("{}@{}", sender.local, sender.domain);
+            assert!(text.contains(&address), "{text}");
+        }
     }
 
     #[test]

@@ -234,6 +234,21 @@ fn every_kind_of_wrong_setting_is_named_in_one_sentence() {
             "[default.security.recovery_codes]\ncount = 0",
             &["`security.recovery_codes`", "`count`"],
         ),
+        #[cfg(feature = "smtp")]
+        (
+            "[default.security.mail]\nfrom = \"Site <संपर्क@example.com>\"",
+            &["`security.mail`", "`from`", "before the @", "no-reply@"],
+        ),
+        #[cfg(feature = "smtp")]
+        (
+            "[default.security.mail]\nreply_to = \"संपर्क@example.com\"",
+            &["`security.mail`", "`reply_to`", "before the @"],
+        ),
+        #[cfg(feature = "passkeys")]
+        (
+            "[default.security.passkeys]\nverify = [\"first\", \"third\"]",
+            &["verify", "true, false", "`first`", "`secondary`"],
+        ),
         #[cfg(feature = "passkeys")]
         (
             "[default.security.passkeys]\nchallenge = \"50 d\"",
