@@ -27,6 +27,38 @@ impl OwnPaths {
         Some(found)
     }
 
+    /// Returns whether a route of ours or of the application answers GET at `path`.
+    pub(crate) fn is_page(request: &Request<'_>, path: &str) -> bool {
+        let Ok(uri) = Origin::parse(path) else {
+            return false;
+        };
+        let mut routes = request.rocket().routes();
+        routes.any(|route| route.method == Method::Get && Pattern::of(route).is_at(&uri))
+    }
+
+    /// Returns the nearest page at or above the path of this request.
+    ///
+    /// For a path of ours that is any page of ours, for a path of the application only a page at the same path.
+    pub(crate) fn page_above(request: &Request<'_>) -> Option<String> {
+        let mut path = request.uri().path().as_str();
+        if Self::is_page(request, path) {
+            return Some(path.to_string());
+        }
+        let own = request.rocket().state::<Self>()?;
+        if !Self::contain(request) {
+            return None;
+        }
+        while let Some((above, _)) = path.rsplit_once('/').filter(|(above, _)| !above.is_empty()) {
+            path = above;
+            let uri = Origin::parse(path).ok()?;
+            let is_page = |at: &Pattern| at.method == Method::Get && at.is_at(&uri);
+            if own.0.iter().any(is_page) {
+                return Some(path.to_string());
+            }
+        }
+        None
+    }
+
     /// Returns whether the path of this request is ours.
     pub(crate) fn contain(request: &Request<'_>) -> bool {
         let own = request.rocket().state::<Self>();

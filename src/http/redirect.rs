@@ -186,6 +186,15 @@ impl RedirectRules {
         self.allows(&url).then(|| Target::checked(url.as_str()))?
     }
 
+    /// The path of a page that a browser names as the one it comes from, if that is a page of this site.
+    ///
+    /// The query is left out: it may hold what the page does not want to be told again.
+    pub(crate) fn own_page(&self, referrer: &str) -> Option<String> {
+        let (from, base) = (absolute(referrer)?, self.base_url.as_ref()?);
+        let page = (from.origin() == base.origin()).then(|| same_site(from.path()))?;
+        page.map(String::from)
+    }
+
     /// The other hosts that a form may lead to, as sources of a Content-Security-Policy: browsers judge by
     /// `form-action` also where a form is redirected to.
     pub(crate) fn form_sources(&self) -> Vec<String> {
@@ -441,6 +450,39 @@ mod tests {
         ] {
             assert_eq!(judged(&own(), next).as_deref(), Some(target), "{next}");
         }
+    }
+
+    #[test]
+    fn a_referrer_is_a_path_of_our_own_or_nothing() {
+        for (referrer, page) in [
+            ("https://own.example/cart", Some("/cart")),
+            ("https://OWN.example:443/cart?token=x#y", Some("/cart")),
+            ("https://own.example/", Some("/")),
+            ("https://own.example", Some("/")),
+            ("https://own.example/a/../b", Some("/b")),
+            ("/cart", None),
+            ("", None),
+            ("about:blank", None),
+            ("http://own.example/cart", None),
+            ("https://own.example:8443/cart", None),
+            ("https://app.own.example/cart", None),
+            ("https://own.example.evil.com/cart", None),
+            ("https://evil.com/https://own.example/cart", None),
+            ("https://own.example@evil.com/cart", None),
+            ("https://user@own.example/cart", None),
+            ("https://own.example//evil.com", None),
+            ("https://own.example/%2fevil.com", None),
+            ("https://own.example/.//evil.com", None),
+            ("https://own.example\\@evil.com", None),
+            ("https://own.example/\\evil.com", None),
+            ("javascript://own.example/%0aalert(1)", None),
+        ] {
+            let open = rules("allow_subdomains = true", Some("https://own.example"));
+            for rules in [own(), open] {
+                assert_eq!(rules.own_page(referrer).as_deref(), page, "{referrer}");
+            }
+        }
+        assert_eq!(rules("", None).own_page("https://own.example/cart"), None);
     }
 
     /// The table of attacks, rows R1 to R3 and what else is known of them.

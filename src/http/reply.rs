@@ -521,7 +521,8 @@ fn refuse_browser(
         }
         Error::Denied(Denied::SecondFactor) if site.settings.two_factor.enabled => {
             let way = site.path("/tf-select");
-            return redirect(&with_next(request, site, &way, "denied.second_factor"));
+            let back = way_back(request, site);
+            return redirect(&with_next(site, &way, back, "denied.second_factor"));
         }
         Error::Denied(Denied::Stale | Denied::SecondFactor) => {
             let way = if site.settings.verify.enabled && site.settings.freshness.within.0.is_some()
@@ -530,7 +531,12 @@ fn refuse_browser(
             } else {
                 site.login_path()
             };
-            return redirect(&with_next(request, site, &way, "denied.stale"));
+            return redirect(&with_next(
+                site,
+                &way,
+                way_back(request, site),
+                "denied.stale",
+            ));
         }
         Error::Denied(denied) if status == Status::Unauthorized && !asks_by_basic => {
             // Both come only after a right credential.
@@ -540,7 +546,8 @@ fn refuse_browser(
                 _ => "denied.unauthenticated",
             };
             page::leave_message(request, site, "info", key);
-            return redirect(&with_next(request, site, &site.login_path(), key));
+            let back = asked_page(request);
+            return redirect(&with_next(site, &site.login_path(), back, key));
         }
         _ => {}
     }
@@ -601,17 +608,38 @@ fn refuse_browser(
     asked.unwrap_or_else(|status| Response::build().status(status).finalize())
 }
 
-/// The way to a page of ours with the way back, which only a GET has.
-fn with_next(request: &Request<'_>, site: &Site, way: &str, error: &'static str) -> Target {
+/// The page that the browser asked for; `None` if it sent a form.
+fn asked_page(request: &Request<'_>) -> Option<String> {
+    let asked = path_and_query(request.uri());
+    (request.method() == Method::Get && next_of(&asked).is_some()).then_some(asked)
+}
+
+/// The page to which a person returns after proving it again.
+///
+/// A form cannot be sent again by a redirect. So the browser returns to the page that had the form, or to the page of
+/// ours at the form's path or above it.
+fn way_back(request: &Request<'_>, site: &Site) -> Option<String> {
+    if request.method() == Method::Get {
+        return asked_page(request);
+    }
+    let said = request.headers().get_one("Referer");
+    let from = said.and_then(|said| site.redirects.own_page(said));
+    let is_page = |page: &String| OwnPaths::is_page(request, page);
+    from.filter(is_page)
+        .or_else(|| OwnPaths::page_above(request))
+        .filter(|page| next_of(page).is_some())
+}
+
+/// The way to a page of ours, with the way back if there is one.
+fn with_next(site: &Site, way: &str, back: Option<String>, error: &'static str) -> Target {
     let way = if site.settings.spa.enabled {
         site.settings.spa.login_view.as_str()
     } else {
         way
     };
     let mut target = Target::local(way);
-    let asked = path_and_query(request.uri());
-    if request.method() == Method::Get && next_of(&asked).is_some() {
-        target = target.with_query(&[("next", &asked)]);
+    if let Some(back) = back {
+        target = target.with_query(&[("next", &back)]);
     }
     if site.settings.spa.enabled {
         target = target.with_query(&[("error", error)]);

@@ -1,9 +1,12 @@
 //! Proving it again, freshness and its grace.
 
-use rocket_security::{EventKind, config::Life};
-use serde_json::json;
+use rocket::{get, http::Method as Verb, post, routes};
+use rocket_security::{EventKind, config::Life, prelude::*};
+use serde_json::{Value, json};
 
 use crate::app::{App, PASSWORD, Plan, WRONG, for_each_database};
+
+const ADA: &str = "ada@example.com";
 
 #[rocket::async_test]
 async fn the_password_makes_a_stale_session_fresh_under_a_new_id() {
@@ -161,6 +164,116 @@ async fn an_account_that_was_shut_meanwhile_proves_nothing() {
             answer.status
         );
         assert!(!browser.is_signed_in().await);
+    })
+    .await;
+}
+
+#[post("/own/pay", data = "<_form>")]
+fn pay(_who: Require<Fresh<600>>, _form: Input<Nothing>) -> &'static str {
+    "paid"
+}
+
+#[get("/own/cart")]
+fn cart(_who: SignedIn) -> &'static str {
+    "cart"
+}
+
+#[post("/own/settings", data = "<_form>")]
+fn save(_who: Require<Fresh<600>>, _form: Input<Nothing>) -> &'static str {
+    "saved"
+}
+
+#[get("/own/settings")]
+fn settings(_who: SignedIn) -> &'static str {
+    "settings"
+}
+
+#[rocket::async_test]
+async fn a_form_that_was_refused_leads_back_to_its_page() {
+    for_each_database(|plan| async move {
+        let app = plan
+            .set("session.idle", "20 d")
+            .mount(routes![pay, cart, save, settings])
+            .start()
+            .await;
+        let ada = app.user(ADA).await;
+        let browser = app.signed_in(&ada).await;
+        app.later(Life::hours(25));
+        let csrf = browser.csrf().await;
+        let form = format!("csrf_token={csrf}");
+        let refused = async |path: &str, referer: &str| {
+            let mut headers = vec![("Content-Type", "application/x-www-form-urlencoded")];
+            if !referer.is_empty() {
+                headers.push(("Referer", referer));
+            }
+            let body = Some(form.as_bytes());
+            let answer = browser.send(Verb::Post, path, &headers, body).await;
+            assert_eq!(answer.status, 302, "{path}: {}", answer.text());
+            answer.location().expect("a way").to_string()
+        };
+        let here = "http://localhost:8000";
+        let other = app.signed_in(&ada).await.in_json();
+        let sessions = other.get("/sessions").await.json()["response"]["sessions"].clone();
+        let id = |session: &Value| session["id"].as_str().map(String::from);
+        let theirs = sessions.as_array().unwrap().iter();
+        let mut theirs = theirs
+            .filter(|session| session["current"] == true)
+            .filter_map(id);
+        let revoke = format!("/sessions/{}/revoke", theirs.next().expect("a session"));
+        for (path, referer, way) in [
+            // The page with the form.
+            (
+                "/own/pay",
+                &*format!("{here}/own/cart"),
+                "/verify?next=%2Fown%2Fcart",
+            ),
+            (
+                "/own/pay",
+                &format!("{here}/own/cart?a=b#c"),
+                "/verify?next=%2Fown%2Fcart",
+            ),
+            (
+                "/own/settings",
+                &format!("{here}/own/cart"),
+                "/verify?next=%2Fown%2Fcart",
+            ),
+            // None that leads there: the page at the same path, or the one of ours above it.
+            ("/own/pay", "", "/verify"),
+            ("/own/settings", "", "/verify?next=%2Fown%2Fsettings"),
+            ("/own/settings?a=b", "", "/verify?next=%2Fown%2Fsettings"),
+            (&revoke, "", "/verify?next=%2Fsessions"),
+            (
+                &revoke,
+                &format!("{here}/own/pay"),
+                "/verify?next=%2Fsessions",
+            ),
+            (
+                &revoke,
+                &format!("{here}{revoke}"),
+                "/verify?next=%2Fsessions",
+            ),
+            // Other sites, and what only looks like this one.
+            ("/own/pay", "https://evil.com/own/cart", "/verify"),
+            (
+                "/own/pay",
+                "http://localhost:8000@evil.com/own/cart",
+                "/verify",
+            ),
+            ("/own/pay", "http://localhost:8001/own/cart", "/verify"),
+            ("/own/pay", "http://localhost:8000//evil.com", "/verify"),
+            ("/own/pay", "http://localhost:8000/%2fevil.com", "/verify"),
+            ("/own/pay", "//evil.com", "/verify"),
+            ("/own/pay", "/own/cart", "/verify"),
+            ("/own/pay", "http://localhost:8000/nowhere", "/verify"),
+        ] {
+            assert_eq!(refused(path, referer).await, way, "{path} from {referer}");
+        }
+        // From there the person comes back, and the form passes.
+        let way = refused("/own/pay", &format!("{here}/own/cart")).await;
+        let verified = browser.post_form(&way, &[("password", PASSWORD)]).await;
+        assert_eq!(verified.location(), Some("/own/cart"));
+        let paid = browser.post_form("/own/pay", &[]).await;
+        assert_eq!((paid.status, paid.text().as_str()), (200, "paid"));
     })
     .await;
 }
