@@ -149,9 +149,11 @@ impl Site {
     /// Whether an account has a passkey with which it could prove it again.
     pub(crate) async fn has_usable_passkey(&self, user: &UserId) -> Result<bool, StoreError> {
         #[cfg(feature = "passkeys")]
-        if self.has_passkeys() && self.settings.passkeys.verify {
+        if self.has_passkeys()
+            && let Some(usages) = self.settings.passkeys.verify.usages()
+        {
             let user = user.clone();
-            let usable = move |conn: &mut _| passkeys::usable(conn, &user, None);
+            let usable = move |conn: &mut _| passkeys::usable(conn, &user, Some(usages));
             return Ok(!self.store.read(usable).await?.is_empty());
         }
         let _ = user;

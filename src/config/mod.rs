@@ -18,7 +18,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub(crate) use self::environment::told;
 pub(crate) use self::nearest::nearest;
 #[cfg(feature = "passkeys")]
-pub use crate::features::passkeys::PasskeySettings;
+pub use crate::features::passkeys::{PasskeySettings, PasskeyVerify};
 #[cfg(feature = "social")]
 pub use crate::features::social::{ProviderKind, ProviderSettings, ResponseMode, SocialSettings};
 pub use crate::types::Life;

@@ -1,6 +1,9 @@
 //! The paths of our own routes, known at launch.
 
-use rocket::{Request, Route, http::Method};
+use rocket::{
+    Request, Route,
+    http::{Method, uri::Origin},
+};
 
 use super::pattern::Pattern;
 

@@ -77,4 +77,16 @@ impl Usages {
     pub(crate) const fn bits(self) -> i64 {
         self.0
     }
+
+    /// Returns these uses and those.
+    #[cfg(feature = "passkeys")]
+    pub(crate) const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Returns whether one use is in both.
+    #[cfg(feature = "passkeys")]
+    pub(crate) const fn overlaps(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
 }

@@ -90,6 +90,44 @@ async fn an_account_can_be_made_without_a_password() {
 }
 
 #[rocket::async_test]
+async fn such_an_account_signs_in_by_passkey() {
+    for_each_database(|plan| async move {
+        let app = plan
+            .telling()
+            .set("passwords.required", false)
+            .set("session.idle", "10 d")
+            .start()
+            .await;
+        let browser = app.browser().in_json();
+        browser.post_json("/register", json!({"email": ADA})).await;
+        assert!(browser.is_signed_in().await);
+        let link = app.link_to(ADA, "confirm");
+        let answer = browser.post_json(&link, json!({})).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let mut key = Key::new();
+        browser.add_passkey(&mut key, "Laptop", "first").await;
+        assert_eq!(
+            app.number("SELECT COUNT(*) AS n FROM users WHERE password_hash IS NULL")
+                .await,
+            1
+        );
+        let other = app.browser().in_json();
+        let answer = other.show("/wan-signin", &mut key).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(other.get("/me").await.text(), ADA);
+        // And proves it again by it; there is no password to type.
+        app.later(Life::hours(2));
+        assert_eq!(other.get("/g/fresh-600").await.status, 401);
+        let answer = other.show("/wan-verify", &mut key).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(other.get("/g/fresh-600").await.status, 200);
+        let answer = other.post_json("/verify", json!({"password": ""})).await;
+        assert_eq!(answer.status, 400, "{}", answer.text());
+    })
+    .await;
+}
+
+#[rocket::async_test]
 async fn where_answers_tell_such_an_account_is_signed_in_at_once() {
     let app = Plan::new()
         .telling()
@@ -270,6 +308,54 @@ async fn passkeys_can_be_left_out_of_proving_it_again() {
         stale.json()["response"]["has_webauthn_verify_credential"],
         false
     );
+}
+
+#[rocket::async_test]
+async fn proving_it_again_takes_passkeys_of_the_usages_that_are_listed() {
+    for (taken, first, secondary, both) in [
+        (json!(true), 200, 200, 200),
+        (json!(["first", "secondary"]), 200, 200, 200),
+        (json!(["first"]), 200, 400, 200),
+        (json!(["secondary"]), 400, 200, 200),
+        (json!([]), 404, 404, 404),
+    ] {
+        let app = Plan::new()
+            .without_limits()
+            .set("passkeys.verify", &taken)
+            .start()
+            .await;
+        for (usage, status) in [("first", first), ("secondary", secondary), ("both", both)] {
+            let user = app.user(&format!("{usage}@example.com")).await;
+            let mut key = app.with_passkey(&user, Key::new(), usage).await;
+            let browser = app.browser().in_json();
+            browser.sign_in_as(&user, "mfa=true").await;
+            let shown = browser.get("/verify").await.json()["response"].clone();
+            let offered = status == 200;
+            assert_eq!(
+                shown["has_webauthn_verify_credential"], offered,
+                "{taken} {usage}"
+            );
+            let asked = browser.challenge("/wan-verify").await;
+            assert_eq!(asked.status, status, "{taken} {usage}: {}", asked.text());
+            if offered {
+                let shown = key.get(&options(&asked));
+                let answer = browser.present("/wan-verify", &asked, &shown).await;
+                assert_eq!(answer.status, 200, "{taken} {usage}: {}", answer.text());
+            }
+        }
+    }
+    // One that was not asked for is refused, whatever else the account has.
+    let app = Plan::new()
+        .set("passkeys.verify", ["secondary"])
+        .start()
+        .await;
+    let user = app.user(ADA).await;
+    let mut first = app.with_passkey(&user, Key::new(), "first").await;
+    app.with_passkey(&user, Key::new(), "secondary").await;
+    let browser = app.browser().in_json();
+    browser.sign_in_as(&user, "mfa=true").await;
+    let answer = browser.show("/wan-verify", &mut first).await;
+    assert_refused(&answer, 400, "passkey.refused");
 }
 
 #[rocket::async_test]

@@ -12,14 +12,14 @@ mod verify;
 
 use data_encoding::BASE64URL_NOPAD;
 use rocket::{Route, get, routes, serde::json::Json};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::{Feature, Link, MenuFor, Web, assets, sample_form, sample_mail, template};
 use crate::{
     config::{ConfigError, Settings},
     error::{Error, Invalid},
-    factors::passkey::{Answered, Asserting, Ceremonies, Shown, Unfit},
+    factors::passkey::{Answered, Asserting, Ceremonies, PasskeyUsage, Shown, Unfit},
     guards::Public,
     http::reply::{Answer, Reply},
     notify::{events::EventKind, notices, outbox},
@@ -147,8 +147,9 @@ pub struct PasskeySettings {
     /// Whether a passkey signs in without anything else. Off, keys are second factors alone, and those that were
     /// made to sign in open nothing. _Default:_ `true`.
     pub first_factor: bool,
-    /// Whether a passkey can prove it again at `/wan-verify`. _Default:_ `true`.
-    pub verify: bool,
+    /// Which passkeys can prove it again at `/wan-verify`: `true` for all of them, `false` for none, or a list of
+    /// what they are for, such as `["secondary"]`. _Default:_ `true`.
+    pub verify: PasskeyVerify,
     /// How long somebody may take to show a passkey. _Default:_ 5 min.
     pub challenge: Life,
     /// How long somebody may take to make one. _Default:_ 5 min.
@@ -157,6 +158,66 @@ pub struct PasskeySettings {
     pub challenges: u32,
     /// How long the mailed link of a sign-up is good. _Default:_ 1 h.
     pub sign_up_life: Life,
+}
+
+/// Which passkeys can prove it again, by what they are for. A passkey for both uses counts for either.
+///
+/// ```
+/// use rocket_security::{PasskeyUsage, config::PasskeyVerify};
+/// let keys_alone = PasskeyVerify::of(&[PasskeyUsage::Secondary]);
+/// assert!(keys_alone.takes(PasskeyUsage::Both) && !keys_alone.takes(PasskeyUsage::First));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PasskeyVerify(Option<Usages>);
+
+impl PasskeyVerify {
+    /// Every passkey of the account.
+    pub const ANY: Self = Self(Some(Usages::BOTH));
+    /// No passkey.
+    pub const NONE: Self = Self(None);
+
+    /// The passkeys that are for one of these uses.
+    pub fn of(usages: &[PasskeyUsage]) -> Self {
+        let usages = usages.iter().map(|usage| usage.usages());
+        Self(usages.reduce(Usages::union))
+    }
+
+    /// Returns whether a passkey for this use can prove it again.
+    pub fn takes(self, usage: PasskeyUsage) -> bool {
+        self.0.is_some_and(|taken| taken.overlaps(usage.usages()))
+    }
+
+    /// What a passkey must be for; `None` if none is taken.
+    pub(crate) const fn usages(self) -> Option<Usages> {
+        self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for PasskeyVerify {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(
+            untagged,
+            expecting = "write true, false, or a list of `first` and `secondary`"
+        )]
+        enum Written {
+            All(bool),
+            Some(Vec<PasskeyUsage>),
+        }
+        Ok(match Written::deserialize(deserializer)? {
+            Written::All(true) => Self::ANY,
+            Written::All(false) => Self::NONE,
+            Written::Some(usages) => Self::of(&usages),
+        })
+    }
+}
+
+impl Serialize for PasskeyVerify {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let usages = [PasskeyUsage::First, PasskeyUsage::Secondary];
+        let taken = usages.into_iter().filter(|usage| self.takes(*usage));
+        serializer.collect_seq(taken)
+    }
 }
 
 impl Default for PasskeySettings {
@@ -170,7 +231,7 @@ impl Default for PasskeySettings {
             hints: false,
             autofill: true,
             first_factor: true,
-            verify: true,
+            verify: PasskeyVerify::ANY,
             challenge: Life::minutes(5),
             register_challenge: Life::minutes(5),
             challenges: 10_000,

@@ -10,7 +10,10 @@ use super::{
 };
 use crate::{
     error::{Error, Invalid},
-    factors::passkey::Asserting,
+    factors::{
+        Usages,
+        passkey::{Asserting, descriptor},
+    },
     guards::identity::Caller,
     http::{
         form::{Field, FormView},
@@ -112,12 +115,10 @@ async fn finish(
     or_back(&web, done, "/wan-verify", next)
 }
 
-/// Refuses where a passkey proves nothing again.
-fn verifies(web: &Web<'_>) -> Result<(), Error> {
-    match web.site.settings.passkeys.verify {
-        true => Ok(()),
-        false => Err(Error::NotFound),
-    }
+/// The uses of the passkeys that can prove it again; refuses where there are none.
+fn verifies(web: &Web<'_>) -> Result<Usages, Error> {
+    let usages = web.site.settings.passkeys.verify.usages();
+    usages.ok_or(Error::NotFound)
 }
 
 // Service.
@@ -128,11 +129,13 @@ async fn begin(
     next: Option<&str>,
 ) -> Result<(String, serde_json::Value), Error> {
     let (site, user) = (web.site, caller.user.id.clone());
+    let usages = verifies(web)?;
     let owner = user.clone();
-    let known = site
+    let mut known = site
         .store
-        .read(move |conn| rows::usable(conn, &owner, None))
+        .read(move |conn| rows::usable(conn, &owner, Some(usages)))
         .await?;
+    known.retain(|row| descriptor(row).is_some());
     if known.is_empty() {
         return Err(Invalid::form(Message::new("passkey.none")).into());
     }
@@ -170,7 +173,7 @@ async fn again(
         .ok_or_else(expired)?;
     let expected = Expected {
         user: Some(&caller.user.id),
-        usage: None,
+        usage: Some(verifies(web)?),
         not: None,
     };
     let begun = &found.payload.begun;
