@@ -10,8 +10,9 @@ use super::{
     sample_form, sample_mail, template,
 };
 use crate::{
+    Message,
     config::Settings,
-    error::Error,
+    error::{Error, Invalid},
     http::{
         form::{Field, FormView},
         reply::{Answer, Reply, or_again},
@@ -104,6 +105,10 @@ async fn ask(web: Web<'_>, form: Submitted<AskForm>) -> Answer {
 async fn send(web: &Web<'_>, email: &str) -> Result<(), Error> {
     let asked = mailed::asked(web, email, |_| None).await?;
     let username = asked.user.as_ref().and_then(|user| user.username.clone());
+    // Otherwise the mail says it, which only the owner reads.
+    if asked.user.is_some() && username.is_none() && !web.site.settings.generic_answers.0 {
+        return Err(Invalid::field("email", Message::new("recover_username.none")).into());
+    }
     let which = ("recover_username", "recover_username");
     if mailed::mail(web, &asked, which, json!({"username": username})).await?
         && let Some(user) = asked.user

@@ -111,6 +111,15 @@ async fn a_telling_site_says_why_there_is_no_mail() {
         let answer = app.post("/recover-username", json!({"email": email})).await;
         assert_refused(&answer, 400, code);
     }
+    app.user("bob@example.com").await;
+    let answer = app
+        .post("/recover-username", json!({"email": "bob@example.com"}))
+        .await;
+    assert_refused(&answer, 400, "recover_username.none");
+    assert_eq!(
+        answer.field_errors("email"),
+        ["This account has no username. Sign in with the email address."]
+    );
     assert!(app.mails.all().is_empty());
 }
 
