@@ -591,6 +591,105 @@ async fn every_answer_has_the_keys_that_the_contract_names() {
     answers.check();
 }
 
+// What is sent.
+
+/// Who sends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum From {
+    Visitor,
+    Account,
+}
+
+/// The fields that a request may have. `credential` is in the test above: it is accepted in any form.
+const FIELDS: &[(From, &str, &[&str])] = &[
+    (From::Visitor, "/login", &["email", "password", "remember"]),
+    (From::Visitor, "/login/link", &["email"]),
+    (From::Account, "/verify", &["password"]),
+    (
+        From::Visitor,
+        "/register",
+        &["email", "password", "password_confirm", "next"],
+    ),
+    (
+        From::Account,
+        "/change",
+        &["password", "new_password", "new_password_confirm"],
+    ),
+    (From::Account, "/change-email", &["email"]),
+    (From::Account, "/change-username", &["username"]),
+    (From::Visitor, "/reset", &["email"]),
+    (
+        From::Visitor,
+        "/reset/<token>",
+        &["password", "password_confirm"],
+    ),
+    (From::Visitor, "/recover-username", &["email"]),
+    (From::Visitor, "/confirm", &["email"]),
+    (
+        From::Visitor,
+        "/us-signin",
+        &["identity", "passcode", "remember"],
+    ),
+    (
+        From::Visitor,
+        "/us-signin/send-code",
+        &["identity", "chosen_method"],
+    ),
+    (From::Account, "/us-verify", &["passcode"]),
+    (From::Account, "/us-verify/send-code", &["chosen_method"]),
+    (
+        From::Account,
+        "/us-setup",
+        &["chosen_method", "delete_method", "phone"],
+    ),
+    (From::Account, "/us-setup/<token>", &["passcode"]),
+    (From::Account, "/tf-setup", &["setup", "phone"]),
+    (From::Account, "/tf-setup/<token>", &["code"]),
+    (From::Visitor, "/tf-validate", &["code"]),
+    (From::Visitor, "/tf-rescue", &["help_setup"]),
+    (From::Visitor, "/tf-select", &["which"]),
+    (From::Visitor, "/mf-recovery", &["code"]),
+    (From::Account, "/wan-register", &["name", "usage"]),
+    (From::Visitor, "/wan-signin", &["identity", "remember"]),
+    (From::Visitor, "/wan-signin/<token>", &["remember"]),
+    (From::Account, "/wan-delete", &["name"]),
+    (From::Account, "/wan-verify/<token>", &["remember"]),
+    (From::Visitor, "/refresh-token", &["refresh_token"]),
+    (From::Account, "/logout", &["refresh_token"]),
+];
+
+#[rocket::async_test]
+async fn every_request_takes_the_fields_that_the_contract_names() {
+    let app = plan().start().await;
+    let ada = app.user(ADA).await;
+    let account = app.signed_in(&ada).await.in_json();
+    let visitor = app.browser().in_json();
+    // A field that is read has a type, which this value is not of; one that is not read may hold anything.
+    let wrong = json!([[{}]]);
+    let mut ignored = Vec::new();
+    for (from, path, fields) in FIELDS {
+        let path = path.replace("<token>", &"A".repeat(43));
+        let actor = match from {
+            From::Visitor => &visitor,
+            From::Account => &account,
+        };
+        for field in ["no_field_of_ours"].iter().chain(*fields) {
+            let answer = actor.post_json(&path, json!({*field: wrong})).await;
+            assert!(answer.is_envelope(), "{path} {field}: {}", answer.text());
+            let is_read = answer.codes().contains(&"input.wrong_type".to_string())
+                && answer.field_errors(field).len() == 1;
+            if is_read != fields.contains(field) {
+                ignored.push(format!(
+                    "{path} {field}: {} {}",
+                    answer.status,
+                    answer.text()
+                ));
+            }
+        }
+    }
+    assert!(ignored.is_empty(), "{}", ignored.join("\n"));
+}
+
 #[rocket::async_test]
 async fn a_link_that_signs_in_gives_a_token_only_where_it_signs_in() {
     let app = Plan::new().start().await;

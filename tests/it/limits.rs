@@ -303,3 +303,32 @@ async fn hostile_identities_are_counted_at_a_fixed_size() {
             >= 2
     );
 }
+
+#[rocket::async_test]
+async fn the_page_of_a_lock_says_it_once_and_offers_the_way_on() {
+    let app = App::new().await;
+    app.user("ada@example.com").await;
+    lock(&app, "ada@example.com").await;
+    let answer = app.browser().login("ada@example.com", PASSWORD).await;
+    assert_eq!(answer.status, 429);
+    let page = answer.text().replace("&#x2F;", "/");
+    let main = page.split_once("<main").expect("the page").1;
+    for (text, times) in [
+        ("Too many attempts", 1),
+        ("We limit how often", 0),
+        ("we limit how often this can be tried", 1),
+        ("You can try again in about 15 minutes", 1),
+        ("minutes", 1),
+        ("seconds", 0),
+    ] {
+        assert_eq!(main.matches(text).count(), times, "{text}: {main}");
+    }
+    // The way on: the same page again, or a new password by mail.
+    for (path, label) in [("/login", "Try again"), ("/reset", "password")] {
+        let link = main.split_once(&format!("href=\"{path}\">"));
+        let (_, rest) = link.unwrap_or_else(|| panic!("no link to {path}: {main}"));
+        let (text, _) = rest.split_once("</a>").expect("its end");
+        assert!(text.contains(label), "{path}: {text}");
+        assert_eq!(app.browser().get(path).await.status, 200);
+    }
+}

@@ -416,3 +416,32 @@ async fn where_it_is_off_there_is_no_page_and_no_link_to_it() {
     let answer = app.post("/login", credentials(ADA, PASSWORD)).await;
     assert_refused(&answer, 401, "denied.new_password");
 }
+
+#[rocket::async_test]
+async fn a_person_who_owes_a_new_password_is_told_so() {
+    let app = Plan::new().start().await;
+    let ada = app.user(ADA).await;
+    app.store().require_new_password(&ada.id).await.unwrap();
+    let browser = app.browser();
+    let answer = browser.login(ADA, PASSWORD).await;
+    let path = answer.location().expect("the form").to_string();
+    assert!(path.starts_with("/reset/"), "{path}");
+    let page = browser.get(&path).await.text();
+    let wrong = [("password", "short"), ("password_confirm", "short")];
+    let again = browser.post_form(&path, &wrong).await.text();
+    for page in [page, again] {
+        assert!(
+            page.contains("You need a new password before you can sign in"),
+            "{page}"
+        );
+        // That is for a link which somebody else may have asked for.
+        for reassurance in ["Nothing has happened", "If you did not ask for this"] {
+            assert!(!page.contains(reassurance), "{reassurance}: {page}");
+        }
+    }
+    // Whoever follows a mailed link is told the other.
+    ask(&app, ADA).await;
+    let page = app.browser().get(&app.link_to(ADA, "recover")).await;
+    assert!(!page.text().contains("You need a new password"));
+    assert!(page.text().contains("If you did not ask for this"));
+}

@@ -1169,3 +1169,31 @@ fn a_contradiction_stops_the_launch() {
         assert!(refusal(toml).contains(names), "{toml}: {}", refusal(toml));
     }
 }
+
+#[rocket::async_test]
+async fn a_family_of_the_future_gives_nothing() {
+    for_each_database(|plan| async move {
+        let app = in_body(plan).start().await;
+        app.user(ADA).await;
+        let (token, r1) = sign_in(&app).await;
+        let program = app.program();
+        // Clocks of two machines may differ by a minute.
+        app.clock.shift(-59_000);
+        assert!(is_good(&app, &token).await);
+        let answer = refresh(&program, &r1).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let (token, r2) = (auth_token(&answer), refresh_token(&answer));
+        app.clock.shift(-61_000);
+        assert_refused(&refresh(&program, &r2).await, "61 s ahead");
+        assert!(!is_good(&app, &token).await);
+        // That was no copy: under the right clock it is good again.
+        app.clock.shift(61_000);
+        assert_eq!(reuses(&app).await, 0);
+        let answer = refresh(&program, &r2).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        app.clock.shift(-10 * 86_400_000);
+        let r3 = refresh_token(&answer);
+        assert_refused(&refresh(&program, &r3).await, "ten days ahead");
+    })
+    .await;
+}

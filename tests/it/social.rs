@@ -694,3 +694,67 @@ async fn what_on_register_finds_taken_is_not_told_as_an_account_that_exists() {
     assert!(!browser.is_signed_in().await);
     assert_eq!(app.number("SELECT COUNT(*) AS n FROM users").await, 0);
 }
+
+#[rocket::async_test]
+async fn an_account_without_a_password_signs_in_by_its_provider() {
+    for_each_database(|plan| async move {
+        let provider = Provider::start();
+        let plan = plan.telling().set("passwords.required", false);
+        let app = app_of(plan, &provider).await;
+        provider.signed_in(Person::new("248289761001", ADA));
+        let browser = app.browser();
+        let answer = browser.post_form("/register", &[("email", ADA)]).await;
+        assert_eq!(answer.status, 302, "{}", answer.text());
+        assert!(browser.is_signed_in().await);
+        link(&browser, &provider).await;
+        let other = app.browser();
+        let answer = there_and_back(&other, &provider, START).await;
+        assert_eq!((answer.status, answer.location()), (302, Some("/")));
+        assert_eq!(other.get("/me").await.text(), ADA);
+        assert_eq!(
+            app.number("SELECT COUNT(*) AS n FROM users WHERE password_hash IS NULL")
+                .await,
+            1
+        );
+    })
+    .await;
+}
+
+#[rocket::async_test]
+async fn the_box_beside_a_provider_counts() {
+    let provider = Provider::start();
+    let app = app_of(Plan::new().set("remember.by_default", true), &provider).await;
+    provider.signed_in(Person::new("248289761001", ADA));
+    let page = app.browser().get("/login").await.text();
+    let page = page.replace("&#x2F;", "/");
+    let (_, form) = page
+        .split_once(&format!("action=\"{START}\""))
+        .expect("the button");
+    let (form, _) = form.split_once("</form>").expect("its end");
+    assert!(
+        form.contains("type=\"checkbox\" name=\"remember\" value=\"true\" checked")
+            && form.contains("Keep me signed in")
+            && form.contains("name=\"remember_box\" value=\"true\""),
+        "{form}"
+    );
+    let kept_after = async |app: &App, fields: &[(&str, &str)]| {
+        let browser = app.browser();
+        let there = browser.post_form(START, fields).await;
+        let back = provider.consent(there.location().expect("a way")).await;
+        let answer = browser.get(&back).await;
+        assert_eq!(answer.status, 302, "{}", answer.text());
+        assert!(browser.is_signed_in().await);
+        browser.cookie("security_remember").is_some()
+    };
+    let unticked = [("remember_box", "true")];
+    let ticked = [("remember_box", "true"), ("remember", "true")];
+    assert!(!kept_after(&app, &unticked).await);
+    assert!(kept_after(&app, &ticked).await);
+    // An application's own button has no box: the setting decides.
+    assert!(kept_after(&app, &[]).await);
+    let app = app_of(Plan::new(), &provider).await;
+    let page = app.browser().get("/login").await.text();
+    assert!(!page.contains("remember_box"), "nobody is kept unasked");
+    assert!(!kept_after(&app, &[]).await);
+    assert!(kept_after(&app, &[("remember", "true")]).await);
+}

@@ -1562,3 +1562,74 @@ async fn taking_an_address_back_removes_what_was_set_up_since() {
     })
     .await;
 }
+
+#[rocket::async_test]
+async fn a_browser_that_was_trusted_in_the_future_is_asked() {
+    for_each_database(|plan| async move {
+        let app = plan.without_limits().start().await;
+        let ada = app.user(ADA).await;
+        let phone = app.with_authenticator(&ada).await;
+        let browser = trusted(&app, &phone).await;
+        let copy = browser.copy();
+        // Clocks of two machines may differ by a minute; two have passed since it was trusted.
+        app.clock.shift(-(120_000 + 59_000));
+        assert!(is_spared(&browser, PASSWORD).await);
+        browser.logout().await;
+        app.clock.shift(-61_000);
+        assert!(!is_spared(&browser, PASSWORD).await, "61 s ahead");
+        // Ten days ahead the cookie of another browser does no more.
+        app.clock.shift(-10 * 86_400_000);
+        assert!(!is_spared(&copy, PASSWORD).await);
+    })
+    .await;
+}
+
+#[rocket::async_test]
+async fn a_text_message_looks_like_one_in_the_development_mailbox() {
+    let app = Plan::new()
+        .set("two_factor.methods", ["authenticator", "sms"])
+        .security(|security| security.sms(Phones::default()))
+        .start()
+        .await;
+    let ada = app.user(ADA).await;
+    let browser = app.signed_in(&ada).await.in_json();
+    let phone = "+16502530000";
+    browser
+        .begin_setup(json!({"setup": "sms", "phone": phone}))
+        .await;
+    let sms = app.mails_to(phone).pop().expect("a text message");
+    let code = six_digits(&sms.text);
+    let host = [("Host", "localhost:8000")];
+    let list = app.browser().get_with("/dev/mail", &host).await;
+    assert_eq!(list.status, 200);
+    let listed = app.browser().in_json().get_with("/dev/mail", &host).await;
+    let listed = listed.json()["response"]["mails"][0].clone();
+    assert_eq!(
+        (&listed["is_sms"], &listed["to"], &listed["has_html"]),
+        (&json!(true), &json!(phone), &json!(false))
+    );
+    let path = format!("/dev/mail/{}", listed["id"]);
+    let page = app.browser().get_with(&path, &host).await;
+    assert_eq!(page.status, 200);
+    let main = |text: String| {
+        text.split_once("<main")
+            .expect("the page")
+            .1
+            .replace("&#x2F;", "/")
+    };
+    let (list, page) = (main(list.text()), main(page.text()));
+    // It has its words and its number, and nothing of a mail.
+    for page in [&list, &page] {
+        for there in ["Text message", &code, phone] {
+            assert!(page.contains(there), "{there}: {page}");
+        }
+        for missing in ["(no subject)", "<dt>From</dt>", "<iframe"] {
+            assert!(!page.contains(missing), "{missing}: {page}");
+        }
+    }
+    let link = list
+        .split_once(&format!("href=\"{path}\">"))
+        .expect("a link")
+        .1;
+    assert!(link.starts_with(&code), "the list shows its words: {link}");
+}
