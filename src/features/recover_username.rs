@@ -10,7 +10,6 @@ use super::{
     sample_form, sample_mail, template,
 };
 use crate::{
-    Message,
     config::Settings,
     error::{Error, Invalid},
     http::{
@@ -19,6 +18,7 @@ use crate::{
     },
     identity::IdentityKind,
     notify::events::EventKind,
+    types::Message,
 };
 
 pub(crate) const FEATURE: Feature = Feature {

@@ -10,10 +10,7 @@ use super::{
 };
 use crate::{
     error::{Error, Invalid},
-    factors::{
-        Usages,
-        passkey::{Asserting, descriptor},
-    },
+    factors::passkey::{Asserting, descriptor},
     guards::identity::Caller,
     http::{
         form::{Field, FormView},
@@ -28,7 +25,7 @@ use crate::{
         ticket::{self, Purpose},
     },
     store::users,
-    types::Message,
+    types::{Message, Usages},
 };
 
 pub(super) const VERIFY: &str = "security/passkeys/verify.html";
