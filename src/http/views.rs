@@ -60,6 +60,11 @@ pub(crate) fn built_in() -> impl Iterator<Item = (&'static str, &'static str)> {
         features::template!("partials/menu.html"),
         features::template!("partials/messages.html"),
         features::template!("partials/mail.html"),
+        features::template!("partials/mail.txt"),
+        features::template!("partials/mail_request.html"),
+        features::template!("partials/mail_request.txt"),
+        features::template!("partials/mail_was_not_you.html"),
+        features::template!("partials/mail_was_not_you.txt"),
         features::template!("partials/factor.html"),
     ];
     SHARED
