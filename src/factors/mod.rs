@@ -128,10 +128,11 @@ pub(crate) fn shown(site: &Site, setup: &Setup, user: &User) -> Result<Option<Sh
     let Some(sealed) = &setup.secret else {
         return Ok(None);
     };
-    let (seed, _) = site
-        .keys
-        .unseal(Purpose::Totp, &setup.id, sealed)
-        .ok_or_else(|| Error::Broken("a seed that was just sealed does not open".into()))?;
+    let Some((seed, _)) = site.keys.unseal(Purpose::Totp, &setup.id, sealed) else {
+        // The set-up was begun under a secret that the settings no longer have.
+        log::warn!("the key of an authenticator that is being set up cannot be read");
+        return Err(Invalid::form(Message::new("ticket.invalid")).into());
+    };
     let broken = |error: totp::TotpError| Error::Broken(error.0);
     let issuer = match &site.settings.totp.issuer {
         Some(issuer) => issuer.clone(),

@@ -758,3 +758,29 @@ async fn the_box_beside_a_provider_counts() {
     assert!(!kept_after(&app, &[]).await);
     assert!(kept_after(&app, &[("remember", "true")]).await);
 }
+
+#[rocket::async_test]
+async fn a_start_that_another_version_stored_has_expired() {
+    for_each_database(|plan| async move {
+        let provider = Provider::start();
+        let app = app_of(plan, &provider).await;
+        provider.signed_in(Person::new("248289761001", ADA));
+        let overwrite = "UPDATE security_tickets SET payload = '{}'";
+        let browser = app.browser();
+        let there = led(&browser, START).await;
+        let back = provider.consent(&there).await;
+        app.sql(overwrite).await;
+        let answer = browser.get(&back).await;
+        assert!(said(&browser, &answer).await.contains("took too long"));
+        assert!(!browser.is_signed_in().await);
+        let ada = app.user(ADA).await;
+        let browser = app.signed_in(&ada).await;
+        let there = led(&browser, LINK).await;
+        let back = provider.consent(&there).await;
+        app.sql(overwrite).await;
+        let answer = browser.get(&back).await;
+        assert!(said(&browser, &answer).await.contains("took too long"));
+        assert_eq!(accounts(&app).await, 0);
+    })
+    .await;
+}

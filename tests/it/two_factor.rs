@@ -18,7 +18,7 @@ use rocket_security::{
 use serde_json::{Value, json};
 
 use crate::{
-    app::{Actor, App, PASSWORD, Plan, SECRET, for_each_database},
+    app::{Actor, Answer, App, PASSWORD, Plan, SECRET, for_each_database},
     factors::{Authenticator, PENDING, Phones, REMEMBER, TRUSTED, six_digits},
     mailed::{NEW, SESSION, assert_refused, credentials},
     smtp_server::{Behaviour, SmtpServer},
@@ -1632,4 +1632,70 @@ async fn a_text_message_looks_like_one_in_the_development_mailbox() {
         .expect("a link")
         .1;
     assert!(link.starts_with(&code), "the list shows its words: {link}");
+}
+
+#[rocket::async_test]
+async fn what_another_version_stored_of_a_factor_opens_nothing_and_breaks_nothing() {
+    for_each_database(|plan| async move {
+        let app = plan
+            .without_limits()
+            .set("unified.enabled", true)
+            .start()
+            .await;
+        let ada = app.user(ADA).await;
+        let phone = app.with_authenticator(&ada).await;
+        let good = async |answer: Answer, what: &str| {
+            assert!(answer.status < 500, "{what}: {}", answer.text());
+            answer
+        };
+        // The ticket of a sign-in that waits, and of a set-up.
+        let waiting = app.waiting(ADA).await;
+        let browser = app.browser().in_json();
+        browser.sign_in_as(&ada, "mfa=true").await;
+        let begun = browser.begin_setup(json!({"setup": "authenticator"})).await;
+        let set_up = format!("/tf-setup/{}", begun["tf_state_token"].as_str().unwrap());
+        // A key that was sealed under a secret which is gone.
+        app.sql(
+            "UPDATE security_tickets SET payload = REPLACE(payload, '\"secret\":\"', '\"secret\":\"x')",
+        )
+        .await;
+        for pages in [false, true] {
+            let asker = match pages {
+                true => browser.copy().of_pages(),
+                false => browser.copy(),
+            };
+            let answer = asker.post_form(&set_up, &[("code", "123456")]).await;
+            assert_eq!(good(answer, "its code").await.status, 400);
+        }
+        app.sql("UPDATE security_tickets SET payload = '{}'").await;
+        for path in ["/tf-validate", "/tf-select", "/tf-rescue", "/mf-recovery"] {
+            let answer = good(waiting.get(path).await, path).await;
+            assert_eq!(answer.codes(), ["tf.no_pending"], "{path}");
+        }
+        let answer = waiting.validate(&phone.code(&app)).await;
+        assert_eq!(answer.status, 400, "{}", answer.text());
+        assert!(!waiting.is_signed_in().await);
+        let answer = browser.post_json(&set_up, json!({"code": "123456"})).await;
+        assert_eq!(answer.status, 400, "{}", answer.text());
+        assert_eq!(app.factors(&ada).await, 1);
+        // The seed of an authenticator.
+        app.sql("UPDATE security_factors SET secret = 'of another version'")
+            .await;
+        let waiting = app.waiting(ADA).await;
+        let answer = waiting.validate(&phone.code(&app)).await;
+        assert_eq!(answer.status, 400, "{}", answer.text());
+        for path in ["/tf-setup", "/us-setup", "/us-verify", "/mf-recovery-codes"] {
+            good(browser.get(path).await, path).await;
+            good(browser.copy().of_pages().get(path).await, path).await;
+        }
+        // Its kind.
+        app.sql("UPDATE security_factors SET kind = 'pigeon'").await;
+        for path in ["/tf-setup", "/us-setup", "/us-verify", "/mf-recovery-codes"] {
+            good(browser.get(path).await, path).await;
+            good(browser.copy().of_pages().get(path).await, path).await;
+        }
+        let program = app.program();
+        good(program.login(ADA, PASSWORD).await, "/login").await;
+    })
+    .await;
 }
