@@ -120,7 +120,16 @@ compile_error!(
 
 #[cfg(feature = "cli")]
 pub mod cli;
-pub mod config;
+pub mod config {
+    //! Settings: `[default.security]` in Rocket.toml, a table per feature, and
+    //! `ROCKET_SECURITY__<TABLE>__<KEY>` in the environment, or with `_FILE` behind it the name of a file that holds
+    //! the text.
+    //!
+    //! Profiles work as in any Rocket application. An unknown key, a contradiction or a missing secret
+    //! stops the launch with one sentence that says which key it is and what to write instead.
+
+    pub use crate::settings::*;
+}
 mod error;
 mod factors;
 mod fairing;
@@ -130,6 +139,7 @@ mod http;
 mod identity;
 mod notify;
 mod secrets;
+mod settings;
 mod signin;
 mod site;
 #[cfg(feature = "social")]

@@ -7,7 +7,6 @@ use rocket::{Request, http::uri::Origin, tokio::sync::Semaphore};
 #[cfg(feature = "passkeys")]
 use crate::store::passkeys;
 use crate::{
-    config::{Settings, Strictness, Transport},
     error::Error,
     factors::{MfaPolicy, phone::PhoneParser, recovery::RecoveryCodes, totp::TotpProvider},
     fairing::Hooks,
@@ -22,6 +21,7 @@ use crate::{
         sms::SmsSender,
     },
     secrets::{Hasher, Keys, PasswordPolicy},
+    settings::{Settings, Strictness, Transport},
     signin::{api_key::KeyUses, session::Touches},
     store::{Store, StoreError, factors::FactorRow, users::EndsWithPassword},
     types::{Clock, FactorKind, Message, SharedClock, Timestamp, UserId},

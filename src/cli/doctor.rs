@@ -15,13 +15,13 @@ use super::{
     out::{Answer, count, list},
 };
 use crate::{
-    config::Strictness,
     fairing,
     http::views,
     secrets::{
         Password,
         known::{self, entropy},
     },
+    settings::Strictness,
     site::Site,
     store::{Dialect, StoreError, drift::selects, outbox, schema},
     types::{Life, Timestamp},

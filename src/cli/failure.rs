@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use rocket::error::ErrorKind;
 
 use crate::{
-    config::{nearest, told},
     error::{Error, Invalid},
+    settings::{nearest, told},
     site::Site,
     store::StoreError,
 };

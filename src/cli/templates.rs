@@ -15,9 +15,9 @@ use super::{
     out::{Answer, count, table},
 };
 use crate::{
-    config::Settings,
     fairing::template_dir,
     http::{catalogue, views},
+    settings::Settings,
 };
 
 #[derive(Debug, Subcommand)]

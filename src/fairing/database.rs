@@ -5,7 +5,7 @@ use std::time::Duration;
 use rocket::tokio;
 
 use crate::{
-    config::{ConfigError, Settings},
+    settings::{ConfigError, Settings},
     store::{DatabaseUrl, Store, StoreError, drift},
     types::SharedClock,
 };

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use rocket::figment::Figment;
 
 use crate::{
-    config::{ConfigError, Settings, Strictness},
     secrets::{
         Secret,
         known::{self, DEVELOPMENT_SECRET},
     },
+    settings::{ConfigError, Settings, Strictness},
 };
 
 /// Debug build, a loopback address, no proxy before it and no address elsewhere: a developer at work.

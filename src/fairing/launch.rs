@@ -11,7 +11,6 @@ use super::{
     gate, methods, objects,
 };
 use crate::{
-    config::{ConfigError, ReportLevel, Settings, Strictness},
     factors::{phone, policy, recovery::StandardRecoveryCodes, totp::StandardTotp},
     features::unified::SignInMethod,
     guards::report,
@@ -27,6 +26,7 @@ use crate::{
         sender, sms,
     },
     secrets::{Hasher, Keys, StandardPolicy},
+    settings::{ConfigError, ReportLevel, Settings, Strictness},
     signin::{api_key::KeyUses, session::Touches},
     site::Site,
     store::Dialect,

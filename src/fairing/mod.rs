@@ -35,7 +35,6 @@ use self::{
     launch::{ignite, introduce, mount},
 };
 use crate::{
-    config::{ConfigError, Strictness},
     factors::{MfaPolicy, phone::PhoneParser, recovery::RecoveryCodes, totp::TotpProvider},
     http::{
         fields::{ExtraFields, Form},
@@ -50,6 +49,7 @@ use crate::{
         sms::SmsSender,
     },
     secrets::{Hasher, PasswordPolicy},
+    settings::{ConfigError, Strictness},
     site::Site,
     store::{Conn, Store, StoreError, User},
     types::{Clock, SharedClock, Timestamp},
@@ -141,7 +141,7 @@ impl Registering {
 
 /// Authentication and authorisation for a Rocket application, by one attach.
 ///
-/// Settings come from `[default.security]` in Rocket.toml (see [`config::Settings`](crate::config::Settings));
+/// Settings come from `[default.security]` in Rocket.toml (see [`config::Settings`](crate::settings::Settings));
 /// behaviour is given here.
 ///
 /// ```

@@ -14,13 +14,13 @@ use serde_json::json;
 
 use super::{Feature, Link, MenuFor, Web, template};
 use crate::{
-    config::Strictness,
     error::Error,
     http::{
         address::is_at_this_machine,
         reply::{Answer, Reply},
     },
     notify::mail::{Mail, Mailbox},
+    settings::Strictness,
 };
 
 pub(crate) const FEATURE: Feature = Feature {

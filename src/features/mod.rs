@@ -39,7 +39,7 @@ pub(crate) use self::{
     assets::{ICON, STYLESHEET},
     web::{Others, Submitted, Web, outdated},
 };
-use crate::config::{Settings, Strictness};
+use crate::settings::{Settings, Strictness};
 
 /// All features, in the order of the menu.
 pub(crate) const ALL: &[&Feature] = &[

@@ -10,7 +10,6 @@ use super::{
     sample_form, sample_mail, template,
 };
 use crate::{
-    config::Settings,
     error::{Error, Invalid},
     http::{
         form::{Field, FormView},
@@ -18,6 +17,7 @@ use crate::{
     },
     identity::IdentityKind,
     notify::events::EventKind,
+    settings::Settings,
     types::Message,
 };
 

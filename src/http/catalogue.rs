@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use crate::{config::ConfigError, types::Message};
+use crate::{settings::ConfigError, types::Message};
 
 pub(crate) const ENGLISH: &str = include_str!("../../templates/security/messages/en.toml");
 /// The language that every key has.
@@ -65,7 +65,7 @@ impl Catalogue {
             if let Some(english) = &english
                 && !english.contains_key(&key)
             {
-                let hint = crate::config::nearest(&key, english.keys().map(String::as_str));
+                let hint = crate::settings::nearest(&key, english.keys().map(String::as_str));
                 let hint = hint
                     .map(|meant| format!("; did you mean `{meant}`?"))
                     .unwrap_or_default();

@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use super::cookies::{self, Kind};
 use crate::{
-    config::ConfigError,
     secrets::{Purpose, random_token},
+    settings::ConfigError,
     site::Site,
     types::{Life, Timestamp},
 };

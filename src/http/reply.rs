@@ -23,10 +23,10 @@ use super::{
     stale,
 };
 use crate::{
-    config::Strictness,
     error::{Denied, Error, Invalid},
     guards::identity,
     identity::IdentityKind,
+    settings::Strictness,
     site::{Site, path_and_query},
     types::Message,
 };

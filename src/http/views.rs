@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use tera::{Context, Tera};
 
 use super::{catalogue::Catalogue, rendered::Rendered};
-use crate::{config::ConfigError, features, notify::notices};
+use crate::{features, notify::notices, settings::ConfigError};
 
 /// Templates with these ends are escaped. The second is how applications name theirs for Rocket.
 const ESCAPED: [&str; 4] = [".html", ".html.tera", ".htm", ".htm.tera"];

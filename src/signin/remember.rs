@@ -15,7 +15,6 @@ use super::{
     session::{self, Opening},
 };
 use crate::{
-    config::AT_MOST,
     error::{Denied, Error},
     guards::identity::Caller,
     http::{
@@ -25,6 +24,7 @@ use crate::{
     },
     notify::{events::EventKind, mail::Scribe, notices, outbox},
     secrets::{Secret, digest, random_token},
+    settings::AT_MOST,
     site::Site,
     store::{
         endings::{self, Ending, SignIn},

@@ -18,7 +18,6 @@ use super::{
     second, trusted,
 };
 use crate::{
-    config::AT_MOST,
     error::{Denied, Error},
     features::refresh_tokens,
     guards::identity::{Caller, Mechanism},
@@ -29,6 +28,7 @@ use crate::{
     },
     notify::events::EventKind,
     secrets::{digest, random_token},
+    settings::AT_MOST,
     site::Site,
     store::{
         StoreError, User, devices,

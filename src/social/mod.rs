@@ -25,9 +25,9 @@ use self::{
     secret::{ClientSecret, Signed},
 };
 use crate::{
-    config::ConfigError,
     features::social::{ProviderKind, ProviderSettings, SocialSettings},
     secrets::Secret,
+    settings::ConfigError,
     types::Timestamp,
 };
 

@@ -149,7 +149,7 @@ fn is_keywords(url: &str) -> bool {
 fn unknown(scheme: &str) -> String {
     let known = ["postgres", "postgresql", "mysql", "mariadb", "sqlite"];
     // What stands before a colon may be a user's name, or a password.
-    let hint = match crate::config::nearest(scheme, known) {
+    let hint = match crate::settings::nearest(scheme, known) {
         Some(meant) => format!("did you mean `{meant}://`?"),
         None => SCHEMES.to_string(),
     };

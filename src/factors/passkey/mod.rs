@@ -23,10 +23,10 @@ use webauthn_rs::prelude::{
 
 pub(crate) use self::{answered::Answered, providers::provider};
 use crate::{
-    config::ConfigError,
     error::{Error, Invalid},
     features::passkeys::PasskeySettings,
     identity::text::{self, NotAName},
+    settings::ConfigError,
     store::passkeys::{self, NewPasskey, Owned, PasskeyRow},
     types::{Message, Usages},
 };

@@ -17,12 +17,12 @@ use serde_json::{Value, json};
 
 use super::{Feature, Link, MenuFor, Web, assets, sample_form, sample_mail, template};
 use crate::{
-    config::{ConfigError, Settings},
     error::{Error, Invalid},
     factors::passkey::{Answered, Asserting, Ceremonies, PasskeyUsage, Shown, Unfit},
     guards::Public,
     http::reply::{Answer, Reply},
     notify::{events::EventKind, notices, outbox},
+    settings::{ConfigError, Settings},
     signin::ticket::{self, Draft, Found, Once, Purpose},
     site::Site,
     store::{

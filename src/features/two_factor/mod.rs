@@ -17,7 +17,6 @@ use super::{
     Feature, Link, MenuFor, Submitted, Web, outdated, recover, sample_form, sample_mail, template,
 };
 use crate::{
-    config::AT_MOST,
     error::{Denied, Error, Invalid},
     http::{
         cookies::{self, Kind},
@@ -33,6 +32,7 @@ use crate::{
         notices,
         outbox::{self, Postage},
     },
+    settings::AT_MOST,
     signin::{
         admit::{Admission, Owing, answered},
         limits::{Buckets, count_per_user},

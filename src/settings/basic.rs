@@ -1,0 +1,39 @@
+//! `[security.basic]`.
+
+use serde::{Deserialize, Serialize};
+
+use super::ConfigError;
+
+/// `[security.basic]`: HTTP Basic authentication (RFC 7617).
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BasicSettings {
+    /// Whether every guard accepts Basic, not only those that ask by `Via<Basic>`. _Default:_ `false`.
+    pub everywhere: bool,
+    /// The realm that browsers show. _Default:_ `"Login Required"`.
+    pub realm: String,
+}
+
+impl Default for BasicSettings {
+    fn default() -> Self {
+        Self {
+            everywhere: false,
+            realm: "Login Required".into(),
+        }
+    }
+}
+
+impl BasicSettings {
+    /// Checks the table by itself.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let wrong = |text: String| Err(ConfigError(text));
+        if self
+            .realm
+            .chars()
+            .any(|c| c.is_control() || c == '"' || c == '\\' || !c.is_ascii())
+        {
+            return wrong("`security.basic.realm` must be plain text without quotes, such as \"Login Required\"".into());
+        }
+        Ok(())
+    }
+}

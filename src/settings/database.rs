@@ -1,0 +1,45 @@
+//! `[security.database]`.
+
+use serde::Deserialize;
+
+use super::ConfigError;
+use crate::{secrets::Secret, types::Life};
+
+/// `[security.database]`: where everything is kept.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DatabaseSettings {
+    /// A file for SQLite, or `postgres://..`, or `mysql://..` and `mariadb://..`. An empty one and any other scheme
+    /// stop the launch. _Default:_ `"data/security.db"`.
+    pub url: Secret<String>,
+    /// Connections kept. _Default:_ twice the cores, at least 4.
+    pub connections: Option<u32>,
+    /// How long a request waits for a connection before it gets 503. _Default:_ 5 s.
+    pub patience: Life,
+    /// Whether pending migrations are applied at launch; otherwise by `migrate`. _Default:_ `true`.
+    pub migrate: bool,
+}
+
+impl Default for DatabaseSettings {
+    fn default() -> Self {
+        Self {
+            url: Secret::new("data/security.db".into()),
+            connections: None,
+            patience: Life::seconds(5),
+            migrate: true,
+        }
+    }
+}
+
+impl DatabaseSettings {
+    /// Checks the table by itself.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let wrong = |text: String| Err(ConfigError(text));
+        if self.connections == Some(0) {
+            return wrong(
+                "`security.database.connections` is 0; write 1 or more, or leave it out".into(),
+            );
+        }
+        Ok(())
+    }
+}

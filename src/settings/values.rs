@@ -1,0 +1,89 @@
+//! The values of `[security]` itself.
+
+use ipnet::IpNet;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::{identity::IdentityKind, secrets::Secret};
+
+/// Networks, of which one address is the smallest; one alone needs no list.
+pub(super) fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(
+        untagged,
+        expecting = "write a list of addresses or networks, such as [\"127.0.0.1\", \"10.0.0.0/8\"]"
+    )]
+    enum OneOrMany {
+        One(String),
+        Many(Vec<String>),
+    }
+    let written = match OneOrMany::deserialize(deserializer)? {
+        OneOrMany::One(text) => text.split(',').map(String::from).collect(),
+        OneOrMany::Many(texts) => texts,
+    };
+    let network = |text: &String| {
+        let text = text.trim();
+        let network = text.parse::<IpNet>().ok();
+        let alone = || text.parse::<std::net::IpAddr>().ok().map(IpNet::from);
+        network.or_else(alone).ok_or_else(|| {
+            serde::de::Error::custom(format!(
+                "`{text}` is neither an address nor a network; write for example \"127.0.0.1\" or \"10.0.0.0/8\""
+            ))
+        })
+    };
+    written.iter().map(network).collect()
+}
+
+/// One secret, or several of which the first is current.
+#[derive(Clone, Debug)]
+pub struct Secrets(pub(crate) Vec<Secret<String>>);
+
+impl<'de> Deserialize<'de> for Secrets {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(
+            untagged,
+            expecting = "a secret is a text, or a list of texts, in quotes"
+        )]
+        enum OneOrMany {
+            One(String),
+            Many(Vec<String>),
+        }
+        Ok(Self(match OneOrMany::deserialize(deserializer)? {
+            OneOrMany::One(one) => vec![Secret::new(one)],
+            OneOrMany::Many(many) => many.into_iter().map(Secret::new).collect(),
+        }))
+    }
+}
+
+/// A setting whose default is yes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(transparent)]
+pub struct On(pub bool);
+
+impl Default for On {
+    fn default() -> Self {
+        Self(true)
+    }
+}
+
+/// The name of the site.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(transparent)]
+pub struct SiteName(pub String);
+
+impl Default for SiteName {
+    fn default() -> Self {
+        Self("Rocket".into())
+    }
+}
+
+/// What people may sign in with.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(transparent)]
+pub struct Identities(pub Vec<IdentityKind>);
+
+impl Default for Identities {
+    fn default() -> Self {
+        Self(vec![IdentityKind::Email])
+    }
+}
