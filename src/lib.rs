@@ -118,6 +118,7 @@ compile_error!(
     "rocket_security needs a database: turn on the feature `sqlite`, `postgres` or `mysql`"
 );
 
+mod auth;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod config {
@@ -145,12 +146,15 @@ mod site;
 #[cfg(feature = "social")]
 mod social;
 mod store;
+mod templates;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod types;
+mod web;
 
 pub use self::signin::ticket;
 pub use self::{
+    auth::{Auth, SignIn},
     error::{Denied, Error, Invalid},
     factors::{
         MfaPolicy,
@@ -160,18 +164,8 @@ pub use self::{
     },
     fairing::Security,
     features::invite::Invitation,
-    guards::{
-        Anonymous, Any, Auth, Fresh, Mechanism, Mfa, Policy, Public, Require, SignIn, SignedIn, Via,
-    },
-    http::{
-        address::ClientAddress,
-        catchers::{CaughtReply, caught},
-        cookies::CookieNames,
-        fields::Form,
-        input::{Input, Nothing, Tick},
-        page::Page,
-        views::engines,
-    },
+    guards::{Anonymous, Any, Fresh, Mfa, Policy, Public, Require, SignedIn, Via},
+    http::{address::ClientAddress, cookies::CookieNames},
     identity::{
         EmailAddress, EmailPolicy, StandardEmailPolicy, StandardUsernamePolicy, Username,
         UsernamePolicy,
@@ -185,15 +179,22 @@ pub use self::{
         HashError, Hasher, Password, PasswordCheck, PasswordHash, PasswordPolicy, PolicyError,
         Secret, StandardPolicy, Verdict,
     },
-    signin::{Admitted, NextStep, token::IssuedToken},
+    signin::{Admitted, NextStep, caller::Mechanism, token::IssuedToken},
     store::{
         ApiKeyInfo, Conn, DeviceInfo, Dialect, FactorInfo, Grants, MailInfo, MailState, Manager,
         NewUser, Pool, RefreshInfo, Role, SessionInfo, SocialAccountInfo, Store, StoreError,
         Unique, User,
     },
+    templates::views::engines,
     types::{
         Clock, FactorKind, Message, Method, Methods, RoleId, SessionId, SharedClock, SystemClock,
         Timestamp, Uniquifier, UserId,
+    },
+    web::{
+        catchers::{CaughtReply, caught},
+        fields::Form,
+        input::{Input, Nothing, Tick},
+        page::Page,
     },
 };
 

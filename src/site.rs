@@ -10,9 +10,8 @@ use crate::{
     error::Error,
     factors::{MfaPolicy, phone::PhoneParser, recovery::RecoveryCodes, totp::TotpProvider},
     fairing::Hooks,
-    features::{self, Feature},
-    guards::report::Routes,
-    http::{cookies::CookieNames, redirect::RedirectRules, views::Views},
+    features,
+    http::{cookies::CookieNames, redirect::RedirectRules},
     identity::{EmailAddress, EmailPolicy, UsernamePolicy},
     notify::{
         events::{Client, EventKind, Events},
@@ -24,7 +23,9 @@ use crate::{
     settings::{Settings, Strictness, Transport},
     signin::{api_key::KeyUses, session::Touches},
     store::{Store, StoreError, factors::FactorRow, users::EndsWithPassword},
+    templates::views::Views,
     types::{Clock, FactorKind, Message, SharedClock, Timestamp, UserId},
+    web::{feature::Feature, routes::Routes},
 };
 
 /// The running state behind the fairing.

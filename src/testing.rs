@@ -21,22 +21,15 @@
 //! ```
 
 use std::sync::{
-    Arc, OnceLock,
+    Arc,
     atomic::{AtomicI64, Ordering},
 };
 
-use rocket::{Route, http::Status, local, routes};
+use rocket::{http::Status, local};
 
 use crate::{
-    error::Error,
     fairing::housekeeping,
-    features::{Feature, Web},
     identity::EmailAddress,
-    signin::{
-        admit::{Admission, admit},
-        remember::Remember,
-        session::{self, Opening},
-    },
     store::{NewUser, Store, StoreError, User, reset},
     types::{Clock, Life, Method, Methods, SystemClock, Timestamp, UserId},
 };
@@ -206,50 +199,10 @@ pub async fn reset(rocket: &rocket::Rocket<rocket::Orbit>) -> Result<(), StoreEr
     site.store.write(reset::empty).await
 }
 
-/// A word that only this process knows, so that the route is of no use to anybody else.
-fn word() -> &'static str {
-    static WORD: OnceLock<String> = OnceLock::new();
-    WORD.get_or_init(|| uuid::Uuid::new_v4().to_string())
-}
-
 fn path(user: &UserId, methods: Methods) -> String {
-    format!("/testing/{}/{user}/{}", word(), methods.bits())
-}
-
-pub(crate) const FEATURE: Feature = Feature {
-    name: "testing",
-    is_on: |_, _| true,
-    routes: all,
-    templates: &[],
-    samples: Vec::new,
-    links: &[],
-};
-
-fn all() -> Vec<Route> {
-    routes![login]
-}
-
-#[rocket::post("/testing/<said>/<user>/<methods>")]
-async fn login(web: Web<'_>, said: &str, user: UserId, methods: i64) -> Result<Status, Error> {
-    if said != word() {
-        return Err(Error::NotFound);
-    }
-    let user = web
-        .site
-        .store
-        .find_user(&user)
-        .await?
-        .ok_or(Error::NotFound)?;
-    let Admission::In(admitted) = admit(web.site, user, Methods::from_bits(methods)).await? else {
-        return Err(Error::NotFound);
-    };
-    session::open(
-        web.request,
-        web.site,
-        &web.client,
-        &admitted,
-        Opening::remembering(Remember::No),
+    format!(
+        "/testing/{}/{user}/{}",
+        crate::features::testing::word(),
+        methods.bits()
     )
-    .await?;
-    Ok(Status::NoContent)
 }

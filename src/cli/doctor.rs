@@ -16,7 +16,6 @@ use super::{
 };
 use crate::{
     fairing,
-    http::views,
     secrets::{
         Password,
         known::{self, entropy},
@@ -379,13 +378,13 @@ async fn clock(site: &Site) -> Finding {
 
 /// Ignition has rendered each of them.
 fn templates(site: &Site) -> Finding {
-    let own = views::built_in().filter(|(name, _)| {
+    let own = crate::features::built_in().into_iter().filter(|(name, _)| {
         site.views.path_of(name).is_file() || site.views.path_of(&format!("{name}.tera")).is_file()
     });
     ok(format!(
         "all render; {} of {} are files of the application",
         own.count(),
-        views::built_in().count()
+        crate::features::built_in().len()
     ))
 }
 

@@ -14,11 +14,7 @@ use super::{
     failure::Failure,
     out::{Answer, count, table},
 };
-use crate::{
-    fairing::template_dir,
-    http::{catalogue, views},
-    settings::Settings,
-};
+use crate::{fairing::template_dir, settings::Settings, templates::catalogue};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Templates {
@@ -44,7 +40,7 @@ pub(super) struct Copy {
 type Page = (&'static str, &'static str);
 
 fn all() -> Vec<Page> {
-    let mut pages: Vec<Page> = views::built_in().collect();
+    let mut pages: Vec<Page> = crate::features::built_in();
     pages.push(("security/messages/en.toml", catalogue::ENGLISH));
     pages.sort_unstable();
     pages

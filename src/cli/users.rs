@@ -10,12 +10,12 @@ use super::{
     roles,
 };
 use crate::{
+    auth::{checked_hash, set_password},
     error::Invalid,
     features::{
         invite::{self, Invitation},
         recover,
     },
-    guards::{self, checked_hash, set_password},
     identity::{EmailAddress, Identity, IdentityKind, Username},
     notify::{events::EventKind, mail::Scribe},
     secrets::{Password, Secret},
@@ -330,7 +330,7 @@ fn handed_over(by_mail: bool, what: &str, url: &Secret<String>, mut json: Value)
 
 async fn require_new_password(site: &Site, identity: &str) -> Result<Answer, Failure> {
     let user = find(site, identity).await?;
-    guards::require_new_password(&Scribe::of(site), &user.id)
+    crate::auth::require_new_password(&Scribe::of(site), &user.id)
         .await
         .map_err(|error| Failure::of(site, error))?;
     let how = match site.settings.recover.enabled {

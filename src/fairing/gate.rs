@@ -14,8 +14,9 @@ use rocket::{
 
 use crate::{
     error::Denied,
-    http::{csrf, input, pattern::Pattern, refusal},
+    http::{csrf, pattern::Pattern, refusal},
     site::Site,
+    web::input,
 };
 
 /// As much of a body as Rocket shows without taking it.

@@ -12,12 +12,9 @@ use super::{
 };
 use crate::{
     factors::{phone, policy, recovery::StandardRecoveryCodes, totp::StandardTotp},
-    features::unified::SignInMethod,
-    guards::report,
-    http::{
-        catchers, cookies::CookieNames, own_paths::OwnPaths, page, redirect::RedirectRules,
-        views::Views,
-    },
+    fairing::report,
+    features::{self, unified::SignInMethod},
+    http::{cookies::CookieNames, redirect::RedirectRules},
     identity::{StandardEmailPolicy, StandardUsernamePolicy},
     notify::{
         events::Events,
@@ -30,7 +27,9 @@ use crate::{
     signin::{api_key::KeyUses, session::Touches},
     site::Site,
     store::Dialect,
+    templates::views::Views,
     types::FactorKind,
+    web::{catchers, own_paths::OwnPaths, page},
 };
 
 /// Tells a developer where things are.
@@ -93,7 +92,7 @@ pub(super) async fn ignite(mut parts: Parts, rocket: &Rocket<Build>) -> Result<S
         .template_dir
         .clone()
         .unwrap_or_else(|| template_dir(figment));
-    let views = Views::load(folder, parts.engines, parts.messages)?;
+    let views = Views::load(folder, features::built_in(), parts.engines, parts.messages)?;
     let hasher = Hasher::new(&settings.hashing).map_err(ConfigError)?;
     let passwords = match parts.passwords {
         Some(policy) => policy,
@@ -174,7 +173,7 @@ pub(super) async fn ignite(mut parts: Parts, rocket: &Rocket<Build>) -> Result<S
         key_uses: KeyUses::default(),
         registering: Semaphore::new((settings.hashing.queue / 2).max(1)),
         hooks: parts.hooks,
-        routes: report::Routes::default(),
+        routes: crate::web::routes::Routes::default(),
         strictness,
         base_url,
         store,
@@ -228,8 +227,8 @@ fn try_pages(site: &Site) -> Result<(), ConfigError> {
         "messages": [{"kind": "info", "text": "A message"}],
         "user": {"id": "1", "email": "a@example.com", "username": null, "display": "a"},
     })]));
-    let of_mail = objects([crate::features::sample_mail()]);
-    for (name, own) in crate::http::views::samples(site.features()) {
+    let of_mail = objects([crate::web::feature::sample_mail()]);
+    for (name, own) in crate::features::samples(site.features()) {
         // As in the answer or the mail itself, and nothing else: what renders here must render there.
         let context = match mail::name_of(name) {
             Some(which) => {

@@ -16,9 +16,10 @@ use rocket::{
 use crate::{
     error::Error,
     guards::identity,
-    http::{headers, own_paths::OwnPaths, pattern::Pattern, reply},
+    http::{headers, pattern::Pattern},
     site::Site,
     types::Message,
+    web::{own_paths::OwnPaths, reply},
 };
 
 /// In the order of `Allow`.

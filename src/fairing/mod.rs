@@ -6,6 +6,7 @@ mod gate;
 pub(crate) mod housekeeping;
 mod launch;
 mod methods;
+mod report;
 
 use std::{
     collections::HashMap,
@@ -36,11 +37,6 @@ use self::{
 };
 use crate::{
     factors::{MfaPolicy, phone::PhoneParser, recovery::RecoveryCodes, totp::TotpProvider},
-    http::{
-        fields::{ExtraFields, Form},
-        reply,
-        views::Extend,
-    },
     identity::{EmailPolicy, UsernamePolicy},
     notify::{
         events::{Event, Subscriber},
@@ -52,7 +48,12 @@ use crate::{
     settings::{ConfigError, Strictness},
     site::Site,
     store::{Conn, Store, StoreError, User},
+    templates::views::Extend,
     types::{Clock, SharedClock, Timestamp},
+    web::{
+        fields::{ExtraFields, Form},
+        reply,
+    },
 };
 
 type OnRegister =

@@ -4,16 +4,11 @@ use rocket::{get, post, routes};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
-use super::{Feature, Link, MenuFor, Submitted, Web, outdated, sample_form, template};
+use super::{Submitted, Web};
 use crate::{
     error::{Denied, Error, Invalid},
-    guards::{identity::Mechanism, strong::Strong},
-    http::{
-        form::{Field, FormView},
-        input::Nothing,
-        redirect::Target,
-        reply::{Answer, Reply},
-    },
+    guards::strong::Strong,
+    http::redirect::Target,
     identity::text::{self, NotAName},
     notify::{
         events::EventKind,
@@ -21,13 +16,20 @@ use crate::{
         outbox::{self, Posted},
     },
     secrets::{Secret, digest, random_token},
-    signin::{api_key, limits::count_per_user},
+    signin::{api_key, caller::Mechanism, limits::count_per_user, outdated},
     store::{
         ApiKeyInfo,
         api_keys::{self, NewApiKey},
         users,
     },
+    templates::template,
     types::{Life, Message, Timestamp},
+    web::{
+        feature::{Feature, Link, MenuFor, sample_form},
+        form::{Field, FormView},
+        input::Nothing,
+        reply::{Answer, Reply},
+    },
 };
 
 pub(crate) const FEATURE: Feature = Feature {

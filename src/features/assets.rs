@@ -2,19 +2,9 @@
 
 use rocket::{Route, get, http::Header, response::Responder, routes};
 
-use super::Feature;
-
-/// Where the stylesheet is; a name that no application's own folder has.
-pub(crate) const STYLESHEET: &str = "/security-assets/security.css";
-
-/// Where the icon of our pages is.
-pub(crate) const ICON: &str = "/security-assets/icon.svg";
+use crate::web::feature::Feature;
 
 const SVG: &str = include_str!("../../static/security/icon.svg");
-
-/// Where the script is that asks browsers for passkeys.
-#[cfg(feature = "passkeys")]
-pub(crate) const PASSKEYS: &str = "/security-assets/passkeys.js";
 
 #[cfg(feature = "passkeys")]
 const SCRIPT: &str = include_str!("../../static/security/passkeys.js");

@@ -9,19 +9,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    Feature, Link, MenuFor, Submitted, Web,
+    Submitted, Web,
     mailed::{self, AskForm, CodeForm},
-    outdated, recover, sample_form, sample_mail, template,
+    recover,
 };
 use crate::{
     error::{Error, Invalid},
     guards::strong::Strong,
-    http::{
-        form::{Field, FormView},
-        input::Nothing,
-        page,
-        reply::{Answer, Reply, or_again},
-    },
     identity::{EmailAddress, Identity},
     notify::{
         events::EventKind,
@@ -30,10 +24,19 @@ use crate::{
     },
     signin::{
         limits::{Buckets, PerAddress, count_per_address, count_per_user},
+        outdated,
         ticket::{self, Draft, Handle, Held, Purpose, Terms},
     },
     store::{StoreError, Unique, User, factors, social, tickets, users},
+    templates::template,
     types::{Life, Message, UserId},
+    web::{
+        feature::{Feature, Link, MenuFor, sample_form, sample_mail},
+        form::{Field, FormView},
+        input::Nothing,
+        page,
+        reply::{Answer, Reply, or_again},
+    },
 };
 
 pub(crate) const FEATURE: Feature = Feature {
@@ -327,7 +330,7 @@ async fn send(web: &Web<'_>, caller: &Strong, typed: &str) -> Result<(), Error> 
             &Addressee::at(new.address()),
             ("change_email", "change_email"),
             Postage::Limited,
-            mailed::ticket_context(site, "/change-email", &draft),
+            crate::signin::mailed::ticket_context(site, "/change-email", &draft),
         )?,
     };
     let (id, uniquifier) = (user.id.clone(), user.uniquifier.clone());
@@ -335,7 +338,7 @@ async fn send(web: &Web<'_>, caller: &Strong, typed: &str) -> Result<(), Error> 
         .store
         .write(move |conn| {
             users::hold(conn, &id, &uniquifier)?;
-            mailed::put(conn, &letter, &draft)
+            crate::signin::mailed::put(conn, &letter, &draft)
         })
         .await
         .map_err(outdated)?;
@@ -476,7 +479,7 @@ fn notice(web: &Web<'_>, user: &User, new: &str, undoable: bool) -> Result<Optio
         let held_back = Handle::of_identity(site, &Identity::Email(old));
         let draft =
             ticket::draft::<Undo>(site, terms, ticket::Begun::ByVisitor, &held_back, &payload)?;
-        own = mailed::ticket_context(site, "/undo", &draft);
+        own = crate::signin::mailed::ticket_context(site, "/undo", &draft);
         undo = Some(draft);
     }
     own["new_email"] = masked(new).into();

@@ -8,29 +8,32 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Feature, Link, MenuFor, Submitted, Web,
+    Submitted, Web,
     new_password::{self, Names, NewPassword},
-    outdated, sample_form, template,
 };
 use crate::{
     error::{Error, Invalid},
-    guards::{Mechanism, identity::Caller, strong::shown_what_it_takes},
-    http::{
-        form::{Field, FormView},
-        page,
-        redirect::Target,
-        reply::{Answer, Reply, or_again},
-    },
+    guards::strong::shown_what_it_takes,
+    http::redirect::Target,
     notify::{events::EventKind, notices, outbox},
     secrets::Password,
     signin::{
         admit::{Admission, admit},
+        caller::{Caller, Mechanism},
         limits::count_per_user,
+        outdated,
         password::{Proof, prove_again},
         session,
     },
     store::{User, users},
+    templates::template,
     types::{Message, ProvenAt},
+    web::{
+        feature::{Feature, Link, MenuFor, sample_form},
+        form::{Field, FormView},
+        page,
+        reply::{Answer, Reply, or_again},
+    },
 };
 
 pub(crate) const FEATURE: Feature = Feature {

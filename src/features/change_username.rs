@@ -4,22 +4,21 @@ use rocket::{get, post, routes};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{
-    Feature, Link, MenuFor, Submitted, Web, outdated, recover_username::has_usernames, sample_form,
-    template,
-};
+use super::{Submitted, Web, recover_username::has_usernames};
 use crate::{
     error::{Error, Invalid},
     guards::strong::Strong,
-    http::{
+    notify::{events::EventKind, notices, outbox},
+    signin::{limits::count_per_user, outdated},
+    store::{StoreError, User, users},
+    templates::template,
+    types::Message,
+    web::{
+        feature::{Feature, Link, MenuFor, sample_form},
         form::{Field, FormView},
         page,
         reply::{Answer, Reply, or_again},
     },
-    notify::{events::EventKind, notices, outbox},
-    signin::limits::count_per_user,
-    store::{StoreError, User, users},
-    types::Message,
 };
 
 pub(crate) const FEATURE: Feature = Feature {

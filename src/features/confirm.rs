@@ -8,22 +8,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    Feature, Link, MenuFor, Submitted, Web,
+    Submitted, Web,
     mailed::{self, AskForm, CodeForm, Mailing},
-    sample_form, template,
 };
 use crate::{
     error::Error,
-    guards::Mechanism,
-    http::{
-        form::{Field, FormView},
-        input::Nothing,
-        page,
-        reply::{Answer, Reply, or_again},
-    },
     notify::{events::EventKind, notices},
     signin::{
         admit::admit,
+        caller::Mechanism,
         session::{self, Opening},
         ticket::{self, Handle, Held, Purpose, Terms},
     },
@@ -32,7 +25,15 @@ use crate::{
         User, tickets,
         users::{self, Confirmed, EarlierPassword},
     },
+    templates::template,
     types::{Life, Method, Methods},
+    web::{
+        feature::{Feature, Link, MenuFor, sample_form},
+        form::{Field, FormView},
+        input::Nothing,
+        page,
+        reply::{Answer, Reply, or_again},
+    },
 };
 
 pub(crate) const FEATURE: Feature = Feature {
@@ -47,7 +48,7 @@ pub(crate) const FEATURE: Feature = Feature {
         template!("confirm/confirm.mail.txt"),
     ],
     samples: || {
-        let mail = super::sample_mail();
+        let mail = crate::web::feature::sample_mail();
         vec![
             (ASK, json!({"form": sample_form()})),
             (CODE, json!({"form": sample_form(), "sent": true})),

@@ -12,15 +12,17 @@ use rocket::{
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Feature, Link, MenuFor, Web, template};
+use super::Web;
 use crate::{
     error::Error,
-    http::{
-        address::is_at_this_machine,
-        reply::{Answer, Reply},
-    },
+    http::address::is_at_this_machine,
     notify::mail::{Mail, Mailbox},
     settings::Strictness,
+    templates::template,
+    web::{
+        feature::{Feature, Link, MenuFor},
+        reply::{Answer, Reply},
+    },
 };
 
 pub(crate) const FEATURE: Feature = Feature {

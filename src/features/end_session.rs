@@ -3,20 +3,22 @@
 use rocket::{get, post, routes};
 use serde_json::json;
 
-use super::{Feature, Submitted, Web, mailed, sample_form, template};
+use super::{Submitted, Web, mailed};
 use crate::{
-    http::{
-        form::FormView,
-        input::Nothing,
-        page,
-        reply::{Answer, Reply},
-    },
     notify::events::EventKind,
     signin::{
         noticed::{Noticed, PATH},
         ticket::Held,
     },
     store::endings::{self, Ending},
+    templates::template,
+    web::{
+        feature::{Feature, sample_form},
+        form::FormView,
+        input::Nothing,
+        page,
+        reply::{Answer, Reply},
+    },
 };
 
 pub(crate) const FEATURE: Feature = Feature {

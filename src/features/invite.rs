@@ -5,17 +5,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 
 use super::{
-    Feature, Submitted, Web, mailed,
+    Submitted, Web, mailed,
     new_password::{self, NewPassword},
-    sample_form, sample_mail, template,
 };
 use crate::{
     error::{Error, Invalid},
-    http::{
-        form::FormView,
-        page,
-        reply::{Answer, Reply},
-    },
     identity::{EmailAddress, Identity, Username},
     notify::{
         events::EventKind,
@@ -32,7 +26,14 @@ use crate::{
         NewUser, StoreError, Unique, User, roles, tickets,
         users::{self, EarlierPassword},
     },
+    templates::template,
     types::{Life, Message, Method, Methods},
+    web::{
+        feature::{Feature, sample_form, sample_mail},
+        form::FormView,
+        page,
+        reply::{Answer, Reply},
+    },
 };
 
 pub(crate) const FEATURE: Feature = Feature {
@@ -235,7 +236,7 @@ pub(crate) async fn invite(
         &(),
     )?;
     let url = Secret::new(site.absolute(&format!("/invite/{}", draft.secret.expose())));
-    let mut own = mailed::ticket_context(site, "/invite", &draft);
+    let mut own = crate::signin::mailed::ticket_context(site, "/invite", &draft);
     own["inviter"] = invitation.inviter.clone().into();
     let to = Addressee::at(&address);
     let letter = scribe.letter(&to, ("invite", "invite"), Postage::Free, own)?;

@@ -4,14 +4,9 @@ use rocket::{get, post, routes};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Feature, Link, MenuFor, Submitted, Web, sample_form, template};
+use super::{Submitted, Web};
 use crate::{
     error::{Denied, Error, Invalid},
-    http::{
-        form::{Field, FormView},
-        input::Tick,
-        reply::{Answer, Reply},
-    },
     identity::{Identity, IdentityKind},
     secrets::Password,
     signin::{
@@ -20,7 +15,14 @@ use crate::{
         remember::Remember,
         session::Opening,
     },
+    templates::template,
     types::Message,
+    web::{
+        feature::{Feature, Link, MenuFor, sample_form},
+        form::{Field, FormView},
+        input::Tick,
+        reply::{Answer, Reply},
+    },
 };
 
 pub(crate) const FEATURE: Feature = Feature {
@@ -120,7 +122,7 @@ async fn show(web: Web<'_>, next: Option<String>) -> Answer {
         .collect();
     match &web.caller {
         // A single-page application asks here, after a reload, who is signed in.
-        Some(caller) if crate::http::reply::wants_json(web.request, web.site) => {
+        Some(caller) if crate::web::reply::wants_json(web.request, web.site) => {
             Ok(Reply::page(PAGE)
                 .json("user", web.account(&caller.user))
                 .json("identity_attributes", attributes))

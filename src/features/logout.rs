@@ -4,15 +4,17 @@ use rocket::{Route, get, post, routes};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Feature, Link, MenuFor, Submitted, Web, refresh_tokens, sample_form, template};
+use super::{Submitted, Web, refresh_tokens};
 use crate::{
     error::{Denied, Error},
     guards::identity,
-    http::{
+    signin::session,
+    templates::template,
+    web::{
+        feature::{Feature, Link, MenuFor, sample_form},
         form::{Field, FormView},
         reply::{Answer, Reply, wants_json},
     },
-    signin::session,
 };
 
 pub(crate) const FEATURE: Feature = Feature {

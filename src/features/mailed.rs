@@ -3,17 +3,11 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use serde_json::json;
 
 use super::{Submitted, Web};
 use crate::{
     error::{Error, Invalid},
-    http::{
-        form::Field,
-        headers, page,
-        redirect::Target,
-        reply::{Answer, Reply, wants_json},
-    },
+    http::{headers, redirect::Target},
     identity::{EmailAddress, Identity},
     notify::{
         mail::Addressee,
@@ -21,14 +15,18 @@ use crate::{
     },
     signin::{
         limits::{Buckets, PerAddress, count_failure, count_per_address, refuse_if_locked},
-        ticket::{self, Draft, Handle, Held, Presented, Purpose, Refusal, Terms},
+        ticket::{self, Handle, Held, Presented, Purpose, Refusal, Terms},
     },
-    site::Site,
     store::{
         Conn, StoreError, User,
         users::{self, Confirmed, EarlierPassword},
     },
     types::{Life, Message, Method, Methods, Timestamp, UserId},
+    web::{
+        form::Field,
+        page,
+        reply::{Answer, Reply, wants_json},
+    },
 };
 
 // Forms.
@@ -177,14 +175,14 @@ pub(crate) async fn mail_ticket<P: Purpose>(
         &asked.handle,
         &mailing.payload,
     )?;
-    let own = ticket_context(web.site, mailing.path, &draft);
+    let own = crate::signin::mailed::ticket_context(web.site, mailing.path, &draft);
     let letter = web.scribe().letter(
         &asked.addressee(),
         mailing.mail,
         postage_for(web, asked),
         own,
     )?;
-    let sent = write(web.site, letter, draft).await?;
+    let sent = crate::signin::mailed::write(web.site, letter, draft).await?;
     Ok(sent && asked.user.is_some())
 }
 
@@ -196,36 +194,6 @@ fn postage_for(web: &Web<'_>, asked: &Asked) -> Postage {
         .as_ref()
         .and_then(|user| web.client.device.known_device(web.site, user));
     device.map_or(Postage::Limited, Postage::Device)
-}
-
-/// Writes a letter and its ticket; true if the letter is in the outbox, and not held back since one like
-/// it went there a moment ago. Then the older ticket stays the good one.
-pub(crate) async fn write<P: Purpose>(
-    site: &Site,
-    letter: Letter,
-    draft: Draft<P>,
-) -> Result<bool, Error> {
-    let posted = site
-        .store
-        .write(move |conn| put(conn, &letter, &draft))
-        .await
-        .map_err(super::outdated)?;
-    let is_put = posted.is_put();
-    site.posted(posted);
-    Ok(is_put)
-}
-
-/// The same as part of a transaction: the ticket is written only if its letter is.
-pub(crate) fn put<P: Purpose>(
-    conn: &mut Conn,
-    letter: &Letter,
-    draft: &Draft<P>,
-) -> Result<Posted, StoreError> {
-    let posted = outbox::put(conn, letter)?;
-    if posted.is_put() {
-        ticket::put(conn, draft)?;
-    }
-    Ok(posted)
 }
 
 /// Notes the proof of an address; `removed` tells the owner if that took a password away.
@@ -264,19 +232,6 @@ pub(crate) async fn mail(
     let sent = posted.is_put() && asked.user.is_some();
     web.site.posted(posted);
     Ok(sent)
-}
-
-/// What the letter of a ticket says of it: link, code and until when.
-pub(crate) fn ticket_context<P: Purpose>(
-    site: &Site,
-    path: &str,
-    draft: &Draft<P>,
-) -> serde_json::Value {
-    json!({
-        "url": site.absolute(&format!("{path}/{}", draft.secret.expose())),
-        "code": draft.code.expose(),
-        "until": draft.until().to_text(),
-    })
 }
 
 // Presenting.

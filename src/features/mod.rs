@@ -22,6 +22,8 @@ pub(crate) mod register;
 pub(crate) mod sessions;
 #[cfg(feature = "social")]
 pub(crate) mod social;
+#[cfg(feature = "testing")]
+pub(crate) mod testing;
 pub(crate) mod two_factor;
 pub(crate) mod unified;
 pub(crate) mod unlock;
@@ -32,14 +34,14 @@ mod mailed;
 mod new_password;
 mod web;
 
-use rocket::Route;
+pub(crate) use self::web::{Others, Submitted, Web};
 use serde_json::Value;
 
-pub(crate) use self::{
-    assets::{ICON, STYLESHEET},
-    web::{Others, Submitted, Web, outdated},
+use crate::{
+    notify::notices,
+    templates::views,
+    web::feature::{Feature, sample_form, sample_mail},
 };
-use crate::settings::{Settings, Strictness};
 
 /// All features, in the order of the menu.
 pub(crate) const ALL: &[&Feature] = &[
@@ -75,86 +77,27 @@ pub(crate) const ALL: &[&Feature] = &[
     &logout::FEATURE,
     &dev_mail::FEATURE,
     #[cfg(feature = "testing")]
-    &crate::testing::FEATURE,
+    &testing::FEATURE,
 ];
 
-/// What a feature is made of.
-pub(crate) struct Feature {
-    /// Its name: that of its module, settings, templates, test and docs.
-    pub(crate) name: &'static str,
-    /// Whether the settings turn it on.
-    pub(crate) is_on: fn(&Settings, Strictness) -> bool,
-    /// Its routes, relative to the prefix.
-    pub(crate) routes: fn() -> Vec<Route>,
-    /// Its templates, pages and mails.
-    pub(crate) templates: &'static [(&'static str, &'static str)],
-    /// Each of its templates with a context like those it will get: rendered once at launch.
-    pub(crate) samples: fn() -> Vec<(&'static str, Value)>,
-    /// Its pages that others link to.
-    pub(crate) links: &'static [Link],
+/// All built-in templates: those that pages and mails share, those of notices, then those of each feature.
+pub(crate) fn built_in() -> views::BuiltIn {
+    let shared = views::SHARED.iter().chain(notices::TEMPLATES);
+    let own = ALL.iter().flat_map(|feature| feature.templates);
+    shared.chain(own).copied().collect()
 }
 
-/// A page that menus and templates link to, as `urls.<name>`.
-pub(crate) struct Link {
-    pub(crate) name: &'static str,
-    pub(crate) path: &'static str,
-    pub(crate) menu: MenuFor,
-}
-
-/// Who sees a link in the menu.
-pub(crate) enum MenuFor {
-    /// Whoever is not signed in.
-    Visitors,
-    /// Whoever is; `post` makes it a button.
-    SignedIn { post: bool },
-    /// Everybody.
-    Everybody,
-    /// Only pages that ask for it.
-    Nobody,
-}
-
-/// A built-in template: its name as Tera knows it, and its text.
-macro_rules! template {
-    ($path:literal) => {
-        (
-            concat!("security/", $path),
-            include_str!(concat!(
-                env!("CARGO_MANIFEST_DIR"),
-                "/templates/security/",
-                $path
-            )),
-        )
-    };
-}
-pub(crate) use template;
-
-/// A form as samples have it.
-pub(crate) fn sample_form() -> Value {
-    serde_json::json!({
-        "id": "sample", "action": "/", "submit": "Go", "errors": ["An error"],
-        "fields": [
-            {"name": "email", "id": "sample-email", "kind": "email", "label": "E-mail", "value": "ada@example.com",
-             "errors": ["An error"], "required": true, "autofocus": true, "checked": false, "hint": "A hint",
-             "autocomplete": "email", "minlength": 1, "maxlength": 9},
-            {"name": "agree", "id": "sample-agree", "kind": "checkbox", "label": "Agree", "value": "true",
-             "errors": [], "required": false, "autofocus": false, "checked": true},
-            {"name": "next", "id": "sample-next", "kind": "hidden", "label": "", "value": "/",
-             "errors": [], "required": false, "autofocus": false, "checked": false},
-        ],
-    })
-}
-
-/// A mail's context as samples have it: everything that any of our mails is given.
-pub(crate) fn sample_mail() -> Value {
-    serde_json::json!({
-        "user": {"email": "ada@example.com", "display": "Ada"},
-        "site": {"name": "Site", "home": "https://example.com/"},
-        "lang": "en", "at": "now", "address": "::1", "agent": "Browser",
-        "url": "https://example.com/confirm/secret", "code": "123456", "until": "tomorrow",
-        "url_login": "https://example.com/login", "url_register": "https://example.com/register",
-        "url_recover": "https://example.com/reset", "username": "ada", "previous": "lovelace",
-        "method": "Authenticator app", "name": "Phone", "left": 3, "permissions": ["post:publish"],
-        "account": {"email": "grace@example.com", "display": "Grace"},
-        "new_email": "a***@example.com", "locked_until": "soon", "inviter": "Grace",
-    })
+/// Each built-in template that stands alone, with a context like those it will get.
+///
+/// Of features that are on: a page may name the links that its own feature brings.
+pub(crate) fn samples(on: impl Iterator<Item = &'static Feature>) -> Vec<(&'static str, Value)> {
+    let status =
+        serde_json::json!({"code": 403, "title": "Title", "text": "Text", "retry_after": 5});
+    let refused =
+        serde_json::json!({"status": status, "form": sample_form(), "retry_url": "/login"});
+    let mut samples = vec![("security/error.html", refused)];
+    let notices = notices::TEMPLATES.iter();
+    samples.extend(notices.map(|(name, _)| (*name, sample_mail())));
+    samples.extend(on.flat_map(|feature| (feature.samples)()));
+    samples
 }

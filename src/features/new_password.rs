@@ -4,11 +4,11 @@ use serde::Deserialize;
 
 use super::Web;
 use crate::{
+    auth::judge_password,
     error::{Error, Invalid},
-    guards::judge_password,
-    http::form::Field,
     secrets::Password,
     types::Message,
+    web::form::Field,
 };
 
 /// The fields of a form in which a password is chosen.

@@ -5,19 +5,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    Feature, Link, MenuFor, Submitted, Web,
+    Submitted, Web,
     mailed::{self, CodeForm, Mailing},
-    sample_form, sample_mail, template,
 };
 use crate::{
     error::Error,
-    http::{
-        csrf,
-        form::{Field, FormView},
-        input::{Nothing, Tick},
-        redirect::Target,
-        reply::{Answer, Reply, or_again},
-    },
+    http::{csrf, redirect::Target},
     identity::IdentityKind,
     notify::{events::EventKind, notices},
     signin::{
@@ -31,7 +24,14 @@ use crate::{
         StoreError,
         users::{self, Confirmed, EarlierPassword},
     },
+    templates::template,
     types::{Life, Method, Methods},
+    web::{
+        feature::{Feature, Link, MenuFor, sample_form, sample_mail},
+        form::{Field, FormView},
+        input::{Nothing, Tick},
+        reply::{Answer, Reply, or_again},
+    },
 };
 
 pub(crate) const FEATURE: Feature = Feature {

@@ -9,19 +9,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    Feature, Link, MenuFor, Submitted, Web,
+    Submitted, Web,
     mailed::{self, AskForm, Mailing},
     new_password::{self, NewPassword},
-    outdated, sample_form, sample_mail, template,
 };
 use crate::{
     error::{Denied, Error, Invalid},
-    http::{
-        form::{Field, FormView},
-        page,
-        redirect::Target,
-        reply::{Answer, Reply, or_again},
-    },
+    http::redirect::Target,
     notify::{
         events::EventKind,
         mail::{Addressee, Scribe},
@@ -33,6 +27,7 @@ use crate::{
         NextStep,
         admit::{Owing, admit},
         limits::{Buckets, PerAddress, count_per_address},
+        outdated,
         remember::Remember,
         session::Opening,
         ticket::{self, Draft, Handle, Held, Purpose, Terms},
@@ -42,7 +37,14 @@ use crate::{
         Conn, StoreError, User, failures,
         users::{self, Confirmed, EarlierPassword},
     },
+    templates::template,
     types::{Life, Message, Method, Methods},
+    web::{
+        feature::{Feature, Link, MenuFor, sample_form, sample_mail},
+        form::{Field, FormView},
+        page,
+        reply::{Answer, Reply, or_again},
+    },
 };
 
 pub(crate) const FEATURE: Feature = Feature {
@@ -309,7 +311,7 @@ pub(crate) fn prepare(
         &Handle::of_user(&user.id),
         &Proof::Mail,
     )?;
-    let own = mailed::ticket_context(site, "/reset", &draft);
+    let own = crate::signin::mailed::ticket_context(site, "/reset", &draft);
     let letter = scribe.letter(to, MAIL, Postage::Free, own)?;
     let url = Secret::new(site.absolute(&format!("/reset/{}", draft.secret.expose())));
     Ok(Recovery { draft, letter, url })

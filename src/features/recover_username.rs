@@ -5,20 +5,21 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    Feature, Link, MenuFor, Submitted, Web,
+    Submitted, Web,
     mailed::{self, AskForm},
-    sample_form, sample_mail, template,
 };
 use crate::{
     error::{Error, Invalid},
-    http::{
-        form::{Field, FormView},
-        reply::{Answer, Reply, or_again},
-    },
     identity::IdentityKind,
     notify::events::EventKind,
     settings::Settings,
+    templates::template,
     types::Message,
+    web::{
+        feature::{Feature, Link, MenuFor, sample_form, sample_mail},
+        form::{Field, FormView},
+        reply::{Answer, Reply, or_again},
+    },
 };
 
 pub(crate) const FEATURE: Feature = Feature {

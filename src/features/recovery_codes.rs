@@ -6,25 +6,27 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    Feature, Link, MenuFor, Submitted, Web, outdated, sample_form, template,
+    Submitted, Web,
     two_factor::{self, Code, Passed},
 };
 use crate::{
     error::{Error, Invalid},
     guards::strong::Strong,
-    http::{
-        form::{Field, FormView},
-        input::Nothing,
-        reply::{Answer, Reply, or_again},
-    },
     notify::{events::EventKind, notices, outbox},
     secrets::{Purpose, Secret},
-    signin::{limits::count_per_user, second},
+    signin::{limits::count_per_user, outdated, second},
     store::{
         factors::{self, NewCode},
         users,
     },
+    templates::template,
     types::{Life, Message, Usages},
+    web::{
+        feature::{Feature, Link, MenuFor, sample_form},
+        form::{Field, FormView},
+        input::Nothing,
+        reply::{Answer, Reply, or_again},
+    },
 };
 
 pub(crate) const FEATURE: Feature = Feature {

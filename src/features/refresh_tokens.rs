@@ -8,19 +8,16 @@
 //! exchanges old has no grace, or a thief who exchanges twice at once would go unseen.
 
 use data_encoding::BASE64URL_NOPAD;
-use rocket::{Request, http::Status, post, routes};
+use rocket::{http::Status, post, routes};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Feature, Web, outdated};
+use super::Web;
 use crate::{
     error::{Denied, Error, Invalid},
     http::{
         cookies::{self, Kind},
-        input::{self, Proving},
-        page,
         redirect::Target,
-        reply::{Answer, Reply},
     },
     notify::{
         events::EventKind,
@@ -32,6 +29,7 @@ use crate::{
         Admitted,
         admit::continued,
         limits::{Buckets, refuse_if_locked},
+        outdated,
         token::{self, IssuedToken},
     },
     site::Site,
@@ -42,6 +40,12 @@ use crate::{
         tokens, users,
     },
     types::{Life, Message, Timestamp},
+    web::{
+        feature::Feature,
+        input::{self, Proving},
+        page,
+        reply::{Answer, Reply},
+    },
 };
 
 pub(crate) const FEATURE: Feature = Feature {
@@ -157,7 +161,7 @@ async fn sign_out(web: Web<'_>, form: Presented) -> Answer {
     if let Some(shown) = presented(&web, form?)? {
         end(&web, &shown).await?;
     }
-    forget(web.request, web.site);
+    crate::signin::session::forget_refresh(web.request, web.site);
     Ok(Reply::done(page::after(
         web.site,
         &web.site.settings.after.logout,
@@ -253,14 +257,6 @@ fn hand_out(web: &Web<'_>, token: Secret<String>, until: Timestamp) -> Option<Se
     }
 }
 
-/// Tells the browser to forget the cookie, where there is such a thing.
-pub(crate) fn forget(request: &Request<'_>, site: &Site) {
-    let settings = &site.settings.refresh_tokens;
-    if settings.enabled && settings.mode == RefreshMode::Cookie {
-        cookies::send(request, cookies::expired(site, Kind::Refresh));
-    }
-}
-
 /// Ends the family of a token, whichever of its tokens that is: for a program that signs out. An old one is as
 /// much of an alarm here as where it is exchanged.
 pub(crate) async fn end(web: &Web<'_>, shown: &str) -> Result<(), Error> {
@@ -317,7 +313,7 @@ fn tell_reuse(web: &Web<'_>, user: User, posted: Posted) {
     web.site.posted(posted);
     let reuse = EventKind::RefreshReuse { user: user.id };
     web.site.event(Some(&web.client.client), reuse);
-    forget(web.request, web.site);
+    crate::signin::session::forget_refresh(web.request, web.site);
 }
 
 /// What a refresh token was exchanged for.

@@ -8,19 +8,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Feature, Link, MenuFor, Submitted, Web,
+    Submitted, Web,
     confirm::{self, Confirm},
-    mailed, sample_form, sample_mail, template,
 };
 use crate::{
+    auth::judge_password,
     error::{Denied, Error, Invalid},
-    guards::judge_password,
-    http::{
-        form::{Field, FormView},
-        input::Tick,
-        page,
-        reply::{Answer, Reply},
-    },
     identity::{EmailAddress, Identity, Username},
     notify::{
         events::EventKind,
@@ -36,7 +29,15 @@ use crate::{
         ticket::{self, Draft, Handle, Terms},
     },
     store::{NewUser, StoreError, Unique, User, tickets, users},
+    templates::template,
     types::{Message, Method, Methods},
+    web::{
+        feature::{Feature, Link, MenuFor, sample_form, sample_mail},
+        form::{Field, FormView},
+        input::Tick,
+        page,
+        reply::{Answer, Reply},
+    },
 };
 
 pub(crate) const FEATURE: Feature = Feature {
@@ -378,7 +379,7 @@ fn welcome(web: &Web<'_>, new: &NewUser) -> Result<Option<Welcome>, Error> {
             &Handle::of_user(&new.id),
             &(),
         )?;
-        let own = mailed::ticket_context(web.site, "/confirm", &draft);
+        let own = crate::signin::mailed::ticket_context(web.site, "/confirm", &draft);
         let letter = web
             .scribe()
             .letter(&to, confirm::MAIL, Postage::Free, own)?;
@@ -552,7 +553,7 @@ async fn collision(
     let identity = Identity::Email(checked.email.clone());
     let handle = Handle::of_identity(site, &identity);
     let decoy = ticket::draft::<Confirm>(site, terms, ticket::Begun::ByVisitor, &handle, &())?;
-    mailed::write(site, letter, decoy).await?;
+    crate::signin::mailed::write(site, letter, decoy).await?;
     // Where nobody could choose another password, nobody's is taken away.
     let replaceable = site.settings.recover.enabled || site.settings.passwordless.enabled;
     let unproven = owner.confirmed_at.is_none() && site.settings.confirm.enabled;

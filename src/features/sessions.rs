@@ -4,19 +4,20 @@ use rocket::{get, post, routes};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Feature, Link, MenuFor, Submitted, Web, template};
+use super::{Submitted, Web};
 use crate::{
     error::{Denied, Error},
-    guards::identity::Caller,
-    http::{
+    http::redirect::Target,
+    notify::events::EventKind,
+    signin::{caller::Caller, session},
+    store::SessionInfo,
+    templates::template,
+    types::SessionId,
+    web::{
+        feature::{Feature, Link, MenuFor},
         input::Nothing,
-        redirect::Target,
         reply::{Answer, Reply},
     },
-    notify::events::EventKind,
-    signin::session,
-    store::SessionInfo,
-    types::SessionId,
 };
 
 pub(crate) const FEATURE: Feature = Feature {

@@ -7,28 +7,20 @@ use rocket::{get, post, routes};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Feature, Submitted, Web, mailed, sample_form, sample_mail, template};
+use super::{Submitted, Web, mailed};
 use crate::{
-    error::Error,
-    http::{
-        client::ClientInfo,
+    notify::events::EventKind,
+    signin::{limits::Buckets, lockout::Unlock, ticket::Held},
+    store::failures,
+    templates::template,
+    types::Life,
+    web::{
+        feature::{Feature, sample_form, sample_mail},
         form::FormView,
         input::Nothing,
         page,
         reply::{Answer, Reply},
     },
-    notify::{
-        events::EventKind,
-        mail::{Addressee, Scribe},
-        outbox::Postage,
-    },
-    signin::{
-        limits::Buckets,
-        ticket::{self, Handle, Held, Purpose, Terms},
-    },
-    site::Site,
-    store::{User, failures},
-    types::{Life, Timestamp},
 };
 
 pub(crate) const FEATURE: Feature = Feature {
@@ -55,7 +47,6 @@ pub(crate) const FEATURE: Feature = Feature {
 };
 
 const LINK: &str = "security/unlock/link.html";
-const MAIL: (&str, &str) = ("unlock", "unlock");
 
 // Settings.
 
@@ -76,14 +67,6 @@ impl Default for UnlockSettings {
             life: Life::days(1),
         }
     }
-}
-
-/// The ticket that opens a lock; it carries the names of the counters that were shut.
-pub(crate) enum Unlock {}
-
-impl Purpose for Unlock {
-    const NAME: &'static str = "unlock";
-    type Payload = Vec<String>;
 }
 
 // Routes.
@@ -108,37 +91,6 @@ async fn by_link(web: Web<'_>, token: &str, form: Submitted<Nothing>) -> Answer 
 }
 
 // Service.
-
-/// Sends the owner of an account that was just locked a link that opens it. For nobody, the same work.
-pub(crate) async fn offer(
-    site: &Site,
-    client: &ClientInfo,
-    user: Option<&User>,
-    buckets: &Buckets,
-    locked_until: Timestamp,
-) -> Result<(), Error> {
-    let terms = Terms {
-        life: site.settings.unlock.life,
-        user: user.map(|user| user.id.clone()),
-        bound_to: None,
-    };
-    let names = buckets.opened_by_mail();
-    // Nobody types the code of this one: it has no other handle than what was shut.
-    let handle = Handle::of_bucket(names.first().map_or("", String::as_str));
-    let draft = ticket::draft::<Unlock>(site, terms, ticket::Begun::ByVisitor, &handle, &names)?;
-    let to = match user {
-        Some(user) => Addressee::from(user),
-        None => Addressee {
-            decoy: true,
-            ..Addressee::at(names.first().map_or("", String::as_str))
-        },
-    };
-    let mut own = mailed::ticket_context(site, "/unlock", &draft);
-    own["locked_until"] = locked_until.to_text().into();
-    let letter = Scribe::on_behalf(site, client).letter(&to, MAIL, Postage::Limited, own)?;
-    mailed::write(site, letter, draft).await?;
-    Ok(())
-}
 
 async fn unlock(web: &Web<'_>, held: Held<Unlock>) -> Answer {
     let (site, once, now) = (web.site, held.once(), web.site.now());

@@ -4,21 +4,23 @@ use rocket::{get, post, routes};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Feature, Link, MenuFor, Others, Submitted, Web, sample_form, template};
+use super::{Others, Submitted, Web};
 use crate::{
     error::{Denied, Error, Invalid},
-    guards::identity::{Caller, Mechanism},
-    http::{
-        form::{Field, FormView},
-        reply::{Answer, Reply},
-    },
     secrets::Password,
     signin::{
         admit::Admission,
+        caller::{Caller, Mechanism},
         password::{Proof, prove_again},
         session,
     },
+    templates::template,
     types::Message,
+    web::{
+        feature::{Feature, Link, MenuFor, sample_form},
+        form::{Field, FormView},
+        reply::{Answer, Reply},
+    },
 };
 
 pub(crate) const FEATURE: Feature = Feature {

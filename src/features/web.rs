@@ -15,25 +15,22 @@ use crate::{
     error::{Denied, Error},
     features::{recover, refresh_tokens, two_factor},
     guards::{
-        identity::{self, Caller},
+        identity,
         strong::{Strong, strong},
     },
     http::{
         client::ClientInfo,
         cookies::{self, Kind},
         csrf,
-        form::Field,
-        input::{Input, Tick},
         redirect::Target,
         refusal,
-        reply::{Answer, Reply, wants_json},
-        stale::{self, Drawn},
     },
     notify::mail::Scribe,
     secrets::digest,
     signin::{
         Admitted, NextStep,
         admit::{Admission, Owing, spare},
+        caller::Caller,
         remember,
         second::{self, Wish},
         session::{self, Opening},
@@ -43,9 +40,15 @@ use crate::{
     },
     site::Site,
     store::{
-        StoreError, User,
+        User,
         endings::{Begun, WhichSession},
         factors::FactorRow,
+    },
+    web::{
+        form::Field,
+        input::{Input, Tick},
+        reply::{Answer, Reply, wants_json},
+        stale::{self, Drawn},
     },
 };
 
@@ -168,7 +171,7 @@ impl Web<'_> {
     /// Where to go: `next` if it is a page of ours, else `otherwise`.
     pub(crate) fn next(&self, next: Option<&str>, otherwise: &str) -> Target {
         self.judged(next)
-            .unwrap_or_else(|| crate::http::page::after(self.site, otherwise))
+            .unwrap_or_else(|| crate::web::page::after(self.site, otherwise))
     }
 
     /// Opens the session of whoever passed the gate, and answers: the end of every door that has a form.
@@ -442,13 +445,5 @@ impl Web<'_> {
     /// The same, by session or token.
     pub(crate) async fn strong_by_any(&self) -> Result<Strong, Error> {
         strong(self.request, self.site, self.signed_in()?).await
-    }
-}
-
-/// What was asked for on the strength of a credential that has ended meanwhile.
-pub(crate) fn outdated(error: StoreError) -> Error {
-    match error {
-        StoreError::Missing => Denied::BadCredential.into(),
-        error => error.into(),
     }
 }

@@ -11,10 +11,9 @@
 //! A refusal is answered by the fairing's catchers: a page gets a redirect to sign in, with `next`; a
 //! program gets the envelope with the status. A database that is down is 503, never "nobody".
 
-mod auth;
 pub(crate) mod identity;
 mod policy;
-pub(crate) mod report;
+pub(crate) mod probe;
 pub(crate) mod strong;
 
 use std::{fmt, marker::PhantomData, ops::Deref, sync::Arc};
@@ -24,25 +23,17 @@ use rocket::{
     request::{FromRequest, Outcome},
 };
 
-pub(crate) use self::auth::judge_password;
-#[cfg(feature = "cli")]
-pub(crate) use self::auth::{checked_hash, require_new_password, set_password};
-pub use self::{
-    auth::{Auth, SignIn},
-    identity::Mechanism,
-    policy::{
-        Any, ApiKey, Basic, Fresh, Grant as __Grant, Mechanisms, Mfa, Policy, Session, Token, Via,
-        View,
-    },
+pub use self::policy::{
+    Any, ApiKey, Basic, Fresh, Grant as __Grant, Mechanisms, Mfa, Policy, Session, Token, Via, View,
 };
-use self::{
-    identity::{Caller, Resolved},
-    report::Probe,
-};
+use self::{identity::Resolved, probe::Probe};
 use crate::{
     error::{Denied, Error},
     http::{csrf, refusal},
-    signin::session::extend_grace,
+    signin::{
+        caller::{Caller, Mechanism},
+        session::extend_grace,
+    },
     site::Site,
     store::{Grants, User},
     types::{Methods, SessionId, Timestamp},

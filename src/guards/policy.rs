@@ -2,9 +2,9 @@
 
 use std::{cell::Cell, fmt, marker::PhantomData};
 
-use super::identity::{Caller, Mechanism};
 use crate::{
     error::Denied,
+    signin::caller::{Caller, Mechanism},
     site::Site,
     store::{Grants, User},
     types::{Life, Methods, Timestamp},

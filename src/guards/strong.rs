@@ -4,10 +4,10 @@ use std::{ops::Deref, sync::Arc};
 
 use rocket::Request;
 
-use super::{Fresh, identity::Caller, weigh};
+use super::{Fresh, weigh};
 use crate::{
     error::{Denied, Error},
-    signin::admit::second_factor_owed,
+    signin::{admit::second_factor_owed, caller::Caller},
     site::Site,
     store::factors::FactorRow,
 };

@@ -10,13 +10,13 @@ use rocket::{
 use super::{
     address::{ClientAddress, client_address},
     cookies::{self, Kind},
-    page,
 };
 use crate::{
     notify::events::Client,
     secrets::Purpose,
     site::Site,
     store::{User, cut},
+    web::page,
 };
 
 /// Who asks.

@@ -127,7 +127,7 @@ impl Outward {
     }
 
     /// Where it leads.
-    pub(super) fn into_target(self) -> Target {
+    pub(crate) fn into_target(self) -> Target {
         self.0
     }
 }

@@ -8,3 +8,4 @@ pub(crate) mod sender;
 pub(crate) mod sms;
 #[cfg(feature = "smtp")]
 pub(crate) mod smtp;
+pub(crate) mod throttle;

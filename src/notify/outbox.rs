@@ -28,9 +28,9 @@ use crate::{
         events::EventKind,
         mail::{Mail, MailError, MailFailure},
         sms::Sms,
+        throttle::{MailCounters, may_mail},
     },
     secrets::Purpose,
-    signin::limits::{MailCounters, may_mail},
     site::Site,
     store::{
         Conn, StoreError,

@@ -15,8 +15,8 @@ use uuid::Uuid;
 use super::admit::standing;
 use crate::{
     error::{Denied, Error},
-    guards::identity::{Caller, Mechanism},
     secrets::{Secret, digest},
+    signin::caller::{Caller, Mechanism},
     site::Site,
     store::{Grants, StoreError, api_keys},
     types::{Life, Methods, ProvenAt, Timestamp},

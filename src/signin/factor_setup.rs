@@ -10,10 +10,11 @@ use super::{
 use crate::{
     error::{Denied, Error, Invalid},
     factors::{self, Setup},
-    features::{Web, outdated},
-    guards::{identity::Caller, strong::Strong},
+    features::Web,
+    guards::strong::Strong,
     notify::{events::EventKind, notices, outbox},
     secrets::Secret,
+    signin::{caller::Caller, outdated},
     store::{StoreError, Unique, devices, factors as rows, users},
     types::{FactorKind, Message, Method, Methods, Usages},
 };

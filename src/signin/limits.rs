@@ -12,11 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::{Denied, Error},
-    features::unlock,
     http::client::ClientInfo,
     identity::{EmailAddress, Identity},
     notify::events::EventKind,
-    secrets::Purpose,
     signin::ticket::Handle,
     site::Site,
     store::{
@@ -169,7 +167,7 @@ impl Buckets {
             true => "known codes",
             false => door,
         };
-        self.day = vec![(bucket(site, [whose, account, "a day"]), day)];
+        self.day = vec![(site.keys.bucket([whose, account, "a day"]), day)];
         if !self.is_known {
             self.codes = vec![counter(site, [door, account, ""], limits.per_account)];
         }
@@ -220,14 +218,14 @@ impl Buckets {
 
     /// The counters of an account under all of its names, for whoever proved to own it.
     pub(crate) fn names_of_account(site: &Site, user: &User) -> Vec<String> {
-        let mut names = vec![bucket(site, ["account", user.id.as_str(), ""])];
+        let mut names = vec![site.keys.bucket(["account", user.id.as_str(), ""])];
         let email = EmailAddress::parse(&user.email).map(Identity::Email);
         let username = user
             .username
             .as_deref()
             .map(|name| site.usernames.parse(name).map(Identity::Username));
         for identity in std::iter::once(email).chain(username).flatten() {
-            names.push(bucket(site, ["identity", &identity.bucket(), ""]));
+            names.push(site.keys.bucket(["identity", &identity.bucket(), ""]));
         }
         names
     }
@@ -262,7 +260,7 @@ fn counter(site: &Site, parts: [&str; 3], failures: u32) -> (String, Allowance) 
         window: limits.window,
         lock: limits.lock,
     };
-    (bucket(site, parts), allowance)
+    (site.keys.bucket(parts), allowance)
 }
 
 /// The counters of something that is counted by the client's address, and by its network.
@@ -278,12 +276,6 @@ fn address_counters<'a>(
     address
         .chain(network)
         .map(move |(from, limit)| counter(site, [what, &from, ""], limit))
-}
-
-/// The name of a counter: a keyed hash, which tells nothing and has a fixed size.
-fn bucket(site: &Site, parts: [&str; 3]) -> String {
-    let tag = site.keys.mac(Purpose::Limits, &parts.map(str::as_bytes));
-    data_encoding::BASE64URL_NOPAD.encode(&tag)
 }
 
 /// Refuses if one of the doors of an attempt is shut.
@@ -386,7 +378,7 @@ pub(crate) async fn tell_failure(
     if let Some(until) = own_shut
         && buckets.unlock
         && site.settings.unlock.enabled
-        && let Err(error) = unlock::offer(site, client, user, buckets, until).await
+        && let Err(error) = super::lockout::offer(site, client, user, buckets, until).await
     {
         log::error!("no mail was sent with which a lock can be opened: {error}");
     }
@@ -498,60 +490,4 @@ pub(crate) async fn count_per_user(site: &Site, what: &str, user: &UserId) -> Re
         Counted::Open => Ok(()),
         Counted::Shut(until) | Counted::WasShut(until) => refuse_until(Some(until), now),
     }
-}
-
-/// The counters of mails of one kind to one address, however it is written.
-#[derive(Clone, Debug)]
-pub(crate) struct MailCounters([(String, Allowance); 2]);
-
-impl MailCounters {
-    pub(crate) fn of(site: &Site, kind: &str, address: &str) -> Self {
-        let settings = &site.settings.mail;
-        let key = EmailAddress::typed(address)
-            .map_or_else(|_| address.into(), |email| email.key().to_string());
-        let counter = |name, mails, time| {
-            let allowance = Allowance {
-                failures: mails,
-                window: time,
-                lock: time,
-            };
-            (bucket(site, [name, kind, &key]), allowance)
-        };
-        Self([
-            counter("mail", 1, settings.throttle),
-            counter("mail a day", settings.per_day, Life::days(1)),
-        ])
-    }
-
-    /// Those of codes for somebody who has shown something already: a few at once, since a person may
-    /// begin again.
-    pub(crate) fn of_steps(site: &Site, kind: &str, whose: &str) -> Self {
-        let counter = |name, codes, time| {
-            let allowance = Allowance {
-                failures: codes,
-                window: time,
-                lock: time,
-            };
-            (bucket(site, [name, kind, whose]), allowance)
-        };
-        Self([
-            counter("codes", 5, Life::minutes(10)),
-            counter("codes a day", 50, Life::days(1)),
-        ])
-    }
-}
-
-/// Whether one more mail may go now; it then counts. The same counters as for failures: the last that
-/// is allowed shuts the door for the next.
-pub(crate) fn may_mail(
-    conn: &mut Conn,
-    counters: &MailCounters,
-    now: Timestamp,
-) -> Result<bool, StoreError> {
-    for (bucket, allowance) in &counters.0 {
-        if let Counted::WasShut(_) = failures::count(conn, bucket, *allowance, now)? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }

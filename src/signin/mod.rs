@@ -2,8 +2,11 @@
 
 pub(crate) mod admit;
 pub(crate) mod api_key;
+pub(crate) mod caller;
 pub(crate) mod factor_setup;
 pub(crate) mod limits;
+pub(crate) mod lockout;
+pub(crate) mod mailed;
 pub(crate) mod noticed;
 pub(crate) mod password;
 pub(crate) mod remember;
@@ -14,4 +17,17 @@ pub(crate) mod token;
 pub(crate) mod trusted;
 pub(crate) mod ways_in;
 
+use crate::{
+    error::{Denied, Error},
+    store::StoreError,
+};
+
 pub use self::admit::{Admitted, NextStep};
+
+/// What was asked for on the strength of a credential that has ended meanwhile.
+pub(crate) fn outdated(error: StoreError) -> Error {
+    match error {
+        StoreError::Missing => Denied::BadCredential.into(),
+        error => error.into(),
+    }
+}

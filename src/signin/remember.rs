@@ -16,21 +16,21 @@ use super::{
 };
 use crate::{
     error::{Denied, Error},
-    guards::identity::Caller,
     http::{
         client::ClientInfo,
         cookies::{self, Kind},
-        input::Tick,
     },
     notify::{events::EventKind, mail::Scribe, notices, outbox},
     secrets::{Secret, digest, random_token},
     settings::AT_MOST,
+    signin::caller::Caller,
     site::Site,
     store::{
         endings::{self, Ending, SignIn},
         remember::{self, NewSeries},
     },
     types::{Life, ProvenAt},
+    web::input::Tick,
 };
 
 /// `[security.remember]`: browsers that stay signed in beyond a session.

@@ -14,7 +14,6 @@ use super::{
 use crate::{
     error::{Denied, Error, Invalid},
     factors::{self, Setup},
-    guards::identity::Caller,
     http::{
         client::ClientInfo,
         cookies::{self, Kind},
@@ -29,6 +28,7 @@ use crate::{
         sms::Sms,
     },
     secrets::{Purpose as Key, digest},
+    signin::caller::Caller,
     site::Site,
     store::{
         Conn, StoreError, User,

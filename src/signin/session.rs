@@ -19,8 +19,6 @@ use super::{
 };
 use crate::{
     error::{Denied, Error},
-    features::refresh_tokens,
-    guards::identity::{Caller, Mechanism},
     http::{
         client::ClientInfo,
         cookies::{self, Kind},
@@ -29,6 +27,7 @@ use crate::{
     notify::events::EventKind,
     secrets::{digest, random_token},
     settings::AT_MOST,
+    signin::caller::{Caller, Mechanism},
     site::Site,
     store::{
         StoreError, User, devices,
@@ -462,12 +461,20 @@ pub(crate) async fn close(
     Ok(())
 }
 
+/// Tells the browser to forget the cookie, where there is such a thing.
+pub(crate) fn forget_refresh(request: &Request<'_>, site: &Site) {
+    let settings = &site.settings.refresh_tokens;
+    if settings.enabled && settings.mode == crate::features::refresh_tokens::RefreshMode::Cookie {
+        cookies::send(request, cookies::expired(site, Kind::Refresh));
+    }
+}
+
 /// Tells the browser to forget session, remembered device and what CSRF tokens hung on.
 pub(crate) fn forget_cookies(request: &Request<'_>, site: &Site) {
     for kind in [Kind::Session, Kind::Remember, Kind::Visitor, Kind::Pending] {
         cookies::send(request, cookies::expired(site, kind));
     }
-    refresh_tokens::forget(request, site);
+    forget_refresh(request, site);
     if let Some(name) = &site.settings.csrf.cookie {
         let mut cookie = rocket::http::Cookie::build((name.clone(), ""))
             .path("/")

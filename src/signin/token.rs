@@ -3,9 +3,9 @@
 use super::{Admitted, admit::standing};
 use crate::{
     error::{Denied, Error},
-    guards::identity::Caller,
     notify::events::{Client, EventKind},
     secrets::{Secret, digest, random_token},
+    signin::caller::Caller,
     site::Site,
     store::{StoreError, User, endings::Begun, tokens, users},
     types::{Methods, ProvenAt, Timestamp},

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    super::{Submitted, Web, outdated, two_factor},
+    super::{Submitted, Web, two_factor},
     offer, or_back,
     register::{Ask, WanRegister, name_taken, usages},
     rows,
@@ -14,17 +14,17 @@ use crate::{
     error::{Error, Invalid},
     factors::passkey::{PasskeyUsage, id_of, provider},
     guards::strong::Strong,
-    http::{
-        form::{Field, FormView},
-        page,
-        redirect::Target,
-        reply::{Answer, Reply, wants_json},
-    },
+    http::redirect::Target,
     notify::{events::EventKind, notices, outbox},
-    signin::{second::MOST, ticket::Purpose, ways_in::WaysIn},
+    signin::{outdated, second::MOST, ticket::Purpose, ways_in::WaysIn},
     site::Site,
     store::{StoreError, devices, factors, passkeys::PasskeyRow, tickets, users},
     types::{FactorKind, Message, Usages},
+    web::{
+        form::{Field, FormView},
+        page,
+        reply::{Answer, Reply, wants_json},
+    },
 };
 
 pub(super) const MANAGE: &str = "security/passkeys/manage.html";

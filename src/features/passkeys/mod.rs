@@ -15,12 +15,11 @@ use rocket::{Route, get, routes, serde::json::Json};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
 
-use super::{Feature, Link, MenuFor, Web, assets, sample_form, sample_mail, template};
+use super::Web;
 use crate::{
     error::{Error, Invalid},
     factors::passkey::{Answered, Asserting, Ceremonies, PasskeyUsage, Shown, Unfit},
     guards::Public,
-    http::reply::{Answer, Reply},
     notify::{events::EventKind, notices, outbox},
     settings::{ConfigError, Settings},
     signin::ticket::{self, Draft, Found, Once, Purpose},
@@ -30,7 +29,12 @@ use crate::{
         passkeys::{self as rows, Owned},
         tickets,
     },
+    templates::template,
     types::{Life, Message, Method, Methods, Timestamp, Usages, UserId},
+    web::{
+        feature::{Feature, Link, MenuFor, sample_form, sample_mail},
+        reply::{Answer, Reply},
+    },
 };
 
 pub(crate) const FEATURE: Feature = Feature {
@@ -327,7 +331,7 @@ pub(crate) fn offer(site: &Site, options: &str, finish: &str) -> Value {
     json!({
         "options_url": site.path(options),
         "finish_url": site.path(finish),
-        "script": site.path(assets::PASSKEYS),
+        "script": site.path(crate::web::paths::PASSKEYS),
         "autofill": site.settings.passkeys.autofill,
     })
 }
@@ -340,9 +344,9 @@ struct Finish {
     #[serde(default)]
     next: Option<String>,
     #[serde(default)]
-    remember: Option<crate::http::input::Tick>,
+    remember: Option<crate::web::input::Tick>,
     #[serde(default)]
-    remember_device: Option<crate::http::input::Tick>,
+    remember_device: Option<crate::web::input::Tick>,
 }
 
 /// The first step's answer.
@@ -390,7 +394,7 @@ async fn put<P: Purpose>(site: &Site, draft: Draft<P>, of_visitor: bool) -> Resu
             }
         })
         .await;
-    written.map_err(super::outdated)
+    written.map_err(crate::signin::outdated)
 }
 
 /// What somebody must be to whom a passkey belongs.

@@ -5,20 +5,17 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    super::{Submitted, Web, outdated},
+    super::{Submitted, Web},
     Finish, asked, ceremonies, expired, manage, or_back, proven, put, rows,
 };
 use crate::{
     error::{Error, Invalid},
     factors::passkey::{Account, Made, PasskeyUsage, Registering},
     guards::strong::Strong,
-    http::{
-        page,
-        reply::{Answer, Reply, or_again},
-    },
     notify::{events::EventKind, notices, outbox},
     signin::{
         factor_setup::session_of,
+        outdated,
         second::{MOST, refuse_unproven},
         session,
         ticket::{self, Purpose},
@@ -30,6 +27,10 @@ use crate::{
         users,
     },
     types::{FactorKind, Message, Timestamp, Usages, UserId},
+    web::{
+        page,
+        reply::{Answer, Reply, or_again},
+    },
 };
 
 pub(super) fn routes() -> Vec<Route> {

@@ -13,13 +13,7 @@ use super::{
 use crate::{
     error::{Denied, Error, Invalid},
     factors::passkey::{Asserting, descriptor, id_of},
-    http::{
-        csrf,
-        form::{Field, FormView},
-        input::Tick,
-        redirect::Target,
-        reply::{Answer, Reply, or_again, wants_json},
-    },
+    http::{csrf, redirect::Target},
     identity::Identity,
     secrets::Purpose as Key,
     signin::{
@@ -33,6 +27,11 @@ use crate::{
     site::Site,
     store::{StoreError, users},
     types::{Message, Usages},
+    web::{
+        form::{Field, FormView},
+        input::Tick,
+        reply::{Answer, Reply, or_again, wants_json},
+    },
 };
 
 pub(super) const SIGNIN: &str = "security/passkeys/signin.html";

@@ -13,14 +13,7 @@ use super::{
 use crate::{
     error::{Error, Invalid},
     factors::passkey::{Account, PasskeyUsage, Registering},
-    http::{
-        csrf,
-        form::{Field, FormView},
-        headers,
-        input::Nothing,
-        redirect::Target,
-        reply::{Answer, Reply, or_again, wants_json},
-    },
+    http::{csrf, headers, redirect::Target},
     identity::{EmailAddress, Identity},
     notify::{events::EventKind, mail::Addressee, outbox::Postage},
     signin::{
@@ -31,6 +24,11 @@ use crate::{
     },
     store::{NewUser, StoreError, Unique, factors, tickets, users},
     types::{Message, Method},
+    web::{
+        form::{Field, FormView},
+        input::Nothing,
+        reply::{Answer, Reply, or_again, wants_json},
+    },
 };
 
 pub(super) const SIGNUP: &str = "security/passkeys/signup.html";
@@ -226,7 +224,7 @@ async fn send(web: &Web<'_>, form: &SignUp) -> Result<(), Error> {
     let (mail, own) = match &owner {
         Some(_) => ("existing", json!({})),
         None => {
-            let mut own = mailed::ticket_context(site, "/wan-signup", &draft);
+            let mut own = crate::signin::mailed::ticket_context(site, "/wan-signup", &draft);
             own["code"] = Value::Null;
             ("signup", own)
         }
@@ -235,7 +233,7 @@ async fn send(web: &Web<'_>, form: &SignUp) -> Result<(), Error> {
     let letter = web
         .scribe()
         .letter(&to, ("passkeys", mail), Postage::Limited, own)?;
-    mailed::write(site, letter, draft).await?;
+    crate::signin::mailed::write(site, letter, draft).await?;
     if let Some((owner, _)) = owner {
         let collision = EventKind::RegistrationCollision {
             user: owner.id,
@@ -297,7 +295,7 @@ async fn create(
     let reserved = Handle::of_identity(site, &Identity::Email(email.clone()));
     let new = NewUser::new(email).confirmed(true);
     let name = site.views.catalogue().say(
-        crate::http::page::language(web.request, site).as_str(),
+        crate::web::page::language(web.request, site).as_str(),
         &Message::new("factor.passkey"),
     );
     let factor = register::factor(&new.id, &name, usage, &made, now);

@@ -4,28 +4,28 @@ use rocket::{Route, get, post, routes};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    super::{Submitted, Web, outdated, verify::in_session},
+    super::{Submitted, Web, verify::in_session},
     Expected, Finish, asked, ceremonies, expired, judge, offer, or_back, proven, put, refused,
     rows, settle, take_effect,
 };
 use crate::{
     error::{Error, Invalid},
     factors::passkey::{Asserting, descriptor},
-    guards::identity::Caller,
-    http::{
-        form::{Field, FormView},
-        redirect::Target,
-        reply::{Answer, Reply, or_again},
-    },
+    http::redirect::Target,
     signin::{
         admit::{Admission, admit_by_factor},
+        caller::Caller,
         factor_setup::session_of,
         limits::{Buckets, refuse_if_locked},
-        session,
+        outdated, session,
         ticket::{self, Purpose},
     },
     store::users,
     types::{Message, Usages},
+    web::{
+        form::{Field, FormView},
+        reply::{Answer, Reply, or_again},
+    },
 };
 
 pub(super) const VERIFY: &str = "security/passkeys/verify.html";

@@ -5,23 +5,24 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    super::{Submitted, Web, outdated},
+    super::{Submitted, Web},
     Back, Return, key_of, label_of, lead, or_back, profile, provider, returned, signin, wrong,
 };
 use crate::{
     error::{Denied, Error},
-    guards::{identity::Caller, strong::Strong},
-    http::{
-        headers,
-        input::Nothing,
-        redirect::Target,
-        reply::{Answer, Reply},
-    },
+    guards::strong::Strong,
+    http::{headers, redirect::Target},
     notify::{events::EventKind, notices, outbox},
-    signin::{factor_setup::session_of, ticket::Purpose, ways_in::WaysIn},
+    signin::{
+        caller::Caller, factor_setup::session_of, outdated, ticket::Purpose, ways_in::WaysIn,
+    },
     social::{SocialProfile, SocialProvider},
     store::{SocialAccountInfo, StoreError, User, social, users},
     types::Timestamp,
+    web::{
+        input::Nothing,
+        reply::{Answer, Reply},
+    },
 };
 
 pub(super) const PAGE: &str = "security/social/accounts.html";

@@ -19,13 +19,12 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{Feature, Link, MenuFor, Web, template};
+use super::Web;
 use crate::{
     error::{Denied, Error, Invalid},
     http::{
         headers,
         redirect::{Outward, Target},
-        reply::{Answer, Reply, wants_json},
     },
     notify::events::EventKind,
     secrets::{Purpose as Key, Secret},
@@ -39,7 +38,12 @@ use crate::{
         is_name,
     },
     store::{social::SocialKey, tickets},
+    templates::template,
     types::{Life, Message, Method, Methods, UserId},
+    web::{
+        feature::{Feature, Link, MenuFor},
+        reply::{Answer, Reply, wants_json},
+    },
 };
 
 pub(crate) const FEATURE: Feature = Feature {
@@ -489,7 +493,7 @@ async fn lead<P>(
     provider: &dyn SocialProvider,
     back: Return,
     bound_to: String,
-    caller: Option<&crate::guards::identity::Caller>,
+    caller: Option<&crate::signin::caller::Caller>,
     payload: &P::Payload,
 ) -> Answer
 where
@@ -506,7 +510,7 @@ where
     };
     let begun = caller.map_or(
         ticket::Begun::ByVisitor,
-        crate::guards::identity::Caller::begun,
+        crate::signin::caller::Caller::begun,
     );
     let nobody = Handle::of_bucket(P::NAME);
     let draft = ticket::draft::<P>(site, terms, begun, &nobody, payload)?.without_code();
@@ -533,7 +537,7 @@ where
             }
         })
         .await
-        .map_err(super::outdated)?;
+        .map_err(crate::signin::outdated)?;
     let outward = Outward::new(url).ok_or_else(|| {
         said(
             provider.name(),

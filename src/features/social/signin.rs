@@ -16,13 +16,7 @@ use super::{
 };
 use crate::{
     error::{Denied, Error, Invalid},
-    http::{
-        csrf,
-        form::{Field, FormView},
-        input::Tick,
-        redirect::Target,
-        reply::Answer,
-    },
+    http::{csrf, redirect::Target},
     identity::{EmailAddress, Identity},
     notify::{events::EventKind, notices},
     signin::{
@@ -41,6 +35,11 @@ use crate::{
         users::{self, Confirmed, EarlierPassword},
     },
     types::{Method, Methods},
+    web::{
+        form::{Field, FormView},
+        input::Tick,
+        reply::Answer,
+    },
 };
 
 pub(super) fn routes() -> Vec<Route> {

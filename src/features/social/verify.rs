@@ -14,15 +14,11 @@ use super::{
 };
 use crate::{
     error::Error,
-    guards::identity::Caller,
-    http::{
-        form::{Field, FormView},
-        redirect::Target,
-        reply::{Answer, Reply, wants_json},
-    },
+    http::redirect::Target,
     signin::{
         NextStep,
         admit::{Admission, admit},
+        caller::Caller,
         factor_setup::session_of,
         limits::{Buckets, refuse_if_locked},
         session,
@@ -31,6 +27,10 @@ use crate::{
     social::SocialProvider,
     store::social,
     types::{Life, Method, Methods, Timestamp},
+    web::{
+        form::{Field, FormView},
+        reply::{Answer, Reply, wants_json},
+    },
 };
 
 pub(super) fn routes() -> Vec<Route> {

@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 use super::super::{Submitted, Web};
 use crate::{
     error::Error,
-    http::{
-        input::Nothing,
-        redirect::Target,
-        reply::{Answer, Reply},
-    },
+    http::redirect::Target,
     notify::events::EventKind,
     signin::trusted,
+    web::{
+        input::Nothing,
+        reply::{Answer, Reply},
+    },
 };
 
 pub(super) const DEVICES: &str = "security/two_factor/devices.html";

@@ -13,18 +13,12 @@ use rocket::{get, post, routes};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
 
-use super::{
-    Feature, Link, MenuFor, Submitted, Web, outdated, recover, sample_form, sample_mail, template,
-};
+use super::{Submitted, Web, recover};
 use crate::{
     error::{Denied, Error, Invalid},
     http::{
         cookies::{self, Kind},
-        form::{Field, FormView},
-        input::Tick,
-        page,
         redirect::Target,
-        reply::{Answer, Reply, or_again, wants_json},
     },
     notify::{
         events::EventKind,
@@ -36,6 +30,7 @@ use crate::{
     signin::{
         admit::{Admission, Owing, answered},
         limits::{Buckets, count_per_user},
+        outdated,
         remember::Remember,
         second::{self, Chosen, SecondStep, State, Wish},
         session::{self, Opening},
@@ -43,7 +38,15 @@ use crate::{
         trusted,
     },
     store::{devices as rows, factors::FactorRow, users},
+    templates::template,
     types::{FactorKind, Life, Message},
+    web::{
+        feature::{Feature, Link, MenuFor, sample_form, sample_mail},
+        form::{Field, FormView},
+        input::Tick,
+        page,
+        reply::{Answer, Reply, or_again, wants_json},
+    },
 };
 
 pub(crate) const FEATURE: Feature = Feature {

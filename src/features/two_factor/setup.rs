@@ -5,25 +5,19 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    super::{Submitted, Web, outdated},
+    super::{Submitted, Web},
     Code, is_no_pending, masked_mail, pending, without_pending,
 };
 use crate::{
     error::{Denied, Error, Invalid},
     factors::{self, Setup, Wanted},
     guards::strong::Strong,
-    http::{
-        form::{Field, FormView},
-        input::Nothing,
-        page,
-        redirect::Target,
-        reply::{Answer, Reply, or_again, wants_json},
-    },
+    http::redirect::Target,
     notify::{events::EventKind, notices, outbox},
     signin::{
         factor_setup::{self, Proven},
         limits::count_per_user,
-        second,
+        outdated, second,
     },
     store::{
         StoreError, User, devices,
@@ -31,6 +25,12 @@ use crate::{
         tickets, users,
     },
     types::{FactorKind, Message, Usages},
+    web::{
+        form::{Field, FormView},
+        input::Nothing,
+        page,
+        reply::{Answer, Reply, or_again, wants_json},
+    },
 };
 
 pub(super) const SETUP: &str = "security/two_factor/setup.html";

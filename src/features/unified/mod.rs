@@ -9,18 +9,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    Feature, Link, MenuFor, Submitted, Web, mailed, outdated, sample_form, sample_mail, template,
+    Submitted, Web, mailed,
     two_factor::{Code, twice},
 };
 use crate::{
     error::{Denied, Error, Invalid},
     factors,
-    http::{
-        form::{Field, FormView},
-        input::{Nothing, Tick},
-        redirect::Target,
-        reply::{Answer, Reply, or_again, wants_json},
-    },
+    http::redirect::Target,
     identity::{EmailAddress, Identity, IdentityKind},
     notify::{
         events::EventKind,
@@ -35,6 +30,7 @@ use crate::{
         limits::{
             Buckets, PerAddress, count, count_per_address, locked, refuse_if_locked, tell_failure,
         },
+        outdated,
         password::{self, Attempt, Proof},
         remember::Remember,
         second::sms_text,
@@ -47,7 +43,14 @@ use crate::{
         failures,
         users::{self, Confirmed, EarlierPassword},
     },
+    templates::template,
     types::{FactorKind, Life, Message, Method, Methods, Usages, UserId},
+    web::{
+        feature::{Feature, Link, MenuFor, sample_form, sample_mail},
+        form::{Field, FormView},
+        input::{Nothing, Tick},
+        reply::{Answer, Reply, or_again, wants_json},
+    },
 };
 
 pub(crate) const FEATURE: Feature = Feature {
@@ -839,7 +842,7 @@ fn prepare<P: Purpose<Payload = Sent>>(
             let own = match &reached.session {
                 // A link signs in, which whoever has a session already has done.
                 Some(_) => json!({"code": code, "until": draft.until().to_text()}),
-                None => mailed::ticket_context(site, "/us-verify-link", &draft),
+                None => crate::signin::mailed::ticket_context(site, "/us-verify-link", &draft),
             };
             scribe.letter(&to, ("unified", "unified"), reached.postage, own)?
         }
@@ -900,7 +903,7 @@ async fn send(web: &Web<'_>, form: &SignIn, next: Option<&str>) -> Result<(), Er
         postage: Postage::Limited,
     };
     let (draft, letter) = prepare::<Passcode>(web, to, &sent)?;
-    if mailed::write(site, letter, draft).await?
+    if crate::signin::mailed::write(site, letter, draft).await?
         && let Some(user) = reached
     {
         let user = user.id;

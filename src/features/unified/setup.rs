@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    super::{Submitted, Web, outdated},
+    super::{Submitted, Web},
     Passcode, SignInMethod, factors_of,
     verify::Again,
     ways_in,
@@ -14,21 +14,21 @@ use crate::{
     error::{Error, Invalid},
     factors::{self, Setup, Wanted},
     guards::strong::Strong,
-    http::{
-        form::{Field, FormView},
-        input::Nothing,
-        page,
-        redirect::Target,
-        reply::{Answer, Reply, or_again},
-    },
+    http::redirect::Target,
     notify::{events::EventKind, notices, outbox},
-    signin::{factor_setup, limits::count_per_user, ticket::Purpose, ways_in::WaysIn},
+    signin::{factor_setup, limits::count_per_user, outdated, ticket::Purpose, ways_in::WaysIn},
     store::{
         StoreError, User,
         factors::{self as rows, FactorRow},
         tickets, users,
     },
     types::{FactorKind, Message, Usages},
+    web::{
+        form::{Field, FormView},
+        input::Nothing,
+        page,
+        reply::{Answer, Reply, or_again},
+    },
 };
 
 pub(super) const SETUP: &str = "security/unified/setup.html";

@@ -5,26 +5,23 @@ use serde::Deserialize;
 
 use super::{
     super::{
-        Others, Submitted, Web, outdated,
+        Others, Submitted, Web,
         verify::{in_session, proven_again_by},
     },
-    Reached, Sent, accept_authenticator, code_methods, code_of, mailed, method_field,
-    of_authenticator, passcode_field, phone_of, prepare, takes_passwords, with_methods,
+    Reached, Sent, accept_authenticator, code_methods, code_of, method_field, of_authenticator,
+    passcode_field, phone_of, prepare, takes_passwords, with_methods,
 };
 use crate::{
     error::{Denied, Error, Invalid},
     factors,
-    guards::identity::Caller,
-    http::{
-        form::{Field, FormView},
-        reply::{Answer, Reply, or_again},
-    },
     notify::{events::EventKind, outbox::Postage},
     secrets::{Password, Verdict},
     signin::{
         admit::{Admission, admit},
+        caller::Caller,
         factor_setup::session_of,
         limits::{Buckets, refuse_if_locked},
+        outdated,
         password::{Attempt, Proof, check_verdict},
         second::refuse_unproven,
         session,
@@ -32,6 +29,10 @@ use crate::{
     },
     store::users,
     types::{FactorKind, Message, Method, Methods},
+    web::{
+        form::{Field, FormView},
+        reply::{Answer, Reply, or_again},
+    },
 };
 
 /// The ticket of a code that proves it again, good in the session that asked for it and nowhere else.
@@ -268,7 +269,7 @@ async fn send(web: &Web<'_>, caller: &Caller, form: &Verify) -> Result<(), Error
         postage: Postage::Steps(format!("verify {}", user.id)),
     };
     let (draft, letter) = prepare::<Again>(web, to, &sent)?;
-    if !mailed::write(site, letter, draft).await? {
+    if !crate::signin::mailed::write(site, letter, draft).await? {
         return Err(Invalid::form(Message::new("factor.too_often")).into());
     }
     let user = user.id.clone();

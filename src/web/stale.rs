@@ -9,8 +9,11 @@ use std::sync::OnceLock;
 use rocket::Request;
 use serde::de::DeserializeOwned;
 
-use super::{cookies, csrf, form::FormView, input, own_paths::OwnPaths, reply::Reply};
-use crate::site::{Site, path_and_query};
+use crate::{
+    http::{cookies, csrf},
+    site::{Site, path_and_query},
+    web::{form::FormView, input, own_paths::OwnPaths, reply::Reply},
+};
 
 /// More fields or longer values than any form of ours has are not offered again.
 const MOST_FIELDS: usize = 20;

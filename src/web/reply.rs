@@ -11,24 +11,20 @@ use rocket::{
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{
-    cookies, csrf,
-    form::FormView,
-    headers, input,
-    own_paths::OwnPaths,
-    page,
-    redirect::{Target, next_of},
-    refusal,
-    rendered::Key,
-    stale,
-};
 use crate::{
     error::{Denied, Error, Invalid},
     guards::identity,
+    http::{
+        cookies, csrf, headers,
+        redirect::{Target, next_of},
+        refusal,
+    },
     identity::IdentityKind,
     settings::Strictness,
     site::{Site, path_and_query},
+    templates::rendered::Key,
     types::Message,
+    web::{form::FormView, input, own_paths::OwnPaths, page, stale},
 };
 
 /// What a handler of ours answers.
@@ -85,7 +81,7 @@ impl Reply {
 
     /// Leads whoever asks to a provider: a program too, which has a browser to send there.
     #[cfg(feature = "social")]
-    pub(crate) fn leave(target: super::redirect::Outward) -> Self {
+    pub(crate) fn leave(target: crate::http::redirect::Outward) -> Self {
         Self::moved(target.into_target())
     }
 

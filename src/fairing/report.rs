@@ -3,78 +3,21 @@
 //! Rocket keeps a route's guards to itself. But it asks each guard's sentinel, so each route is mounted
 //! alone in a Rocket that is thrown away, and our sentinels answer there by refusing.
 
-use std::{any::type_name, collections::HashSet};
+use std::any::type_name;
 
-use rocket::{
-    Config, Ignite, Rocket, Route,
-    error::ErrorKind,
-    http::{MediaType, Method},
+use rocket::{Config, Route, error::ErrorKind};
+
+use crate::{
+    guards::{Anonymous, Public, SignedIn, probe::Probe},
+    http::{csrf, pattern::Pattern},
+    web::routes::{Key, Routes},
 };
-
-use super::{Anonymous, Public, SignedIn};
-use crate::http::{csrf, pattern::Pattern};
-
-/// Marks the Rocket in which sentinels are asked what stands in a signature.
-pub(crate) struct Probe;
-
-impl Probe {
-    pub(crate) fn answers(rocket: &Rocket<Ignite>) -> bool {
-        rocket.state::<Self>().is_some()
-    }
-}
-
-/// What was found on each route.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Routes {
-    with_input: HashSet<Key>,
-    /// Routes that take `Input` inside of another type, such as `Option<Input<..>>`.
-    pub(crate) wrapped: Vec<Pattern>,
-    /// The name of each route that carries neither guard nor mark.
-    pub(crate) unguarded: Vec<String>,
-    /// The name of each route that writes and checks nothing.
-    pub(crate) unchecked: Vec<String>,
-}
-
-/// Everything that tells routes of one application apart. Rocket lets no two routes be alike in all of it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Key {
-    method: Method,
-    uri: String,
-    rank: isize,
-    format: Option<MediaType>,
-    handler: Option<String>,
-}
-
-impl Key {
-    fn of(route: &Route) -> Self {
-        Self {
-            method: route.method,
-            uri: route.uri.to_string(),
-            rank: route.rank,
-            format: route.format.clone(),
-            handler: route.name.as_deref().map(String::from),
-        }
-    }
-}
 
 /// A route as people know it: method, path, and format if it has one.
 fn name_of(route: &Route) -> String {
     let format = route.format.as_ref();
     let format = format.map_or(String::new(), |format| format!(" ({format})"));
     format!("{} {}{format}", route.method, route.uri)
-}
-
-impl Routes {
-    /// Whether the handler of `route` takes its body through `Input`, where CSRF is checked.
-    pub(crate) fn takes_input(&self, route: &Route) -> bool {
-        self.with_input.contains(&Key::of(route))
-    }
-
-    /// What is known of these routes and `others`.
-    pub(crate) fn joined(mut self, others: Self) -> Self {
-        self.with_input.extend(others.with_input);
-        self
-    }
 }
 
 /// Looks at all routes mounted so far. `public` lists those that are open on purpose.
@@ -92,12 +35,13 @@ pub(crate) async fn inspect<'a>(
             let mut own = types.iter().filter(|(_, nested)| !nested);
             own.any(|(name, _)| prefix_of(name) == prefix_of(wanted))
         };
-        let input = prefix_of(type_name::<crate::http::input::Input<()>>());
+        let input = prefix_of(type_name::<crate::web::input::Input<()>>());
         let takes_input = has(input);
         let wraps_input = types
             .iter()
             .any(|(name, _)| name.contains(&format!("{input}<")));
-        let refuses = has(type_name::<SignedIn>()) || has(type_name::<super::Require<()>>());
+        let refuses =
+            has(type_name::<SignedIn>()) || has(type_name::<crate::guards::Require<()>>());
         let marked =
             has(type_name::<Public>()) || public.iter().any(|uri| route.uri.to_string() == *uri);
         if takes_input {

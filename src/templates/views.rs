@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use tera::{Context, Tera};
 
 use super::{catalogue::Catalogue, rendered::Rendered};
-use crate::{features, notify::notices, settings::ConfigError};
+use crate::settings::ConfigError;
 
 /// Templates with these ends are escaped. The second is how applications name theirs for Rocket.
 const ESCAPED: [&str; 4] = [".html", ".html.tera", ".htm", ".htm.tera"];
@@ -24,6 +24,7 @@ pub(crate) type Extend = Arc<dyn Fn(&mut Tera) + Send + Sync>;
 /// The templates, ready to render in each language.
 pub(crate) struct Views {
     folder: PathBuf,
+    built_in: BuiltIn,
     extend: Vec<Extend>,
     own_messages: Vec<(String, String, String)>,
     loaded: RwLock<Loaded>,
@@ -51,46 +52,44 @@ impl fmt::Debug for Views {
     }
 }
 
-/// All built-in templates: those every page shares, then each feature's.
-pub(crate) fn built_in() -> impl Iterator<Item = (&'static str, &'static str)> {
-    const SHARED: &[(&str, &str)] = &[
-        features::template!("base.html"),
-        features::template!("error.html"),
-        features::template!("partials/ui.html"),
-        features::template!("partials/menu.html"),
-        features::template!("partials/messages.html"),
-        features::template!("partials/mail.html"),
-        features::template!("partials/mail.txt"),
-        features::template!("partials/mail_request.html"),
-        features::template!("partials/mail_request.txt"),
-        features::template!("partials/mail_was_not_you.html"),
-        features::template!("partials/mail_was_not_you.txt"),
-        features::template!("partials/factor.html"),
-    ];
-    SHARED
-        .iter()
-        .chain(notices::TEMPLATES)
-        .chain(features::ALL.iter().flat_map(|feature| feature.templates))
-        .copied()
-}
+/// Templates that are built in: the name of each, and its text.
+pub(crate) type BuiltIn = Vec<(&'static str, &'static str)>;
+
+/// The built-in templates that all pages and mails share.
+pub(crate) const SHARED: &[(&str, &str)] = &[
+    super::template!("base.html"),
+    super::template!("error.html"),
+    super::template!("partials/ui.html"),
+    super::template!("partials/menu.html"),
+    super::template!("partials/messages.html"),
+    super::template!("partials/mail.html"),
+    super::template!("partials/mail.txt"),
+    super::template!("partials/mail_request.html"),
+    super::template!("partials/mail_request.txt"),
+    super::template!("partials/mail_was_not_you.html"),
+    super::template!("partials/mail_was_not_you.txt"),
+    super::template!("partials/factor.html"),
+];
 
 impl Views {
     /// Loads everything; a file that cannot be parsed stops the launch with its name, line and column.
     pub(crate) fn load(
         folder: PathBuf,
+        built_in: BuiltIn,
         extend: Vec<Extend>,
         own_messages: Vec<(String, String, String)>,
     ) -> Result<Self, ConfigError> {
-        let loaded = load(&folder, &extend, &own_messages)?;
+        let loaded = load(&folder, &built_in, &extend, &own_messages)?;
         let mut fallback = HashMap::new();
         for language in loaded.catalogue.languages() {
             fallback.insert(
                 language.to_string(),
-                engine(&loaded.catalogue, language, &extend, &[])?,
+                engine(&loaded.catalogue, language, &built_in, &extend, &[])?,
             );
         }
         Ok(Self {
             folder,
+            built_in,
             extend,
             own_messages,
             loaded: RwLock::new(loaded),
@@ -121,7 +120,12 @@ impl Views {
         {
             return;
         }
-        match load(&self.folder, &self.extend, &self.own_messages) {
+        match load(
+            &self.folder,
+            &self.built_in,
+            &self.extend,
+            &self.own_messages,
+        ) {
             Ok(loaded) => *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = loaded,
             Err(error) => {
                 log::error!("{error}; the templates stay as they were");
@@ -200,6 +204,7 @@ impl Views {
 
 fn load(
     folder: &Path,
+    built_in: &[(&'static str, &'static str)],
     extend: &[Extend],
     own: &[(String, String, String)],
 ) -> Result<Loaded, ConfigError> {
@@ -210,10 +215,10 @@ fn load(
     for language in catalogue.languages() {
         engines.insert(
             language.to_string(),
-            engine(&catalogue, language, extend, &files)?,
+            engine(&catalogue, language, built_in, extend, &files)?,
         );
     }
-    let overridden = files.iter().any(is_override);
+    let overridden = files.iter().any(|file| is_override(built_in, file));
     let rendered = if extend.is_empty() && !overridden {
         Rendered::new().map(Arc::new)
     } else {
@@ -230,6 +235,7 @@ fn load(
 fn engine(
     catalogue: &Arc<Catalogue>,
     language: &str,
+    built_in: &[(&'static str, &'static str)],
     extend: &[Extend],
     files: &[(PathBuf, Option<String>)],
 ) -> Result<Tera, ConfigError> {
@@ -245,7 +251,7 @@ fn engine(
     for extend in extend {
         extend(&mut tera);
     }
-    tera.add_raw_templates(built_in())
+    tera.add_raw_templates(built_in.iter().copied())
         .map_err(|error| ConfigError(chain(&error)))?;
     tera.add_template_files(files.iter().cloned())
         .map_err(|error| ConfigError(format!("a template is broken: {}", chain(&error))))?;
@@ -276,12 +282,15 @@ fn files(folder: &Path, print: &Print) -> Vec<(PathBuf, Option<String>)> {
 }
 
 /// Whether a file takes the place of a built-in template; a copy that was not changed does not.
-fn is_override((path, name): &(PathBuf, Option<String>)) -> bool {
+fn is_override(
+    built_in: &[(&'static str, &'static str)],
+    (path, name): &(PathBuf, Option<String>),
+) -> bool {
     let Some(name) = name.as_deref().filter(|name| name.starts_with("security/")) else {
         return false;
     };
-    let ours = built_in().find(|(known, _)| *known == name);
-    ours.is_none_or(|(_, text)| !std::fs::read_to_string(path).is_ok_and(|own| own == text))
+    let ours = built_in.iter().find(|(known, _)| *known == name);
+    ours.is_none_or(|(_, text)| !std::fs::read_to_string(path).is_ok_and(|own| own == *text))
 }
 
 fn print(folder: &Path) -> Print {
@@ -341,22 +350,6 @@ impl tera::Function for Translate {
     }
 }
 
-/// Each built-in template that stands alone, with a context like those it will get.
-///
-/// Of features that are on: a page may name the links that its own feature brings.
-pub(crate) fn samples(
-    on: impl Iterator<Item = &'static features::Feature>,
-) -> Vec<(&'static str, Value)> {
-    let status =
-        serde_json::json!({"code": 403, "title": "Title", "text": "Text", "retry_after": 5});
-    let refused = serde_json::json!({"status": status, "form": features::sample_form(), "retry_url": "/login"});
-    let mut samples = vec![("security/error.html", refused)];
-    let notices = notices::TEMPLATES.iter();
-    samples.extend(notices.map(|(name, _)| (*name, features::sample_mail())));
-    samples.extend(on.flat_map(|feature| (feature.samples)()));
-    samples
-}
-
 /// Gives the application's own Tera our macros, partials and `t(..)`: `Template::custom(engines)`.
 ///
 /// Rocket loads template files before it calls this, and a file cannot extend or import what is added
@@ -375,7 +368,10 @@ pub fn engines(engines: &mut rocket_dyn_templates::Engines) {
         }
         Err(error) => log::error!("{error}"),
     }
-    let partials = built_in().filter(|(name, _)| name.contains("/partials/"));
+    let partials = SHARED
+        .iter()
+        .copied()
+        .filter(|(name, _)| name.contains("/partials/"));
     if let Err(error) = engines.tera.add_raw_templates(partials) {
         log::error!(
             "the partials of rocket_security cannot be added: {}",

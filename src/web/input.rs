@@ -15,12 +15,13 @@ use rocket::{
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
-use super::{cookies, csrf, refusal, stale};
 use crate::{
     error::{Denied, Error, Invalid},
-    guards::{identity, report::Probe},
+    guards::{identity, probe::Probe},
+    http::{cookies, csrf, refusal},
     site::Site,
     types::Message,
+    web::stale,
 };
 
 /// A body decoded into `F` after the CSRF check: urlencoded, `multipart/form-data` or JSON alike.

@@ -3,7 +3,7 @@
 //! A form that nobody has filled in is the same for all who see it but for its CSRF token. So a page is
 //! kept under all that went into it, token excepted, in the pieces between which the token stands; what
 //! would have to be put together for its template need not be. Only pages that depend on nothing else
-//! come here: see [`Views::rendered`](super::views::Views::rendered).
+//! come here: see [`Views::rendered`](crate::templates::views::Views::rendered).
 
 use std::{
     collections::HashMap,
@@ -12,8 +12,7 @@ use std::{
 
 use serde_json::{Map, Value};
 
-use super::form::FormView;
-use crate::secrets::random_token;
+use crate::{secrets::random_token, web::form::FormView};
 
 /// Pages kept at most; one more, and all are forgotten. A page is a few KiB.
 const MOST: usize = 128;
@@ -77,7 +76,7 @@ impl Rendered {
 mod tests {
     use std::cell::Cell;
 
-    use super::*;
+    use crate::templates::rendered::*;
 
     fn key(path: &str) -> Key {
         Key {

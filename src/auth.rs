@@ -7,14 +7,13 @@ use rocket::{
     request::{FromRequest, Outcome},
 };
 
-use super::{Policy, SignedIn, identity, judge};
 use crate::{
     error::{Denied, Error, Invalid},
     features::{
-        Link,
         invite::{self, Invitation},
         recover,
     },
+    guards::{Policy, SignedIn, identity, judge},
     http::{client::ClientInfo, cookies, csrf, redirect::Target, refusal},
     identity::Identity,
     notify::{events::EventKind, mail::Scribe, notices, outbox},
@@ -31,6 +30,7 @@ use crate::{
     site::Site,
     store::{Store, User, users},
     types::{Message, Method, Methods, UserId},
+    web::feature::Link,
 };
 
 /// Signing in and out, passwords, identities and URLs, for the application's own handlers.

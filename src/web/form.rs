@@ -3,8 +3,7 @@
 use rocket::{Request, http::Method};
 use serde_json::{Map, Value, json};
 
-use super::catalogue::Catalogue;
-use crate::{error::Invalid, site::Site, types::Message};
+use crate::{error::Invalid, site::Site, templates::catalogue::Catalogue, types::Message};
 
 /// A form to be shown.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

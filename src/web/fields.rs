@@ -4,8 +4,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 use validator::Validate;
 
-use super::catalogue::Catalogue;
-use crate::{error::Invalid, types::Message};
+use crate::{error::Invalid, templates::catalogue::Catalogue, types::Message};
 
 /// Forms that take the application's own fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,18 +10,21 @@ use rocket_dyn_templates::Template;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{
-    cookies::{self, Kind},
-    csrf,
-    redirect::Target,
-    refusal,
-};
 use crate::{
     error::Error,
-    features::{ICON, MenuFor, STYLESHEET},
     guards::identity,
+    http::{
+        cookies::{self, Kind},
+        csrf,
+        redirect::Target,
+        refusal,
+    },
     site::Site,
     types::Message,
+    web::{
+        feature::MenuFor,
+        paths::{ICON, STYLESHEET},
+    },
 };
 
 /// The language of the answer: what the browser prefers among those that there are texts for.
@@ -116,7 +119,7 @@ pub(crate) fn shared(
     urls.insert("icon".into(), site.path(ICON).into());
     #[cfg(feature = "passkeys")]
     if site.has_passkeys() {
-        let script = site.path(crate::features::assets::PASSKEYS);
+        let script = site.path(crate::web::paths::PASSKEYS);
         urls.insert("passkeys_script".into(), script.into());
     }
     let mut menu = Vec::new();

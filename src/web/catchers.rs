@@ -2,12 +2,13 @@
 
 use rocket::{Catcher, Request, Response, http::Status, response::Responder};
 
-use super::{refusal, reply};
 use crate::{
     error::{Denied, Error},
     guards::identity,
+    http::refusal,
     site::Site,
     types::Message,
+    web::reply,
 };
 
 /// Statuses that our guards and `Input` produce.

@@ -5,7 +5,7 @@ use rocket::{
     http::{Method, uri::Origin},
 };
 
-use super::pattern::Pattern;
+use crate::http::pattern::Pattern;
 
 /// Our paths with the methods that they answer.
 pub(crate) struct OwnPaths(Vec<Pattern>);

@@ -1,0 +1,67 @@
+//! How many mails and messages may go to one address, whoever asks for them.
+
+use crate::{
+    identity::EmailAddress,
+    site::Site,
+    store::{
+        Conn, StoreError,
+        failures::{self, Allowance, Counted},
+    },
+    types::{Life, Timestamp},
+};
+
+/// The counters of mails of one kind to one address, however it is written.
+#[derive(Clone, Debug)]
+pub(crate) struct MailCounters([(String, Allowance); 2]);
+
+impl MailCounters {
+    pub(crate) fn of(site: &Site, kind: &str, address: &str) -> Self {
+        let settings = &site.settings.mail;
+        let key = EmailAddress::typed(address)
+            .map_or_else(|_| address.into(), |email| email.key().to_string());
+        let counter = |name, mails, time| {
+            let allowance = Allowance {
+                failures: mails,
+                window: time,
+                lock: time,
+            };
+            (site.keys.bucket([name, kind, &key]), allowance)
+        };
+        Self([
+            counter("mail", 1, settings.throttle),
+            counter("mail a day", settings.per_day, Life::days(1)),
+        ])
+    }
+
+    /// Those of codes for somebody who has shown something already: a few at once, since a person may
+    /// begin again.
+    pub(crate) fn of_steps(site: &Site, kind: &str, whose: &str) -> Self {
+        let counter = |name, codes, time| {
+            let allowance = Allowance {
+                failures: codes,
+                window: time,
+                lock: time,
+            };
+            (site.keys.bucket([name, kind, whose]), allowance)
+        };
+        Self([
+            counter("codes", 5, Life::minutes(10)),
+            counter("codes a day", 50, Life::days(1)),
+        ])
+    }
+}
+
+/// Whether one more mail may go now; it then counts. The same counters as for failures: the last that
+/// is allowed shuts the door for the next.
+pub(crate) fn may_mail(
+    conn: &mut Conn,
+    counters: &MailCounters,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    for (bucket, allowance) in &counters.0 {
+        if let Counted::WasShut(_) = failures::count(conn, bucket, *allowance, now)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

@@ -1,0 +1,58 @@
+//! The mail that opens a door which guesses have shut.
+
+use super::{
+    limits::Buckets,
+    ticket::{self, Handle, Purpose, Terms},
+};
+use crate::{
+    error::Error,
+    http::client::ClientInfo,
+    notify::{
+        mail::{Addressee, Scribe},
+        outbox::Postage,
+    },
+    site::Site,
+    store::User,
+    types::Timestamp,
+};
+
+const MAIL: (&str, &str) = ("unlock", "unlock");
+
+/// The ticket that opens a lock; it carries the names of the counters that were shut.
+pub(crate) enum Unlock {}
+
+impl Purpose for Unlock {
+    const NAME: &'static str = "unlock";
+    type Payload = Vec<String>;
+}
+
+/// Sends the owner of an account that was just locked a link that opens it. For nobody, the same work.
+pub(crate) async fn offer(
+    site: &Site,
+    client: &ClientInfo,
+    user: Option<&User>,
+    buckets: &Buckets,
+    locked_until: Timestamp,
+) -> Result<(), Error> {
+    let terms = Terms {
+        life: site.settings.unlock.life,
+        user: user.map(|user| user.id.clone()),
+        bound_to: None,
+    };
+    let names = buckets.opened_by_mail();
+    // Nobody types the code of this one: it has no other handle than what was shut.
+    let handle = Handle::of_bucket(names.first().map_or("", String::as_str));
+    let draft = ticket::draft::<Unlock>(site, terms, ticket::Begun::ByVisitor, &handle, &names)?;
+    let to = match user {
+        Some(user) => Addressee::from(user),
+        None => Addressee {
+            decoy: true,
+            ..Addressee::at(names.first().map_or("", String::as_str))
+        },
+    };
+    let mut own = crate::signin::mailed::ticket_context(site, "/unlock", &draft);
+    own["locked_until"] = locked_until.to_text().into();
+    let letter = Scribe::on_behalf(site, client).letter(&to, MAIL, Postage::Limited, own)?;
+    crate::signin::mailed::write(site, letter, draft).await?;
+    Ok(())
+}

@@ -1,0 +1,13 @@
+//! From a handler to an answer: forms and what they bring, pages, replies, and who answers when nobody else does.
+
+pub(crate) mod catchers;
+pub(crate) mod feature;
+pub(crate) mod fields;
+pub(crate) mod form;
+pub(crate) mod input;
+pub(crate) mod own_paths;
+pub(crate) mod page;
+pub(crate) mod paths;
+pub(crate) mod reply;
+pub(crate) mod routes;
+pub(crate) mod stale;
