@@ -406,7 +406,7 @@ impl Web<'_> {
 
     /// The same, where there is more than one thing that can be wrong: the first of them is told at `path`,
     /// which is led on from to `next`.
-    #[cfg(any(feature = "passkeys", feature = "social"))]
+    #[cfg(feature = "passkeys")]
     pub(crate) fn or_back_with_reason(
         &self,
         done: Answer,
