@@ -466,7 +466,7 @@ async fn a_stale_sign_in_must_be_proven_first() {
     let form = browser
         .post_form("/change-email", &[("email", OTHER)])
         .await;
-    assert_eq!(form.location(), Some("/verify"));
+    assert_eq!(form.location(), Some("/verify?next=%2Fchange-email"));
     assert!(app.mails.all().is_empty());
     let fields = [("password", PASSWORD)];
     let verified = browser.submit("/verify?next=/change-email", &fields).await;

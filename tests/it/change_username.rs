@@ -120,7 +120,7 @@ async fn a_stale_sign_in_must_be_proven_first() {
     let form = browser
         .post_form("/change-username", &[("username", "countess")])
         .await;
-    assert_eq!(form.location(), Some("/verify"));
+    assert_eq!(form.location(), Some("/verify?next=%2Fchange-username"));
     assert!(app.lets_in("lovelace", PASSWORD).await);
     let verified = browser
         .submit("/verify?next=/change-username", &[("password", PASSWORD)])
