@@ -5,7 +5,7 @@ use std::{
     error::Error as _,
     fmt,
     path::{Path, PathBuf},
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, OnceLock, PoisonError, RwLock},
     time::SystemTime,
 };
 
@@ -232,6 +232,18 @@ fn load(
     })
 }
 
+/// The built-in templates, parsed once a process: each language has them twice, and each test an application.
+fn parsed(built_in: &[(&'static str, &'static str)]) -> Result<&'static Tera, ConfigError> {
+    static PARSED: OnceLock<Tera> = OnceLock::new();
+    if let Some(tera) = PARSED.get() {
+        return Ok(tera);
+    }
+    let mut tera = Tera::default();
+    tera.add_raw_templates(built_in.iter().copied())
+        .map_err(|error| ConfigError(chain(&error)))?;
+    Ok(PARSED.get_or_init(|| tera))
+}
+
 fn engine(
     catalogue: &Arc<Catalogue>,
     language: &str,
@@ -239,7 +251,11 @@ fn engine(
     extend: &[Extend],
     files: &[(PathBuf, Option<String>)],
 ) -> Result<Tera, ConfigError> {
-    let mut tera = Tera::default();
+    // What the application adds comes first, so that a template of the same name is ours.
+    let mut tera = match extend.is_empty() {
+        true => parsed(built_in)?.clone(),
+        false => Tera::default(),
+    };
     tera.autoescape_on(ESCAPED.to_vec());
     tera.register_function(
         "t",
@@ -251,8 +267,10 @@ fn engine(
     for extend in extend {
         extend(&mut tera);
     }
-    tera.add_raw_templates(built_in.iter().copied())
-        .map_err(|error| ConfigError(chain(&error)))?;
+    if !extend.is_empty() {
+        tera.add_raw_templates(built_in.iter().copied())
+            .map_err(|error| ConfigError(chain(&error)))?;
+    }
     tera.add_template_files(files.iter().cloned())
         .map_err(|error| ConfigError(format!("a template is broken: {}", chain(&error))))?;
     Ok(tera)
