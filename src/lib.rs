@@ -202,8 +202,9 @@ pub use self::{
 pub use self::factors::phone::StandardPhoneParser;
 #[cfg(feature = "passkeys")]
 pub use self::{
-    factors::passkey::{Attachment, PasskeyHint, PasskeyUsage, WebauthnPolicy},
+    factors::passkey::{Attachment, PasskeyHint, WebauthnPolicy},
     store::PasskeyInfo,
+    types::PasskeyUsage,
 };
 
 #[cfg(feature = "social")]

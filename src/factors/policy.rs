@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::MfaPolicy;
 use crate::{
-    features::two_factor::TwoFactorSettings,
+    settings::TwoFactorSettings,
     store::{Grants, User},
 };
 

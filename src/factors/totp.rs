@@ -3,18 +3,9 @@
 use std::fmt;
 
 use qrcode::{QrCode, render::svg};
-use serde::{Deserialize, Serialize};
 use totp_rs::{Algorithm, Builder, Totp};
 
 use crate::{secrets::Secret, types::Timestamp};
-
-/// `[security.totp]`: codes of authenticator apps.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TotpSettings {
-    /// What apps show as the name of the site. _Default:_ `site_name`.
-    pub issuer: Option<String>,
-}
 
 /// The seed of an authenticator app: 160 random bits.
 pub type Seed = Secret<Vec<u8>>;

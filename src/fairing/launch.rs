@@ -13,7 +13,7 @@ use super::{
 use crate::{
     factors::{phone, policy, recovery::StandardRecoveryCodes, totp::StandardTotp},
     fairing::report,
-    features::{self, unified::SignInMethod},
+    features,
     http::{cookies::CookieNames, redirect::RedirectRules},
     identity::{StandardEmailPolicy, StandardUsernamePolicy},
     notify::{
@@ -23,7 +23,7 @@ use crate::{
         sender, sms,
     },
     secrets::{Hasher, Keys, StandardPolicy},
-    settings::{ConfigError, ReportLevel, Settings, Strictness},
+    settings::{ConfigError, ReportLevel, Settings, SignInMethod, Strictness},
     signin::{api_key::KeyUses, session::Touches},
     site::Site,
     store::Dialect,
@@ -155,7 +155,7 @@ pub(super) async fn ignite(mut parts: Parts, rocket: &Rocket<Build>) -> Result<S
         settings.social.given = !parts.social.is_empty();
         let providers = crate::social::Providers::new(&settings.social, parts.social)?;
         if settings.social.sign_up == Some(true)
-            && settings.register.username == crate::features::register::Usernames::Required
+            && settings.register.username == crate::settings::Usernames::Required
         {
             return Err(ConfigError(
                 "`security.social.sign_up` is true and `security.register.username` is \"required\", which no provider knows; make the username \"optional\", or leave `sign_up` out".into(),

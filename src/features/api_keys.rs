@@ -1,7 +1,7 @@
 //! API keys: `/api-keys` lists them, makes one with some of its owner's permissions, and ends one.
 
 use rocket::{get, post, routes};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use super::{Submitted, Web};
@@ -61,57 +61,6 @@ pub(crate) const FEATURE: Feature = Feature {
 };
 
 const PAGE: &str = "security/api_keys/api_keys.html";
-
-// Settings.
-
-/// `[security.api_keys]`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ApiKeySettings {
-    /// Whether accounts may have API keys. _Default:_ `false`.
-    pub enabled: bool,
-    /// What keys begin with, so that one is known for yours wherever it turns up. Keys with another beginning
-    /// are not known any more. _Default:_ `"rs"`.
-    pub prefix: String,
-    /// How many an account may have. _Default:_ 50.
-    pub most: u32,
-    /// How long one lives at most; absent, one may live for ever. _Default:_ none.
-    pub longest: Option<Life>,
-    /// Whether a change of password ends all keys of the account, as a reset by mail always does.
-    /// _Default:_ `false`.
-    pub end_with_password: bool,
-}
-
-impl Default for ApiKeySettings {
-    fn default() -> Self {
-        Self {
-            enabled: false,
-            prefix: "rs".into(),
-            most: 50,
-            longest: None,
-            end_with_password: false,
-        }
-    }
-}
-
-impl ApiKeySettings {
-    pub(crate) fn validate(&self) -> Result<(), String> {
-        let prefix = &self.prefix;
-        let fits = (1..=16).contains(&prefix.len())
-            && prefix
-                .bytes()
-                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
-        if !fits {
-            return Err(format!(
-                "`prefix` is `{prefix}`; write 1 to 16 small letters and digits, such as \"rs\""
-            ));
-        }
-        if self.longest.is_some_and(|longest| longest.as_secs() == 0) {
-            return Err("`longest` is 0; write a length of time such as \"365 d\"".into());
-        }
-        Ok(())
-    }
-}
 
 // Form.
 

@@ -29,7 +29,7 @@ use crate::{
     },
     store::{StoreError, Unique, User, factors, social, tickets, users},
     templates::template,
-    types::{Life, Message, UserId},
+    types::{Message, UserId},
     web::{
         feature::{Feature, Link, MenuFor, sample_form, sample_mail},
         form::{Field, FormView},
@@ -103,31 +103,6 @@ const ASK: &str = "security/change_email/change_email.html";
 const CODE: &str = "security/change_email/code.html";
 const LINK: &str = "security/change_email/link.html";
 const UNDO: &str = "security/change_email/undo.html";
-
-// Settings.
-
-/// `[security.change_email]`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ChangeEmailSettings {
-    /// Whether people may change their e-mail address. _Default:_ `true`.
-    pub enabled: bool,
-    /// How long the new address has to prove itself. _Default:_ 2 h.
-    pub life: Life,
-    /// How long the old address can take it back; 0 for not at all, as where `[security.recover]` is
-    /// off. _Default:_ 7 d.
-    pub undo: Life,
-}
-
-impl Default for ChangeEmailSettings {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            life: Life::hours(2),
-            undo: Life::days(7),
-        }
-    }
-}
 
 /// The ticket by which a new address proves itself.
 pub(crate) enum ChangeEmail {}

@@ -4,7 +4,7 @@
 //! ticket ends. An account without a password can get one here, from a fresh sign-in.
 
 use rocket::{Route, get, post, routes};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -57,22 +57,6 @@ const NAMES: Names = Names {
     again: "new_password_confirm",
     label: "field.password_new",
 };
-
-// Settings.
-
-/// `[security.change_password]`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ChangePasswordSettings {
-    /// Whether people may change their password. _Default:_ `true`.
-    pub enabled: bool,
-}
-
-impl Default for ChangePasswordSettings {
-    fn default() -> Self {
-        Self { enabled: true }
-    }
-}
 
 // Form.
 

@@ -1,7 +1,7 @@
 //! Another username: `/change-username`, for somebody whose sign-in is fresh.
 
 use rocket::{get, post, routes};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::json;
 
 use super::{Submitted, Web, recover_username::has_usernames};
@@ -40,22 +40,6 @@ pub(crate) const FEATURE: Feature = Feature {
 };
 
 const PAGE: &str = "security/change_username/change_username.html";
-
-// Settings.
-
-/// `[security.change_username]`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ChangeUsernameSettings {
-    /// Whether people may choose another username, where they sign in by usernames. _Default:_ `true`.
-    pub enabled: bool,
-}
-
-impl Default for ChangeUsernameSettings {
-    fn default() -> Self {
-        Self { enabled: true }
-    }
-}
 
 // Form.
 

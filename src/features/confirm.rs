@@ -4,7 +4,6 @@
 //! Whatever somebody else planted under the address before its owner proves it ends then.
 
 use rocket::{get, post, routes};
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
@@ -80,34 +79,6 @@ const LINK: &str = "security/confirm/link.html";
 
 /// The mail of this feature.
 pub(crate) const MAIL: (&str, &str) = ("confirm", "confirm");
-
-// Settings.
-
-/// `[security.confirm]`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ConfirmSettings {
-    /// Whether addresses are to be confirmed. _Default:_ `true`.
-    pub enabled: bool,
-    /// How long a new account may be used before. With `0` it cannot be used before at all, and then not
-    /// even whoever registers with somebody's address learns whether it had an account. _Default:_ 1 d.
-    pub grace: Life,
-    /// How long link and code are good. _Default:_ 2 d.
-    pub life: Life,
-    /// Whether confirming also signs in. _Default:_ `false`.
-    pub sign_in: bool,
-}
-
-impl Default for ConfirmSettings {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            grace: Life::days(1),
-            life: Life::days(2),
-            sign_in: false,
-        }
-    }
-}
 
 /// The ticket of a confirmation.
 pub(crate) enum Confirm {}

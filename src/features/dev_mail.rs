@@ -9,7 +9,6 @@ use rocket::{
     response::{Responder, content::RawHtml},
     routes,
 };
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::Web;
@@ -54,22 +53,6 @@ pub(crate) const FEATURE: Feature = Feature {
         menu: MenuFor::Everybody,
     }],
 };
-
-// Settings.
-
-/// `[security.dev_mail]`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct DevMailSettings {
-    /// Whether `/dev/mail` is there in development. _Default:_ `true`.
-    pub enabled: bool,
-}
-
-impl Default for DevMailSettings {
-    fn default() -> Self {
-        Self { enabled: true }
-    }
-}
 
 // Routes.
 

@@ -1,7 +1,6 @@
 //! Invitations: an administrator makes an account, its owner chooses the password at `/invite/<token>`.
 
 use rocket::{get, post, routes};
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 
 use super::{
@@ -27,7 +26,7 @@ use crate::{
         users::{self, EarlierPassword},
     },
     templates::template,
-    types::{Life, Message, Method, Methods},
+    types::{Message, Method, Methods},
     web::{
         feature::{Feature, sample_form, sample_mail},
         form::FormView,
@@ -60,31 +59,6 @@ pub(crate) const FEATURE: Feature = Feature {
 };
 
 const LINK: &str = "security/invite/link.html";
-
-// Settings.
-
-/// `[security.invite]`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct InviteSettings {
-    /// Whether people can be invited: by [`Auth::invite`](crate::Auth::invite) or the command
-    /// `users invite`. _Default:_ `true`.
-    pub enabled: bool,
-    /// How long an invitation is good. _Default:_ 7 d.
-    pub life: Life,
-    /// Whether accepting it also signs in. _Default:_ `true`.
-    pub sign_in: bool,
-}
-
-impl Default for InviteSettings {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            life: Life::days(7),
-            sign_in: true,
-        }
-    }
-}
 
 /// The ticket of an invitation.
 pub(crate) enum Invite {}

@@ -1,7 +1,7 @@
 //! Sign-in by password: `/login`.
 
 use rocket::{get, post, routes};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::json;
 
 use super::{Submitted, Web};
@@ -42,22 +42,6 @@ pub(crate) const FEATURE: Feature = Feature {
 };
 
 const PAGE: &str = "security/login/login.html";
-
-// Settings.
-
-/// `[security.login]`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct LoginSettings {
-    /// Whether `/login` is there. _Default:_ `true`.
-    pub enabled: bool,
-}
-
-impl Default for LoginSettings {
-    fn default() -> Self {
-        Self { enabled: true }
-    }
-}
 
 // Form.
 

@@ -1,7 +1,7 @@
 //! Signing out: `POST /logout` ends the session; `GET /logout` shows the button for it.
 
 use rocket::{Route, get, post, routes};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::json;
 
 use super::{Submitted, Web, refresh_tokens};
@@ -31,27 +31,6 @@ pub(crate) const FEATURE: Feature = Feature {
 };
 
 const PAGE: &str = "security/logout/logout.html";
-
-// Settings.
-
-/// `[security.logout]`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct LogoutSettings {
-    /// Whether `/logout` is there. _Default:_ `true`.
-    pub enabled: bool,
-    /// Whether signing out wants a CSRF token; without one a page asks. _Default:_ `true`.
-    pub csrf: bool,
-}
-
-impl Default for LogoutSettings {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            csrf: true,
-        }
-    }
-}
 
 // Form.
 

@@ -25,7 +25,7 @@ use crate::{
         users::{self, Confirmed, EarlierPassword},
     },
     templates::template,
-    types::{Life, Method, Methods},
+    types::{Method, Methods},
     web::{
         feature::{Feature, Link, MenuFor, sample_form, sample_mail},
         form::{Field, FormView},
@@ -74,31 +74,6 @@ pub(crate) const FEATURE: Feature = Feature {
 const ASK: &str = "security/passwordless/passwordless.html";
 const CODE: &str = "security/passwordless/code.html";
 const LINK: &str = "security/passwordless/link.html";
-
-// Settings.
-
-/// `[security.passwordless]`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct PasswordlessSettings {
-    /// Whether people may sign in by a mailed link or code. _Default:_ `false`.
-    pub enabled: bool,
-    /// How long link and code are good. _Default:_ 15 min.
-    pub life: Life,
-    /// Whether they are good only in the browser that asked. Then a link that is opened on another
-    /// device, or that somebody else asked for, opens nothing. _Default:_ `false`.
-    pub same_browser: bool,
-}
-
-impl Default for PasswordlessSettings {
-    fn default() -> Self {
-        Self {
-            enabled: false,
-            life: Life::minutes(15),
-            same_browser: false,
-        }
-    }
-}
 
 /// The ticket of a sign-in.
 pub(crate) enum SignInLink {}

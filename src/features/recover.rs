@@ -90,30 +90,6 @@ const CODE: &str = "security/recover/code.html";
 const LINK: &str = "security/recover/link.html";
 const MAIL: (&str, &str) = ("recover", "recover");
 
-// Settings.
-
-/// `[security.recover]`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct RecoverSettings {
-    /// Whether a forgotten password can be replaced by mail. _Default:_ `true`.
-    pub enabled: bool,
-    /// How long link and code are good. _Default:_ 1 d.
-    pub life: Life,
-    /// Whether a new password also signs in. _Default:_ `false`.
-    pub sign_in: bool,
-}
-
-impl Default for RecoverSettings {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            life: Life::days(1),
-            sign_in: false,
-        }
-    }
-}
-
 /// The ticket with which a new password is set.
 pub(crate) enum Reset {}
 

@@ -1,7 +1,6 @@
 //! A forgotten username: `/recover-username` mails it to its owner.
 
 use rocket::{get, post, routes};
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
@@ -54,22 +53,6 @@ const PAGE: &str = "security/recover_username/recover_username.html";
 /// Whether accounts of this site can have usernames.
 pub(crate) fn has_usernames(settings: &Settings) -> bool {
     settings.identities.0.contains(&IdentityKind::Username)
-}
-
-// Settings.
-
-/// `[security.recover_username]`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct RecoverUsernameSettings {
-    /// Whether a forgotten username is mailed, where people sign in by usernames. _Default:_ `true`.
-    pub enabled: bool,
-}
-
-impl Default for RecoverUsernameSettings {
-    fn default() -> Self {
-        Self { enabled: true }
-    }
 }
 
 // Form.

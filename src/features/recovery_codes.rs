@@ -2,7 +2,7 @@
 
 use data_encoding::BASE64URL_NOPAD;
 use rocket::{get, post, routes};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::json;
 
 use super::{
@@ -20,7 +20,7 @@ use crate::{
         users,
     },
     templates::template,
-    types::{Life, Message, Usages},
+    types::{Message, Usages},
     web::{
         feature::{Feature, Link, MenuFor, sample_form},
         form::{Field, FormView},
@@ -60,41 +60,6 @@ pub(crate) const FEATURE: Feature = Feature {
 
 const MANAGE: &str = "security/recovery_codes/manage.html";
 const RECOVER: &str = "security/recovery_codes/recover.html";
-
-// Settings.
-
-/// `[security.recovery_codes]`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct RecoveryCodesSettings {
-    /// Whether there are any, where there is a second factor. _Default:_ `true`.
-    pub enabled: bool,
-    /// How many are made at once, at most 50. _Default:_ 10.
-    pub count: u32,
-    /// How long they can be used. _Default:_ none, until new ones are made.
-    pub life: Option<Life>,
-}
-
-impl Default for RecoveryCodesSettings {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            count: 10,
-            life: None,
-        }
-    }
-}
-
-impl RecoveryCodesSettings {
-    /// What is wrong, as the rest of a sentence that begins with the table.
-    pub(crate) fn problem(&self) -> Option<String> {
-        if self.life.is_some_and(|life| life < Life::days(1)) {
-            return Some("`life` is shorter than a day, and such codes wait for a bad day; write at least \"1 d\", or leave it out".into());
-        }
-        let fits = (1..=50).contains(&self.count);
-        (!fits).then(|| format!("`count` is {}; write a number from 1 to 50", self.count))
-    }
-}
 
 // Form.
 

@@ -9,7 +9,7 @@
 
 use data_encoding::BASE64URL_NOPAD;
 use rocket::{http::Status, post, routes};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::Web;
@@ -25,6 +25,7 @@ use crate::{
         outbox::{self, Posted},
     },
     secrets::{Purpose, Secret, digest, random_token},
+    settings::RefreshMode,
     signin::{
         Admitted,
         admit::continued,
@@ -61,69 +62,6 @@ pub(crate) const FEATURE: Feature = Feature {
 pub(crate) const PATH: &str = "/refresh-token";
 
 const FIELD: &str = "refresh_token";
-
-// Settings.
-
-/// `[security.refresh_tokens]`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct RefreshTokenSettings {
-    /// Whether whoever asks for an authentication token gets a refresh token too. _Default:_ `false`.
-    pub enabled: bool,
-    /// Where it stands: `"cookie"`, which scripts cannot read, or `"body"`, as `refresh_token` in JSON.
-    /// _Default:_ `"cookie"`.
-    pub mode: RefreshMode,
-    /// How long one may rest unused. _Default:_ 7 d.
-    pub idle: Life,
-    /// How long one sign-in lasts at most, however often it is used. _Default:_ 90 d.
-    pub absolute: Life,
-    /// How long the token before the present one is taken from requests sent at the same moment.
-    /// At most 5 min. _Default:_ 10 s.
-    pub grace: Life,
-    /// How many sign-ins of an account may have one; beyond it the oldest ends. _Default:_ 100.
-    pub most: u32,
-}
-
-impl Default for RefreshTokenSettings {
-    fn default() -> Self {
-        Self {
-            enabled: false,
-            mode: RefreshMode::Cookie,
-            idle: Life::days(7),
-            absolute: Life::days(90),
-            grace: Life::seconds(10),
-            most: 100,
-        }
-    }
-}
-
-/// Longer than any request is under way.
-const LONGEST_GRACE: Life = Life::minutes(5);
-
-impl RefreshTokenSettings {
-    pub(crate) fn validate(&self) -> Result<(), String> {
-        if self.grace > LONGEST_GRACE {
-            return Err(format!(
-                "`grace` is {}, and so long a copy would go unseen; write \"5 min\" or less",
-                self.grace
-            ));
-        }
-        if self.most == 0 {
-            return Err("`most` is 0, so that none would be good; write 1 or more".into());
-        }
-        Ok(())
-    }
-}
-
-/// Where a refresh token stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RefreshMode {
-    /// In a cookie that goes to `/refresh-token` alone.
-    Cookie,
-    /// In the JSON of requests and answers.
-    Body,
-}
 
 // Form.
 

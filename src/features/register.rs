@@ -4,7 +4,7 @@
 //! told by mail. Nobody is signed in then, since that would be the answer.
 
 use rocket::{get, post, routes};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -21,6 +21,7 @@ use crate::{
         outbox::{self, Letter, Postage},
     },
     secrets::Password,
+    settings::Usernames,
     signin::{
         admit::admit,
         limits::{PerAddress, count_per_address},
@@ -73,47 +74,6 @@ pub(crate) const FEATURE: Feature = Feature {
 };
 
 const PAGE: &str = "security/register/register.html";
-
-// Settings.
-
-/// `[security.register]`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct RegisterSettings {
-    /// Whether people may make accounts themselves. _Default:_ `true`.
-    pub enabled: bool,
-    /// Whether the password must be typed twice. _Default:_ `true`.
-    pub confirm_password: bool,
-    /// Whether a username is asked for: `"off"`, `"optional"` or `"required"`. _Default:_ `"off"`.
-    pub username: Usernames,
-    /// Whether a new account gets a mail of welcome where addresses are not confirmed; where they are,
-    /// that mail welcomes. _Default:_ `true`.
-    pub welcome_mail: bool,
-}
-
-impl Default for RegisterSettings {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            confirm_password: true,
-            username: Usernames::Off,
-            welcome_mail: true,
-        }
-    }
-}
-
-/// Whether a username is asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Usernames {
-    /// No.
-    #[default]
-    Off,
-    /// It may be left empty.
-    Optional,
-    /// It must be given.
-    Required,
-}
 
 // Form.
 

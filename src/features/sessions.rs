@@ -1,7 +1,6 @@
 //! The sessions of an account: `/sessions` lists them, and ends one or all the others.
 
 use rocket::{get, post, routes};
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Submitted, Web};
@@ -41,22 +40,6 @@ pub(crate) const FEATURE: Feature = Feature {
 };
 
 const PAGE: &str = "security/sessions/sessions.html";
-
-// Settings.
-
-/// `[security.sessions]`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SessionsSettings {
-    /// Whether `/sessions` is there. _Default:_ `true`.
-    pub enabled: bool,
-}
-
-impl Default for SessionsSettings {
-    fn default() -> Self {
-        Self { enabled: true }
-    }
-}
 
 // Routes.
 

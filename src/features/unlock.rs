@@ -4,7 +4,6 @@
 //! again, so a guesser cannot keep the owner out.
 
 use rocket::{get, post, routes};
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Submitted, Web, mailed};
@@ -13,7 +12,6 @@ use crate::{
     signin::{limits::Buckets, lockout::Unlock, ticket::Held},
     store::failures,
     templates::template,
-    types::Life,
     web::{
         feature::{Feature, sample_form, sample_mail},
         form::FormView,
@@ -47,27 +45,6 @@ pub(crate) const FEATURE: Feature = Feature {
 };
 
 const LINK: &str = "security/unlock/link.html";
-
-// Settings.
-
-/// `[security.unlock]`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct UnlockSettings {
-    /// Whether the owner of a locked account gets a link that opens it. _Default:_ `true`.
-    pub enabled: bool,
-    /// How long the link is good. _Default:_ 1 d.
-    pub life: Life,
-}
-
-impl Default for UnlockSettings {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            life: Life::days(1),
-        }
-    }
-}
 
 // Routes.
 

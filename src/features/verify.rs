@@ -1,7 +1,7 @@
 //! Proving it again: `/verify`, for what wants a fresh sign-in.
 
 use rocket::{get, post, routes};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::json;
 
 use super::{Others, Submitted, Web};
@@ -37,22 +37,6 @@ pub(crate) const FEATURE: Feature = Feature {
 };
 
 const PAGE: &str = "security/verify/verify.html";
-
-// Settings.
-
-/// `[security.verify]`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct VerifySettings {
-    /// Whether `/verify` is there. _Default:_ `true`.
-    pub enabled: bool,
-}
-
-impl Default for VerifySettings {
-    fn default() -> Self {
-        Self { enabled: true }
-    }
-}
 
 // Form.
 

@@ -9,9 +9,9 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
+use crate::settings::ForwardedHeader;
 use ipnet::IpNet;
 use rocket::{Request, http::uri::Host};
-use serde::Deserialize;
 
 /// How much of the headers is looked at, from their end.
 const BYTES: usize = 4_096;
@@ -70,30 +70,6 @@ fn network_of(address: std::net::Ipv6Addr, bits: u32) -> String {
 impl fmt::Display for ClientAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
-    }
-}
-
-/// The header in which a trusted proxy tells who its client is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ForwardedHeader {
-    /// `X-Forwarded-For`: addresses separated by commas, each proxy adding one at the right.
-    #[default]
-    XForwardedFor,
-    /// `Forwarded`: the `for` of each element (RFC 7239).
-    Forwarded,
-    /// `X-Real-IP`: one address, which the proxy must set, not add.
-    XRealIp,
-}
-
-impl ForwardedHeader {
-    /// The header's name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::XForwardedFor => "X-Forwarded-For",
-            Self::Forwarded => "Forwarded",
-            Self::XRealIp => "X-Real-IP",
-        }
     }
 }
 
@@ -452,22 +428,5 @@ mod tests {
             bucket("2001:db8:1:2:ffff:ffff:ffff:ffff")
         );
         assert_ne!(bucket("2001:db8:1:2::"), bucket("2001:db8:1:3::"));
-    }
-
-    #[test]
-    fn headers_are_set_by_their_names() {
-        #[derive(Deserialize)]
-        struct Settings {
-            header: ForwardedHeader,
-        }
-        for header in [
-            ForwardedHeader::XForwardedFor,
-            ForwardedHeader::Forwarded,
-            ForwardedHeader::XRealIp,
-        ] {
-            let text = format!("header = '{}'", header.name().to_lowercase());
-            assert_eq!(toml::from_str::<Settings>(&text).unwrap().header, header);
-        }
-        assert_eq!(ForwardedHeader::default(), ForwardedHeader::XForwardedFor);
     }
 }

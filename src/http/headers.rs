@@ -3,29 +3,8 @@
 use std::sync::atomic::Ordering;
 
 use rocket::{Request, Response, http::Header};
-use serde::{Deserialize, Serialize};
 
-use crate::site::Site;
-
-/// `[security.headers]`: what our own pages tell browsers.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct HeaderSettings {
-    /// The Content-Security-Policy of our pages. _Default:_ nothing but this site, no script or style
-    /// in the page, no frames around it.
-    pub content_security_policy: String,
-}
-
-impl Default for HeaderSettings {
-    fn default() -> Self {
-        Self {
-            content_security_policy: "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
-                                      font-src 'self'; connect-src 'self'; frame-src 'self'; form-action 'self'; \
-                                      base-uri 'none'; frame-ancestors 'none'"
-                .into(),
-        }
-    }
-}
+use crate::{settings::HeaderSettings, site::Site};
 
 /// Says that the answer to `request` is ours, so that [`finish`] gives it our headers.
 pub(crate) fn mark(request: &Request<'_>) {

@@ -7,102 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::mail::{Mail, MailError};
 use crate::{
-    secrets::Secret,
-    types::{Life, Timestamp},
+    settings::{SmsSettings, SmsTransport},
+    types::Timestamp,
 };
-
-/// `[security.sms]`: how text messages leave.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SmsSettings {
-    /// `"none"` sends none, and then no method may be `"sms"`; `"twilio"` hands them to Twilio's API or
-    /// one like it, `"console"` prints them, `"file"` writes each into a file of `folder`. A sender given
-    /// to [`Security::sms`](crate::Security::sms) takes precedence. _Default:_ `"none"`.
-    pub transport: SmsTransport,
-    /// The folder of the `"file"` transport. _Default:_ `"data/sms"`.
-    pub folder: PathBuf,
-    /// The region of numbers written without a country's code, such as `"DE"`. _Default:_ `"US"`.
-    pub region: String,
-    /// Where the API is. _Default:_ `"https://api.twilio.com"`.
-    pub url: String,
-    /// The account's SID. _Default:_ none; required by `"twilio"`.
-    pub account: Option<String>,
-    /// The account's token; best from the environment. _Default:_ none; required by `"twilio"`.
-    pub token: Option<Secret<String>>,
-    /// The number that messages come from, in E.164. _Default:_ none; required by `"twilio"`.
-    pub from: Option<String>,
-    /// How long a code that was sent is good. _Default:_ 5 min.
-    pub life: Life,
-}
-
-impl Default for SmsSettings {
-    fn default() -> Self {
-        Self {
-            transport: SmsTransport::None,
-            folder: "data/sms".into(),
-            region: "US".into(),
-            url: "https://api.twilio.com".into(),
-            account: None,
-            token: None,
-            from: None,
-            life: Life::minutes(5),
-        }
-    }
-}
-
-impl SmsSettings {
-    /// What is wrong with the keys taken together, as the rest of a sentence that begins with the table.
-    pub(crate) fn validate(&self) -> Result<(), String> {
-        if self.life.as_secs() == 0 {
-            return Err("`life` is 0; write a length of time such as \"5 min\"".into());
-        }
-        if self.transport != SmsTransport::Twilio {
-            return Ok(());
-        }
-        if !cfg!(feature = "sms") {
-            return Err("`transport` is \"twilio\", which is not compiled in; build with the Cargo feature `sms`".into());
-        }
-        for (key, missing) in [
-            ("account", self.account.is_none()),
-            ("token", self.token.is_none()),
-            ("from", self.from.is_none()),
-        ] {
-            if missing {
-                return Err(format!(
-                    "`transport` is \"twilio\" and `{key}` is missing; write it as your account has it"
-                ));
-            }
-        }
-        let url = url::Url::parse(&self.url).ok();
-        let is_safe = url.is_some_and(|url| match url.scheme() {
-            "https" => true,
-            "http" => matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")),
-            _ => false,
-        });
-        if !is_safe {
-            return Err(format!(
-                "`url` is `{}`, over which token and codes could be read on the way; write \"https://..\"",
-                self.url
-            ));
-        }
-        Ok(())
-    }
-}
-
-/// How text messages leave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum SmsTransport {
-    /// Nowhere: there are none.
-    None,
-    /// To Twilio's API.
-    Twilio,
-    /// To the log.
-    Console,
-    /// Into a folder.
-    File,
-}
 
 /// A text message, ready to be sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -216,7 +123,8 @@ mod twilio {
 
     use rocket::async_trait;
 
-    use super::{Sms, SmsSender, SmsSettings};
+    use super::{Sms, SmsSender};
+    use crate::settings::SmsSettings;
     use crate::{notify::mail::MailError, secrets::Secret};
 
     pub(super) struct Twilio {

@@ -1,6 +1,6 @@
 //! What two tables contradict each other in.
 
-use super::{ConfigError, IdentityKind, Settings};
+use super::{ConfigError, IdentityKind, Settings, SignInMethod, Usernames};
 use crate::http::redirect::RedirectRules;
 
 impl Settings {
@@ -14,7 +14,7 @@ impl Settings {
     /// Refuses names nobody signs in with, and accounts without any way in.
     fn check_ways_in(&self) -> Result<(), ConfigError> {
         let wrong = |text: String| Err(ConfigError(text));
-        if self.register.username != crate::features::register::Usernames::Off
+        if self.register.username != Usernames::Off
             && !self.identities.0.contains(&IdentityKind::Username)
         {
             return wrong(
@@ -92,11 +92,7 @@ impl Settings {
 
     /// Whether an account without a password has a way to sign in, or to get a password.
     fn signs_in_without_password(&self) -> bool {
-        let by_mail = self.unified.enabled
-            && self
-                .unified
-                .methods
-                .contains(&crate::features::unified::SignInMethod::Email);
+        let by_mail = self.unified.enabled && self.unified.methods.contains(&SignInMethod::Email);
         #[cfg(feature = "social")]
         if !self.social.providers.is_empty() {
             return true;

@@ -1,80 +1,109 @@
 //! Settings: one file a table of `[security]`, each with its struct, its defaults and its checks.
 //!
-//! The tables that a feature or another part of the crate owns are still defined there and named here. Applications
-//! know this module as `rocket_security::config`.
+//! The tables of passwords and usernames stand with the rules that read them, below. Applications know this module as
+//! `rocket_security::config`.
 
 mod after;
+mod api_keys;
 mod basic;
+mod change_email;
+mod change_password;
+mod change_username;
+mod confirm;
 mod contradictions;
+mod csrf;
 mod database;
+mod dev_mail;
 mod emails;
 mod environment;
 mod error;
 mod freshness;
+mod headers;
+mod invite;
+mod limits;
+mod login;
+mod logout;
 mod nearest;
+#[cfg(feature = "passkeys")]
+mod passkeys;
+mod passwordless;
+mod recover;
+mod recover_username;
+mod recovery_codes;
+mod refresh_tokens;
+mod register;
+mod remember;
 mod report;
 mod security;
+mod session;
+mod sessions;
+mod sms;
+#[cfg(feature = "social")]
+mod social;
 mod spa;
 mod strictness;
 mod tokens;
+mod totp;
+mod two_factor;
+mod unified;
+mod unlock;
 mod values;
+mod verify;
 mod zero;
 
 #[cfg(feature = "cli")]
 pub(crate) use self::environment::told;
-pub(crate) use self::nearest::nearest;
+#[cfg(feature = "passkeys")]
+pub use self::passkeys::{PasskeySettings, PasskeyVerify};
+#[cfg(feature = "social")]
+pub(crate) use self::social::is_provider_name;
+#[cfg(feature = "social")]
+pub use self::social::{ProviderKind, ProviderSettings, ResponseMode, SocialSettings};
 pub use self::{
     after::AfterSettings,
+    api_keys::ApiKeySettings,
     basic::BasicSettings,
+    change_email::ChangeEmailSettings,
+    change_password::ChangePasswordSettings,
+    change_username::ChangeUsernameSettings,
+    confirm::ConfirmSettings,
+    csrf::CsrfSettings,
     database::DatabaseSettings,
+    dev_mail::DevMailSettings,
     emails::EmailSettings,
     error::ConfigError,
     freshness::{FreshWithin, FreshnessSettings},
+    headers::HeaderSettings,
+    invite::InviteSettings,
+    limits::LimitSettings,
+    login::LoginSettings,
+    logout::LogoutSettings,
+    passwordless::PasswordlessSettings,
+    recover::RecoverSettings,
+    recover_username::RecoverUsernameSettings,
+    recovery_codes::RecoveryCodesSettings,
+    refresh_tokens::{RefreshMode, RefreshTokenSettings},
+    register::{RegisterSettings, Usernames},
+    remember::RememberSettings,
     report::{ReportLevel, ReportSettings},
     security::Settings,
+    session::SessionSettings,
+    sessions::SessionsSettings,
+    sms::{SmsSettings, SmsTransport},
     spa::SpaSettings,
     tokens::TokenSettings,
-    values::{Identities, On, Secrets, SiteName},
+    totp::TotpSettings,
+    two_factor::TwoFactorSettings,
+    unified::{SignInMethod, UnifiedSettings},
+    unlock::UnlockSettings,
+    values::{ForwardedHeader, Identities, On, Secrets, SiteName},
+    verify::VerifySettings,
 };
-pub(crate) use self::{strictness::Strictness, tokens::AT_MOST};
-#[cfg(feature = "passkeys")]
-pub use crate::features::passkeys::{PasskeySettings, PasskeyVerify};
-#[cfg(feature = "social")]
-pub use crate::features::social::{ProviderKind, ProviderSettings, ResponseMode, SocialSettings};
-pub use crate::types::Life;
+pub(crate) use self::{nearest::nearest, strictness::Strictness};
 pub use crate::{
-    factors::totp::TotpSettings,
-    features::{
-        api_keys::ApiKeySettings,
-        change_email::ChangeEmailSettings,
-        change_password::ChangePasswordSettings,
-        change_username::ChangeUsernameSettings,
-        confirm::ConfirmSettings,
-        dev_mail::DevMailSettings,
-        invite::InviteSettings,
-        login::LoginSettings,
-        logout::LogoutSettings,
-        passwordless::PasswordlessSettings,
-        recover::RecoverSettings,
-        recover_username::RecoverUsernameSettings,
-        recovery_codes::RecoveryCodesSettings,
-        refresh_tokens::{RefreshMode, RefreshTokenSettings},
-        register::RegisterSettings,
-        sessions::SessionsSettings,
-        two_factor::TwoFactorSettings,
-        unified::UnifiedSettings,
-        unlock::UnlockSettings,
-        verify::VerifySettings,
-    },
-    http::{
-        address::ForwardedHeader, csrf::CsrfSettings, headers::HeaderSettings,
-        redirect::RedirectSettings,
-    },
+    http::redirect::RedirectSettings,
     identity::{IdentityKind, UsernameSettings},
-    notify::{
-        mail::{Encryption, MailParts, MailSettings, Transport},
-        sms::{SmsSettings, SmsTransport},
-    },
+    notify::mail::{Encryption, MailParts, MailSettings, Transport},
     secrets::{BreachCheck, HashingSettings, PolicySettings},
-    signin::{limits::LimitSettings, remember::RememberSettings, session::SessionSettings},
+    types::Life,
 };

@@ -87,3 +87,56 @@ impl Default for Identities {
         Self(vec![IdentityKind::Email])
     }
 }
+
+/// The header in which a trusted proxy tells who its client is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ForwardedHeader {
+    /// `X-Forwarded-For`: addresses separated by commas, each proxy adding one at the right.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded`: the `for` of each element (RFC 7239).
+    Forwarded,
+    /// `X-Real-IP`: one address, which the proxy must set, not add.
+    XRealIp,
+}
+
+impl ForwardedHeader {
+    /// The header's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::XForwardedFor => "X-Forwarded-For",
+            Self::Forwarded => "Forwarded",
+            Self::XRealIp => "X-Real-IP",
+        }
+    }
+}
+
+/// Returns whether a list has something in it more than once.
+pub(super) fn twice<T: PartialEq>(list: &[T]) -> bool {
+    let again = |(n, one): (usize, &T)| list.iter().take(n).any(|other| other == one);
+    list.iter().enumerate().any(again)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test wants to fail loudly")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_are_set_by_their_names() {
+        #[derive(Deserialize)]
+        struct Settings {
+            header: ForwardedHeader,
+        }
+        for header in [
+            ForwardedHeader::XForwardedFor,
+            ForwardedHeader::Forwarded,
+            ForwardedHeader::XRealIp,
+        ] {
+            let text = format!("header = '{}'", header.name().to_lowercase());
+            assert_eq!(toml::from_str::<Settings>(&text).unwrap().header, header);
+        }
+        assert_eq!(ForwardedHeader::default(), ForwardedHeader::XForwardedFor);
+    }
+}

@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{
     error::{Denied, Error},
-    features::unified::SignInMethod,
     notify::events::{Client, EventKind},
+    settings::SignInMethod,
     site::Site,
     store::{
         Grants, User,

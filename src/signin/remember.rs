@@ -4,10 +4,7 @@
 //! sessions are ended. Requests that a browser sends at the same moment are told from that by a few
 //! seconds of grace.
 
-use std::num::NonZeroU32;
-
 use rocket::Request;
-use serde::{Deserialize, Serialize};
 
 use super::{
     Admitted,
@@ -22,45 +19,15 @@ use crate::{
     },
     notify::{events::EventKind, mail::Scribe, notices, outbox},
     secrets::{Secret, digest, random_token},
-    settings::AT_MOST,
     signin::caller::Caller,
     site::Site,
     store::{
         endings::{self, Ending, SignIn},
         remember::{self, NewSeries},
     },
-    types::{Life, ProvenAt},
+    types::ProvenAt,
     web::input::Tick,
 };
-
-/// `[security.remember]`: browsers that stay signed in beyond a session.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct RememberSettings {
-    /// Whether people may ask for it. _Default:_ `true`.
-    pub enabled: bool,
-    /// Whether it is so where nobody says. _Default:_ `false`.
-    pub by_default: bool,
-    /// How long a device is remembered. _Default:_ 30 d.
-    pub life: Life,
-    /// How many devices of an account are remembered; beyond it the oldest is forgotten. _Default:_ 100.
-    pub most: NonZeroU32,
-    /// How long the token before the present one is taken from requests sent at the same moment.
-    /// _Default:_ 10 s.
-    pub grace: Life,
-}
-
-impl Default for RememberSettings {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            by_default: false,
-            life: Life::days(30),
-            most: AT_MOST,
-            grace: Life::seconds(10),
-        }
-    }
-}
 
 /// What opening a session has to do with remembering.
 pub(crate) enum Remember {

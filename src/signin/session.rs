@@ -2,12 +2,10 @@
 
 use std::{
     collections::HashMap,
-    num::NonZeroU32,
     sync::{Mutex, PoisonError},
 };
 
 use rocket::Request;
-use serde::{Deserialize, Serialize};
 
 use super::{
     Admitted,
@@ -26,7 +24,6 @@ use crate::{
     },
     notify::events::EventKind,
     secrets::{digest, random_token},
-    settings::AT_MOST,
     signin::caller::{Caller, Mechanism},
     site::Site,
     store::{
@@ -38,39 +35,6 @@ use crate::{
     },
     types::{Life, Methods, ProvenAt, SessionId, Timestamp},
 };
-
-/// `[security.session]`: how long a session lasts.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SessionSettings {
-    /// The first part of our cookies' names; `__Host-` is put before where the site has https.
-    /// _Default:_ `"security"`.
-    pub cookie: String,
-    /// How long a session may rest unused. _Default:_ 12 h.
-    pub idle: Life,
-    /// How long a session lasts at most. _Default:_ 30 d.
-    pub absolute: Life,
-    /// How many sessions an account has at once; beyond it the oldest ends. _Default:_ 100.
-    pub most: NonZeroU32,
-    /// Whether an account gets a mail when somebody signs in to it in a browser that it does not know, with a link
-    /// that ends the session. The first sign-in of an account is none. _Default:_ `true`.
-    pub new_device_mail: bool,
-    /// How long that link is good. _Default:_ 7 d.
-    pub new_device_link: Life,
-}
-
-impl Default for SessionSettings {
-    fn default() -> Self {
-        Self {
-            cookie: "security".into(),
-            idle: Life::hours(12),
-            absolute: Life::days(30),
-            most: AT_MOST,
-            new_device_mail: true,
-            new_device_link: Life::days(7),
-        }
-    }
-}
 
 /// Uses of a session closer together than this are not written down: a twentieth of the idle limit, at
 /// most five minutes. On a busy site these writes are the dearest part of a request.
@@ -464,7 +428,7 @@ pub(crate) async fn close(
 /// Tells the browser to forget the cookie, where there is such a thing.
 pub(crate) fn forget_refresh(request: &Request<'_>, site: &Site) {
     let settings = &site.settings.refresh_tokens;
-    if settings.enabled && settings.mode == crate::features::refresh_tokens::RefreshMode::Cookie {
+    if settings.enabled && settings.mode == crate::settings::RefreshMode::Cookie {
         cookies::send(request, cookies::expired(site, Kind::Refresh));
     }
 }

@@ -1,7 +1,7 @@
 //! What an account signs in with: asked before one of its ways in is taken away.
 
 use crate::{
-    features::unified::SignInMethod,
+    settings::SignInMethod,
     site::Site,
     store::{Conn, StoreError, factors, users},
     types::{FactorKind, Usages, UserId},

@@ -15,7 +15,7 @@ use super::{
     lenient::{complaint, flag, object, text},
     oauth::{Answered, Authentication, Client},
 };
-use crate::features::social::ProviderSettings;
+use crate::settings::ProviderSettings;
 
 /// GitHub.
 pub(super) struct Github {

@@ -25,9 +25,8 @@ use self::{
     secret::{ClientSecret, Signed},
 };
 use crate::{
-    features::social::{ProviderKind, ProviderSettings, SocialSettings},
     secrets::Secret,
-    settings::ConfigError,
+    settings::{ConfigError, ProviderKind, ProviderSettings, SocialSettings, is_provider_name},
     types::Timestamp,
 };
 
@@ -232,7 +231,7 @@ impl Providers {
         }
         for provider in given {
             let name = provider.name();
-            if !is_name(name) {
+            if !is_provider_name(name) {
                 return Err(ConfigError(format!(
                     "`Security::social` was given a provider called `{name}`; name it in 1 to 32 small letters, digits and hyphens"
                 )));
@@ -291,12 +290,6 @@ impl Providers {
         origins.dedup();
         origins
     }
-}
-
-/// Whether this can be a provider's name.
-pub(crate) fn is_name(name: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    (1..=32).contains(&name.len()) && name.bytes().all(fits)
 }
 
 /// The provider that one table of the settings describes.

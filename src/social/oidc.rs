@@ -21,7 +21,7 @@ use super::{
     lenient::{Object, complaint, flag, object, quoted, text, texts},
     oauth::{Answered, Authentication, Client},
 };
-use crate::features::social::{ProviderSettings, ResponseMode, SocialSettings};
+use crate::settings::{ProviderSettings, ResponseMode, SocialSettings};
 
 /// After a discovery that failed, for how long the next one is not tried.
 const REST: Duration = Duration::from_secs(2);

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     secrets::digest,
-    types::{FactorKind, RowId, Timestamp, Usages, UserId},
+    types::{FactorKind, PasskeyUsage, RowId, Timestamp, Usages, UserId},
 };
 
 /// A passkey to be written, beside its factor.
@@ -93,6 +93,14 @@ impl PasskeyRow {
 
     pub(crate) fn serves(&self, usage: Usages) -> bool {
         self.usages & usage.bits() != 0
+    }
+
+    pub(crate) fn usage(&self) -> PasskeyUsage {
+        match (self.serves(Usages::FIRST), self.serves(Usages::SECOND)) {
+            (true, true) => PasskeyUsage::Both,
+            (true, false) => PasskeyUsage::First,
+            (false, _) => PasskeyUsage::Secondary,
+        }
     }
 }
 

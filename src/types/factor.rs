@@ -90,3 +90,44 @@ impl Usages {
         self.0 & other.0 != 0
     }
 }
+
+/// What a passkey is for.
+#[cfg(feature = "passkeys")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum PasskeyUsage {
+    /// To sign in.
+    First,
+    /// As the second factor.
+    Secondary,
+    /// Both.
+    Both,
+}
+
+#[cfg(feature = "passkeys")]
+impl PasskeyUsage {
+    pub(crate) const ALL: [Self; 3] = [Self::First, Self::Secondary, Self::Both];
+
+    /// Its name in forms and the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Secondary => "secondary",
+            Self::Both => "both",
+        }
+    }
+
+    pub(crate) fn parse(typed: &str) -> Option<Self> {
+        let typed = typed.trim();
+        Self::ALL.into_iter().find(|usage| usage.name() == typed)
+    }
+
+    pub(crate) const fn usages(self) -> Usages {
+        match self {
+            Self::First => Usages::FIRST,
+            Self::Secondary => Usages::SECOND,
+            Self::Both => Usages::BOTH,
+        }
+    }
+}

@@ -10,6 +10,8 @@ mod message;
 mod methods;
 mod time;
 
+#[cfg(feature = "passkeys")]
+pub use self::factor::PasskeyUsage;
 pub use self::{
     clock::{Clock, SharedClock, SystemClock},
     factor::FactorKind,

@@ -24,59 +24,11 @@ use webauthn_rs::prelude::{
 pub(crate) use self::{answered::Answered, providers::provider};
 use crate::{
     error::{Error, Invalid},
-    features::passkeys::PasskeySettings,
     identity::text::{self, NotAName},
-    settings::ConfigError,
+    settings::{ConfigError, PasskeySettings},
     store::passkeys::{self, NewPasskey, Owned, PasskeyRow},
-    types::{Message, Usages},
+    types::{Message, PasskeyUsage},
 };
-
-/// What a passkey is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum PasskeyUsage {
-    /// To sign in.
-    First,
-    /// As the second factor.
-    Secondary,
-    /// Both.
-    Both,
-}
-
-impl PasskeyUsage {
-    pub(crate) const ALL: [Self; 3] = [Self::First, Self::Secondary, Self::Both];
-
-    /// Its name in forms and the API.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::First => "first",
-            Self::Secondary => "secondary",
-            Self::Both => "both",
-        }
-    }
-
-    pub(crate) fn of(row: &PasskeyRow) -> Self {
-        match (row.serves(Usages::FIRST), row.serves(Usages::SECOND)) {
-            (true, true) => Self::Both,
-            (true, false) => Self::First,
-            (false, _) => Self::Secondary,
-        }
-    }
-
-    pub(crate) fn parse(typed: &str) -> Option<Self> {
-        let typed = typed.trim();
-        Self::ALL.into_iter().find(|usage| usage.name() == typed)
-    }
-
-    pub(crate) const fn usages(self) -> Usages {
-        match self {
-            Self::First => Usages::FIRST,
-            Self::Secondary => Usages::SECOND,
-            Self::Both => Usages::BOTH,
-        }
-    }
-}
 
 /// Where an authenticator is to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]

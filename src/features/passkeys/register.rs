@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     error::{Error, Invalid},
-    factors::passkey::{Account, Made, PasskeyUsage, Registering},
+    factors::passkey::{Account, Made, Registering},
     guards::strong::Strong,
     notify::{events::EventKind, notices, outbox},
     signin::{
@@ -26,7 +26,7 @@ use crate::{
         factors::{self, NewFactor},
         users,
     },
-    types::{FactorKind, Message, Timestamp, Usages, UserId},
+    types::{FactorKind, Message, PasskeyUsage, Timestamp, Usages, UserId},
     web::{
         page,
         reply::{Answer, Reply, or_again},

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     error::{Error, Invalid},
-    factors::passkey::{Account, PasskeyUsage, Registering},
+    factors::passkey::{Account, Registering},
     http::{csrf, headers, redirect::Target},
     identity::{EmailAddress, Identity},
     notify::{events::EventKind, mail::Addressee, outbox::Postage},
@@ -23,7 +23,7 @@ use crate::{
         ticket::{self, Found, Handle, Purpose, Terms},
     },
     store::{NewUser, StoreError, Unique, factors, tickets, users},
-    types::{Message, Method},
+    types::{Message, Method, PasskeyUsage},
     web::{
         form::{Field, FormView},
         input::Nothing,

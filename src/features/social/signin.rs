@@ -10,7 +10,7 @@ use serde_json::Map;
 use uuid::Uuid;
 
 use super::{
-    super::{Submitted, Web, mailed, register::Usernames},
+    super::{Submitted, Web, mailed},
     Back, Posted, Return, key_of, label_of, lead, link, mark, or_back, passed_on, profile,
     provider, returned, wrong,
 };
@@ -19,6 +19,7 @@ use crate::{
     http::{csrf, redirect::Target},
     identity::{EmailAddress, Identity},
     notify::{events::EventKind, notices},
+    settings::Usernames,
     signin::{
         admit::{Admission, admit},
         limits::{Buckets, refuse_if_locked},

@@ -7,10 +7,8 @@ mod setup;
 #[cfg(feature = "passkeys")]
 pub(in crate::features) use self::setup::is_required;
 
-use std::num::NonZeroU32;
-
 use rocket::{get, post, routes};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 use serde_json::json;
 
 use super::{Submitted, Web, recover};
@@ -26,7 +24,6 @@ use crate::{
         notices,
         outbox::{self, Postage},
     },
-    settings::AT_MOST,
     signin::{
         admit::{Admission, Owing, answered},
         limits::{Buckets, count_per_user},
@@ -39,7 +36,7 @@ use crate::{
     },
     store::{devices as rows, factors::FactorRow, users},
     templates::template,
-    types::{FactorKind, Life, Message},
+    types::{FactorKind, Message},
     web::{
         feature::{Feature, Link, MenuFor, sample_form, sample_mail},
         form::{Field, FormView},
@@ -143,90 +140,6 @@ pub(crate) const FEATURE: Feature = Feature {
 const VALIDATE: &str = "security/two_factor/validate.html";
 const SELECT: &str = "security/two_factor/select.html";
 const RESCUE: &str = "security/two_factor/rescue.html";
-
-// Settings.
-
-/// `[security.two_factor]`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TwoFactorSettings {
-    /// Whether accounts may have a second factor. _Default:_ `true`.
-    pub enabled: bool,
-    /// What can be set up as one: `"authenticator"`, `"email"`, `"sms"`.
-    /// _Default:_ `["authenticator", "email"]`.
-    pub methods: Vec<FactorKind>,
-    /// Whether nobody comes in without one. _Default:_ `false`.
-    pub required: bool,
-    /// The roles whose holders do not come in without one. _Default:_ none.
-    pub required_roles: Vec<String>,
-    /// How long a sign-in waits for its second step, and a factor for its first code. _Default:_ 10 min.
-    pub pending: Life,
-    /// How long a mailed code is good. _Default:_ 15 min.
-    pub mail_life: Life,
-    /// Whether people may ask not to be asked again in a browser. _Default:_ `true`.
-    pub trust_devices: bool,
-    /// For how long. _Default:_ 30 d.
-    pub trust: Life,
-    /// In how many browsers of an account; beyond it the oldest is trusted no more. _Default:_ 100.
-    pub most_devices: NonZeroU32,
-    /// Whether somebody who lost every factor gets a code by mail instead. Whoever reads the mail can then
-    /// do without the factor. _Default:_ `false`.
-    pub rescue_email: bool,
-    /// The address of an administrator whom they can ask for help. _Default:_ none.
-    pub rescue_mail: Option<String>,
-}
-
-impl Default for TwoFactorSettings {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            methods: vec![FactorKind::Authenticator, FactorKind::Email],
-            required: false,
-            required_roles: Vec::new(),
-            pending: Life::minutes(10),
-            mail_life: Life::minutes(15),
-            trust_devices: true,
-            trust: Life::days(30),
-            most_devices: AT_MOST,
-            rescue_email: false,
-            rescue_mail: None,
-        }
-    }
-}
-
-impl TwoFactorSettings {
-    /// What is wrong with the keys taken together, as the rest of a sentence that begins with the table.
-    pub(crate) fn problem(&self) -> Option<String> {
-        if self.methods.contains(&FactorKind::Passkey) {
-            return Some("`methods` lists \"passkey\", which has settings of its own; take it out, and see `security.passkeys`".into());
-        }
-        if twice(&self.methods) {
-            return Some("`methods` lists one twice; write each once".into());
-        }
-        if self.enabled && self.methods.is_empty() {
-            return Some(
-                "`methods` is empty; write [\"authenticator\"], or `enabled = false`".into(),
-            );
-        }
-        if !self.enabled && (self.required || !self.required_roles.is_empty()) {
-            return Some("requires a second factor while `enabled` is false; take `required` and `required_roles` out, or write `enabled = true`".into());
-        }
-        if let Some(mail) = &self.rescue_mail
-            && crate::identity::EmailAddress::parse(mail).is_err()
-        {
-            return Some(format!(
-                "`rescue_mail` is `{mail}`, which is no address; write for example \"help@example.com\""
-            ));
-        }
-        None
-    }
-}
-
-/// Whether a list has something in it more than once.
-pub(in crate::features) fn twice<T: PartialEq>(list: &[T]) -> bool {
-    let again = |(n, one): (usize, &T)| list.iter().take(n).any(|other| other == one);
-    list.iter().enumerate().any(again)
-}
 
 // Forms.
 

@@ -8,10 +8,7 @@ use rocket::{get, post, routes};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{
-    Submitted, Web, mailed,
-    two_factor::{Code, twice},
-};
+use super::{Submitted, Web, mailed, two_factor::Code};
 use crate::{
     error::{Denied, Error, Invalid},
     factors,
@@ -25,6 +22,7 @@ use crate::{
         sms::Sms,
     },
     secrets::{Password, PasswordHash, Verdict},
+    settings::SignInMethod,
     signin::{
         admit::{Admission, admit},
         limits::{
@@ -44,7 +42,7 @@ use crate::{
         users::{self, Confirmed, EarlierPassword},
     },
     templates::template,
-    types::{FactorKind, Life, Message, Method, Methods, Usages, UserId},
+    types::{FactorKind, Message, Method, Methods, Usages, UserId},
     web::{
         feature::{Feature, Link, MenuFor, sample_form, sample_mail},
         form::{Field, FormView},
@@ -130,100 +128,6 @@ pub(crate) const AT_LOGIN: Feature = Feature {
 
 const SIGNIN: &str = "security/unified/signin.html";
 const LINK: &str = "security/unified/link.html";
-
-// Settings.
-
-/// `[security.unified]`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct UnifiedSettings {
-    /// Whether `/us-signin` is there. _Default:_ `false`.
-    pub enabled: bool,
-    /// What can be a passcode: `"password"`, `"email"`, `"authenticator"`, `"sms"`.
-    /// _Default:_ `["password", "email", "authenticator"]`.
-    pub methods: Vec<SignInMethod>,
-    /// Which of authenticator and SMS owe a further factor where one is set up, as password and mail
-    /// always do, listed or not. _Default:_ none.
-    pub mfa_required: Vec<SignInMethod>,
-    /// How long a mailed link or code is good. _Default:_ 15 min.
-    pub mail_life: Life,
-    /// Whether `/login` leads here. _Default:_ `false`.
-    pub replaces_login: bool,
-}
-
-impl Default for UnifiedSettings {
-    fn default() -> Self {
-        Self {
-            enabled: false,
-            methods: vec![
-                SignInMethod::Password,
-                SignInMethod::Email,
-                SignInMethod::Authenticator,
-            ],
-            mfa_required: Vec::new(),
-            mail_life: Life::minutes(15),
-            replaces_login: false,
-        }
-    }
-}
-
-impl UnifiedSettings {
-    /// What is wrong with the keys taken together, as the rest of a sentence that begins with the table.
-    pub(crate) fn problem(&self) -> Option<String> {
-        if !self.enabled {
-            return self.replaces_login.then(|| {
-                "`replaces_login` is true while `enabled` is false; write `enabled = true`".into()
-            });
-        }
-        if self.methods.is_empty() {
-            return Some(
-                "`methods` is empty, so nobody could sign in; write [\"password\", \"email\"]"
-                    .into(),
-            );
-        }
-        if twice(&self.methods) {
-            return Some("`methods` lists one twice; write each once".into());
-        }
-        None
-    }
-}
-
-/// What can be a passcode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum SignInMethod {
-    /// A password.
-    Password,
-    /// A mailed code or link.
-    Email,
-    /// A code of an authenticator app.
-    Authenticator,
-    /// A code in a text message.
-    Sms,
-}
-
-impl SignInMethod {
-    /// Its name in forms and the API.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Password => "password",
-            Self::Email => "email",
-            Self::Authenticator => "authenticator",
-            Self::Sms => "sms",
-        }
-    }
-
-    /// The factor by which it is shown; none for a password.
-    pub(crate) const fn factor(self) -> Option<FactorKind> {
-        match self {
-            Self::Password => None,
-            Self::Email => Some(FactorKind::Email),
-            Self::Authenticator => Some(FactorKind::Authenticator),
-            Self::Sms => Some(FactorKind::Sms),
-        }
-    }
-}
 
 /// The ticket of a code, and of the link that goes with a mailed one.
 pub(crate) enum Passcode {}

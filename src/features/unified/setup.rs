@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     super::{Submitted, Web},
-    Passcode, SignInMethod, factors_of,
+    Passcode, factors_of,
     verify::Again,
     ways_in,
 };
@@ -16,6 +16,7 @@ use crate::{
     guards::strong::Strong,
     http::redirect::Target,
     notify::{events::EventKind, notices, outbox},
+    settings::SignInMethod,
     signin::{factor_setup, limits::count_per_user, outdated, ticket::Purpose, ways_in::WaysIn},
     store::{
         StoreError, User,

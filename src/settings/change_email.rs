@@ -1,0 +1,28 @@
+//! `[security.change_email]`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::types::Life;
+
+/// `[security.change_email]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ChangeEmailSettings {
+    /// Whether people may change their e-mail address. _Default:_ `true`.
+    pub enabled: bool,
+    /// How long the new address has to prove itself. _Default:_ 2 h.
+    pub life: Life,
+    /// How long the old address can take it back; 0 for not at all, as where `[security.recover]` is
+    /// off. _Default:_ 7 d.
+    pub undo: Life,
+}
+
+impl Default for ChangeEmailSettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            life: Life::hours(2),
+            undo: Life::days(7),
+        }
+    }
+}

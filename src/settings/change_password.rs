@@ -1,0 +1,17 @@
+//! `[security.change_password]`.
+
+use serde::{Deserialize, Serialize};
+
+/// `[security.change_password]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ChangePasswordSettings {
+    /// Whether people may change their password. _Default:_ `true`.
+    pub enabled: bool,
+}
+
+impl Default for ChangePasswordSettings {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}

@@ -1,0 +1,17 @@
+//! `[security.change_username]`.
+
+use serde::{Deserialize, Serialize};
+
+/// `[security.change_username]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ChangeUsernameSettings {
+    /// Whether people may choose another username, where they sign in by usernames. _Default:_ `true`.
+    pub enabled: bool,
+}
+
+impl Default for ChangeUsernameSettings {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}

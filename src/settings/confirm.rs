@@ -1,0 +1,31 @@
+//! `[security.confirm]`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::types::Life;
+
+/// `[security.confirm]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ConfirmSettings {
+    /// Whether addresses are to be confirmed. _Default:_ `true`.
+    pub enabled: bool,
+    /// How long a new account may be used before. With `0` it cannot be used before at all, and then not
+    /// even whoever registers with somebody's address learns whether it had an account. _Default:_ 1 d.
+    pub grace: Life,
+    /// How long link and code are good. _Default:_ 2 d.
+    pub life: Life,
+    /// Whether confirming also signs in. _Default:_ `false`.
+    pub sign_in: bool,
+}
+
+impl Default for ConfirmSettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            grace: Life::days(1),
+            life: Life::days(2),
+            sign_in: false,
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! `[security.csrf]`.
+
+use serde::{Deserialize, Serialize};
+
+use super::ConfigError;
+use crate::types::Life;
+
+/// `[security.csrf]`: for applications whose pages are drawn in the browser.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CsrfSettings {
+    /// The name of a cookie that scripts of the site can read, with a token to be sent back in the
+    /// header `X-XSRF-Token`; such as `"XSRF-TOKEN"`. _Default:_ none, no such cookie.
+    pub cookie: Option<String>,
+    /// How long a token may be used, at least 1 min. A page that lies open longer is refused and offers its form
+    /// again. _Default:_ none, as long as the session or visitor that it belongs to.
+    pub life: Option<Life>,
+}
+
+impl CsrfSettings {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        if let Some(life) = self.life
+            && life < Life::minutes(1)
+        {
+            return Err(ConfigError(format!(
+                "`security.csrf.life` is {life}, in which nobody fills in a form; write at least \"1 min\", or leave it out"
+            )));
+        }
+        match &self.cookie {
+            Some(name)
+                if name.is_empty()
+                    || !name
+                        .bytes()
+                        .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) =>
+            {
+                Err(ConfigError(format!(
+                    "`security.csrf.cookie` is `{name}`, which is no name for a cookie; write for example \"XSRF-TOKEN\""
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+}

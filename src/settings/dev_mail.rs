@@ -1,0 +1,17 @@
+//! `[security.dev_mail]`.
+
+use serde::{Deserialize, Serialize};
+
+/// `[security.dev_mail]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DevMailSettings {
+    /// Whether `/dev/mail` is there in development. _Default:_ `true`.
+    pub enabled: bool,
+}
+
+impl Default for DevMailSettings {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}

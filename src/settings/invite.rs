@@ -1,0 +1,28 @@
+//! `[security.invite]`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::types::Life;
+
+/// `[security.invite]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct InviteSettings {
+    /// Whether people can be invited: by [`Auth::invite`](crate::Auth::invite) or the command
+    /// `users invite`. _Default:_ `true`.
+    pub enabled: bool,
+    /// How long an invitation is good. _Default:_ 7 d.
+    pub life: Life,
+    /// Whether accepting it also signs in. _Default:_ `true`.
+    pub sign_in: bool,
+}
+
+impl Default for InviteSettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            life: Life::days(7),
+            sign_in: true,
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! `[security.login]`.
+
+use serde::{Deserialize, Serialize};
+
+/// `[security.login]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LoginSettings {
+    /// Whether `/login` is there. _Default:_ `true`.
+    pub enabled: bool,
+}
+
+impl Default for LoginSettings {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}

@@ -1,0 +1,22 @@
+//! `[security.logout]`.
+
+use serde::{Deserialize, Serialize};
+
+/// `[security.logout]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogoutSettings {
+    /// Whether `/logout` is there. _Default:_ `true`.
+    pub enabled: bool,
+    /// Whether signing out wants a CSRF token; without one a page asks. _Default:_ `true`.
+    pub csrf: bool,
+}
+
+impl Default for LogoutSettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            csrf: true,
+        }
+    }
+}

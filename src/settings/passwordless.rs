@@ -1,0 +1,28 @@
+//! `[security.passwordless]`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::types::Life;
+
+/// `[security.passwordless]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PasswordlessSettings {
+    /// Whether people may sign in by a mailed link or code. _Default:_ `false`.
+    pub enabled: bool,
+    /// How long link and code are good. _Default:_ 15 min.
+    pub life: Life,
+    /// Whether they are good only in the browser that asked. Then a link that is opened on another
+    /// device, or that somebody else asked for, opens nothing. _Default:_ `false`.
+    pub same_browser: bool,
+}
+
+impl Default for PasswordlessSettings {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            life: Life::minutes(15),
+            same_browser: false,
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! `[security.recover]`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::types::Life;
+
+/// `[security.recover]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RecoverSettings {
+    /// Whether a forgotten password can be replaced by mail. _Default:_ `true`.
+    pub enabled: bool,
+    /// How long link and code are good. _Default:_ 1 d.
+    pub life: Life,
+    /// Whether a new password also signs in. _Default:_ `false`.
+    pub sign_in: bool,
+}
+
+impl Default for RecoverSettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            life: Life::days(1),
+            sign_in: false,
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! `[security.session]`.
+
+use std::num::NonZeroU32;
+
+use serde::{Deserialize, Serialize};
+
+use super::tokens::AT_MOST;
+use crate::types::Life;
+
+/// `[security.session]`: how long a session lasts.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SessionSettings {
+    /// The first part of our cookies' names; `__Host-` is put before where the site has https.
+    /// _Default:_ `"security"`.
+    pub cookie: String,
+    /// How long a session may rest unused. _Default:_ 12 h.
+    pub idle: Life,
+    /// How long a session lasts at most. _Default:_ 30 d.
+    pub absolute: Life,
+    /// How many sessions an account has at once; beyond it the oldest ends. _Default:_ 100.
+    pub most: NonZeroU32,
+    /// Whether an account gets a mail when somebody signs in to it in a browser that it does not know, with a link
+    /// that ends the session. The first sign-in of an account is none. _Default:_ `true`.
+    pub new_device_mail: bool,
+    /// How long that link is good. _Default:_ 7 d.
+    pub new_device_link: Life,
+}
+
+impl Default for SessionSettings {
+    fn default() -> Self {
+        Self {
+            cookie: "security".into(),
+            idle: Life::hours(12),
+            absolute: Life::days(30),
+            most: AT_MOST,
+            new_device_mail: true,
+            new_device_link: Life::days(7),
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! `[security.sessions]`.
+
+use serde::{Deserialize, Serialize};
+
+/// `[security.sessions]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SessionsSettings {
+    /// Whether `/sessions` is there. _Default:_ `true`.
+    pub enabled: bool,
+}
+
+impl Default for SessionsSettings {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}

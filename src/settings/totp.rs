@@ -1,0 +1,11 @@
+//! `[security.totp]`.
+
+use serde::{Deserialize, Serialize};
+
+/// `[security.totp]`: codes of authenticator apps.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TotpSettings {
+    /// What apps show as the name of the site. _Default:_ `site_name`.
+    pub issuer: Option<String>,
+}

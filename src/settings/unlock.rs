@@ -1,0 +1,24 @@
+//! `[security.unlock]`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::types::Life;
+
+/// `[security.unlock]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct UnlockSettings {
+    /// Whether the owner of a locked account gets a link that opens it. _Default:_ `true`.
+    pub enabled: bool,
+    /// How long the link is good. _Default:_ 1 d.
+    pub life: Life,
+}
+
+impl Default for UnlockSettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            life: Life::days(1),
+        }
+    }
+}
