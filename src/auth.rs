@@ -9,6 +9,7 @@ use rocket::{
 
 use crate::{
     error::{Denied, Error, Invalid},
+    events::EventKind,
     features::{
         invite::{self, Invitation},
         recover,
@@ -16,7 +17,7 @@ use crate::{
     guards::{Policy, SignedIn, identity, judge},
     http::{client::ClientInfo, cookies, csrf, redirect::Target, refusal},
     identity::Identity,
-    notify::{events::EventKind, mail::Scribe, notices, outbox},
+    notify::{mail::Scribe, notices, outbox},
     secrets::{Password, PasswordCheck, PasswordHash},
     signin::{
         NextStep,
@@ -27,10 +28,9 @@ use crate::{
         session::{self, Opening},
         token::{self, IssuedToken, Strength},
     },
-    site::Site,
     store::{Store, User, users},
     types::{Message, Method, Methods, UserId},
-    web::feature::Link,
+    web::{feature::Link, site::Site},
 };
 
 /// Signing in and out, passwords, identities and URLs, for the application's own handlers.

@@ -132,6 +132,7 @@ pub mod config {
     pub use crate::settings::*;
 }
 mod error;
+mod events;
 mod factors;
 mod fairing;
 mod features;
@@ -142,7 +143,6 @@ mod notify;
 mod secrets;
 mod settings;
 mod signin;
-mod site;
 #[cfg(feature = "social")]
 mod social;
 mod store;
@@ -156,6 +156,7 @@ pub use self::signin::ticket;
 pub use self::{
     auth::{Auth, SignIn},
     error::{Denied, Error, Invalid},
+    events::{Client, Event, EventKind},
     factors::{
         MfaPolicy,
         phone::{Phone, PhoneParser, PlainPhoneParser},
@@ -171,7 +172,6 @@ pub use self::{
         UsernamePolicy,
     },
     notify::{
-        events::{Client, Event, EventKind},
         mail::{Mail, MailError, MailFailure, Mailbox, Mailer},
         sms::{Sms, SmsSender},
     },

@@ -149,7 +149,7 @@ impl LoginAsAsync for local::asynchronous::Client {
 
 /// How many passwords the site has hashed or verified, pretended ones too: to compare work, not time.
 pub fn hashes_done(rocket: &rocket::Rocket<rocket::Orbit>) -> u64 {
-    let site = rocket.state::<Arc<crate::site::Site>>();
+    let site = rocket.state::<Arc<crate::web::site::Site>>();
     site.map_or(0, |site| site.hasher.hashes_done())
 }
 
@@ -159,7 +159,7 @@ pub fn hashes_done(rocket: &rocket::Rocket<rocket::Orbit>) -> u64 {
 ///
 /// [`StoreError::Unavailable`].
 pub async fn sweep(rocket: &rocket::Rocket<rocket::Orbit>) -> Result<(), StoreError> {
-    match rocket.state::<Arc<crate::site::Site>>() {
+    match rocket.state::<Arc<crate::web::site::Site>>() {
         Some(site) => housekeeping::sweep(site).await,
         None => Ok(()),
     }
@@ -190,12 +190,12 @@ pub async fn sweep(rocket: &rocket::Rocket<rocket::Orbit>) -> Result<(), StoreEr
 ///
 /// [`StoreError::Unavailable`], or what a foreign key of the application's says.
 pub async fn reset(rocket: &rocket::Rocket<rocket::Orbit>) -> Result<(), StoreError> {
-    let Some(site) = rocket.state::<Arc<crate::site::Site>>() else {
+    let Some(site) = rocket.state::<Arc<crate::web::site::Site>>() else {
         return Ok(());
     };
     // What waits to be written goes to rows that are gone afterwards.
-    site.touches.flush(site).await?;
-    site.key_uses.flush(site).await?;
+    site.touches.flush(&site.store).await?;
+    site.key_uses.flush(&site.store).await?;
     site.store.write(reset::empty).await
 }
 

@@ -21,9 +21,9 @@ use crate::{
         known::{self, entropy},
     },
     settings::Strictness,
-    site::Site,
     store::{Dialect, StoreError, drift::selects, outbox, schema},
     types::{Life, Timestamp},
+    web::site::Site,
 };
 
 /// What came of a check.

@@ -7,8 +7,8 @@ use rocket::error::ErrorKind;
 use crate::{
     error::{Error, Invalid},
     settings::{nearest, told},
-    site::Site,
     store::StoreError,
+    web::site::Site,
 };
 
 /// A sentence, and what is wrong with which value, where values are wrong.

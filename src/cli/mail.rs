@@ -11,9 +11,9 @@ use super::{
 };
 use crate::{
     notify::outbox::deliver_now,
-    site::Site,
     store::{MailInfo, MailState, outbox},
     types::Timestamp,
+    web::site::Site,
 };
 
 #[derive(Debug, Subcommand)]

@@ -7,7 +7,7 @@ use super::{
     failure::Failure,
     out::{Answer, count},
 };
-use crate::{fairing, site::Site};
+use crate::{fairing, web::site::Site};
 
 #[derive(Debug, Args)]
 pub(super) struct Migrate {

@@ -28,7 +28,7 @@ use self::{
 };
 use crate::{
     fairing::{ForCommand, HasCommands},
-    site::Site,
+    web::site::Site,
 };
 
 /// Serves the site, or does one of the commands below with its settings and data.

@@ -11,9 +11,9 @@ use super::{
     users,
 };
 use crate::{
-    notify::events::EventKind,
-    site::Site,
+    events::EventKind,
     store::{Role, roles as rows},
+    web::site::Site,
 };
 
 #[derive(Debug, Subcommand)]

@@ -12,16 +12,17 @@ use super::{
 use crate::{
     auth::{checked_hash, set_password},
     error::Invalid,
+    events::EventKind,
     features::{
         invite::{self, Invitation},
         recover,
     },
     identity::{EmailAddress, Identity, IdentityKind, Username},
-    notify::{events::EventKind, mail::Scribe},
+    notify::mail::Scribe,
     secrets::{Password, Secret},
-    site::Site,
     store::{Grants, NewUser, SessionInfo, StoreError, Unique, User, roles as role_rows, users},
     types::{Timestamp, UserId},
+    web::site::Site,
 };
 
 #[derive(Debug, Subcommand)]

@@ -17,12 +17,12 @@ use crate::{
     error::{Error, Invalid},
     identity::text::{self, NotAName},
     secrets::{Keys, Purpose},
-    site::Site,
     store::{
         Conn, Grants, StoreError, User,
         factors::{self, FactorRow, NewFactor},
     },
     types::{FactorKind, Message, Timestamp, Usages},
+    web::site::Site,
 };
 
 /// Who must have a second factor, beside those who want one.

@@ -15,8 +15,7 @@ use rocket::{
 use crate::{
     error::Denied,
     http::{csrf, pattern::Pattern, refusal},
-    site::Site,
-    web::input,
+    web::{input, site::Site},
 };
 
 /// As much of a body as Rocket shows without taking it.

@@ -5,12 +5,12 @@ use std::time::Duration;
 use rocket::tokio;
 
 use crate::{
-    site::Site,
     store::{
         StoreError, api_keys, devices, failures, families, outbox, remember, sessions, tickets,
         tokens,
     },
     types::Life,
+    web::site::Site,
 };
 
 /// Seconds between writing down uses of sessions.
@@ -24,10 +24,10 @@ pub(super) async fn housekeeping(site: std::sync::Weak<Site>) {
     loop {
         tokio::time::sleep(FLUSH).await;
         let Some(site) = site.upgrade() else { return };
-        if let Err(error) = site.touches.flush(&site).await {
+        if let Err(error) = site.touches.flush(&site.store).await {
             log::warn!("uses of sessions were not written: {error}");
         }
-        if let Err(error) = site.key_uses.flush(&site).await {
+        if let Err(error) = site.key_uses.flush(&site.store).await {
             log::warn!("uses of API keys were not written: {error}");
         }
         if round.is_multiple_of(SWEEP)

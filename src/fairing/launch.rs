@@ -8,28 +8,29 @@ use super::{
     ForCommand, Parts,
     database::{connect, fits, migrate, obstacle, pending},
     environment::{base_url, secrets, strictness, template_dir},
-    gate, methods, objects,
+    gate, methods,
 };
 use crate::{
+    events::Events,
     factors::{phone, policy, recovery::StandardRecoveryCodes, totp::StandardTotp},
     fairing::report,
     features,
     http::{cookies::CookieNames, redirect::RedirectRules},
     identity::{StandardEmailPolicy, StandardUsernamePolicy},
     notify::{
-        events::Events,
         mail::{self, Mailbox},
         outbox::Courier,
         sender, sms,
     },
     secrets::{Hasher, Keys, StandardPolicy},
     settings::{ConfigError, ReportLevel, Settings, SignInMethod, Strictness},
-    signin::{api_key::KeyUses, session::Touches},
-    site::Site,
-    store::Dialect,
+    store::{
+        Dialect,
+        touches::{KeyUses, Touches},
+    },
     templates::views::Views,
     types::FactorKind,
-    web::{catchers, own_paths::OwnPaths, page},
+    web::{catchers, own_paths::OwnPaths, page, site::Site},
 };
 
 /// Tells a developer where things are.
@@ -222,18 +223,18 @@ pub(super) async fn ignite(mut parts: Parts, rocket: &Rocket<Build>) -> Result<S
 /// Renders every template once, so that a broken override is found now and not by a visitor.
 fn try_pages(site: &Site) -> Result<(), ConfigError> {
     let mut of_page = page::shared(site, "en", "/", None);
-    of_page.extend(objects([serde_json::json!({
+    of_page.extend(crate::web::hooks::objects([serde_json::json!({
         "csrf_token": "token",
         "messages": [{"kind": "info", "text": "A message"}],
         "user": {"id": "1", "email": "a@example.com", "username": null, "display": "a"},
     })]));
-    let of_mail = objects([crate::web::feature::sample_mail()]);
+    let of_mail = crate::web::hooks::objects([crate::web::feature::sample_mail()]);
     for (name, own) in crate::features::samples(site.features()) {
         // As in the answer or the mail itself, and nothing else: what renders here must render there.
         let context = match mail::name_of(name) {
             Some(which) => {
                 let mut context = of_mail.clone();
-                context.extend(objects([own]));
+                context.extend(crate::web::hooks::objects([own]));
                 context.extend(site.hooks.mail_values(which));
                 context
             }
@@ -241,7 +242,7 @@ fn try_pages(site: &Site) -> Result<(), ConfigError> {
                 let mut context = of_page.clone();
                 context.insert("page".into(), serde_json::json!({"name": name}));
                 context.extend(site.hooks.page_values(name));
-                context.extend(objects([own]));
+                context.extend(crate::web::hooks::objects([own]));
                 context
             }
         };

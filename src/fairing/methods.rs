@@ -17,9 +17,8 @@ use crate::{
     error::Error,
     guards::identity,
     http::{headers, pattern::Pattern},
-    site::Site,
     types::Message,
-    web::{own_paths::OwnPaths, reply},
+    web::{own_paths::OwnPaths, reply, site::Site},
 };
 
 /// In the order of `Allow`.

@@ -9,7 +9,6 @@ mod methods;
 mod report;
 
 use std::{
-    collections::HashMap,
     fmt,
     future::Future,
     pin::Pin,
@@ -36,109 +35,31 @@ use self::{
     launch::{ignite, introduce, mount},
 };
 use crate::{
+    events::{Event, Subscriber},
     factors::{MfaPolicy, phone::PhoneParser, recovery::RecoveryCodes, totp::TotpProvider},
     identity::{EmailPolicy, UsernamePolicy},
     notify::{
-        events::{Event, Subscriber},
         mail::{Mailbox, Mailer},
         outbox::deliver,
         sms::SmsSender,
     },
     secrets::{Hasher, PasswordPolicy},
     settings::{ConfigError, Strictness},
-    site::Site,
     store::{Conn, Store, StoreError, User},
     templates::views::Extend,
     types::{Clock, SharedClock, Timestamp},
     web::{
         fields::{ExtraFields, Form},
+        hooks::Hooks,
         reply,
+        site::Site,
     },
 };
 
-type OnRegister =
-    Arc<dyn Fn(&mut Conn, &User, &Map<String, Value>) -> Result<(), StoreError> + Send + Sync>;
 type Seed = Box<
     dyn FnOnce(Store, Hasher) -> Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>
         + Send,
 >;
-type Decide = Arc<dyn Fn(&Request<'_>) -> Option<String> + Send + Sync>;
-type TokenExpiry = Arc<dyn Fn(&User) -> Option<Timestamp> + Send + Sync>;
-type UserPayload = Arc<dyn Fn(&User) -> Value + Send + Sync>;
-type Judge = Arc<dyn Fn(&Request<'_>) -> bool + Send + Sync>;
-type Envelope = Arc<dyn Fn(u16, Value) -> Value + Send + Sync>;
-type AddContext = Arc<dyn Fn(&str) -> Value + Send + Sync>;
-
-/// The application's own behaviour, where it has any.
-#[derive(Default)]
-pub(crate) struct Hooks {
-    pub(crate) on_register: Option<OnRegister>,
-    pub(crate) fields: HashMap<&'static str, ExtraFields>,
-    pub(crate) token_expiry: Option<TokenExpiry>,
-    pub(crate) user_payload: Option<UserPayload>,
-    pub(crate) wants_json: Option<Judge>,
-    pub(crate) envelope: Option<Envelope>,
-    pub(crate) unauthenticated: Option<Decide>,
-    pub(crate) forbidden: Option<Decide>,
-    pub(crate) reauthenticate: Option<Decide>,
-    /// Values for one page, or for all.
-    pub(crate) contexts: Vec<(Option<String>, AddContext)>,
-    pub(crate) mail_contexts: Vec<AddContext>,
-}
-
-impl Hooks {
-    /// The application's own values for a page.
-    pub(crate) fn page_values(&self, page: &str) -> Map<String, Value> {
-        let meant = self.contexts.iter().filter(|(of, _)| {
-            let of = of.as_deref();
-            of.is_none_or(|of| of == page)
-        });
-        objects(meant.map(|(_, add)| add(page)))
-    }
-
-    /// The application's own values for a mail, by its name, such as `welcome`.
-    pub(crate) fn mail_values(&self, which: &str) -> Map<String, Value> {
-        objects(self.mail_contexts.iter().map(|add| add(which)))
-    }
-
-    /// What runs inside the transaction that makes an account.
-    pub(crate) fn registering(&self) -> Registering {
-        Registering(self.on_register.clone())
-    }
-}
-
-/// The values of several objects, of which the last says what holds.
-fn objects(values: impl IntoIterator<Item = Value>) -> Map<String, Value> {
-    let mut all = Map::new();
-    for value in values {
-        if let Value::Object(object) = value {
-            all.extend(object);
-        }
-    }
-    all
-}
-
-/// The application's part in making an account, if it has one.
-#[derive(Clone)]
-pub(crate) struct Registering(Option<OnRegister>);
-
-impl Registering {
-    /// Runs it. What it finds taken is of the application's own, whatever its constraints are called.
-    pub(crate) fn run(
-        &self,
-        conn: &mut Conn,
-        user: &User,
-        extra: &Map<String, Value>,
-    ) -> Result<(), StoreError> {
-        match &self.0 {
-            None => Ok(()),
-            Some(hook) => hook(conn, user, extra).map_err(|error| match error {
-                StoreError::Taken(_) => StoreError::TakenByApplication,
-                error => error,
-            }),
-        }
-    }
-}
 
 /// Authentication and authorisation for a Rocket application, by one attach.
 ///
@@ -554,10 +475,10 @@ impl Fairing for Security {
         let Some(site) = rocket.state::<Arc<Site>>() else {
             return;
         };
-        if let Err(error) = site.touches.flush(site).await {
+        if let Err(error) = site.touches.flush(&site.store).await {
             log::warn!("the last uses of sessions were not written: {error}");
         }
-        if let Err(error) = site.key_uses.flush(site).await {
+        if let Err(error) = site.key_uses.flush(&site.store).await {
             log::warn!("the last uses of API keys were not written: {error}");
         }
     }

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use super::{Submitted, Web};
 use crate::{
     error::{Denied, Error, Invalid},
+    events::EventKind,
     guards::strong::Strong,
     http::redirect::Target,
     identity::text::{self, NotAName},
     notify::{
-        events::EventKind,
         notices,
         outbox::{self, Posted},
     },
@@ -22,11 +22,13 @@ use crate::{
         api_keys::{self, NewApiKey},
         users,
     },
-    templates::template,
+    templates::{
+        form::{Field, FormView},
+        template,
+    },
     types::{Life, Message, Timestamp},
     web::{
         feature::{Feature, Link, MenuFor, sample_form},
-        form::{Field, FormView},
         input::Nothing,
         reply::{Answer, Reply},
     },

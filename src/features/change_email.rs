@@ -15,10 +15,10 @@ use super::{
 };
 use crate::{
     error::{Error, Invalid},
+    events::EventKind,
     guards::strong::Strong,
     identity::{EmailAddress, Identity},
     notify::{
-        events::EventKind,
         mail::Addressee,
         outbox::{self, Letter, Postage},
     },
@@ -28,11 +28,13 @@ use crate::{
         ticket::{self, Draft, Handle, Held, Purpose, Terms},
     },
     store::{StoreError, Unique, User, factors, social, tickets, users},
-    templates::template,
+    templates::{
+        form::{Field, FormView},
+        template,
+    },
     types::{Message, UserId},
     web::{
         feature::{Feature, Link, MenuFor, sample_form, sample_mail},
-        form::{Field, FormView},
         input::Nothing,
         page,
         reply::{Answer, Reply, or_again},

@@ -13,9 +13,10 @@ use super::{
 };
 use crate::{
     error::{Error, Invalid},
+    events::EventKind,
     guards::strong::shown_what_it_takes,
     http::redirect::Target,
-    notify::{events::EventKind, notices, outbox},
+    notify::{notices, outbox},
     secrets::Password,
     signin::{
         admit::{Admission, admit},
@@ -26,11 +27,13 @@ use crate::{
         session,
     },
     store::{User, users},
-    templates::template,
+    templates::{
+        form::{Field, FormView},
+        template,
+    },
     types::{Message, ProvenAt},
     web::{
         feature::{Feature, Link, MenuFor, sample_form},
-        form::{Field, FormView},
         page,
         reply::{Answer, Reply, or_again},
     },

@@ -7,15 +7,18 @@ use serde_json::json;
 use super::{Submitted, Web, recover_username::has_usernames};
 use crate::{
     error::{Error, Invalid},
+    events::EventKind,
     guards::strong::Strong,
-    notify::{events::EventKind, notices, outbox},
+    notify::{notices, outbox},
     signin::{limits::count_per_user, outdated},
     store::{StoreError, User, users},
-    templates::template,
+    templates::{
+        form::{Field, FormView},
+        template,
+    },
     types::Message,
     web::{
         feature::{Feature, Link, MenuFor, sample_form},
-        form::{Field, FormView},
         page,
         reply::{Answer, Reply, or_again},
     },

@@ -12,26 +12,29 @@ use super::{
 };
 use crate::{
     error::Error,
-    notify::{events::EventKind, notices},
+    events::EventKind,
+    notify::notices,
     signin::{
         admit::admit,
         caller::Mechanism,
         session::{self, Opening},
         ticket::{self, Handle, Held, Purpose, Terms},
     },
-    site::Site,
     store::{
         User, tickets,
         users::{self, Confirmed, EarlierPassword},
     },
-    templates::template,
+    templates::{
+        form::{Field, FormView},
+        template,
+    },
     types::{Life, Method, Methods},
     web::{
         feature::{Feature, Link, MenuFor, sample_form},
-        form::{Field, FormView},
         input::Nothing,
         page,
         reply::{Answer, Reply, or_again},
+        site::Site,
     },
 };
 

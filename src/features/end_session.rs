@@ -5,16 +5,15 @@ use serde_json::json;
 
 use super::{Submitted, Web, mailed};
 use crate::{
-    notify::events::EventKind,
+    events::EventKind,
     signin::{
         noticed::{Noticed, PATH},
         ticket::Held,
     },
     store::endings::{self, Ending},
-    templates::template,
+    templates::{form::FormView, template},
     web::{
         feature::{Feature, sample_form},
-        form::FormView,
         input::Nothing,
         page,
         reply::{Answer, Reply},

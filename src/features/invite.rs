@@ -9,9 +9,9 @@ use super::{
 };
 use crate::{
     error::{Error, Invalid},
+    events::EventKind,
     identity::{EmailAddress, Identity, Username},
     notify::{
-        events::EventKind,
         mail::{Addressee, Scribe},
         outbox::{self, Postage},
     },
@@ -25,11 +25,10 @@ use crate::{
         NewUser, StoreError, Unique, User, roles, tickets,
         users::{self, EarlierPassword},
     },
-    templates::template,
+    templates::{form::FormView, template},
     types::{Message, Method, Methods},
     web::{
         feature::{Feature, sample_form, sample_mail},
-        form::FormView,
         page,
         reply::{Answer, Reply},
     },

@@ -15,11 +15,13 @@ use crate::{
         remember::Remember,
         session::Opening,
     },
-    templates::template,
+    templates::{
+        form::{Field, FormView},
+        template,
+    },
     types::Message,
     web::{
         feature::{Feature, Link, MenuFor, sample_form},
-        form::{Field, FormView},
         input::Tick,
         reply::{Answer, Reply},
     },

@@ -9,10 +9,12 @@ use crate::{
     error::{Denied, Error},
     guards::identity,
     signin::session,
-    templates::template,
+    templates::{
+        form::{Field, FormView},
+        template,
+    },
     web::{
         feature::{Feature, Link, MenuFor, sample_form},
-        form::{Field, FormView},
         reply::{Answer, Reply, wants_json},
     },
 };

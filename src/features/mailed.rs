@@ -21,9 +21,9 @@ use crate::{
         Conn, StoreError, User,
         users::{self, Confirmed, EarlierPassword},
     },
+    templates::form::Field,
     types::{Life, Message, Method, Methods, Timestamp, UserId},
     web::{
-        form::Field,
         page,
         reply::{Answer, Reply, wants_json},
     },

@@ -30,6 +30,7 @@ pub(crate) mod unlock;
 pub(crate) mod verify;
 
 // What several of them share.
+mod factor_setup;
 mod mailed;
 mod new_password;
 mod web;

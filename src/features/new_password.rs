@@ -7,8 +7,8 @@ use crate::{
     auth::judge_password,
     error::{Error, Invalid},
     secrets::Password,
+    templates::form::Field,
     types::Message,
-    web::form::Field,
 };
 
 /// The fields of a form in which a password is chosen.

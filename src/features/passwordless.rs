@@ -10,9 +10,10 @@ use super::{
 };
 use crate::{
     error::Error,
+    events::EventKind,
     http::{csrf, redirect::Target},
     identity::IdentityKind,
-    notify::{events::EventKind, notices},
+    notify::notices,
     signin::{
         admit::admit,
         limits::{Buckets, refuse_if_locked},
@@ -24,11 +25,13 @@ use crate::{
         StoreError,
         users::{self, Confirmed, EarlierPassword},
     },
-    templates::template,
+    templates::{
+        form::{Field, FormView},
+        template,
+    },
     types::{Method, Methods},
     web::{
         feature::{Feature, Link, MenuFor, sample_form, sample_mail},
-        form::{Field, FormView},
         input::{Nothing, Tick},
         reply::{Answer, Reply, or_again},
     },

@@ -15,9 +15,9 @@ use super::{
 };
 use crate::{
     error::{Denied, Error, Invalid},
+    events::EventKind,
     http::redirect::Target,
     notify::{
-        events::EventKind,
         mail::{Addressee, Scribe},
         notices,
         outbox::{self, Letter, Postage},
@@ -32,18 +32,20 @@ use crate::{
         session::Opening,
         ticket::{self, Draft, Handle, Held, Purpose, Terms},
     },
-    site::Site,
     store::{
         Conn, StoreError, User, failures,
         users::{self, Confirmed, EarlierPassword},
     },
-    templates::template,
+    templates::{
+        form::{Field, FormView},
+        template,
+    },
     types::{Life, Message, Method, Methods},
     web::{
         feature::{Feature, Link, MenuFor, sample_form, sample_mail},
-        form::{Field, FormView},
         page,
         reply::{Answer, Reply, or_again},
+        site::Site,
     },
 };
 

@@ -9,14 +9,16 @@ use super::{
 };
 use crate::{
     error::{Error, Invalid},
+    events::EventKind,
     identity::IdentityKind,
-    notify::events::EventKind,
     settings::Settings,
-    templates::template,
+    templates::{
+        form::{Field, FormView},
+        template,
+    },
     types::Message,
     web::{
         feature::{Feature, Link, MenuFor, sample_form, sample_mail},
-        form::{Field, FormView},
         reply::{Answer, Reply, or_again},
     },
 };

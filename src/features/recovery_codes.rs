@@ -11,19 +11,22 @@ use super::{
 };
 use crate::{
     error::{Error, Invalid},
+    events::EventKind,
     guards::strong::Strong,
-    notify::{events::EventKind, notices, outbox},
+    notify::{notices, outbox},
     secrets::{Purpose, Secret},
     signin::{limits::count_per_user, outdated, second},
     store::{
         factors::{self, NewCode},
         users,
     },
-    templates::template,
+    templates::{
+        form::{Field, FormView},
+        template,
+    },
     types::{Message, Usages},
     web::{
         feature::{Feature, Link, MenuFor, sample_form},
-        form::{Field, FormView},
         input::Nothing,
         reply::{Answer, Reply, or_again},
     },

@@ -15,12 +15,12 @@ use serde_json::Value;
 use super::Web;
 use crate::{
     error::{Denied, Error, Invalid},
+    events::EventKind,
     http::{
         cookies::{self, Kind},
         redirect::Target,
     },
     notify::{
-        events::EventKind,
         notices,
         outbox::{self, Posted},
     },
@@ -33,7 +33,6 @@ use crate::{
         outdated,
         token::{self, IssuedToken},
     },
-    site::Site,
     store::{
         StoreError, User,
         endings::{self, Ending, Named, SignIn},
@@ -46,6 +45,7 @@ use crate::{
         input::{self, Proving},
         page,
         reply::{Answer, Reply},
+        site::Site,
     },
 };
 
@@ -57,9 +57,6 @@ pub(crate) const FEATURE: Feature = Feature {
     samples: Vec::new,
     links: &[],
 };
-
-/// Where they are exchanged, and the only place to which a browser sends the cookie.
-pub(crate) const PATH: &str = "/refresh-token";
 
 const FIELD: &str = "refresh_token";
 

@@ -14,9 +14,9 @@ use super::{
 use crate::{
     auth::judge_password,
     error::{Denied, Error, Invalid},
+    events::EventKind,
     identity::{EmailAddress, Identity, Username},
     notify::{
-        events::EventKind,
         mail::Addressee,
         outbox::{self, Letter, Postage},
     },
@@ -25,16 +25,18 @@ use crate::{
     signin::{
         admit::admit,
         limits::{PerAddress, count_per_address},
-        remember::{self, Remember},
+        remember::Remember,
         session::Opening,
         ticket::{self, Draft, Handle, Terms},
     },
     store::{NewUser, StoreError, Unique, User, tickets, users},
-    templates::template,
+    templates::{
+        form::{Field, FormView},
+        template,
+    },
     types::{Message, Method, Methods},
     web::{
         feature::{Feature, Link, MenuFor, sample_form, sample_mail},
-        form::{Field, FormView},
         input::Tick,
         page,
         reply::{Answer, Reply},
@@ -144,7 +146,11 @@ impl Register {
         }
         // With generic answers nobody is signed in here.
         if !web.site.settings.generic_answers.0 {
-            let keep = remember::choice_where_shown(web.request, self.remember, self.remember_box);
+            let keep = crate::web::input::choice_where_shown(
+                web.request,
+                self.remember,
+                self.remember_box,
+            );
             let keep = web.keep_field(keep.map(Tick));
             if keep.is_some() {
                 fields.extend(keep);
@@ -213,7 +219,7 @@ async fn submit(
     };
     let after = web.site.settings.after.register.as_deref();
     let target = web.next(form.next.as_deref().or(next), after.unwrap_or("/"));
-    let keep = remember::choice_where_shown(web.request, form.remember, form.remember_box);
+    let keep = crate::web::input::choice_where_shown(web.request, form.remember, form.remember_box);
     let opening = Opening::remembering(Remember::chosen(web.site, keep));
     let with_token = include_auth_token.is_some();
     web.enter(admission, opening, target, with_token, "register")

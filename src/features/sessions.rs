@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::{Submitted, Web};
 use crate::{
     error::{Denied, Error},
+    events::EventKind,
     http::redirect::Target,
-    notify::events::EventKind,
     signin::{caller::Caller, session},
     store::SessionInfo,
     templates::template,

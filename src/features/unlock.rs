@@ -8,13 +8,12 @@ use serde_json::json;
 
 use super::{Submitted, Web, mailed};
 use crate::{
-    notify::events::EventKind,
+    events::EventKind,
     signin::{limits::Buckets, lockout::Unlock, ticket::Held},
     store::failures,
-    templates::template,
+    templates::{form::FormView, template},
     web::{
         feature::{Feature, sample_form, sample_mail},
-        form::FormView,
         input::Nothing,
         page,
         reply::{Answer, Reply},

@@ -14,11 +14,13 @@ use crate::{
         password::{Proof, prove_again},
         session,
     },
-    templates::template,
+    templates::{
+        form::{Field, FormView},
+        template,
+    },
     types::Message,
     web::{
         feature::{Feature, Link, MenuFor, sample_form},
-        form::{Field, FormView},
         reply::{Answer, Reply},
     },
 };

@@ -31,23 +31,22 @@ use crate::{
         Admitted, NextStep,
         admit::{Admission, Owing, spare},
         caller::Caller,
-        remember,
         second::{self, Wish},
         session::{self, Opening},
         ticket::Bearer,
         token::{self, Strength},
         trusted,
     },
-    site::Site,
     store::{
         User,
         endings::{Begun, WhichSession},
         factors::FactorRow,
     },
+    templates::form::Field,
     web::{
-        form::Field,
         input::{Input, Tick},
         reply::{Answer, Reply, wants_json},
+        site::Site,
         stale::{self, Drawn},
     },
 };
@@ -133,7 +132,7 @@ impl Web<'_> {
 
     /// Whether the form wants the browser to be remembered; `None` leaves it to the setting.
     pub(crate) fn keeps(&self, ticked: Option<Tick>) -> Option<bool> {
-        remember::choice(self.request, ticked)
+        crate::web::input::choice(self.request, ticked)
     }
 
     /// The box "Keep me signed in", where the settings have it, as it was sent or as it begins.

@@ -6,12 +6,12 @@ use rocket::Request;
 
 use crate::{
     error::{Denied, Error},
+    events::EventKind,
     http::{
         client::ClientInfo,
         cookies::{self, Kind},
     },
     identity::Identity,
-    notify::events::EventKind,
     secrets::{Password, digest},
     signin::{
         admit::{Admission, announce},
@@ -20,9 +20,9 @@ use crate::{
         password::{Proof, prove},
         remember, session, token,
     },
-    site::Site,
     store::Grants,
     types::Timestamp,
+    web::site::Site,
 };
 
 /// What came of asking.

@@ -34,9 +34,9 @@ use crate::{
         caller::{Caller, Mechanism},
         session::extend_grace,
     },
-    site::Site,
     store::{Grants, User},
     types::{Methods, SessionId, Timestamp},
+    web::site::Site,
 };
 
 /// Somebody who is signed in: by session, or by token.

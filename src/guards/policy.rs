@@ -5,9 +5,9 @@ use std::{cell::Cell, fmt, marker::PhantomData};
 use crate::{
     error::Denied,
     signin::caller::{Caller, Mechanism},
-    site::Site,
     store::{Grants, User},
     types::{Life, Methods, Timestamp},
+    web::site::Site,
 };
 
 /// What a route asks of its caller. Made by [`policies!`](crate::policies), composed by tuples and [`Any`].

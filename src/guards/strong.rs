@@ -8,8 +8,8 @@ use super::{Fresh, weigh};
 use crate::{
     error::{Denied, Error},
     signin::{admit::second_factor_owed, caller::Caller},
-    site::Site,
     store::factors::FactorRow,
+    web::site::Site,
 };
 
 /// A caller who may change the ways into the account: add, change or remove a sign-in method, or end other

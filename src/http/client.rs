@@ -12,11 +12,10 @@ use super::{
     cookies::{self, Kind},
 };
 use crate::{
-    notify::events::Client,
+    events::Client,
     secrets::Purpose,
-    site::Site,
     store::{User, cut},
-    web::page,
+    web::site::Site,
 };
 
 /// Who asks.
@@ -42,7 +41,7 @@ impl ClientInfo {
                 agent: cut(agent, 255),
             },
             device: DeviceCookie::read(cookies::get(request, site, Kind::Device)),
-            language: page::language(request, site),
+            language: crate::http::language::language(request, site),
             address,
         }
     }

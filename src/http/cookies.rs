@@ -10,7 +10,10 @@ use rocket::{
     http::{Cookie, Header, SameSite},
 };
 
-use crate::{features::refresh_tokens, site::Site};
+use crate::web::site::Site;
+
+/// The one path that the cookie with a refresh token goes to.
+pub(crate) const REFRESH_PATH: &str = "/refresh-token";
 
 /// Which cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,7 +186,7 @@ pub(crate) fn has_any(request: &Request<'_>, site: &Site) -> bool {
 /// of anybody's leads to where the refresh token goes, so that one is Strict, and has the path.
 pub(crate) fn make(site: &Site, kind: Kind, value: String) -> Cookie<'static> {
     let (path, same_site) = match kind {
-        Kind::Refresh => (site.path(refresh_tokens::PATH), SameSite::Strict),
+        Kind::Refresh => (site.path(REFRESH_PATH), SameSite::Strict),
         _ => ("/".into(), SameSite::Lax),
     };
     Cookie::build((site.cookies.of(kind).to_string(), value))

@@ -15,8 +15,8 @@ use rocket::{
 use super::cookies::{self, Kind};
 use crate::{
     secrets::{Purpose, random_token},
-    site::Site,
     types::Timestamp,
+    web::site::Site,
 };
 
 /// The form field.

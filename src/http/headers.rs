@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use rocket::{Request, Response, http::Header};
 
-use crate::{settings::HeaderSettings, site::Site};
+use crate::{settings::HeaderSettings, web::site::Site};
 
 /// Says that the answer to `request` is ours, so that [`finish`] gives it our headers.
 pub(crate) fn mark(request: &Request<'_>) {

@@ -13,17 +13,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{
-    events::Client,
     outbox::{Letter, Postage},
     sender::{Sender, is_ehlo},
 };
 use crate::{
     error::Error,
+    events::Client,
     http::client::ClientInfo,
     secrets::Secret,
-    site::Site,
     store::{User, cut},
     types::{Life, Message, Timestamp},
+    web::site::Site,
 };
 
 /// `[security.mail]`: how mails leave.

@@ -1,6 +1,5 @@
 //! What leaves the house: events for the application, mails for people.
 
-pub(crate) mod events;
 pub(crate) mod mail;
 pub(crate) mod notices;
 pub(crate) mod outbox;

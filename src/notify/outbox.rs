@@ -24,19 +24,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::Error,
+    events::EventKind,
     notify::{
-        events::EventKind,
         mail::{Mail, MailError, MailFailure},
         sms::Sms,
         throttle::{MailCounters, may_mail},
     },
     secrets::Purpose,
-    site::Site,
     store::{
         Conn, StoreError,
         outbox::{self, Claimed, NewMail, Outcome},
     },
     types::{Life, Timestamp},
+    web::site::Site,
 };
 
 /// A mail that is ready for the outbox: composed, encrypted, not written yet.

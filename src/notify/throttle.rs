@@ -2,12 +2,12 @@
 
 use crate::{
     identity::EmailAddress,
-    site::Site,
     store::{
         Conn, StoreError,
         failures::{self, Allowance, Counted},
     },
     types::{Life, Timestamp},
+    web::site::Site,
 };
 
 /// The counters of mails of one kind to one address, however it is written.

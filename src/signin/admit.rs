@@ -9,15 +9,15 @@ use super::{
 };
 use crate::{
     error::{Denied, Error},
-    notify::events::{Client, EventKind},
+    events::{Client, EventKind},
     settings::SignInMethod,
-    site::Site,
     store::{
         Grants, User,
         factors::{self, FactorRow},
         users,
     },
     types::{Method, Methods, ProvenAt, SessionId, Timestamp, Usages},
+    web::site::Site,
 };
 
 /// Somebody who passed the gate. Nothing else makes one, and each is used once.

@@ -4,11 +4,6 @@
 //! the row, and tells a key that was found somewhere from others. It opens only routes that say `Via<ApiKey>`,
 //! counts as no session, is never fresh, and carries permissions and no roles.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-};
-
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
@@ -17,13 +12,10 @@ use crate::{
     error::{Denied, Error},
     secrets::{Secret, digest},
     signin::caller::{Caller, Mechanism},
-    site::Site,
-    store::{Grants, StoreError, api_keys},
-    types::{Life, Methods, ProvenAt, Timestamp},
+    store::{Grants, api_keys},
+    types::{Methods, ProvenAt},
+    web::site::Site,
 };
-
-/// Uses of a key closer together than this are not written down.
-const NOTED_EVERY: Life = Life::minutes(5);
 
 /// Which key a request showed, and what it was given.
 #[derive(Clone, Debug)]
@@ -42,41 +34,6 @@ impl Scope {
             .permissions
             .retain(|permission| given.contains(permission));
         of_owner
-    }
-}
-
-/// Uses of keys that wait to be written, many in one transaction.
-#[derive(Debug, Default)]
-pub(crate) struct KeyUses(Mutex<HashMap<String, (Timestamp, String)>>);
-
-impl KeyUses {
-    /// Notes a use, unless one is noted that is recent enough.
-    fn note(&self, id: &str, at: Timestamp, from: impl FnOnce() -> String) {
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = waiting
-            .get(id)
-            .is_none_or(|(noted, _)| noted.after(NOTED_EVERY) <= at);
-        if due {
-            waiting.insert(id.to_string(), (at, from()));
-        }
-    }
-
-    /// Writes down what waits.
-    pub(crate) async fn flush(&self, site: &Site) -> Result<(), StoreError> {
-        let waiting: Vec<(String, Timestamp, String)> =
-            std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
-                .into_iter()
-                .map(|(id, (at, from))| (id, at, from))
-                .collect();
-        for chunk in waiting.chunks(500) {
-            let mut chunk = chunk.to_vec();
-            // Two processes that write the same keys take them in one order.
-            chunk.sort_unstable();
-            site.store
-                .write(move |conn| api_keys::touch_all(conn, &chunk))
-                .await?;
-        }
-        Ok(())
     }
 }
 
@@ -142,7 +99,7 @@ pub(crate) async fn resolve(
     }
     if row
         .last_used_at
-        .is_none_or(|used| used.after(NOTED_EVERY) <= now)
+        .is_none_or(|used| used.after(crate::store::touches::NOTED_EVERY) <= now)
     {
         site.key_uses.note(&id, now, from);
     }

@@ -10,16 +10,16 @@
 
 use crate::{
     error::{Denied, Error},
+    events::EventKind,
     http::client::ClientInfo,
     identity::{EmailAddress, Identity},
-    notify::events::EventKind,
     signin::ticket::Handle,
-    site::Site,
     store::{
         Conn, StoreError, User,
         failures::{self, Allowance, Counted},
     },
     types::{Life, Methods, Timestamp, UserId},
+    web::site::Site,
 };
 
 /// The counters that one attempt concerns.

@@ -11,9 +11,9 @@ use crate::{
         mail::{Addressee, Scribe},
         outbox::Postage,
     },
-    site::Site,
     store::User,
     types::Timestamp,
+    web::site::Site,
 };
 
 const MAIL: (&str, &str) = ("unlock", "unlock");

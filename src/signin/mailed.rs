@@ -6,8 +6,8 @@ use super::ticket::{self, Draft, Purpose};
 use crate::{
     error::Error,
     notify::outbox::{self, Letter, Posted},
-    site::Site,
     store::{Conn, StoreError},
+    web::site::Site,
 };
 
 /// Writes a letter and its ticket; true if the letter is in the outbox, and not held back since one like

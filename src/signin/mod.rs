@@ -3,7 +3,6 @@
 pub(crate) mod admit;
 pub(crate) mod api_key;
 pub(crate) mod caller;
-pub(crate) mod factor_setup;
 pub(crate) mod limits;
 pub(crate) mod lockout;
 pub(crate) mod mailed;

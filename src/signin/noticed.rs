@@ -12,9 +12,9 @@ use crate::{
         notices,
         outbox::{self, Letter, Posted},
     },
-    site::Site,
     store::{Conn, StoreError, User, endings::WhichSession, tickets},
     types::Timestamp,
+    web::site::Site,
 };
 
 /// The path of the link, before its secret.

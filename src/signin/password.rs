@@ -9,9 +9,9 @@ use crate::{
     http::client::ClientInfo,
     identity::Identity,
     secrets::{Password, PasswordHash, Verdict},
-    site::Site,
     store::{User, users},
     types::{Method, Methods},
+    web::site::Site,
 };
 
 /// What a password attempt comes to, when it is no error.

@@ -13,20 +13,20 @@ use super::{
 };
 use crate::{
     error::{Denied, Error},
+    events::EventKind,
     http::{
         client::ClientInfo,
         cookies::{self, Kind},
     },
-    notify::{events::EventKind, mail::Scribe, notices, outbox},
+    notify::{mail::Scribe, notices, outbox},
     secrets::{Secret, digest, random_token},
     signin::caller::Caller,
-    site::Site,
     store::{
         endings::{self, Ending, SignIn},
         remember::{self, NewSeries},
     },
     types::ProvenAt,
-    web::input::Tick,
+    web::site::Site,
 };
 
 /// What opening a session has to do with remembering.
@@ -37,27 +37,6 @@ pub(crate) enum Remember {
     Start,
     /// The device of this series.
     Continue(String),
-}
-
-/// What a request says about the box "Keep me signed in"; `None` leaves it to the setting.
-///
-/// A browser leaves out a box that is not ticked, so a submitted form without the field says no. A program that
-/// leaves the field out of its JSON says nothing.
-pub(crate) fn choice(request: &Request<'_>, ticked: Option<Tick>) -> Option<bool> {
-    choice_where_shown(request, ticked, Some(Tick(true)))
-}
-
-/// The same for a form that does not always show the box: it says with the field `remember_box` that it did.
-pub(crate) fn choice_where_shown(
-    request: &Request<'_>,
-    ticked: Option<Tick>,
-    shown: Option<Tick>,
-) -> Option<bool> {
-    let is_form = request
-        .content_type()
-        .is_some_and(|kind| kind.is_form() || kind.is_form_data());
-    let unticked = is_form && shown.is_some_and(|shown| shown.0);
-    ticked.map(|tick| tick.0).or(unticked.then_some(false))
 }
 
 impl Remember {

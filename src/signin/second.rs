@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     error::{Denied, Error, Invalid},
+    events::EventKind,
     factors::{self, Setup},
     http::{
         client::ClientInfo,
@@ -21,7 +22,6 @@ use crate::{
         redirect::Target,
     },
     notify::{
-        events::EventKind,
         mail::{Addressee, Scribe},
         notices,
         outbox::{self, Letter, Postage, Posted},
@@ -29,7 +29,6 @@ use crate::{
     },
     secrets::{Purpose as Key, digest},
     signin::caller::Caller,
-    site::Site,
     store::{
         Conn, StoreError, User,
         endings::{self, Begun, Ending, SignIn},
@@ -39,6 +38,7 @@ use crate::{
     types::{
         FactorKind, Message, Method, Methods, SessionId, Timestamp, Uniquifier, Usages, UserId,
     },
+    web::site::Site,
 };
 
 /// The ticket of a second step.

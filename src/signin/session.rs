@@ -1,10 +1,5 @@
 //! Sessions: opened from an admission, found by a cookie's hash, ended for good.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-};
-
 use rocket::Request;
 
 use super::{
@@ -17,23 +12,23 @@ use super::{
 };
 use crate::{
     error::{Denied, Error},
+    events::EventKind,
     http::{
         client::ClientInfo,
         cookies::{self, Kind},
         csrf,
     },
-    notify::events::EventKind,
     secrets::{digest, random_token},
     signin::caller::{Caller, Mechanism},
-    site::Site,
     store::{
         StoreError, User, devices,
         endings::{self, Ending, SignIn},
         failures,
-        sessions::{self, NewSession, SessionRow, Touch},
+        sessions::{self, NewSession, SessionRow},
         users,
     },
-    types::{Life, Methods, ProvenAt, SessionId, Timestamp},
+    types::{Life, Methods, ProvenAt, SessionId},
+    web::site::Site,
 };
 
 /// Uses of a session closer together than this are not written down: a twentieth of the idle limit, at
@@ -45,46 +40,6 @@ fn touch_every(site: &Site) -> Life {
 
 /// The grace is extended in steps of this.
 const GRACE_STEP: Life = Life::minutes(1);
-
-/// Uses of sessions that wait to be written, many in one transaction.
-///
-/// A process that is killed forgets a few seconds of use; nobody is signed out by that.
-#[derive(Debug, Default)]
-pub(crate) struct Touches(Mutex<HashMap<SessionId, Touch>>);
-
-impl Touches {
-    fn waiting(&self, id: &SessionId) -> Option<Touch> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(id)
-            .copied()
-    }
-
-    fn note(&self, id: &SessionId, seen: Timestamp, grace_until: Option<Timestamp>) {
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let touch = waiting
-            .entry(id.clone())
-            .or_insert(Touch { seen, grace_until });
-        touch.seen = touch.seen.max(seen);
-        touch.grace_until = touch.grace_until.max(grace_until);
-    }
-
-    /// Writes down what waits.
-    pub(crate) async fn flush(&self, site: &Site) -> Result<(), StoreError> {
-        let waiting: Vec<(SessionId, Touch)> =
-            std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
-                .into_iter()
-                .collect();
-        for chunk in waiting.chunks(2_000) {
-            let chunk = chunk.to_vec();
-            site.store
-                .write(move |conn| sessions::touch_all(conn, &chunk))
-                .await?;
-        }
-        Ok(())
-    }
-}
 
 /// What opening a session comes with.
 pub(crate) struct Opening<'a> {

@@ -15,7 +15,6 @@ use crate::{
     error::Error,
     identity::Identity,
     secrets::{Purpose as Key, Secret, digest, random_token},
-    site::Site,
     store::{
         Conn, Store, StoreError, User,
         endings::SignIn,
@@ -23,6 +22,7 @@ use crate::{
         users,
     },
     types::{Life, Timestamp, UserId},
+    web::site::Site,
 };
 
 /// What a kind of ticket is for.

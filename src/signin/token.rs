@@ -3,12 +3,12 @@
 use super::{Admitted, admit::standing};
 use crate::{
     error::{Denied, Error},
-    notify::events::{Client, EventKind},
+    events::{Client, EventKind},
     secrets::{Secret, digest, random_token},
     signin::caller::Caller,
-    site::Site,
     store::{StoreError, User, endings::Begun, tokens, users},
     types::{Methods, ProvenAt, Timestamp},
+    web::site::Site,
 };
 
 /// A token and when it ends, as it is shown once.

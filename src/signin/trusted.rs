@@ -13,11 +13,11 @@ use crate::{
         cookies::{self, Kind},
     },
     secrets::{Secret, digest, random_token},
-    site::Site,
     store::{
         User,
         devices::{self, NewDevice, Shown},
     },
+    web::site::Site,
 };
 
 /// The proof that a browser is trusted by an account. Nothing but [`check`] makes one.

@@ -2,9 +2,9 @@
 
 use crate::{
     settings::SignInMethod,
-    site::Site,
     store::{Conn, StoreError, factors, users},
     types::{FactorKind, Usages, UserId},
+    web::site::Site,
 };
 
 /// What the site lets people sign in with.

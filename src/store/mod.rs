@@ -25,6 +25,7 @@ pub(crate) mod sessions;
 pub(crate) mod social;
 pub(crate) mod tickets;
 pub(crate) mod tokens;
+pub(crate) mod touches;
 mod url;
 pub(crate) mod users;
 

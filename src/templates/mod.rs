@@ -1,6 +1,7 @@
 //! Templates and texts: the engine, the built-in pages and mails, and the catalogue of messages.
 
 pub(crate) mod catalogue;
+pub(crate) mod form;
 pub(crate) mod rendered;
 pub(crate) mod views;
 

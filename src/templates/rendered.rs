@@ -12,7 +12,7 @@ use std::{
 
 use serde_json::{Map, Value};
 
-use crate::{secrets::random_token, web::form::FormView};
+use crate::{secrets::random_token, templates::form::FormView};
 
 /// Pages kept at most; one more, and all are forgotten. A page is a few KiB.
 const MOST: usize = 128;

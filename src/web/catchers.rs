@@ -6,9 +6,8 @@ use crate::{
     error::{Denied, Error},
     guards::identity,
     http::refusal,
-    site::Site,
     types::Message,
-    web::reply,
+    web::{reply, site::Site},
 };
 
 /// Statuses that our guards and `Input` produce.

@@ -3,36 +3,15 @@
 use rocket::{Request, http::Method};
 use serde_json::{Map, Value, json};
 
-use crate::{error::Invalid, site::Site, templates::catalogue::Catalogue, types::Message};
-
-/// A form to be shown.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct FormView {
-    id: &'static str,
-    action: String,
-    fields: Vec<Field>,
-    extra: Map<String, Value>,
-    /// The message on the button, if not the form's own.
-    submit: Option<&'static str>,
-}
-
-/// A field to be shown.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Field {
-    name: &'static str,
-    kind: &'static str,
-    label: &'static str,
-    value: String,
-    checked: bool,
-    required: bool,
-    autofocus: bool,
-    autocomplete: Option<&'static str>,
-    lengths: (Option<u64>, Option<u64>),
-    hint: Option<Message>,
-    inputmode: Option<&'static str>,
-    /// Of a choice: values, and the messages that say them.
-    options: Vec<(String, Message)>,
-}
+use crate::{
+    error::Invalid,
+    templates::{
+        catalogue::Catalogue,
+        form::{Field, FormView},
+    },
+    types::Message,
+    web::site::Site,
+};
 
 impl Field {
     fn new(name: &'static str, kind: &'static str, label: &'static str) -> Self {

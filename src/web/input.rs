@@ -19,9 +19,8 @@ use crate::{
     error::{Denied, Error, Invalid},
     guards::{identity, probe::Probe},
     http::{cookies, csrf, refusal},
-    site::Site,
     types::Message,
-    web::stale,
+    web::{site::Site, stale},
 };
 
 /// A body decoded into `F` after the CSRF check: urlencoded, `multipart/form-data` or JSON alike.
@@ -469,4 +468,25 @@ impl<'r, F: DeserializeOwned> FromData<'r> for Proving<F> {
         };
         outcome(request, read.await)
     }
+}
+
+/// What a request says about the box "Keep me signed in"; `None` leaves it to the setting.
+///
+/// A browser leaves out a box that is not ticked, so a submitted form without the field says no. A program that
+/// leaves the field out of its JSON says nothing.
+pub(crate) fn choice(request: &Request<'_>, ticked: Option<Tick>) -> Option<bool> {
+    choice_where_shown(request, ticked, Some(Tick(true)))
+}
+
+/// The same for a form that does not always show the box: it says with the field `remember_box` that it did.
+pub(crate) fn choice_where_shown(
+    request: &Request<'_>,
+    ticked: Option<Tick>,
+    shown: Option<Tick>,
+) -> Option<bool> {
+    let is_form = request
+        .content_type()
+        .is_some_and(|kind| kind.is_form() || kind.is_form_data());
+    let unticked = is_form && shown.is_some_and(|shown| shown.0);
+    ticked.map(|tick| tick.0).or(unticked.then_some(false))
 }

@@ -19,21 +19,13 @@ use crate::{
         redirect::Target,
         refusal,
     },
-    site::Site,
     types::Message,
     web::{
         feature::MenuFor,
         paths::{ICON, STYLESHEET},
+        site::Site,
     },
 };
-
-/// The language of the answer: what the browser prefers among those that there are texts for.
-pub(crate) fn language(request: &Request<'_>, site: &Site) -> String {
-    site.views
-        .catalogue()
-        .choose(request.headers().get_one("accept-language"))
-        .to_string()
-}
 
 /// Where to go after a form, by a setting that the launch has judged.
 pub(crate) fn after(site: &Site, path: &str) -> Target {
@@ -202,7 +194,7 @@ impl Page<'_> {
                 Map::new()
             }
         };
-        let language = language(self.request, self.site);
+        let language = crate::http::language::language(self.request, self.site);
         Value::Object(context(self.request, self.site, &language, name, own))
     }
 }

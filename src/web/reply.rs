@@ -21,10 +21,15 @@ use crate::{
     },
     identity::IdentityKind,
     settings::Strictness,
-    site::{Site, path_and_query},
-    templates::rendered::Key,
+    templates::{form::FormView, rendered::Key},
     types::Message,
-    web::{form::FormView, input, own_paths::OwnPaths, page, stale},
+    web::{
+        input,
+        own_paths::OwnPaths,
+        page,
+        site::{Site, path_and_query},
+        stale,
+    },
 };
 
 /// What a handler of ours answers.
@@ -173,7 +178,7 @@ impl Reply {
 
     fn respond(self, request: &Request<'_>, site: &Site) -> Responded<'static> {
         headers::mark(request);
-        let language = page::language(request, site);
+        let language = crate::http::language::language(request, site);
         if wants_json(request, site) && !self.leaves {
             if !self.invalid.is_empty() {
                 let mut payload = invalid_payload(site, &language, &self.invalid);
@@ -257,7 +262,10 @@ fn add_form(
     form: &FormView,
     invalid: &Invalid,
 ) {
-    let (language, catalogue) = (page::language(request, site), site.views.catalogue());
+    let (language, catalogue) = (
+        crate::http::language::language(request, site),
+        site.views.catalogue(),
+    );
     let mut view = form.view(site, &catalogue, &language, invalid);
     if form.lacks_identity()
         && let Some(account) = account_of(request, site, context)
@@ -360,7 +368,7 @@ fn render(
     name: &str,
     own: Map<String, Value>,
 ) -> Responded<'static> {
-    let language = page::language(request, site);
+    let language = crate::http::language::language(request, site);
     let context = page::context(request, site, &language, name, own);
     let html = to_html(site, &language, name, &context)?;
     Ok(html_response(status, html, language))
@@ -459,7 +467,7 @@ fn refuse_program(
     error: &Error,
     status: Status,
 ) -> Response<'static> {
-    let language = page::language(request, site);
+    let language = crate::http::language::language(request, site);
     let catalogue = site.views.catalogue();
     if let Error::Invalid(invalid) = error {
         return envelope(site, status, invalid_payload(site, &language, invalid));
@@ -547,7 +555,7 @@ fn refuse_browser(
         }
         _ => {}
     }
-    let language = page::language(request, site);
+    let language = crate::http::language::language(request, site);
     let catalogue = site.views.catalogue();
     let mut context = Map::new();
     let again = match error {

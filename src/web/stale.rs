@@ -11,8 +11,13 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     http::{cookies, csrf},
-    site::{Site, path_and_query},
-    web::{form::FormView, input, own_paths::OwnPaths, reply::Reply},
+    templates::form::FormView,
+    web::{
+        input,
+        own_paths::OwnPaths,
+        reply::Reply,
+        site::{Site, path_and_query},
+    },
 };
 
 /// More fields or longer values than any form of ours has are not offered again.

@@ -12,18 +12,18 @@ use super::{
 };
 use crate::{
     error::{Error, Invalid},
+    events::EventKind,
     factors::passkey::{id_of, provider},
     guards::strong::Strong,
     http::redirect::Target,
-    notify::{events::EventKind, notices, outbox},
+    notify::{notices, outbox},
     signin::{outdated, second::MOST, ticket::Purpose, ways_in::WaysIn},
-    site::Site,
     store::{StoreError, devices, factors, passkeys::PasskeyRow, tickets, users},
+    templates::form::{Field, FormView},
     types::{FactorKind, Message, PasskeyUsage, Usages},
     web::{
-        form::{Field, FormView},
-        page,
         reply::{Answer, Reply, wants_json},
+        site::Site,
     },
 };
 
@@ -90,7 +90,10 @@ pub(super) async fn page(
             Ok((all, rows::of_user(conn, &id)?))
         })
         .await?;
-    let (catalogue, language) = (site.views.catalogue(), page::language(web.request, site));
+    let (catalogue, language) = (
+        site.views.catalogue(),
+        crate::http::language::language(web.request, site),
+    );
     let nothing = Invalid::new();
     let shown: Vec<Value> = passkeys
         .iter()

@@ -17,11 +17,11 @@ use serde_json::{Value, json};
 use super::Web;
 use crate::{
     error::{Error, Invalid},
+    events::EventKind,
     factors::passkey::{Answered, Asserting, Ceremonies, Shown, Unfit},
     guards::Public,
-    notify::{events::EventKind, notices, outbox},
+    notify::{notices, outbox},
     signin::ticket::{self, Draft, Found, Once, Purpose},
-    site::Site,
     store::{
         Conn, StoreError,
         passkeys::{self as rows, Owned},
@@ -32,6 +32,7 @@ use crate::{
     web::{
         feature::{Feature, Link, MenuFor, sample_form, sample_mail},
         reply::{Answer, Reply},
+        site::Site,
     },
 };
 

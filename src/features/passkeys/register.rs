@@ -10,17 +10,17 @@ use super::{
 };
 use crate::{
     error::{Error, Invalid},
+    events::EventKind,
     factors::passkey::{Account, Made, Registering},
+    features::factor_setup::session_of,
     guards::strong::Strong,
-    notify::{events::EventKind, notices, outbox},
+    notify::{notices, outbox},
     signin::{
-        factor_setup::session_of,
         outdated,
         second::{MOST, refuse_unproven},
         session,
         ticket::{self, Purpose},
     },
-    site::Site,
     store::{
         StoreError, Unique, devices,
         factors::{self, NewFactor},
@@ -30,6 +30,7 @@ use crate::{
     web::{
         page,
         reply::{Answer, Reply, or_again},
+        site::Site,
     },
 };
 

@@ -24,13 +24,13 @@ use crate::{
         session::Opening,
         ticket::{self, Found, Held, Purpose},
     },
-    site::Site,
     store::{StoreError, users},
+    templates::form::{Field, FormView},
     types::{Message, Usages},
     web::{
-        form::{Field, FormView},
         input::Tick,
         reply::{Answer, Reply, or_again, wants_json},
+        site::Site,
     },
 };
 

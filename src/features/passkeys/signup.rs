@@ -12,10 +12,11 @@ use super::{
 };
 use crate::{
     error::{Error, Invalid},
+    events::EventKind,
     factors::passkey::{Account, Registering},
     http::{csrf, headers, redirect::Target},
     identity::{EmailAddress, Identity},
-    notify::{events::EventKind, mail::Addressee, outbox::Postage},
+    notify::{mail::Addressee, outbox::Postage},
     signin::{
         admit::admit,
         limits::{PerAddress, count_per_address},
@@ -23,9 +24,9 @@ use crate::{
         ticket::{self, Found, Handle, Purpose, Terms},
     },
     store::{NewUser, StoreError, Unique, factors, tickets, users},
+    templates::form::{Field, FormView},
     types::{Message, Method, PasskeyUsage},
     web::{
-        form::{Field, FormView},
         input::Nothing,
         reply::{Answer, Reply, or_again, wants_json},
     },
@@ -295,7 +296,7 @@ async fn create(
     let reserved = Handle::of_identity(site, &Identity::Email(email.clone()));
     let new = NewUser::new(email).confirmed(true);
     let name = site.views.catalogue().say(
-        crate::web::page::language(web.request, site).as_str(),
+        crate::http::language::language(web.request, site).as_str(),
         &Message::new("factor.passkey"),
     );
     let factor = register::factor(&new.id, &name, usage, &made, now);

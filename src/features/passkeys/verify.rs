@@ -11,21 +11,19 @@ use super::{
 use crate::{
     error::{Error, Invalid},
     factors::passkey::{Asserting, descriptor},
+    features::factor_setup::session_of,
     http::redirect::Target,
     signin::{
         admit::{Admission, admit_by_factor},
         caller::Caller,
-        factor_setup::session_of,
         limits::{Buckets, refuse_if_locked},
         outdated, session,
         ticket::{self, Purpose},
     },
     store::users,
+    templates::form::{Field, FormView},
     types::{Message, Usages},
-    web::{
-        form::{Field, FormView},
-        reply::{Answer, Reply, or_again},
-    },
+    web::reply::{Answer, Reply, or_again},
 };
 
 pub(super) const VERIFY: &str = "security/passkeys/verify.html";

@@ -10,12 +10,12 @@ use super::{
 };
 use crate::{
     error::{Denied, Error},
+    events::EventKind,
+    features::factor_setup::session_of,
     guards::strong::Strong,
     http::{headers, redirect::Target},
-    notify::{events::EventKind, notices, outbox},
-    signin::{
-        caller::Caller, factor_setup::session_of, outdated, ticket::Purpose, ways_in::WaysIn,
-    },
+    notify::{notices, outbox},
+    signin::{caller::Caller, outdated, ticket::Purpose, ways_in::WaysIn},
     social::{SocialProfile, SocialProvider},
     store::{SocialAccountInfo, StoreError, User, social, users},
     types::Timestamp,

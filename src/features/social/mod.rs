@@ -20,17 +20,16 @@ use url::Url;
 use super::Web;
 use crate::{
     error::{Denied, Error, Invalid},
+    events::EventKind,
     http::{
         headers,
         redirect::{Outward, Target},
     },
-    notify::events::EventKind,
     secrets::{Purpose as Key, Secret},
     signin::{
         limits::{PerAddress, count_per_address},
         ticket::{self, Handle, Purpose, Spent, Terms},
     },
-    site::Site,
     social::{
         SocialAnswer, SocialError, SocialProfile, SocialProvider, SocialRequest, challenge_of,
     },
@@ -40,6 +39,7 @@ use crate::{
     web::{
         feature::{Feature, Link, MenuFor},
         reply::{Answer, Reply, wants_json},
+        site::Site,
     },
 };
 

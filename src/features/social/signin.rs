@@ -16,18 +16,18 @@ use super::{
 };
 use crate::{
     error::{Denied, Error, Invalid},
+    events::EventKind,
     http::{csrf, redirect::Target},
     identity::{EmailAddress, Identity},
-    notify::{events::EventKind, notices},
+    notify::notices,
     settings::Usernames,
     signin::{
         admit::{Admission, admit},
         limits::{Buckets, refuse_if_locked},
-        remember::{self, Remember},
+        remember::Remember,
         session::Opening,
         ticket::{Handle, Purpose},
     },
-    site::Site,
     social::{ProviderEmail, SocialProfile, SocialProvider},
     store::{
         NewUser, StoreError, Unique, User,
@@ -35,12 +35,9 @@ use crate::{
         tickets,
         users::{self, Confirmed, EarlierPassword},
     },
+    templates::form::{Field, FormView},
     types::{Method, Methods},
-    web::{
-        form::{Field, FormView},
-        input::Tick,
-        reply::Answer,
-    },
+    web::{input::Tick, reply::Answer, site::Site},
 };
 
 pub(super) fn routes() -> Vec<Route> {
@@ -80,7 +77,11 @@ impl Start {
     fn view(&self, web: &Web<'_>, provider: &str) -> FormView {
         let mut fields = Vec::new();
         if self.remember_box.is_some() {
-            let keep = remember::choice_where_shown(web.request, self.remember, self.remember_box);
+            let keep = crate::web::input::choice_where_shown(
+                web.request,
+                self.remember,
+                self.remember_box,
+            );
             fields.extend(web.keep_field(keep.map(Tick)));
             fields.push(Field::hidden("remember_box", "true"));
         }
@@ -100,7 +101,11 @@ async fn start(web: Web<'_>, name: &str, next: Option<&str>, form: Submitted<Sta
     let next = form.next.as_deref().or(next);
     let wish = Wish {
         provider: provider.name().into(),
-        remember: remember::choice_where_shown(web.request, form.remember, form.remember_box),
+        remember: crate::web::input::choice_where_shown(
+            web.request,
+            form.remember,
+            form.remember_box,
+        ),
         next: web.judged(next),
     };
     let browser = csrf::visitor(web.request, web.site)?;

@@ -14,23 +14,21 @@ use super::{
 };
 use crate::{
     error::Error,
+    features::factor_setup::session_of,
     http::redirect::Target,
     signin::{
         NextStep,
         admit::{Admission, admit},
         caller::Caller,
-        factor_setup::session_of,
         limits::{Buckets, refuse_if_locked},
         session,
         ticket::Purpose,
     },
     social::SocialProvider,
     store::social,
+    templates::form::{Field, FormView},
     types::{Life, Method, Methods, Timestamp},
-    web::{
-        form::{Field, FormView},
-        reply::{Answer, Reply, wants_json},
-    },
+    web::reply::{Answer, Reply, wants_json},
 };
 
 pub(super) fn routes() -> Vec<Route> {

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::super::{Submitted, Web};
 use crate::{
     error::Error,
+    events::EventKind,
     http::redirect::Target,
-    notify::events::EventKind,
     signin::trusted,
     web::{
         input::Nothing,

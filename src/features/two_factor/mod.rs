@@ -14,12 +14,12 @@ use serde_json::json;
 use super::{Submitted, Web, recover};
 use crate::{
     error::{Denied, Error, Invalid},
+    events::EventKind,
     http::{
         cookies::{self, Kind},
         redirect::Target,
     },
     notify::{
-        events::EventKind,
         mail::Addressee,
         notices,
         outbox::{self, Postage},
@@ -35,11 +35,13 @@ use crate::{
         trusted,
     },
     store::{devices as rows, factors::FactorRow, users},
-    templates::template,
+    templates::{
+        form::{Field, FormView},
+        template,
+    },
     types::{FactorKind, Message},
     web::{
         feature::{Feature, Link, MenuFor, sample_form, sample_mail},
-        form::{Field, FormView},
         input::Tick,
         page,
         reply::{Answer, Reply, or_again, wants_json},

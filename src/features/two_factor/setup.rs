@@ -10,23 +10,21 @@ use super::{
 };
 use crate::{
     error::{Denied, Error, Invalid},
+    events::EventKind,
     factors::{self, Setup, Wanted},
+    features::factor_setup::{self, Proven},
     guards::strong::Strong,
     http::redirect::Target,
-    notify::{events::EventKind, notices, outbox},
-    signin::{
-        factor_setup::{self, Proven},
-        limits::count_per_user,
-        outdated, second,
-    },
+    notify::{notices, outbox},
+    signin::{limits::count_per_user, outdated, second},
     store::{
         StoreError, User, devices,
         factors::{self as rows, FactorRow},
         tickets, users,
     },
+    templates::form::{Field, FormView},
     types::{FactorKind, Message, Usages},
     web::{
-        form::{Field, FormView},
         input::Nothing,
         page,
         reply::{Answer, Reply, or_again, wants_json},

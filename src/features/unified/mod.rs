@@ -11,11 +11,11 @@ use serde_json::json;
 use super::{Submitted, Web, mailed, two_factor::Code};
 use crate::{
     error::{Denied, Error, Invalid},
+    events::EventKind,
     factors,
     http::redirect::Target,
     identity::{EmailAddress, Identity, IdentityKind},
     notify::{
-        events::EventKind,
         mail::Addressee,
         notices,
         outbox::{self, Letter, Postage},
@@ -41,11 +41,13 @@ use crate::{
         failures,
         users::{self, Confirmed, EarlierPassword},
     },
-    templates::template,
+    templates::{
+        form::{Field, FormView},
+        template,
+    },
     types::{FactorKind, Message, Method, Methods, Usages, UserId},
     web::{
         feature::{Feature, Link, MenuFor, sample_form, sample_mail},
-        form::{Field, FormView},
         input::{Nothing, Tick},
         reply::{Answer, Reply, or_again, wants_json},
     },

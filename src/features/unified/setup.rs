@@ -12,20 +12,22 @@ use super::{
 };
 use crate::{
     error::{Error, Invalid},
+    events::EventKind,
     factors::{self, Setup, Wanted},
+    features::factor_setup,
     guards::strong::Strong,
     http::redirect::Target,
-    notify::{events::EventKind, notices, outbox},
+    notify::{notices, outbox},
     settings::SignInMethod,
-    signin::{factor_setup, limits::count_per_user, outdated, ticket::Purpose, ways_in::WaysIn},
+    signin::{limits::count_per_user, outdated, ticket::Purpose, ways_in::WaysIn},
     store::{
         StoreError, User,
         factors::{self as rows, FactorRow},
         tickets, users,
     },
+    templates::form::{Field, FormView},
     types::{FactorKind, Message, Usages},
     web::{
-        form::{Field, FormView},
         input::Nothing,
         page,
         reply::{Answer, Reply, or_again},

@@ -13,13 +13,14 @@ use super::{
 };
 use crate::{
     error::{Denied, Error, Invalid},
+    events::EventKind,
     factors,
-    notify::{events::EventKind, outbox::Postage},
+    features::factor_setup::session_of,
+    notify::outbox::Postage,
     secrets::{Password, Verdict},
     signin::{
         admit::{Admission, admit},
         caller::Caller,
-        factor_setup::session_of,
         limits::{Buckets, refuse_if_locked},
         outdated,
         password::{Attempt, Proof, check_verdict},
@@ -28,11 +29,9 @@ use crate::{
         ticket::{self, Bearer, Handle, Presented, Purpose},
     },
     store::users,
+    templates::form::{Field, FormView},
     types::{FactorKind, Message, Method, Methods},
-    web::{
-        form::{Field, FormView},
-        reply::{Answer, Reply, or_again},
-    },
+    web::reply::{Answer, Reply, or_again},
 };
 
 /// The ticket of a code that proves it again, good in the session that asked for it and nowhere else.

@@ -1,20 +1,22 @@
 //! Setting a factor up while signed in: a ticket of the account and its session, which a first code of
 //! the factor turns into the factor.
 
-use super::{
-    limits::{Buckets, count_failure, count_per_user, refuse_if_locked},
-    second::{CODE, Destination, MOST, Sending, code_letter, refuse_more, refuse_unproven},
-    session,
-    ticket::{self, Bearer, Handle, Held, Presented, Purpose, Refusal, Terms},
-};
 use crate::{
     error::{Denied, Error, Invalid},
+    events::EventKind,
     factors::{self, Setup},
     features::Web,
     guards::strong::Strong,
-    notify::{events::EventKind, notices, outbox},
+    notify::{notices, outbox},
     secrets::Secret,
-    signin::{caller::Caller, outdated},
+    signin::{
+        caller::Caller,
+        limits::{Buckets, count_failure, count_per_user, refuse_if_locked},
+        outdated,
+        second::{CODE, Destination, MOST, Sending, code_letter, refuse_more, refuse_unproven},
+        session,
+        ticket::{self, Bearer, Handle, Held, Presented, Purpose, Refusal, Terms},
+    },
     store::{StoreError, Unique, devices, factors as rows, users},
     types::{FactorKind, Message, Method, Methods, Usages},
 };

@@ -8,24 +8,27 @@ use rocket::{Request, http::uri::Origin, tokio::sync::Semaphore};
 use crate::store::passkeys;
 use crate::{
     error::Error,
+    events::{Client, EventKind, Events},
     factors::{MfaPolicy, phone::PhoneParser, recovery::RecoveryCodes, totp::TotpProvider},
-    fairing::Hooks,
     features,
     http::{cookies::CookieNames, redirect::RedirectRules},
     identity::{EmailAddress, EmailPolicy, UsernamePolicy},
     notify::{
-        events::{Client, EventKind, Events},
         mail::{Mailbox, Mailer},
         outbox::Courier,
         sms::SmsSender,
     },
     secrets::{Hasher, Keys, PasswordPolicy},
     settings::{Settings, Strictness, Transport},
-    signin::{api_key::KeyUses, session::Touches},
-    store::{Store, StoreError, factors::FactorRow, users::EndsWithPassword},
+    store::{
+        Store, StoreError,
+        factors::FactorRow,
+        touches::{KeyUses, Touches},
+        users::EndsWithPassword,
+    },
     templates::views::Views,
     types::{Clock, FactorKind, Message, SharedClock, Timestamp, UserId},
-    web::{feature::Feature, routes::Routes},
+    web::{feature::Feature, hooks::Hooks, routes::Routes},
 };
 
 /// The running state behind the fairing.

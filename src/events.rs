@@ -476,7 +476,7 @@ impl Events {
 
 #[cfg(all(test, feature = "cli"))]
 mod tests {
-    use super::*;
+    use crate::events::*;
 
     fn subscriber(heard: &Arc<AtomicUsize>, pause: Duration) -> Subscriber {
         let heard = heard.clone();
