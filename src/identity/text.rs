@@ -53,6 +53,21 @@ pub(crate) fn is_hidden(c: char) -> bool {
             | 0xE0000..=0xE0FFF | 0xF0000..)
 }
 
+/// A text as a page may hold it: without the characters that are an error in HTML even where they are escaped
+/// (controls and noncharacters, HTML Living Standard, section 13.2.3.5).
+pub(crate) fn in_html(text: &str) -> std::borrow::Cow<'_, str> {
+    let is_error = |c: char| {
+        let code = u32::from(c);
+        c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{c}')
+            || code & 0xFFFE == 0xFFFE
+            || matches!(code, 0xFDD0..=0xFDEF)
+    };
+    match text.contains(is_error) {
+        true => text.replace(is_error, "").into(),
+        false => text.into(),
+    }
+}
+
 /// Why a text is no name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NotAName {
@@ -106,6 +121,13 @@ fn is_emoji(c: char) -> bool {
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_holds_no_character_that_is_an_error_in_html() {
+        let odd = "a\u{0}\u{7f}\u{85}\u{fdd0}\u{fffe}\u{10ffff}b\tc\n";
+        assert_eq!(in_html(odd), "ab\tc\n");
+        assert_eq!(in_html("José \u{202e}"), "José \u{202e}");
+    }
 
     #[test]
     fn spellings_of_one_text_fold_together() {

@@ -4,7 +4,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 use validator::Validate;
 
-use crate::{error::Invalid, templates::catalogue::Catalogue, types::Message};
+use crate::{
+    error::Invalid, identity::text::in_html, templates::catalogue::Catalogue, types::Message,
+};
 
 /// Forms that take the application's own fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,7 +126,7 @@ impl ExtraFields {
                     "kind": kind,
                     "label": label,
                     "checked": kind == "checkbox" && matches!(value.as_str(), "true" | "on"),
-                    "value": if kind == "checkbox" { "true" } else { value.as_str() },
+                    "value": if kind == "checkbox" { "true".into() } else { in_html(&value) },
                     "errors": errors(name),
                     "required": false,
                     "autofocus": false,

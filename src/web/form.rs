@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     error::Invalid,
+    identity::text::in_html,
     templates::{
         catalogue::Catalogue,
         form::{Field, FormView},
@@ -221,7 +222,7 @@ impl FormView {
                     "id": format!("{}-{}", self.id, field.name),
                     "kind": field.kind,
                     "label": if field.label.is_empty() { String::new() } else { say(&Message::new(field.label)) },
-                    "value": if field.kind == "password" { "" } else { &field.value },
+                    "value": if field.kind == "password" { "".into() } else { in_html(&field.value) },
                     "errors": told(field),
                     "required": field.required,
                     "autofocus": wrong.map_or(field.autofocus, |wrong| wrong == field.name),

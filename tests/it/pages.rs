@@ -63,8 +63,14 @@ pub fn record(path: &str, answer: &Answer) {
     std::fs::write(folder.join(file), &answer.body).expect("a page is written");
 }
 
-/// The page without what differs each time: numbers, identifiers, secrets.
+/// The page without what differs each time: numbers, identifiers, secrets, and what was entered.
 fn state_of(text: &str) -> String {
+    let mut parts = text.split(" value=\"");
+    let mut bare = String::from(parts.next().unwrap_or_default());
+    for part in parts {
+        bare.push_str(part.split_once('"').map_or("", |(_, rest)| rest));
+    }
+    let text = bare.as_str();
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     let mut state = String::with_capacity(text.len());
     for piece in text.split_inclusive(|c| !is_part(c)) {
