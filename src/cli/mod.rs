@@ -61,7 +61,7 @@ enum Command {
     Templates(templates::Templates),
     /// Apply the migrations that the database lacks.
     Migrate(migrate::Migrate),
-    /// Look whether everything is as it should be.
+    /// Check settings, database, mail and templates.
     Doctor,
 }
 

@@ -118,11 +118,11 @@ async fn create(site: &Site, create: Create) -> Result<Answer, Failure> {
         );
     }
     let permissions: BTreeSet<String> = permissions.into_iter().collect();
-    let text = format!(
-        "the role {} is made; its permissions: {}",
-        role.name,
-        list(&permissions)
-    );
+    let granted = match permissions.is_empty() {
+        true => "no permissions".into(),
+        false => format!("permissions: {}", list(&permissions)),
+    };
+    let text = format!("Created role \"{}\" ({granted})", role.name);
     Ok(Answer::new(
         text,
         json!({ "role": as_json(&role, permissions) }),
