@@ -84,7 +84,8 @@ fn message(web: Web<'_>, id: u64) -> Answer {
         .with("links", links))
 }
 
-/// The HTML part alone, for a frame in which nothing runs.
+/// The HTML part alone, for a frame in which nothing runs. A link in it opens a tab of its own: our pages refuse
+/// to be framed.
 #[derive(Responder)]
 struct Part {
     html: RawHtml<String>,
@@ -95,13 +96,23 @@ struct Part {
 #[get("/dev/mail/<id>/html")]
 fn html(web: Web<'_>, id: u64) -> Result<Part, Error> {
     Ok(Part {
-        html: RawHtml(find(&web, id)?.html),
+        html: RawHtml(with_tabs(&find(&web, id)?.html)),
         policy: Header::new(
             "Content-Security-Policy",
-            "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; sandbox",
+            "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; \
+             sandbox allow-popups allow-popups-to-escape-sandbox",
         ),
         cache: Header::new("Cache-Control", "private, no-store"),
     })
+}
+
+/// Makes the links of an HTML part open a tab of their own.
+fn with_tabs(html: &str) -> String {
+    const BASE: &str = "<base target=\"_blank\">";
+    match html.split_once("<head>") {
+        Some((before, after)) => format!("{before}<head>{BASE}{after}"),
+        None => format!("{BASE}{html}"),
+    }
 }
 
 fn find(web: &Web<'_>, id: u64) -> Result<Mail, Error> {

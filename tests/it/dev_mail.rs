@@ -88,3 +88,19 @@ async fn the_mailbox_answers_nobody_behind_a_proxy_and_nobody_elsewhere() {
         assert_eq!(answer.status, status, "{address}");
     }
 }
+
+#[rocket::async_test]
+async fn a_button_in_a_mail_opens_a_tab_of_its_own() {
+    let app = registered().await;
+    let host = [("Host", "localhost:8000")];
+    let page = app.browser().get_with("/dev/mail/1", &host).await.text();
+    let sandbox = "allow-popups allow-popups-to-escape-sandbox";
+    assert!(page.contains(&format!("sandbox=\"{sandbox}\"")), "{page}");
+    let part = app.browser().get_with("/dev/mail/1/html", &host).await;
+    let policy = part.header("Content-Security-Policy").unwrap_or_default();
+    assert!(
+        policy.ends_with(&format!("; sandbox {sandbox}")),
+        "{policy}"
+    );
+    assert!(part.text().contains("<head><base target=\"_blank\">"));
+}
