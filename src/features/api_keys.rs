@@ -130,10 +130,7 @@ impl NewKey {
             true => first.unwrap_or_default(),
             false => self.expires.clone(),
         };
-        let mut expires = Field::choice("expires", "field.api_key_expires", options).value(&chosen);
-        if longest.is_none() {
-            expires = expires.optional();
-        }
+        let expires = Field::choice("expires", "field.api_key_expires", options).value(&chosen);
         let name = Field::text("name", "field.api_key_name")
             .value(&self.name)
             .autocomplete("off")
@@ -181,7 +178,7 @@ async fn create(web: Web<'_>, form: Submitted<NewKey>) -> Answer {
 
 #[post("/api-keys/<id>/revoke", data = "<form>")]
 async fn revoke(web: Web<'_>, id: &str, form: Submitted<Nothing>) -> Answer {
-    form?;
+    web.pressed(form, "api_keys.revoke")?;
     let caller = web.strong_by_any().await?;
     end(&web, &caller, id).await?;
     let target = Target::local(&web.site.path("/api-keys"));
@@ -252,7 +249,7 @@ fn is_over(row: &ApiKeyInfo, now: Timestamp) -> bool {
 
 fn check_name(typed: &str) -> Result<String, Message> {
     let name = text::name(typed, NAME).map_err(|why| match why {
-        NotAName::Empty => Message::new("input.required"),
+        NotAName::Empty => Message::new("api_keys.name_required"),
         NotAName::TooLong => Message::new("api_keys.name_too_long").with("max", NAME),
         NotAName::Hidden => Message::new("api_keys.name_invalid"),
     })?;

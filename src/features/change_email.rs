@@ -218,6 +218,9 @@ async fn link(web: Web<'_>, token: &str) -> Answer {
 
 #[post("/change-email/<token>", data = "<form>")]
 async fn by_link(web: Web<'_>, token: &str, form: Submitted<Nothing>) -> Answer {
+    let form = web.sent(form, |_| {
+        FormView::new("change_email_link", String::new(), [])
+    });
     mailed::use_link(&web, token, "/change-email", form, async |held, _| {
         change(&web, held).await
     })
@@ -238,6 +241,7 @@ async fn undo_link(web: Web<'_>, token: &str) -> Answer {
 
 #[post("/undo/<token>", data = "<form>")]
 async fn undo_by_link(web: Web<'_>, token: &str, form: Submitted<Nothing>) -> Answer {
+    let form = web.sent(form, |_| FormView::new("undo", String::new(), []));
     mailed::use_link(&web, token, "/login", form, async |held, _| {
         undo(&web, held).await
     })

@@ -176,6 +176,7 @@ async fn by_link(
     include_auth_token: Option<&str>,
     form: Submitted<Nothing>,
 ) -> Answer {
+    let form = web.sent(form, |_| FormView::new("confirm_link", String::new(), []));
     mailed::use_link(&web, token, "/confirm", form, async |held, _| {
         confirm(&web, held, include_auth_token.is_some()).await
     })

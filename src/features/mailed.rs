@@ -357,7 +357,7 @@ pub(crate) async fn link_page<P: Purpose>(
     }
     match found {
         Ok(held) => Ok(page(held)),
-        Err(refusal) => bad_link(web, key_of(refusal), ask),
+        Err(refusal) => bad_link(web, P::NAME, key_of(refusal), ask),
     }
 }
 
@@ -378,16 +378,23 @@ pub(crate) async fn use_link<P: Purpose, F>(
             Err(Error::Invalid(invalid)) if !wants_json(web.request, web.site) => {
                 let mut messages = invalid.fields().flat_map(|(_, messages)| messages);
                 let key = messages.next().map_or(GONE, Message::key);
-                bad_link(web, key.to_string(), ask)
+                bad_link(web, P::NAME, key.to_string(), ask)
             }
             done => done,
         },
-        Err(refusal) => bad_link(web, key_of(refusal), ask),
+        Err(refusal) => bad_link(web, P::NAME, key_of(refusal), ask),
     }
 }
 
 /// A link that opens nothing: a browser is sent where another can be asked for, a program gets 400.
-pub(crate) fn bad_link(web: &Web<'_>, key: impl Into<Cow<'static, str>>, ask: &str) -> Answer {
+///
+/// The page has words of its own for a link that may have done its work already, by the name of its purpose.
+pub(crate) fn bad_link(
+    web: &Web<'_>,
+    purpose: &str,
+    key: impl Into<Cow<'static, str>>,
+    ask: &str,
+) -> Answer {
     let key = key.into();
     if wants_json(web.request, web.site) {
         return Err(Invalid::form(Message::new(key)).into());
@@ -401,5 +408,10 @@ pub(crate) fn bad_link(web: &Web<'_>, key: impl Into<Cow<'static, str>>, ask: &s
     if settings.spa.enabled && settings.after.error_of(ask).is_some() {
         return Ok(Reply::done(target.with_query(&[("error", &*key)])));
     }
-    Ok(Reply::done(target).flash("error", key))
+    let own = format!("{key}_{purpose}");
+    let told = match web.site.views.catalogue().has(&own) {
+        true => own.into(),
+        false => key,
+    };
+    Ok(Reply::done(target).flash("error", told))
 }

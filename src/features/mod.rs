@@ -75,8 +75,8 @@ pub(crate) const ALL: &[&Feature] = &[
     &end_session::FEATURE,
     &refresh_tokens::FEATURE,
     &api_keys::FEATURE,
-    &logout::FEATURE,
     &dev_mail::FEATURE,
+    &logout::FEATURE,
     #[cfg(feature = "testing")]
     &testing::FEATURE,
 ];

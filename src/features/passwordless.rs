@@ -200,6 +200,9 @@ async fn by_link(
     form: Submitted<Nothing>,
 ) -> Answer {
     web.visitors_only()?;
+    let form = web.sent(form, |_| {
+        FormView::new("passwordless_link", String::new(), [])
+    });
     mailed::use_link(
         &web,
         token,

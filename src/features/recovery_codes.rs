@@ -101,7 +101,7 @@ async fn show(web: Web<'_>) -> Answer {
 
 #[post("/mf-recovery-codes", data = "<form>")]
 async fn generate(web: Web<'_>, form: Submitted<Nothing>) -> Answer {
-    form?;
+    web.pressed(form, "mf_recovery_codes.submit")?;
     let caller = web.strong().await?;
     let codes = match make(&web, &caller).await {
         Ok(codes) => codes,

@@ -39,7 +39,7 @@ use crate::{
         feature::{Feature, Link, MenuFor, sample_form, sample_mail},
         input::Tick,
         page,
-        reply::{Answer, Reply},
+        reply::{Answer, Reply, wants_json},
     },
 };
 
@@ -385,7 +385,12 @@ async fn check(web: &Web<'_>, form: &Register) -> Result<Checked, Error> {
             invalid.add("password", message);
         }
         if settings.confirm_password && form.password != form.password_confirm {
-            invalid.add("password_confirm", Message::new("password.mismatch"));
+            let is_left_out = form.password_confirm.is_empty() && wants_json(web.request, site);
+            let key = match is_left_out {
+                true => "password.confirm_required",
+                false => "password.mismatch",
+            };
+            invalid.add("password_confirm", Message::new(key));
         }
     }
     for (field, key) in told_taken(web, email.as_ref(), username.as_ref()).await? {

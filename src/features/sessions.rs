@@ -61,7 +61,7 @@ async fn list(web: Web<'_>) -> Answer {
 
 #[post("/sessions/<id>/revoke", data = "<form>")]
 async fn revoke(web: Web<'_>, id: &str, form: Submitted<Nothing>) -> Answer {
-    form?;
+    web.pressed(form, "sessions.revoke")?;
     let caller = owner(&web)?;
     // An id that is none and one that is another's are answered alike.
     let id: SessionId = id.parse().map_err(|_| Error::NotFound)?;
@@ -80,7 +80,7 @@ async fn revoke(web: Web<'_>, id: &str, form: Submitted<Nothing>) -> Answer {
 
 #[post("/sessions/revoke-others", data = "<form>")]
 async fn revoke_others(web: Web<'_>, form: Submitted<Nothing>) -> Answer {
-    form?;
+    web.pressed(form, "sessions.revoke_others")?;
     let caller = owner(&web)?;
     let Some(keep) = &caller.session else {
         // A token has no session to keep: all of them are others.

@@ -60,6 +60,7 @@ async fn link(web: Web<'_>, token: &str) -> Answer {
 
 #[post("/unlock/<token>", data = "<form>")]
 async fn by_link(web: Web<'_>, token: &str, form: Submitted<Nothing>) -> Answer {
+    let form = web.sent(form, |_| FormView::new("unlock", String::new(), []));
     mailed::use_link(&web, token, "/login", form, async |held, _| {
         unlock(&web, held).await
     })

@@ -44,7 +44,7 @@ use crate::{
     },
     templates::form::Field,
     web::{
-        input::{Input, Tick},
+        input::{Input, Nothing, Tick},
         reply::{Answer, Reply, wants_json},
         site::Site,
         stale::{self, Drawn},
@@ -117,6 +117,19 @@ impl Web<'_> {
             stale::offer(self.request, draw);
         }
         form
+    }
+
+    /// Refuses a form of one button whose CSRF token is no longer good. The page that says so offers the button
+    /// again, with its message `submit`.
+    pub(crate) fn pressed(
+        &self,
+        form: Submitted<Nothing>,
+        submit: &'static str,
+    ) -> Result<(), Error> {
+        if let Err(Error::Denied(Denied::Csrf)) = &form {
+            stale::offer_button(self.request, submit);
+        }
+        form.map(|_| ())
     }
 
     /// Refuses whoever is signed in already. With a token in its header a request is judged by that, and

@@ -24,6 +24,8 @@ pub(crate) struct Field {
     pub(crate) value: String,
     pub(crate) checked: bool,
     pub(crate) required: bool,
+    /// Whether the label says that it may stay empty.
+    pub(crate) marked: bool,
     pub(crate) autofocus: bool,
     pub(crate) autocomplete: Option<&'static str>,
     pub(crate) lengths: (Option<u64>, Option<u64>),

@@ -23,6 +23,7 @@ impl Field {
             value: String::new(),
             checked: false,
             required: kind != "checkbox" && kind != "hidden",
+            marked: true,
             autofocus: false,
             autocomplete: None,
             lengths: (None, None),
@@ -110,6 +111,13 @@ impl Field {
         self
     }
 
+    /// Needed or not, by what else is chosen: the browser does not ask for it, and the label does not call it
+    /// optional.
+    pub(crate) fn conditional(mut self) -> Self {
+        self.marked = false;
+        self.optional()
+    }
+
     pub(crate) fn lengths(mut self, min: Option<u64>, max: Option<u64>) -> Self {
         self.lengths = (min, max);
         self
@@ -136,11 +144,32 @@ impl FormView {
         }
     }
 
-    /// Sends the form to another path, by a button with another message.
-    pub(super) fn sent_to(mut self, action: String, submit: &'static str) -> Self {
+    /// Sends the form to another path.
+    pub(super) fn sent_to(mut self, action: String) -> Self {
         self.action = action;
+        self
+    }
+
+    /// Puts another message on the button.
+    pub(crate) fn submit(mut self, submit: &'static str) -> Self {
         self.submit = Some(submit);
         self
+    }
+
+    /// Leaves a field out.
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.fields.retain(|field| field.name != name);
+        self
+    }
+
+    /// Returns whether the form asks for a password.
+    pub(super) fn has_password(&self) -> bool {
+        self.fields.iter().any(|field| field.kind == "password")
+    }
+
+    /// Returns whether the form shows anything but its button.
+    pub(super) fn is_visible(&self) -> bool {
+        self.fields.iter().any(|field| field.kind != "hidden")
     }
 
     /// Fills the field for the address from the query of a link, such as `/confirm?email=ada@example.com`, if it
@@ -176,9 +205,8 @@ impl FormView {
 
     /// Whether a password manager needs to be told whose password this is.
     pub(crate) fn lacks_identity(&self) -> bool {
-        let has = |kind: &str| self.fields.iter().any(|field| field.kind == kind);
         let is_identity = |field: &Field| matches!(field.name, "email" | "username" | "identity");
-        has("password") && !self.fields.iter().any(is_identity)
+        self.has_password() && !self.fields.iter().any(is_identity)
     }
 
     /// The names of the fields, as programs are told.
@@ -239,6 +267,7 @@ impl FormView {
                         options.map(|(value, label)| json!({"value": value, "label": say(label)})).collect()
                     })),
                     ("hint", field.hint.as_ref().map(|hint| say(hint).into())),
+                    ("conditional", (!field.marked).then_some(true.into())),
                 ];
                 if let Value::Object(view) = &mut view {
                     view.extend(optional.into_iter().filter_map(|(key, value)| Some((key.to_string(), value?))));
@@ -275,6 +304,13 @@ impl FormView {
         };
         view.insert("submit".into(), say(&submit).into());
         view.insert("errors".into(), errors.into());
+        let unconfirmed = invalid
+            .of("")
+            .iter()
+            .any(|message| message.key() == "login.unconfirmed");
+        if unconfirmed && site.settings.confirm.enabled {
+            view.insert("confirm_url".into(), site.path("/confirm").into());
+        }
         // Moved, where `json!` would copy every field.
         view.insert("fields".into(), fields.into());
         view.into()

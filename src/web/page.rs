@@ -63,7 +63,25 @@ fn take_messages(request: &Request<'_>, site: &Site, language: &str) -> Vec<Valu
     if let Some(label) = site.social_label(provider) {
         message = message.with("provider", label);
     }
-    vec![json!({"kind": kind, "text": catalogue.say(language, &message)})]
+    let mut shown = json!({"kind": kind, "text": catalogue.say(language, &message)});
+    if let Some((path, label)) = link_of(site, key) {
+        let label = catalogue.say(language, &Message::new(label));
+        shown["link"] = json!({"href": site.path(path), "label": label});
+    }
+    vec![shown]
+}
+
+/// Returns the page that a message advises to open, and the message that names it.
+fn link_of(site: &Site, key: &str) -> Option<(&'static str, &'static str)> {
+    match key {
+        "end_session.done" if site.settings.recover.enabled => {
+            Some(("/reset", "end_session.recover_link"))
+        }
+        "factor.added_first" if site.settings.recovery_codes.enabled => {
+            Some(("/mf-recovery-codes", "mf_recovery_codes.title"))
+        }
+        _ => None,
+    }
 }
 
 /// Whether a page is the same for everybody who asks for it as this request does, but for its token:

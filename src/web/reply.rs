@@ -473,8 +473,12 @@ fn refuse_program(
         return envelope(site, status, invalid_payload(site, &language, invalid));
     }
     let message = message_of(error);
+    let told = match error {
+        Error::Denied(Denied::Csrf) => Message::new("denied.csrf_program"),
+        _ => message.clone(),
+    };
     let mut payload = json!({
-        "errors": [catalogue.say(&language, &message)],
+        "errors": [catalogue.say(&language, &told)],
         "error_codes": [message.key()],
     });
     if let Error::Denied(Denied::Stale | Denied::SecondFactor) = error
@@ -567,11 +571,12 @@ fn refuse_browser(
             catalogue.say(&language, &Message::new("stale.cookies"))
         }
         Error::Denied(Denied::Csrf) if again.is_some() => {
-            catalogue.say(&language, &Message::new("stale.lead"))
+            let lead = again.as_ref().map_or("denied.csrf", stale::lead);
+            catalogue.say(&language, &Message::new(lead))
         }
         // How long it takes is said below it.
-        Error::Denied(Denied::Locked { .. }) => {
-            catalogue.say(&language, &Message::new("status.429.text"))
+        Error::Denied(Denied::Locked { .. }) if may_be_unlocked(request, site) => {
+            catalogue.say(&language, &Message::new("status.429.text_unlock"))
         }
         // Without the names of the fields: whoever sent them chose them, and this page speaks for us.
         Error::Invalid(invalid) => {
@@ -581,14 +586,26 @@ fn refuse_browser(
                 .collect();
             texts.join(" ")
         }
-        error => catalogue.say(&language, &message_of(error)),
+        error => {
+            let own = Message::new(format!("status.{}.text", status.code));
+            let message = match tells_no_more(error, status) && catalogue.has(own.key()) {
+                true => own,
+                false => message_of(error),
+            };
+            catalogue.say(&language, &message)
+        }
     };
     let title = match again {
         Some(form) => {
             add_form(request, site, &mut context, &form, &Invalid::new());
+            let back = way_back(request, site).unwrap_or_else(|| "/".into());
+            context.insert("cancel_url".into(), back.into());
             // The address may hold a secret, as that of a mailed link does.
             headers::hide_address(request);
-            Message::new("stale.title")
+            Message::new(match form.is_visible() {
+                true => "stale.title",
+                false => "stale.title_button",
+            })
         }
         None => Message::new(format!("status.{}.title", status.code)),
     };
@@ -598,6 +615,11 @@ fn refuse_browser(
     };
     if OwnPaths::methods(request).is_some_and(|own| own.contains(&Method::Get)) {
         context.insert("retry_url".into(), path_and_query(request.uri()).into());
+    }
+    if status == Status::MethodNotAllowed
+        && let Some(page) = OwnPaths::page_above(request)
+    {
+        context.insert("page_url".into(), page.into());
     }
     context.insert(
         "status".into(),
@@ -610,6 +632,30 @@ fn refuse_browser(
     );
     let asked = render(request, site, status, "security/error.html", context);
     asked.unwrap_or_else(|status| Response::build().status(status).finalize())
+}
+
+/// Returns whether an error says no more than its status does, in the words of the page for that status.
+fn tells_no_more(error: &Error, status: Status) -> bool {
+    match error {
+        Error::Denied(denied) => {
+            matches!(
+                denied.message().key(),
+                "denied.unauthenticated" | "denied.forbidden"
+            ) || matches!(denied, Denied::Locked { .. })
+        }
+        Error::Unreadable(_, message) => {
+            status != Status::BadRequest || message.key() == "error.unreadable"
+        }
+        Error::NotFound | Error::Unavailable { .. } | Error::Broken(_) => true,
+        Error::Invalid(_) => false,
+    }
+}
+
+/// Returns whether a sign-in was refused for wrong attempts, so that its account may be one that a mail unlocks.
+fn may_be_unlocked(request: &Request<'_>, site: &Site) -> bool {
+    let path = request.uri().path();
+    let is_sign_in = |own: &str| path.as_str() == site.path(own);
+    site.settings.unlock.enabled && (is_sign_in("/login") || is_sign_in("/us-signin"))
 }
 
 /// The page that the browser asked for; `None` if it sent a form.

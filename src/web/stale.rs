@@ -42,6 +42,12 @@ impl Drawn for FormView {
     }
 }
 
+impl Drawn for Option<FormView> {
+    fn into_form(self) -> Option<FormView> {
+        self
+    }
+}
+
 impl Drawn for Reply {
     fn into_form(self) -> Option<FormView> {
         Reply::into_form(self)
@@ -76,10 +82,25 @@ pub(crate) fn offer<F: DeserializeOwned, D: Drawn>(
     }
 }
 
+/// Offers a form of one button that was refused for its token, with the message on that button.
+pub(crate) fn offer_button(request: &Request<'_>, submit: &'static str) {
+    let button = FormView::new("stale", String::new(), []).submit(submit);
+    let _ = request.local_cache(Stale::default).form.set(button);
+}
+
 /// Whether the request carried a token and no cookie of ours at all: the browser keeps none.
 pub(super) fn lacks_cookies(request: &Request<'_>, site: &Site) -> bool {
     let kept = request.local_cache(Stale::default).fields.get();
     kept.is_some() && !cookies::has_any(request, site)
+}
+
+/// Returns the message that says what to do with a form that is offered again.
+pub(super) fn lead(form: &FormView) -> &'static str {
+    match (form.has_password(), form.is_visible()) {
+        (true, _) => "stale.lead_password",
+        (false, true) => "stale.lead",
+        (false, false) => "stale.lead_button",
+    }
 }
 
 /// The form to be sent again, if one is offered. A form of one button needs no handler to draw it.
@@ -91,7 +112,8 @@ pub(super) fn form(request: &Request<'_>, site: &Site) -> Option<FormView> {
     }
     let action = path_and_query(request.uri());
     let is_button = || fields.iter().all(|(name, _)| name == csrf::FIELD);
-    let button = || is_button().then(|| FormView::new("stale", String::new(), []));
+    let button =
+        || is_button().then(|| FormView::new("stale", String::new(), []).submit("stale.submit"));
     let form = stale.form.get().cloned().or_else(button)?;
-    Some(form.sent_to(action.to_string(), "stale.submit"))
+    Some(form.sent_to(action.to_string()))
 }

@@ -234,6 +234,24 @@ async fn a_person_registers_signs_in_is_let_in_by_role_and_signs_out() {
     // The first mail is in the mailbox.
     browser.goto(&at("/dev/mail")).await.unwrap();
     shows(&browser, "Confirm your address at Rocket").await;
+
+    // Its button opens the page of the link in a tab of its own.
+    browser.goto(&at("/dev/mail/1")).await.unwrap();
+    let frame = browser.find(Locator::Css("iframe")).await.unwrap();
+    frame.enter_frame().await.unwrap();
+    let button = browser.find(Locator::Css("a.button")).await.unwrap();
+    button.click().await.unwrap();
+    wait("a tab opens", async || {
+        browser.windows().await.unwrap().len() == 2
+    })
+    .await;
+    let tab = browser.windows().await.unwrap().remove(1);
+    browser.switch_to_window(tab).await.unwrap();
+    shows(
+        &browser,
+        "Press the button to confirm that this address is yours",
+    )
+    .await;
     browser.close().await.unwrap();
 }
 
@@ -353,7 +371,7 @@ impl Person {
     async fn follow(&self, mail: &Received, fields: &[(&str, &str)]) {
         let link = mail.links().remove(0);
         self.browser.goto(&link).await.unwrap();
-        self.reads("Nothing has happened yet").await;
+        self.reads("close this page").await;
         self.send("recover_link", fields).await;
     }
 
@@ -366,7 +384,7 @@ impl Person {
         ];
         self.send("register", &fields).await;
         self.is_at("/login").await;
-        self.reads("We have written to the address you gave").await;
+        self.reads("Check your inbox and follow the link").await;
         self.mail(ADA, 1).await
     }
 

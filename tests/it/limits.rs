@@ -316,7 +316,8 @@ async fn the_page_of_a_lock_says_it_once_and_offers_the_way_on() {
     for (text, times) in [
         ("Too many attempts", 1),
         ("We limit how often", 0),
-        ("we limit how often this can be tried", 1),
+        ("we limit how often this can be tried", 0),
+        ("we have sent its owner a link that unlocks it", 1),
         ("You can try again in about 15 minutes", 1),
         ("minutes", 1),
         ("seconds", 0),

@@ -588,7 +588,16 @@ async fn a_form_is_offered_again_as_its_own_page_draws_it() {
             &[("name", "Backup"), ("expires", "90 d")],
             &["value=\"Backup\"", "value=\"90 d\" selected"],
         ),
-        ("/sessions/revoke-others", true, &[], &["id=\"stale\""]),
+        (
+            "/sessions/revoke-others",
+            true,
+            &[],
+            &[
+                "id=\"stale\"",
+                "Sign out everywhere else</button>",
+                "href=\"&#x2F;sessions\">Cancel",
+            ],
+        ),
     ];
     for (path, signed_in, fields, expected) in forms {
         let visitor = app.browser();
@@ -598,6 +607,13 @@ async fn a_form_is_offered_again_as_its_own_page_draws_it() {
         let answer = actor.post_raw_form(path, &fields).await;
         let page = answer.text();
         assert_eq!(answer.status, 400, "{path}");
+        assert!(!page.contains("Error 400"), "{path}: {page}");
+        let is_button = path == "/sessions/revoke-others";
+        assert_eq!(page.contains("Press the button again"), is_button, "{path}");
+        assert!(
+            !is_button || !page.contains("Check what you entered"),
+            "{path}"
+        );
         for part in expected {
             assert!(page.contains(part), "{path}: {part}: {page}");
         }

@@ -447,7 +447,7 @@ async fn somebody_new_makes_an_account_with_a_passkey() {
     let mail = mailbox.to(GRACE).remove(0);
     let link = mail.links().remove(0);
     person.browser.goto(&link).await.unwrap();
-    person.reads("Nothing has happened yet").await;
+    person.reads("Press the button").await;
     person.reads(GRACE).await;
     assert_eq!(device.keys().await, 0);
     person.press_passkey().await;
@@ -462,7 +462,7 @@ async fn somebody_new_makes_an_account_with_a_passkey() {
     person.reads("last way into your account").await;
     person.sign_out().await;
     person.browser.goto(&link).await.unwrap();
-    person.reads("not valid any more").await;
+    person.reads("has expired or was already used").await;
     person.open("/login").await;
     person.press_passkey().await;
     person.is_at("/").await;

@@ -139,7 +139,7 @@ async fn a_person_sets_an_authenticator_up_by_the_pages() {
         let code = phone.code(&app);
         let answer = browser.press(&page, &[("code", &code)]).await;
         assert_eq!((answer.status, answer.location()), (302, Some("/tf-setup")));
-        assert!(browser.reads(&answer, "That is set up").await);
+        assert!(browser.reads(&answer, "The second factor is set up").await);
         assert!(browser.is_signed_in().await);
         let page = browser.get("/tf-setup").await.text();
         assert!(

@@ -66,7 +66,7 @@ async fn a_person_opens_it_by_the_button_of_the_page() {
     assert!(app.lets_in(ADA, PASSWORD).await);
     let used = reader.get(&link).await;
     assert_eq!((used.status, used.location()), (302, Some("/login")));
-    assert!(reader.reads(&used, "not valid any more").await);
+    assert!(reader.reads(&used, "has expired or was already used").await);
 }
 
 #[rocket::async_test]

@@ -132,7 +132,7 @@ async fn link(web: Web<'_>, token: &str) -> Answer {
 
 #[post("/wan-signup/<token>", data = "<form>")]
 async fn ask(web: Web<'_>, token: &str, form: Submitted<Nothing>) -> Answer {
-    form?;
+    web.pressed(form, "wan_create.submit")?;
     headers::hide_address(web.request);
     web.visitors_only()?;
     let Some(found) = ticket::find::<WanSignup>(web.site, token, None).await? else {
@@ -165,7 +165,7 @@ async fn finish(
 }
 
 fn gone(web: &Web<'_>) -> Answer {
-    mailed::bad_link(web, "ticket.invalid", "/wan-signup")
+    mailed::bad_link(web, WanSignup::NAME, "ticket.invalid", "/wan-signup")
 }
 
 /// The page of the mailed link, which changes nothing.

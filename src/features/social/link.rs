@@ -58,7 +58,7 @@ async fn list(web: Web<'_>) -> Answer {
 
 #[post("/login/oauth-link/<name>", data = "<form>")]
 async fn start(web: Web<'_>, name: &str, form: Submitted<Nothing>) -> Answer {
-    form?;
+    web.pressed(form, "social.link")?;
     let provider = provider(&web, name)?;
     let caller = web.strong().await?;
     let asked = Asked {
@@ -71,7 +71,7 @@ async fn start(web: Web<'_>, name: &str, form: Submitted<Nothing>) -> Answer {
 
 #[post("/login/oauth-unlink/<name>", data = "<form>")]
 async fn unlink(web: Web<'_>, name: &str, form: Submitted<Nothing>) -> Answer {
-    form?;
+    web.pressed(form, "social.unlink")?;
     let caller = web.strong().await?;
     let done = end(&web, &caller, name).await;
     or_back(&web, name, done, &web.site.path(PATH), None)

@@ -49,7 +49,7 @@ async fn list(web: Web<'_>) -> Answer {
 
 #[post("/tf-devices/<id>/revoke", data = "<form>")]
 async fn revoke(web: Web<'_>, id: &str, form: Submitted<Nothing>) -> Answer {
-    form?;
+    web.pressed(form, "devices.revoke")?;
     let caller = web.strong_by_any().await?;
     // One that is none and one that is another's are answered alike.
     if !web

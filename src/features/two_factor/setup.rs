@@ -68,9 +68,9 @@ fn setup_form(web: &Web<'_>, typed: &TfSetup) -> FormView {
     let mut fields = vec![Field::choice("setup", "field.setup", options).value(&typed.setup)];
     if methods.contains(&FactorKind::Sms) {
         fields.push(
-            Field::phone("phone", "field.phone")
+            Field::phone("phone", "field.phone_sms")
                 .value(&typed.phone)
-                .optional()
+                .conditional()
                 .hint(Message::new("field.phone_hint")),
         );
     }
@@ -268,25 +268,29 @@ async fn confirm(web: Web<'_>, token: &str, form: Submitted<Confirm>) -> Answer 
     let again = confirm_page(&web, &caller.user, &held.payload, &action)?;
     let first = second::ways(web.site, &caller.user).await?.is_empty();
     let done = match factor_setup::prove(&web, &caller, held, &form.code.0, first).await {
-        Ok(proven) => Ok(added(&web, &proven)),
+        Ok(proven) => Ok(added(&web, &proven, first)),
         Err(error) => Err(error),
     };
     or_again(done, || again)
 }
 
-fn added(web: &Web<'_>, proven: &Proven) -> Reply {
+fn added(web: &Web<'_>, proven: &Proven, first: bool) -> Reply {
     let target = after_change(web);
+    let done = match first && web.site.settings.recovery_codes.enabled {
+        true => "factor.added_first",
+        false => "factor.added",
+    };
     Reply::done(target)
         .json("tf_method", proven.kind.name())
         .json("tf_primary_method", proven.kind.name())
         .json("tf_phone", &proven.phone)
         .csrf()
-        .flash("success", "factor.added")
+        .flash("success", done)
 }
 
 #[post("/tf-setup/<id>/remove", data = "<form>")]
 async fn remove(web: Web<'_>, id: &str, form: Submitted<Nothing>) -> Answer {
-    form?;
+    web.pressed(form, "tf_setup.remove")?;
     let caller = web.strong().await?;
     let done = remove_one(&web, &caller, id).await.map(|()| {
         let target = after_change(&web);

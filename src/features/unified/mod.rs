@@ -365,7 +365,10 @@ async fn submit_at_login(
 #[post("/us-signin/send-code?<next>", data = "<form>")]
 async fn send_code(web: Web<'_>, next: Option<&str>, form: Submitted<SignIn>) -> Answer {
     web.visitors_only()?;
-    let form = web.sent(form, |form| form.page(&web, false))?;
+    let form = web.sent(form, |form| {
+        let form = form.page(&web, false).into_form();
+        form.map(|form| form.without("passcode").submit("us_send_code.submit"))
+    })?;
     let done = send(&web, &form, form.next.as_deref().or(next)).await;
     // Whoever asks for a code is told nothing of the account.
     let sent = done.map(|()| form.page(&web, true).json("user", json!({})));
@@ -392,6 +395,7 @@ async fn by_link(
     form: Submitted<Nothing>,
 ) -> Answer {
     web.visitors_only()?;
+    let form = web.sent(form, |_| FormView::new("us_link", String::new(), []));
     mailed::use_link(
         &web,
         token,

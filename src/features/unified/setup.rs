@@ -78,9 +78,9 @@ fn setup_form(web: &Web<'_>, typed: &UsSetup) -> FormView {
     ];
     if kinds.contains(&FactorKind::Sms) {
         fields.push(
-            Field::phone("phone", "field.phone")
+            Field::phone("phone", "field.phone_sms")
                 .value(&typed.phone)
-                .optional()
+                .conditional()
                 .hint(Message::new("field.phone_hint")),
         );
     }
@@ -207,7 +207,7 @@ async fn confirm(web: Web<'_>, token: &str, form: Submitted<Confirm>) -> Answer 
 
 #[post("/us-setup/<id>/remove", data = "<form>")]
 async fn remove(web: Web<'_>, id: &str, form: Submitted<Nothing>) -> Answer {
-    form?;
+    web.pressed(form, "us_setup.remove")?;
     let caller = web.strong().await?;
     let done = take(&web, &caller, id).await.map(|()| removed(&web));
     web.or_back(done, "/us-setup", "us.last_one")

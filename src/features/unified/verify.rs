@@ -148,7 +148,10 @@ async fn submit(
 
 #[post("/us-verify/send-code", data = "<form>")]
 async fn send_code(web: Web<'_>, form: Submitted<Verify>) -> Answer {
-    let form = web.sent(form, |form| form.view(&web, &code_methods(&web)))?;
+    let form = web.sent(form, |form| {
+        let form = form.view(&web, &code_methods(&web));
+        form.without("passcode").submit("us_verify_send.submit")
+    })?;
     let caller = in_session(&web)?;
     let others = web.own_others(&caller.user, form.next.as_deref()).await?;
     let done = send(&web, caller, &form).await;
