@@ -15,8 +15,8 @@ use crate::{
         recover,
     },
     guards::{Policy, SignedIn, identity, judge},
-    http::{client::ClientInfo, cookies, csrf, redirect::Target, refusal},
-    identity::Identity,
+    http::{client::ClientInfo, cookies, csrf, refusal},
+    identity::{Identity, target::Target},
     notify::{mail::Scribe, notices, outbox},
     secrets::{Password, PasswordCheck, PasswordHash},
     signin::{

@@ -9,8 +9,10 @@ use crate::{
     error::{Denied, Error, Invalid},
     events::EventKind,
     guards::strong::Strong,
-    http::redirect::Target,
-    identity::text::{self, NotAName},
+    identity::{
+        target::Target,
+        text::{self, NotAName},
+    },
     notify::{
         notices,
         outbox::{self, Posted},

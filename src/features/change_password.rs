@@ -15,7 +15,7 @@ use crate::{
     error::{Error, Invalid},
     events::EventKind,
     guards::strong::shown_what_it_takes,
-    http::redirect::Target,
+    identity::target::Target,
     notify::{notices, outbox},
     secrets::Password,
     signin::{

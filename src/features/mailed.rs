@@ -7,8 +7,8 @@ use serde::Deserialize;
 use super::{Submitted, Web};
 use crate::{
     error::{Error, Invalid},
-    http::{headers, redirect::Target},
-    identity::{EmailAddress, Identity},
+    http::headers,
+    identity::{EmailAddress, Identity, target::Target},
     notify::{
         mail::Addressee,
         outbox::{self, Letter, Postage, Posted},

@@ -11,8 +11,8 @@ use super::{
 use crate::{
     error::Error,
     events::EventKind,
-    http::{csrf, redirect::Target},
-    identity::IdentityKind,
+    http::csrf,
+    identity::{IdentityKind, target::Target},
     notify::notices,
     signin::{
         admit::admit,

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     error::{Denied, Error, Invalid},
     events::EventKind,
-    http::redirect::Target,
+    identity::target::Target,
     notify::{
         mail::{Addressee, Scribe},
         notices,

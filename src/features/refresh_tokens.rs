@@ -16,10 +16,8 @@ use super::Web;
 use crate::{
     error::{Denied, Error, Invalid},
     events::EventKind,
-    http::{
-        cookies::{self, Kind},
-        redirect::Target,
-    },
+    http::cookies::{self, Kind},
+    identity::target::Target,
     notify::{
         notices,
         outbox::{self, Posted},

@@ -7,7 +7,7 @@ use super::{Submitted, Web};
 use crate::{
     error::{Denied, Error},
     events::EventKind,
-    http::redirect::Target,
+    identity::target::Target,
     signin::{caller::Caller, session},
     store::SessionInfo,
     templates::template,

@@ -21,10 +21,9 @@ use crate::{
     http::{
         client::ClientInfo,
         cookies::{self, Kind},
-        csrf,
-        redirect::Target,
-        refusal,
+        csrf, refusal,
     },
+    identity::target::Target,
     notify::mail::Scribe,
     secrets::digest,
     signin::{

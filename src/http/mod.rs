@@ -8,5 +8,4 @@ pub(crate) mod headers;
 pub(crate) mod language;
 mod params;
 pub(crate) mod pattern;
-pub(crate) mod redirect;
 pub(crate) mod refusal;

@@ -1,6 +1,8 @@
 //! Who somebody says they are: what was typed into the one field of the sign-in form.
 
 pub(crate) mod email;
+pub(crate) mod sender;
+pub(crate) mod target;
 pub(crate) mod text;
 pub(crate) mod username;
 

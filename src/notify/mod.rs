@@ -3,7 +3,6 @@
 pub(crate) mod mail;
 pub(crate) mod notices;
 pub(crate) mod outbox;
-pub(crate) mod sender;
 pub(crate) mod sms;
 #[cfg(feature = "smtp")]
 pub(crate) mod smtp;

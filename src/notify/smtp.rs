@@ -57,11 +57,13 @@ use rocket::{
     },
 };
 
-use super::{
-    mail::{Encryption, Mail, MailError, MailFailure, MailSettings, Mailer},
-    sender::{Sender, mailable},
+use super::mail::{Mail, MailError, MailFailure, Mailer};
+use crate::{
+    identity::sender::{Sender, mailable},
+    settings::{Encryption, MailSettings},
+    store::cut,
+    types::Timestamp,
 };
-use crate::{store::cut, types::Timestamp};
 
 /// A connection that rested so long is closed.
 const REST: Duration = Duration::from_secs(60);
@@ -132,14 +134,6 @@ fn address(text: &str) -> Option<Address> {
     // lettre's own rule refuses letters that RFC 6531 allows, such as the vowel signs of Hindi. Ours lets nothing
     // through by which a command could end.
     Some(Address::new_dangerous(local, domain))
-}
-
-/// Returns whether a site can have this sender, or this address for answers.
-///
-/// Mail programs and servers read it by a rule that is stricter than [`mailable`], as lettre does: it refuses some
-/// characters before the @, such as the vowel signs of Hindi. A site can choose its address; a person cannot.
-pub(crate) fn can_send_from(sender: &str) -> bool {
-    Sender::read(sender).is_some_and(|sender| Address::new(sender.local, "host.invalid").is_ok())
 }
 
 /// `address` or `Name <address>`; lettre quotes or encodes the name.
@@ -637,7 +631,8 @@ mod tests {
         smtp_server::{Behaviour, Offers, SmtpServer, certificate},
         *,
     };
-    use crate::{notify::mail::Transport, secrets::Secret, types::Life};
+    use crate::identity::sender::can_send_from;
+    use crate::{secrets::Secret, settings::Transport, types::Life};
 
     fn mail() -> Mail {
         Mail {

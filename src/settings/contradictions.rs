@@ -1,7 +1,6 @@
 //! What two tables contradict each other in.
 
-use super::{ConfigError, IdentityKind, Settings, SignInMethod, Usernames};
-use crate::http::redirect::RedirectRules;
+use super::{ConfigError, IdentityKind, RedirectRules, Settings, SignInMethod, Usernames};
 
 impl Settings {
     /// Refuses tables that are each fine and do not go together.

@@ -23,6 +23,7 @@ mod invite;
 mod limits;
 mod login;
 mod logout;
+mod mail;
 mod nearest;
 #[cfg(feature = "passkeys")]
 mod passkeys;
@@ -30,6 +31,8 @@ mod passwordless;
 mod recover;
 mod recover_username;
 mod recovery_codes;
+mod redirect_rules;
+mod redirects;
 mod refresh_tokens;
 mod register;
 mod remember;
@@ -78,10 +81,12 @@ pub use self::{
     limits::LimitSettings,
     login::LoginSettings,
     logout::LogoutSettings,
+    mail::{Encryption, MailParts, MailSettings, Transport},
     passwordless::PasswordlessSettings,
     recover::RecoverSettings,
     recover_username::RecoverUsernameSettings,
     recovery_codes::RecoveryCodesSettings,
+    redirects::RedirectSettings,
     refresh_tokens::{RefreshMode, RefreshTokenSettings},
     register::{RegisterSettings, Usernames},
     remember::RememberSettings,
@@ -99,11 +104,9 @@ pub use self::{
     values::{ForwardedHeader, Identities, On, Secrets, SiteName},
     verify::VerifySettings,
 };
-pub(crate) use self::{nearest::nearest, strictness::Strictness};
+pub(crate) use self::{nearest::nearest, redirect_rules::RedirectRules, strictness::Strictness};
 pub use crate::{
-    http::redirect::RedirectSettings,
     identity::{IdentityKind, UsernameSettings},
-    notify::mail::{Encryption, MailParts, MailSettings, Transport},
     secrets::{BreachCheck, HashingSettings, PolicySettings},
     types::Life,
 };

@@ -19,8 +19,8 @@ use crate::{
         client::ClientInfo,
         cookies::{self, Kind},
         csrf,
-        redirect::Target,
     },
+    identity::target::Target,
     notify::{
         mail::{Addressee, Scribe},
         notices,

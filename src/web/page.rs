@@ -15,10 +15,9 @@ use crate::{
     guards::identity,
     http::{
         cookies::{self, Kind},
-        csrf,
-        redirect::Target,
-        refusal,
+        csrf, refusal,
     },
+    identity::target::Target,
     types::Message,
     web::{
         feature::MenuFor,

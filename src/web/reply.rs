@@ -14,12 +14,11 @@ use serde_json::{Map, Value, json};
 use crate::{
     error::{Denied, Error, Invalid},
     guards::identity,
-    http::{
-        cookies, csrf, headers,
-        redirect::{Target, next_of},
-        refusal,
+    http::{cookies, csrf, headers, refusal},
+    identity::{
+        IdentityKind,
+        target::{Target, next_of},
     },
-    identity::IdentityKind,
     settings::Strictness,
     templates::{form::FormView, rendered::Key},
     types::Message,
@@ -86,7 +85,7 @@ impl Reply {
 
     /// Leads whoever asks to a provider: a program too, which has a browser to send there.
     #[cfg(feature = "social")]
-    pub(crate) fn leave(target: crate::http::redirect::Outward) -> Self {
+    pub(crate) fn leave(target: crate::identity::target::Outward) -> Self {
         Self::moved(target.into_target())
     }
 

@@ -11,7 +11,7 @@ use crate::{
     events::{Client, EventKind, Events},
     factors::{MfaPolicy, phone::PhoneParser, recovery::RecoveryCodes, totp::TotpProvider},
     features,
-    http::{cookies::CookieNames, redirect::RedirectRules},
+    http::cookies::CookieNames,
     identity::{EmailAddress, EmailPolicy, UsernamePolicy},
     notify::{
         mail::{Mailbox, Mailer},
@@ -19,7 +19,7 @@ use crate::{
         sms::SmsSender,
     },
     secrets::{Hasher, Keys, PasswordPolicy},
-    settings::{Settings, Strictness, Transport},
+    settings::{RedirectRules, Settings, Strictness, Transport},
     store::{
         Store, StoreError,
         factors::FactorRow,

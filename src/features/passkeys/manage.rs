@@ -15,7 +15,7 @@ use crate::{
     events::EventKind,
     factors::passkey::{id_of, provider},
     guards::strong::Strong,
-    http::redirect::Target,
+    identity::target::Target,
     notify::{notices, outbox},
     signin::{outdated, second::MOST, ticket::Purpose, ways_in::WaysIn},
     store::{StoreError, devices, factors, passkeys::PasskeyRow, tickets, users},

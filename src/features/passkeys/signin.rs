@@ -13,8 +13,8 @@ use super::{
 use crate::{
     error::{Denied, Error, Invalid},
     factors::passkey::{Asserting, descriptor, id_of},
-    http::{csrf, redirect::Target},
-    identity::Identity,
+    http::csrf,
+    identity::{Identity, target::Target},
     secrets::Purpose as Key,
     signin::{
         admit::admit_by_factor,

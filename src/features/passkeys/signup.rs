@@ -14,8 +14,8 @@ use crate::{
     error::{Error, Invalid},
     events::EventKind,
     factors::passkey::{Account, Registering},
-    http::{csrf, headers, redirect::Target},
-    identity::{EmailAddress, Identity},
+    http::{csrf, headers},
+    identity::{EmailAddress, Identity, target::Target},
     notify::{mail::Addressee, outbox::Postage},
     signin::{
         admit::admit,

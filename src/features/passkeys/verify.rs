@@ -12,7 +12,7 @@ use crate::{
     error::{Error, Invalid},
     factors::passkey::{Asserting, descriptor},
     features::factor_setup::session_of,
-    http::redirect::Target,
+    identity::target::Target,
     signin::{
         admit::{Admission, admit_by_factor},
         caller::Caller,

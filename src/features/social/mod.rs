@@ -21,10 +21,8 @@ use super::Web;
 use crate::{
     error::{Denied, Error, Invalid},
     events::EventKind,
-    http::{
-        headers,
-        redirect::{Outward, Target},
-    },
+    http::headers,
+    identity::target::{Outward, Target},
     secrets::{Purpose as Key, Secret},
     signin::{
         limits::{PerAddress, count_per_address},

@@ -17,8 +17,8 @@ use super::{
 use crate::{
     error::{Denied, Error, Invalid},
     events::EventKind,
-    http::{csrf, redirect::Target},
-    identity::{EmailAddress, Identity},
+    http::csrf,
+    identity::{EmailAddress, Identity, target::Target},
     notify::notices,
     settings::Usernames,
     signin::{

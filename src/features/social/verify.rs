@@ -15,7 +15,7 @@ use super::{
 use crate::{
     error::Error,
     features::factor_setup::session_of,
-    http::redirect::Target,
+    identity::target::Target,
     signin::{
         NextStep,
         admit::{Admission, admit},

@@ -7,7 +7,7 @@ use super::super::{Submitted, Web};
 use crate::{
     error::Error,
     events::EventKind,
-    http::redirect::Target,
+    identity::target::Target,
     signin::trusted,
     web::{
         input::Nothing,

@@ -15,10 +15,8 @@ use super::{Submitted, Web, recover};
 use crate::{
     error::{Denied, Error, Invalid},
     events::EventKind,
-    http::{
-        cookies::{self, Kind},
-        redirect::Target,
-    },
+    http::cookies::{self, Kind},
+    identity::target::Target,
     notify::{
         mail::Addressee,
         notices,

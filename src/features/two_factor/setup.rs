@@ -14,7 +14,7 @@ use crate::{
     factors::{self, Setup, Wanted},
     features::factor_setup::{self, Proven},
     guards::strong::Strong,
-    http::redirect::Target,
+    identity::target::Target,
     notify::{notices, outbox},
     signin::{limits::count_per_user, outdated, second},
     store::{

@@ -13,8 +13,7 @@ use crate::{
     error::{Denied, Error, Invalid},
     events::EventKind,
     factors,
-    http::redirect::Target,
-    identity::{EmailAddress, Identity, IdentityKind},
+    identity::{EmailAddress, Identity, IdentityKind, target::Target},
     notify::{
         mail::Addressee,
         notices,

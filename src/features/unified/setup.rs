@@ -16,7 +16,7 @@ use crate::{
     factors::{self, Setup, Wanted},
     features::factor_setup,
     guards::strong::Strong,
-    http::redirect::Target,
+    identity::target::Target,
     notify::{notices, outbox},
     settings::SignInMethod,
     signin::{limits::count_per_user, outdated, ticket::Purpose, ways_in::WaysIn},

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use url::{Host, Url};
 
-use crate::identity::EmailAddress;
+use super::EmailAddress;
 
 /// A name and an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +83,16 @@ pub(crate) fn mailable(text: &str) -> Option<(String, String)> {
         is_local && EmailAddress::parse(&format!("{local}@host.invalid")).is_ok()
     };
     (email.is_ok() || is_here()).then(|| (local.into(), domain.into()))
+}
+
+/// Returns whether a site can have this sender, or this address for answers.
+///
+/// Mail programs and servers read it by a rule that is stricter than [`mailable`], as lettre does: it refuses some
+/// characters before the @, such as the vowel signs of Hindi. A site can choose its address; a person cannot.
+#[cfg(feature = "smtp")]
+pub(crate) fn can_send_from(sender: &str) -> bool {
+    Sender::read(sender)
+        .is_some_and(|sender| lettre::Address::new(sender.local, "host.invalid").is_ok())
 }
 
 /// The name of this site in the SMTP dialogue: the host of `base_url`, or where that is no name of a host an
