@@ -8,8 +8,8 @@ use rocket::{
 };
 
 use crate::{
+    accounts::password::{require_new_password, set_password},
     error::{Denied, Error, Invalid},
-    events::EventKind,
     features::{
         invite::{self, Invitation},
         recover,
@@ -17,8 +17,8 @@ use crate::{
     guards::{Policy, SignedIn, identity, judge},
     http::{client::ClientInfo, cookies, csrf, refusal},
     identity::{Identity, target::Target},
-    notify::{mail::Scribe, notices, outbox},
-    secrets::{Password, PasswordCheck, PasswordHash},
+    notify::mail::Scribe,
+    secrets::{Password, PasswordHash},
     signin::{
         NextStep,
         admit::{Admission, admit},
@@ -29,7 +29,7 @@ use crate::{
         token::{self, IssuedToken, Strength},
     },
     store::{Store, User, users},
-    types::{Message, Method, Methods, UserId},
+    types::{Method, Methods, UserId},
     web::{feature::Link, site::Site},
 };
 
@@ -399,76 +399,6 @@ impl Auth<'_> {
     pub fn store(&self) -> &Store {
         &self.site.store
     }
-}
-
-/// Marks the password as one to be replaced, for handlers and the command line alike.
-pub(crate) async fn require_new_password(scribe: &Scribe<'_>, user: &UserId) -> Result<(), Error> {
-    scribe.site.store.require_new_password(user).await?;
-    let kind = EventKind::PasswordChangeRequired { user: user.clone() };
-    scribe.site.event(scribe.client, kind);
-    Ok(())
-}
-
-/// Sets a password by the policy and tells its owner, for handlers and the command line alike.
-pub(crate) async fn set_password(
-    scribe: &Scribe<'_>,
-    user: &UserId,
-    password: &str,
-) -> Result<(), Error> {
-    let site = scribe.site;
-    let password =
-        Password::parse(password).map_err(|message| Invalid::field("password", message))?;
-    let account = site.store.find_user(user).await?.ok_or(Error::NotFound)?;
-    let hash = checked_hash(site, &password, &account.email, account.username.as_deref()).await?;
-    let notice = notices::password_changed(scribe, &account)?;
-    let ends = site.ends_with_password();
-    let (id, now) = (user.clone(), site.now());
-    let posted = site
-        .store
-        .write(move |conn| {
-            users::set_password(conn, &id, &hash, ends, now)?;
-            outbox::put(conn, &notice)
-        })
-        .await?;
-    site.posted(posted);
-    let user = user.clone();
-    site.event(scribe.client, EventKind::PasswordChanged { user });
-    Ok(())
-}
-
-/// Hashes a password that the policy finds good for this account.
-pub(crate) async fn checked_hash(
-    site: &Site,
-    password: &Password,
-    email: &str,
-    username: Option<&str>,
-) -> Result<PasswordHash, Error> {
-    let mut invalid = Invalid::new();
-    for message in judge_password(site, password, Some(email), username).await? {
-        invalid.add("password", message);
-    }
-    invalid.into_result()?;
-    Ok(site.hasher.hash(password).await?)
-}
-
-/// What the policy has against a password for an account of these names.
-pub(crate) async fn judge_password(
-    site: &Site,
-    password: &Password,
-    email: Option<&str>,
-    username: Option<&str>,
-) -> Result<Vec<Message>, Error> {
-    let site_name = site.settings.site_name.0.as_str();
-    let about: Vec<&str> = email
-        .into_iter()
-        .chain(username)
-        .chain([site_name])
-        .collect();
-    let check = PasswordCheck {
-        password,
-        about: &about,
-    };
-    Ok(site.passwords.check(&check).await?)
 }
 
 #[rocket::async_trait]

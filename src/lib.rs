@@ -118,9 +118,11 @@ compile_error!(
     "rocket_security needs a database: turn on the feature `sqlite`, `postgres` or `mysql`"
 );
 
+mod accounts;
 mod auth;
 #[cfg(feature = "cli")]
 pub mod cli;
+mod core;
 pub mod config {
     //! Settings: `[default.security]` in Rocket.toml, a table per feature, and
     //! `ROCKET_SECURITY__<TABLE>__<KEY>` in the environment, or with `_FILE` behind it the name of a file that holds

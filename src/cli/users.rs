@@ -10,7 +10,7 @@ use super::{
     roles,
 };
 use crate::{
-    auth::{checked_hash, set_password},
+    accounts::password::{checked_hash, set_password},
     error::Invalid,
     events::EventKind,
     features::{
@@ -214,7 +214,7 @@ async fn create(site: &Site, create: Create) -> Result<Answer, Failure> {
     if let Some(username) = username {
         new = new.username(username);
     }
-    let (hook, now) = (site.hooks.registering(), site.now());
+    let (hook, now) = (site.on_register.clone(), site.now());
     let (user, grants) = site
         .store
         .write(move |conn| {
@@ -331,7 +331,7 @@ fn handed_over(by_mail: bool, what: &str, url: &Secret<String>, mut json: Value)
 
 async fn require_new_password(site: &Site, identity: &str) -> Result<Answer, Failure> {
     let user = find(site, identity).await?;
-    crate::auth::require_new_password(&Scribe::of(site), &user.id)
+    crate::accounts::password::require_new_password(&Scribe::of(site), &user.id)
         .await
         .map_err(|error| Failure::of(site, error))?;
     let how = match site.settings.recover.enabled {

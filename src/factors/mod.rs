@@ -14,6 +14,7 @@ pub(crate) mod totp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    core::Core,
     error::{Error, Invalid},
     identity::text::{self, NotAName},
     secrets::{Keys, Purpose},
@@ -22,7 +23,6 @@ use crate::{
         factors::{self, FactorRow, NewFactor},
     },
     types::{FactorKind, Message, Timestamp, Usages},
-    web::site::Site,
 };
 
 /// Who must have a second factor, beside those who want one.
@@ -67,7 +67,7 @@ pub(crate) struct Wanted<'a> {
 const NAME: usize = 64;
 
 /// Begins to set a factor up.
-pub(crate) fn begin(site: &Site, wanted: Wanted<'_>) -> Result<Setup, Error> {
+pub(crate) fn begin(core: &Core, wanted: Wanted<'_>) -> Result<Setup, Error> {
     let id = uuid::Uuid::now_v7().to_string();
     let name = match text::name(wanted.name, NAME) {
         Ok(name) => name.to_string(),
@@ -83,17 +83,17 @@ pub(crate) fn begin(site: &Site, wanted: Wanted<'_>) -> Result<Setup, Error> {
     let (mut secret, mut phone) = (None, None);
     match wanted.kind {
         FactorKind::Authenticator => {
-            let seed = site
+            let seed = core
                 .totp
                 .generate()
                 .map_err(|error| Error::Broken(error.0))?;
-            secret = Some(site.keys.seal(Purpose::Totp, &id, seed.expose())?);
+            secret = Some(core.keys.seal(Purpose::Totp, &id, seed.expose())?);
         }
         FactorKind::Sms => {
             if wanted.phone.trim().is_empty() {
                 return Err(Invalid::field("phone", Message::new("phone.required")).into());
             }
-            let parsed = site
+            let parsed = core
                 .phones
                 .parse(wanted.phone)
                 .map_err(|message| Invalid::field("phone", message))?;
@@ -124,25 +124,25 @@ pub(crate) struct Shown {
 }
 
 /// What is shown of a set-up, if its kind shows anything.
-pub(crate) fn shown(site: &Site, setup: &Setup, user: &User) -> Result<Option<Shown>, Error> {
+pub(crate) fn shown(core: &Core, setup: &Setup, user: &User) -> Result<Option<Shown>, Error> {
     let Some(sealed) = &setup.secret else {
         return Ok(None);
     };
-    let Some((seed, _)) = site.keys.unseal(Purpose::Totp, &setup.id, sealed) else {
+    let Some((seed, _)) = core.keys.unseal(Purpose::Totp, &setup.id, sealed) else {
         // The set-up was begun under a secret that the settings no longer have.
         log::warn!("the key of an authenticator that is being set up cannot be read");
         return Err(Invalid::form(Message::new("ticket.invalid")).into());
     };
     let broken = |error: totp::TotpError| Error::Broken(error.0);
-    let issuer = match &site.settings.totp.issuer {
+    let issuer = match &core.settings.totp.issuer {
         Some(issuer) => issuer.clone(),
-        None => site.settings.site_name.0.clone(),
+        None => core.settings.site_name.0.clone(),
     };
-    let uri = site
+    let uri = core
         .totp
         .uri(&seed, &issuer, user.display())
         .map_err(broken)?;
-    let svg = site.totp.qr(&uri).map_err(broken)?;
+    let svg = core.totp.qr(&uri).map_err(broken)?;
     let key = totp::key(&seed);
     Ok(Some(Shown {
         grouped: totp::grouped(&key),
@@ -167,10 +167,10 @@ pub(crate) fn digits(typed: &str) -> String {
 }
 
 /// The time step of a right code of an authenticator that is being set up.
-pub(crate) fn setup_step(site: &Site, setup: &Setup, code: &str) -> Option<i64> {
+pub(crate) fn setup_step(core: &Core, setup: &Setup, code: &str) -> Option<i64> {
     let sealed = setup.secret.as_deref()?;
-    let (seed, _) = site.keys.unseal(Purpose::Totp, &setup.id, sealed)?;
-    site.totp.step_of(&seed, code, site.now())
+    let (seed, _) = core.keys.unseal(Purpose::Totp, &setup.id, sealed)?;
+    core.totp.step_of(&seed, code, core.now())
 }
 
 /// The row of a factor whose set-up was proven. The step of the code that proved it is used up.
@@ -204,17 +204,17 @@ pub(crate) struct Right {
 }
 
 /// Whether `code` is right for one of the authenticators among `rows`.
-pub(crate) fn right_code(site: &Site, rows: &[FactorRow], code: &str) -> Option<Right> {
-    let (code, now) = (digits(code), site.now());
+pub(crate) fn right_code(core: &Core, rows: &[FactorRow], code: &str) -> Option<Right> {
+    let (code, now) = (digits(code), core.now());
     rows.iter()
         .filter(|row| row.kind() == Some(FactorKind::Authenticator))
         .find_map(|row| {
             let sealed = row.secret.as_deref()?;
-            let (seed, current) = site.keys.unseal(Purpose::Totp, &row.id, sealed)?;
-            let step = site.totp.step_of(&seed, &code, now)?;
+            let (seed, current) = core.keys.unseal(Purpose::Totp, &row.id, sealed)?;
+            let step = core.totp.step_of(&seed, &code, now)?;
             let resealed = match current {
                 true => None,
-                false => reseal(&site.keys, &row.id, seed.expose(), sealed),
+                false => reseal(&core.keys, &row.id, seed.expose(), sealed),
             };
             Some(Right {
                 id: row.id.clone(),

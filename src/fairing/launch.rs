@@ -11,10 +11,12 @@ use super::{
     gate, methods,
 };
 use crate::{
+    core::{Core, Registering},
     events::Events,
     factors::{phone, policy, recovery::StandardRecoveryCodes, totp::StandardTotp},
     fairing::report,
     features,
+    guards::routes::Routes,
     http::cookies::CookieNames,
     identity::{StandardEmailPolicy, StandardUsernamePolicy, sender},
     notify::{
@@ -30,7 +32,7 @@ use crate::{
     },
     templates::views::Views,
     types::FactorKind,
-    web::{catchers, own_paths::OwnPaths, page, site::Site},
+    web::{catchers, feature::Feature, own_paths::OwnPaths, page, site::Site},
 };
 
 /// Tells a developer where things are.
@@ -164,7 +166,19 @@ pub(super) async fn ignite(mut parts: Parts, rocket: &Rocket<Build>) -> Result<S
         }
         providers
     };
-    let site = Site {
+    let features: Vec<&'static Feature> = features::ALL
+        .iter()
+        .filter(|feature| (feature.is_on)(&settings, strictness))
+        .copied()
+        .collect();
+    let links = features.iter().flat_map(|feature| feature.links);
+    let links = links.map(|link| (link.name, link.path)).collect();
+    let mut hooks = parts.hooks;
+    let core = Core {
+        links,
+        on_register: Registering(hooks.on_register.take()),
+        token_expiry: hooks.token_expiry.take(),
+        mail_values: std::mem::take(&mut hooks.mail_contexts),
         sender,
         redirects: RedirectRules::new(&settings.redirects, Some(&base_url)),
         cookies: CookieNames::new(base_url.scheme() == "https", &settings.session.cookie),
@@ -173,8 +187,6 @@ pub(super) async fn ignite(mut parts: Parts, rocket: &Rocket<Build>) -> Result<S
         touches: Touches::default(),
         key_uses: KeyUses::default(),
         registering: Semaphore::new((settings.hashing.queue / 2).max(1)),
-        hooks: parts.hooks,
-        routes: crate::web::routes::Routes::default(),
         strictness,
         base_url,
         store,
@@ -201,6 +213,12 @@ pub(super) async fn ignite(mut parts: Parts, rocket: &Rocket<Build>) -> Result<S
         views,
         settings,
     };
+    let site = Site {
+        core: Arc::new(core),
+        hooks,
+        features,
+        routes: Routes::default(),
+    };
     try_pages(&site)?;
     if !for_command {
         if strictness == Strictness::Production
@@ -223,26 +241,26 @@ pub(super) async fn ignite(mut parts: Parts, rocket: &Rocket<Build>) -> Result<S
 /// Renders every template once, so that a broken override is found now and not by a visitor.
 fn try_pages(site: &Site) -> Result<(), ConfigError> {
     let mut of_page = page::shared(site, "en", "/", None);
-    of_page.extend(crate::web::hooks::objects([serde_json::json!({
+    of_page.extend(crate::core::objects([serde_json::json!({
         "csrf_token": "token",
         "messages": [{"kind": "info", "text": "A message"}],
         "user": {"id": "1", "email": "a@example.com", "username": null, "display": "a"},
     })]));
-    let of_mail = crate::web::hooks::objects([crate::web::feature::sample_mail()]);
+    let of_mail = crate::core::objects([crate::web::feature::sample_mail()]);
     for (name, own) in crate::features::samples(site.features()) {
         // As in the answer or the mail itself, and nothing else: what renders here must render there.
         let context = match mail::name_of(name) {
             Some(which) => {
                 let mut context = of_mail.clone();
-                context.extend(crate::web::hooks::objects([own]));
-                context.extend(site.hooks.mail_values(which));
+                context.extend(crate::core::objects([own]));
+                context.extend(site.mail_values(which));
                 context
             }
             None => {
                 let mut context = of_page.clone();
                 context.insert("page".into(), serde_json::json!({"name": name}));
                 context.extend(site.hooks.page_values(name));
-                context.extend(crate::web::hooks::objects([own]));
+                context.extend(crate::core::objects([own]));
                 context
             }
         };
@@ -348,5 +366,7 @@ pub(super) fn mount(mut rocket: Rocket<Build>, site: Arc<Site>) -> Rocket<Build>
         .manage(site.store.clone())
         .manage(site.hasher.clone())
         .manage(site.cookies.clone())
+        .manage(site.routes.clone())
+        .manage(site.core.clone())
         .manage(site)
 }

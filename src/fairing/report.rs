@@ -8,9 +8,12 @@ use std::any::type_name;
 use rocket::{Config, Route, error::ErrorKind};
 
 use crate::{
-    guards::{Anonymous, Public, SignedIn, probe::Probe},
+    guards::{
+        Anonymous, Public, SignedIn,
+        probe::Probe,
+        routes::{Key, Routes},
+    },
     http::{csrf, pattern::Pattern},
-    web::routes::{Key, Routes},
 };
 
 /// A route as people know it: method, path, and format if it has one.

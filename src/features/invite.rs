@@ -151,7 +151,7 @@ pub(crate) async fn invite(
     invitation: &Invitation,
     by_mail: bool,
 ) -> Result<(User, Secret<String>), Error> {
-    let site = scribe.site;
+    let site = scribe.core;
     if !site.settings.invite.enabled {
         return Err(Error::NotFound);
     }
@@ -214,7 +214,7 @@ pub(crate) async fn invite(
     let to = Addressee::at(&address);
     let letter = scribe.letter(&to, ("invite", "invite"), Postage::Free, own)?;
     let roles = invitation.roles.clone();
-    let hook = site.hooks.registering();
+    let hook = site.on_register.clone();
     let username = invitation.username.clone();
     let held_back = Handle::of_identity(site, &Identity::Email(invitation.email.clone()));
     let made = new.is_some();

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::Web;
 use crate::{
-    auth::judge_password,
+    accounts::password::judge_password,
     error::{Error, Invalid},
     secrets::Password,
     templates::form::Field,

@@ -276,7 +276,7 @@ pub(crate) fn prepare(
     to: &Addressee<'_>,
     user: &User,
 ) -> Result<Recovery, Error> {
-    let site = scribe.site;
+    let site = scribe.core;
     let terms = Terms {
         life: site.settings.recover.life,
         user: Some(user.id.clone()),
@@ -314,7 +314,7 @@ pub(crate) async fn send_link(
     user: &User,
     by_mail: bool,
 ) -> Result<Secret<String>, Error> {
-    let site = scribe.site;
+    let site = scribe.core;
     if !site.settings.recover.enabled {
         return Err(Error::NotFound);
     }

@@ -12,7 +12,7 @@ use super::{
     confirm::{self, Confirm},
 };
 use crate::{
-    auth::judge_password,
+    accounts::password::judge_password,
     error::{Denied, Error, Invalid},
     events::EventKind,
     identity::{EmailAddress, Identity, Username},
@@ -275,7 +275,7 @@ async fn register(web: &Web<'_>, form: &Register) -> Result<Option<User>, Error>
     let welcome = welcome(web, &new)?;
     // An address that its owner can still take back is theirs alone.
     let reserved = Handle::of_identity(site, &Identity::Email(checked.email.clone()));
-    let (hook, extra, now) = (site.hooks.registering(), checked.extra.clone(), site.now());
+    let (hook, extra, now) = (site.on_register.clone(), checked.extra.clone(), site.now());
     let made = site
         .store
         .write(move |conn| {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rocket::Request;
 
 use crate::{
+    core::Core,
     error::{Denied, Error},
     events::EventKind,
     http::{
@@ -22,11 +23,18 @@ use crate::{
     },
     store::Grants,
     types::Timestamp,
-    web::site::Site,
 };
 
 /// What came of asking.
 pub(crate) type Resolved = Result<Arc<Caller>, Error>;
+
+impl Core {
+    /// The core behind this request.
+    pub(crate) fn of<'r>(request: &'r Request<'_>) -> Result<&'r Self, Error> {
+        let core = request.rocket().state::<Arc<Self>>().map(Arc::as_ref);
+        core.ok_or_else(|| Error::Broken("`Security` is not attached".into()))
+    }
+}
 
 /// The token of a request by header.
 fn token_header<'r>(request: &'r Request<'_>) -> Option<&'r str> {
@@ -50,8 +58,8 @@ pub(crate) fn has_token_header(request: &Request<'_>) -> bool {
 }
 
 /// The token of a request in its query, where the settings take it from there.
-fn token_in_query<'r>(request: &'r Request<'_>, site: &Site) -> Option<&'r str> {
-    if !site.settings.tokens.in_query {
+fn token_in_query<'r>(request: &'r Request<'_>, core: &Core) -> Option<&'r str> {
+    if !core.settings.tokens.in_query {
         return None;
     }
     let mut fields = request.uri().query()?.segments();
@@ -59,8 +67,8 @@ fn token_in_query<'r>(request: &'r Request<'_>, site: &Site) -> Option<&'r str> 
 }
 
 /// Whether the request shows a token or key, which only programs do.
-pub(crate) fn shows_token(request: &Request<'_>, site: &Site) -> bool {
-    has_token_header(request) || token_in_query(request, site).is_some()
+pub(crate) fn shows_token(request: &Request<'_>, core: &Core) -> bool {
+    has_token_header(request) || token_in_query(request, core).is_some()
 }
 
 pub(crate) fn has_basic(request: &Request<'_>) -> bool {
@@ -121,20 +129,20 @@ pub(crate) async fn resolve_with_basic<'r>(request: &'r Request<'_>) -> &'r Reso
 }
 
 /// The API key of a request by header.
-fn key_header<'r>(request: &'r Request<'_>, site: &Site) -> Option<&'r str> {
-    token_header(request).filter(|shown| api_key::is_meant(site, shown))
+fn key_header<'r>(request: &'r Request<'_>, core: &Core) -> Option<&'r str> {
+    token_header(request).filter(|shown| api_key::is_meant(core, shown))
 }
 
 /// Who asks by API key, and nobody who asks otherwise. Only routes that take keys ask this, so that to all
 /// others whoever shows one is nobody.
 pub(crate) async fn resolve_by_key<'r>(
     request: &'r Request<'_>,
-    site: &Site,
+    core: &Core,
 ) -> Option<&'r Resolved> {
-    let shown = key_header(request, site)?;
+    let shown = key_header(request, core)?;
     let found = request.local_cache_async(async {
-        let from = || ClientInfo::of(request, site).client.address;
-        ByKey(api_key::resolve(site, shown, from).await.map(Arc::new))
+        let from = || ClientInfo::of(request, core).client.address;
+        ByKey(api_key::resolve(core, shown, from).await.map(Arc::new))
     });
     Some(&found.await.0)
 }
@@ -143,21 +151,21 @@ pub(crate) async fn resolve_by_key<'r>(
 ///
 /// A page of another site cannot set these headers without a preflight, which is never granted. Nor does one of
 /// junk help: then the cookies are what somebody else's page would be after.
-pub(crate) async fn shows_own_header(request: &Request<'_>, site: &Site) -> bool {
+pub(crate) async fn shows_own_header(request: &Request<'_>, core: &Core) -> bool {
     if has_token_header(request)
         && matches!(resolve(request).await, Ok(caller) if caller.mechanism == Mechanism::Token)
     {
         return true;
     }
-    matches!(resolve_by_key(request, site).await, Some(Ok(_)))
+    matches!(resolve_by_key(request, core).await, Some(Ok(_)))
 }
 
 async fn find(request: &Request<'_>) -> Result<Caller, Error> {
-    let site = Site::of(request)?;
+    let core = Core::of(request)?;
     // A request is judged as exactly one mechanism: a bad token does not fall back to the session.
-    let shown = token_header(request).or_else(|| token_in_query(request, site));
+    let shown = token_header(request).or_else(|| token_in_query(request, core));
     if let Some(token) = shown {
-        let (row, user) = token::resolve(site, token).await?;
+        let (row, user) = token::resolve(core, token).await?;
         return Ok(Caller {
             user,
             mechanism: Mechanism::Token,
@@ -169,14 +177,14 @@ async fn find(request: &Request<'_>) -> Result<Caller, Error> {
             key: None,
         });
     }
-    if let Some(cookie) = cookies::get(request, site, Kind::Session)
-        && let Some(caller) = session::resolve(site, cookie).await?
+    if let Some(cookie) = cookies::get(request, core, Kind::Session)
+        && let Some(caller) = session::resolve(core, cookie).await?
     {
         return Ok(caller);
     }
-    if let Some(cookie) = cookies::get(request, site, Kind::Remember) {
-        let client = ClientInfo::of(request, site);
-        if let Some(caller) = remember::restore(request, site, &client, cookie).await? {
+    if let Some(cookie) = cookies::get(request, core, Kind::Remember) {
+        let client = ClientInfo::of(request, core);
+        if let Some(caller) = remember::restore(request, core, &client, cookie).await? {
             return Ok(caller);
         }
     }
@@ -184,8 +192,8 @@ async fn find(request: &Request<'_>) -> Result<Caller, Error> {
 }
 
 async fn find_basic(request: &Request<'_>) -> Result<Caller, Error> {
-    let site = Site::of(request)?;
-    let client = ClientInfo::of(request, site);
+    let core = Core::of(request)?;
+    let client = ClientInfo::of(request, core);
     let bad = || Error::from(Denied::BadCredential);
     let encoded = authorization(request, "basic").unwrap_or_default();
     // Longer than any identity and password that we take.
@@ -200,13 +208,13 @@ async fn find_basic(request: &Request<'_>) -> Result<Caller, Error> {
     let password = Password::parse(password).map_err(|_| bad())?;
     let identity = Identity::recognise(
         identity,
-        &site.settings.identities.0,
-        site.usernames.as_ref(),
+        &core.settings.identities.0,
+        core.usernames.as_ref(),
     );
-    let proof = match prove(site, identity, &password, &client).await {
+    let proof = match prove(core, identity, &password, &client).await {
         // Why is told where answers tell.
         Err(Error::Denied(Denied::Inactive | Denied::Unconfirmed))
-            if site.settings.generic_answers.0 =>
+            if core.settings.generic_answers.0 =>
         {
             return Err(bad());
         }
@@ -214,7 +222,7 @@ async fn find_basic(request: &Request<'_>) -> Result<Caller, Error> {
     };
     match proof {
         Proof::Right(Admission::In(admitted), _) => {
-            announce(site, &admitted, None, &client.client);
+            announce(core, &admitted, None, &client.client);
             Ok(Caller {
                 user: admitted.user().clone(),
                 mechanism: Mechanism::Basic,
@@ -238,8 +246,8 @@ pub(crate) async fn grants<'r>(
 ) -> Result<&'r Grants, Error> {
     let loaded: &Result<Grants, Error> = request
         .local_cache_async(async {
-            let site = Site::of(request)?;
-            let grants = site.store.grants(&caller.user.id).await?;
+            let core = Core::of(request)?;
+            let grants = core.store.grants(&caller.user.id).await?;
             Ok(match &caller.key {
                 Some(key) => key.narrow(grants),
                 None => grants,
@@ -250,10 +258,10 @@ pub(crate) async fn grants<'r>(
 }
 
 /// Tells subscribers that a guard found nobody.
-pub(crate) fn announce_unauthenticated(request: &Request<'_>, site: &Site) {
-    if site.events.has_subscribers() {
-        let client = ClientInfo::of(request, site);
+pub(crate) fn announce_unauthenticated(request: &Request<'_>, core: &Core) {
+    if core.events.has_subscribers() {
+        let client = ClientInfo::of(request, core);
         let path = request.uri().path().to_string();
-        site.event(Some(&client.client), EventKind::Unauthenticated { path });
+        core.event(Some(&client.client), EventKind::Unauthenticated { path });
     }
 }

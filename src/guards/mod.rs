@@ -14,6 +14,7 @@
 pub(crate) mod identity;
 mod policy;
 pub(crate) mod probe;
+pub(crate) mod routes;
 pub(crate) mod strong;
 
 use std::{fmt, marker::PhantomData, ops::Deref, sync::Arc};
@@ -28,6 +29,7 @@ pub use self::policy::{
 };
 use self::{identity::Resolved, probe::Probe};
 use crate::{
+    core::Core,
     error::{Denied, Error},
     http::{csrf, refusal},
     signin::{
@@ -36,7 +38,6 @@ use crate::{
     },
     store::{Grants, User},
     types::{Methods, SessionId, Timestamp},
-    web::site::Site,
 };
 
 /// Somebody who is signed in: by session, or by token.
@@ -117,10 +118,10 @@ impl fmt::Debug for SignedIn {
 }
 
 fn refuse<T>(request: &Request<'_>, error: Error) -> Outcome<T, Error> {
-    if let (Error::Denied(Denied::Anonymous | Denied::BadCredential | Denied::Inactive), Ok(site)) =
-        (&error, Site::of(request))
+    if let (Error::Denied(Denied::Anonymous | Denied::BadCredential | Denied::Inactive), Ok(core)) =
+        (&error, Core::of(request))
     {
-        identity::announce_unauthenticated(request, site);
+        identity::announce_unauthenticated(request, core);
     }
     let status = refusal::remember(request, &error);
     Outcome::Error((status, error))
@@ -128,12 +129,12 @@ fn refuse<T>(request: &Request<'_>, error: Error) -> Outcome<T, Error> {
 
 /// Whoever asks, after the CSRF check that a route without [`Input`](crate::Input) would otherwise lack.
 async fn caller(request: &Request<'_>, basic: bool, keys: bool) -> Resolved {
-    let site = Site::of(request)?;
-    if keys && let Some(by_key) = identity::resolve_by_key(request, site).await {
+    let core = Core::of(request)?;
+    if keys && let Some(by_key) = identity::resolve_by_key(request, core).await {
         // No browser sends a key by itself.
         return by_key.clone();
     }
-    let resolved = match basic || site.settings.basic.everywhere {
+    let resolved = match basic || core.settings.basic.everywhere {
         true => identity::resolve_with_basic(request).await,
         false => identity::resolve(request).await,
     };
@@ -141,9 +142,14 @@ async fn caller(request: &Request<'_>, basic: bool, keys: bool) -> Resolved {
     let by_browser = matches!(caller.mechanism, Mechanism::Session | Mechanism::Basic);
     if csrf::writes(request.method()) && by_browser {
         let route = request.route();
-        let left_to_input = || route.is_some_and(|route| site.routes.takes_input(route));
+        let left_to_input = || {
+            let routes = request.rocket().state::<routes::Routes>();
+            route
+                .zip(routes)
+                .is_some_and(|(route, routes)| routes.takes_input(route))
+        };
         let is_ours = csrf::noted(request).unwrap_or_else(|| {
-            left_to_input() || csrf::note(request, csrf::is_shown_by_headers(request, site))
+            left_to_input() || csrf::note(request, csrf::is_shown_by_headers(request, core))
         });
         if !is_ours {
             return Err(Denied::Csrf.into());
@@ -171,7 +177,7 @@ impl Sentinel for SignedIn {
 }
 
 fn missing(rocket: &Rocket<rocket::Ignite>) -> bool {
-    let missing = rocket.state::<std::sync::Arc<Site>>().is_none();
+    let missing = rocket.state::<std::sync::Arc<Core>>().is_none();
     if missing {
         log::error!("a guard of rocket_security is used, but `Security` is not attached");
     }
@@ -233,12 +239,12 @@ impl<P> fmt::Debug for Require<P> {
 
 /// Whether the policy `P` lets the caller of this request in.
 pub(crate) async fn judge<P: Policy>(request: &Request<'_>) -> Result<SignedIn, Error> {
-    let site = Site::of(request)?;
+    let core = Core::of(request)?;
     if P::ONLY_BASIC {
         identity::note_only_basic(request);
     }
     let caller = caller(request, P::WANTS_BASIC, P::WANTS_KEYS).await?;
-    weigh::<P>(request, site, &caller).await?;
+    weigh::<P>(request, core, &caller).await?;
     Ok(SignedIn { caller })
 }
 
@@ -246,7 +252,7 @@ pub(crate) async fn judge<P: Policy>(request: &Request<'_>) -> Result<SignedIn, 
 /// token.
 pub(crate) async fn weigh<P: Policy>(
     request: &Request<'_>,
-    site: &Site,
+    core: &Core,
     caller: &Caller,
 ) -> Result<(), Error> {
     let empty = Grants::default();
@@ -255,7 +261,7 @@ pub(crate) async fn weigh<P: Policy>(
     } else {
         &empty
     };
-    let view = View::new(site, caller, grants);
+    let view = View::new(core, caller, grants);
     let judged =
         P::judge_named(&view).and_then(|named| match named || view.is_taken_everywhere() {
             true => Ok(()),
@@ -263,13 +269,13 @@ pub(crate) async fn weigh<P: Policy>(
         });
     if let Err(denied) = judged {
         let again = matches!(denied, Denied::Stale | Denied::SecondFactor);
-        if again && site.has_usable_passkey(&caller.user.id).await? {
+        if again && core.has_usable_passkey(&caller.user.id).await? {
             refusal::ByPasskey::leave(request);
         }
         return Err(denied.into());
     }
     if let Some((within, grace)) = view.used_freshness() {
-        extend_grace(site, caller, within, grace);
+        extend_grace(core, caller, within, grace);
     }
     Ok(())
 }

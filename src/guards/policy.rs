@@ -3,11 +3,11 @@
 use std::{cell::Cell, fmt, marker::PhantomData};
 
 use crate::{
+    core::Core,
     error::Denied,
     signin::caller::{Caller, Mechanism},
     store::{Grants, User},
     types::{Life, Methods, Timestamp},
-    web::site::Site,
 };
 
 /// What a route asks of its caller. Made by [`policies!`](crate::policies), composed by tuples and [`Any`].
@@ -61,7 +61,7 @@ pub trait Policy: Send + Sync + 'static {
 
 /// What a [`Policy`] sees of the caller.
 pub struct View<'a> {
-    site: &'a Site,
+    core: &'a Core,
     caller: &'a Caller,
     grants: &'a Grants,
     /// The freshness and grace that the answer hung on.
@@ -77,9 +77,9 @@ impl fmt::Debug for View<'_> {
 }
 
 impl<'a> View<'a> {
-    pub(crate) fn new(site: &'a Site, caller: &'a Caller, grants: &'a Grants) -> Self {
+    pub(crate) fn new(core: &'a Core, caller: &'a Caller, grants: &'a Grants) -> Self {
         Self {
-            site,
+            core,
             caller,
             grants,
             freshness: Cell::new(None),
@@ -106,7 +106,7 @@ impl<'a> View<'a> {
     pub(crate) fn is_taken_everywhere(&self) -> bool {
         match self.caller.mechanism {
             Mechanism::Session | Mechanism::Token => true,
-            Mechanism::Basic => self.site.settings.basic.everywhere,
+            Mechanism::Basic => self.core.settings.basic.everywhere,
             Mechanism::ApiKey => false,
         }
     }
@@ -123,7 +123,7 @@ impl<'a> View<'a> {
 
     /// The present moment.
     pub fn now(&self) -> Timestamp {
-        self.site.now()
+        self.core.now()
     }
 
     /// The freshness that the answer hung on, to be extended by the grace.
@@ -133,7 +133,7 @@ impl<'a> View<'a> {
 
     /// Whether the last proof is recent enough by the setting, with its grace.
     pub fn is_fresh(&self) -> bool {
-        let settings = &self.site.settings.freshness;
+        let settings = &self.core.settings.freshness;
         match settings.within.0 {
             Some(within) => self.is_fresh_within(within, settings.grace),
             None => self.can_be_fresh(),
@@ -181,7 +181,7 @@ impl<'a> View<'a> {
         if self.caller.mechanism == Mechanism::ApiKey {
             return false;
         }
-        let settings = &self.site.settings.freshness;
+        let settings = &self.core.settings.freshness;
         self.caller.mechanism != Mechanism::Token || settings.allow_tokens
     }
 }

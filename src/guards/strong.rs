@@ -6,10 +6,10 @@ use rocket::Request;
 
 use super::{Fresh, weigh};
 use crate::{
+    core::Core,
     error::{Denied, Error},
     signin::{admit::second_factor_owed, caller::Caller},
     store::factors::FactorRow,
-    web::site::Site,
 };
 
 /// A caller who may change the ways into the account: add, change or remove a sign-in method, or end other
@@ -33,18 +33,18 @@ impl Deref for Strong {
 /// the CSRF token.
 pub(crate) async fn strong(
     request: &Request<'_>,
-    site: &Site,
+    core: &Core,
     caller: Arc<Caller>,
 ) -> Result<Strong, Error> {
-    weigh::<Fresh>(request, site, &caller).await?;
-    shown_what_it_takes(site, &caller).await?;
+    weigh::<Fresh>(request, core, &caller).await?;
+    shown_what_it_takes(core, &caller).await?;
     Ok(Strong(caller))
 }
 
 /// Whether the session of `caller` has shown what a sign-in takes, however long ago; for what asks for a password
 /// of its own, which is as fresh as can be.
-pub(crate) async fn shown_what_it_takes(site: &Site, caller: &Caller) -> Result<(), Error> {
-    let owed = second_factor_owed(site, &caller.user, caller.methods, None).await?;
+pub(crate) async fn shown_what_it_takes(core: &Core, caller: &Caller) -> Result<(), Error> {
+    let owed = second_factor_owed(core, &caller.user, caller.methods, None).await?;
     // What was shown as the first is asked for only where there is nothing else, and not again then.
     let unshown = |way: &FactorRow| !way.is_shown_by(caller.methods);
     match owed.is_some_and(|ways| ways.iter().any(unshown)) {

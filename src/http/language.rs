@@ -2,11 +2,11 @@
 
 use rocket::Request;
 
-use crate::web::site::Site;
+use crate::core::Core;
 
 /// The language of the answer: what the browser prefers among those that there are texts for.
-pub(crate) fn language(request: &Request<'_>, site: &Site) -> String {
-    site.views
+pub(crate) fn language(request: &Request<'_>, core: &Core) -> String {
+    core.views
         .catalogue()
         .choose(request.headers().get_one("accept-language"))
         .to_string()

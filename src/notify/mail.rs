@@ -6,20 +6,20 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use rocket::async_trait;
+use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use serde_json::{Map, Value, json};
 
 use super::outbox::{Letter, Postage};
 use crate::{
+    core::Core,
     error::Error,
     events::Client,
     http::client::ClientInfo,
     settings::{MailParts, MailSettings, Transport},
     store::{User, cut},
     types::{Message, Timestamp},
-    web::site::Site,
 };
 
 /// A mail, ready to be sent.
@@ -51,7 +51,7 @@ pub struct Mail {
 /// ```
 /// use rocket_security::{Mail, MailError, Mailer, Security};
 /// struct Pigeon;
-/// #[rocket::async_trait]
+/// #[async_trait::async_trait]
 /// impl Mailer for Pigeon {
 ///     async fn send(&self, mail: &Mail) -> Result<(), MailError> {
 ///         if mail.to.ends_with("@sea.example") {
@@ -229,7 +229,7 @@ impl Mailer for BuiltIn {
                 let folder = self.settings.folder.clone();
                 let (kind, text) = file(mail)?;
                 let name = format!("{}-{}.{kind}", mail.at.as_millis(), uuid::Uuid::new_v4());
-                let written = rocket::tokio::task::spawn_blocking(move || {
+                let written = tokio::task::spawn_blocking(move || {
                     std::fs::create_dir_all(&folder)?;
                     std::fs::write(folder.join(name), text)
                 })
@@ -318,7 +318,7 @@ pub(crate) fn name_of(template: &str) -> Option<&str> {
 /// Writes letters: in which language, and on whose behalf.
 #[derive(Clone, Copy)]
 pub(crate) struct Scribe<'a> {
-    pub(crate) site: &'a Site,
+    pub(crate) core: &'a Core,
     /// Who asks; nobody for commands and jobs.
     pub(crate) client: Option<&'a Client>,
     pub(crate) language: &'a str,
@@ -327,18 +327,18 @@ pub(crate) struct Scribe<'a> {
 impl<'a> Scribe<'a> {
     /// For commands and jobs: in the site's first language.
     #[cfg(feature = "cli")]
-    pub(crate) fn of(site: &'a Site) -> Self {
+    pub(crate) fn of(core: &'a Core) -> Self {
         Self {
-            site,
+            core,
             client: None,
             language: "en",
         }
     }
 
     /// On behalf of whoever asks.
-    pub(crate) fn on_behalf(site: &'a Site, client: &'a ClientInfo) -> Self {
+    pub(crate) fn on_behalf(core: &'a Core, client: &'a ClientInfo) -> Self {
         Self {
-            site,
+            core,
             client: Some(&client.client),
             language: &client.language,
         }
@@ -362,7 +362,7 @@ impl<'a> Scribe<'a> {
                 "the mail {feature}/{which} cannot be composed: {error}"
             ))
         })?;
-        Letter::new(self.site, mail, postage, to.decoy)
+        Letter::new(self.core, mail, postage, to.decoy)
     }
 
     fn compose(
@@ -372,12 +372,12 @@ impl<'a> Scribe<'a> {
         which: &str,
         own: Value,
     ) -> Result<Mail, String> {
-        let (site, now) = (self.site, self.site.now());
+        let (core, now) = (self.core, self.core.now());
         let mut context = Map::new();
         let shared = json!({
             "lang": self.language,
             "user": {"email": to.email, "display": to.display},
-            "site": {"name": site.settings.site_name.0, "home": site.base_url.as_str()},
+            "site": {"name": core.settings.site_name.0, "home": core.base_url.as_str()},
             "at": now.to_text(),
             "address": self.client.map(|client| client.address.as_str()),
             "agent": self.client.map(|client| client.agent.as_str()),
@@ -387,31 +387,31 @@ impl<'a> Scribe<'a> {
                 context.extend(values);
             }
         }
-        context.extend(site.hooks.mail_values(which));
+        context.extend(core.mail_values(which));
         let subject =
-            Message::new(format!("mail.{which}.subject")).with("site", &site.settings.site_name.0);
+            Message::new(format!("mail.{which}.subject")).with("site", &core.settings.site_name.0);
         // A subject is one line, whatever the name of the site.
-        let subject: String = cut(&site.views.catalogue().say(self.language, &subject), 200)
+        let subject: String = cut(&core.views.catalogue().say(self.language, &subject), 200)
             .chars()
             .filter(|c| {
                 !crate::identity::text::is_hidden(*c) && !matches!(c, '\u{2028}' | '\u{2029}')
             })
             .collect();
-        let parts = site.settings.mail.parts;
+        let parts = core.settings.mail.parts;
         let part = |end: &str, left_out: MailParts| match parts == left_out {
             true => Ok(String::new()),
-            false => site.views.render(
+            false => core.views.render(
                 self.language,
                 &format!("security/{feature}/{which}.mail.{end}"),
                 &context,
             ),
         };
-        let host = site.base_url.host_str().unwrap_or("localhost");
+        let host = core.base_url.host_str().unwrap_or("localhost");
         Ok(Mail {
             kind: which.into(),
             to: to.email.into(),
-            from: site.sender.clone(),
-            reply_to: site.settings.mail.reply_to.clone(),
+            from: core.sender.clone(),
+            reply_to: core.settings.mail.reply_to.clone(),
             subject,
             text: part("txt", MailParts::Html)?,
             html: part("html", MailParts::Text)?,
@@ -423,12 +423,9 @@ impl<'a> Scribe<'a> {
     /// Pages that mails link to, as `url_<name>`, where their features are on.
     fn links(&self) -> Map<String, Value> {
         let mut links = Map::new();
-        for link in self.site.features().flat_map(|feature| feature.links) {
-            if matches!(link.name, "login" | "register" | "recover") {
-                links.insert(
-                    format!("url_{}", link.name),
-                    self.site.absolute(link.path).into(),
-                );
+        for (name, path) in &self.core.links {
+            if matches!(*name, "login" | "register" | "recover") {
+                links.insert(format!("url_{name}"), self.core.absolute(path).into());
             }
         }
         links

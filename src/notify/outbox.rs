@@ -23,6 +23,7 @@ use rocket::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    core::Core,
     error::Error,
     events::EventKind,
     notify::{
@@ -36,7 +37,6 @@ use crate::{
         outbox::{self, Claimed, NewMail, Outcome},
     },
     types::{Life, Timestamp},
-    web::site::Site,
 };
 
 /// A mail that is ready for the outbox: composed, encrypted, not written yet.
@@ -48,8 +48,8 @@ pub(crate) struct Letter {
     counters: Option<MailCounters>,
 }
 
-/// What became of a letter: whether it lies in the outbox, for [`Site::posted`] after the commit.
-#[must_use = "give it to `Site::posted` once the transaction is committed"]
+/// What became of a letter: whether it lies in the outbox, for [`Core::posted`] after the commit.
+#[must_use = "give it to `Core::posted` once the transaction is committed"]
 pub(crate) enum Posted {
     /// It lies in the outbox; a decoy carries no mail.
     Put(Option<Box<Mail>>),
@@ -94,28 +94,28 @@ impl Letter {
     /// Makes a letter of a mail. With `decoy` it is written and counted like any other and goes nowhere:
     /// for somebody unknown, so that nothing tells them apart.
     pub(crate) fn new(
-        site: &Site,
+        core: &Core,
         mail: Mail,
         postage: Postage,
         decoy: bool,
     ) -> Result<Self, Error> {
-        Self::of(site, mail.clone(), Content::Mail(mail), postage, decoy)
+        Self::of(core, mail.clone(), Content::Mail(mail), postage, decoy)
     }
 
     /// Makes a letter of a text message of a kind.
     pub(crate) fn of_sms(
-        site: &Site,
+        core: &Core,
         kind: &str,
         sms: Sms,
         postage: Postage,
         decoy: bool,
     ) -> Result<Self, Error> {
         let mail = sms.as_mail(kind);
-        Self::of(site, mail, Content::Sms(sms), postage, decoy)
+        Self::of(core, mail, Content::Sms(sms), postage, decoy)
     }
 
     fn of(
-        site: &Site,
+        core: &Core,
         mail: Mail,
         content: Content,
         postage: Postage,
@@ -136,13 +136,13 @@ impl Letter {
         Ok(Self {
             counters: match postage {
                 Postage::Limited | Postage::Device(_) => {
-                    Some(MailCounters::of(site, &kind, &mail.to))
+                    Some(MailCounters::of(core, &kind, &mail.to))
                 }
-                Postage::Steps(whose) => Some(MailCounters::of_steps(site, &kind, &whose)),
+                Postage::Steps(whose) => Some(MailCounters::of_steps(core, &kind, &whose)),
                 Postage::Free => None,
             },
             row: NewMail {
-                body: site.keys.seal(Purpose::Outbox, &id, &text)?,
+                body: core.keys.seal(Purpose::Outbox, &id, &text)?,
                 id,
                 kind: mail.kind.clone(),
                 recipient: (!decoy).then(|| mail.to.clone()),
@@ -164,7 +164,7 @@ pub(crate) fn put(conn: &mut Conn, letter: &Letter) -> Result<Posted, StoreError
     Ok(Posted::Put(letter.mail.clone().map(Box::new)))
 }
 
-impl Site {
+impl Core {
     /// After the commit: the worker is told, and mailboxes of tests and developers get their copy.
     pub(crate) fn posted(&self, posted: Posted) {
         if let Posted::Put(Some(mail)) = posted {
@@ -198,20 +198,20 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const MARGIN: Life = Life::seconds(10);
 
 /// Sends mails as long as the site lives.
-pub(crate) async fn deliver(site: std::sync::Weak<Site>) {
+pub(crate) async fn deliver(core: std::sync::Weak<Core>) {
     let (mut round, mut pause) = (0u32, Pause::default());
     loop {
         tokio::time::sleep(TICK).await;
-        let Some(site) = site.upgrade() else { return };
+        let Some(core) = core.upgrade() else { return };
         round = round.wrapping_add(1);
-        let told = site.courier.0.swap(false, Ordering::AcqRel);
+        let told = core.courier.0.swap(false, Ordering::AcqRel);
         if !(told || round.is_multiple_of(LOOK) || pause.is_over_now()) || pause.lasts() {
             if told {
-                site.courier.wake();
+                core.courier.wake();
             }
             continue;
         }
-        if let Err(error) = deliver_due(&site, &mut pause).await {
+        if let Err(error) = deliver_due(&core, &mut pause).await {
             log::warn!("the outbox was not read: {error}");
         }
     }
@@ -245,11 +245,11 @@ impl Pause {
 }
 
 /// Sends what is due until nothing is, or the server is down. Answers how many were sent.
-async fn deliver_due(site: &Arc<Site>, pause: &mut Pause) -> Result<usize, StoreError> {
+async fn deliver_due(core: &Arc<Core>, pause: &mut Pause) -> Result<usize, StoreError> {
     let mut sent = 0;
     loop {
-        let now = site.now();
-        if !site
+        let now = core.now();
+        if !core
             .store
             .read(move |conn| outbox::any_due(conn, now))
             .await?
@@ -258,14 +258,14 @@ async fn deliver_due(site: &Arc<Site>, pause: &mut Pause) -> Result<usize, Store
         }
         // After a failure one mail goes first and finds out; the others wait behind it.
         let most = match pause.length.is_zero() {
-            true => site.settings.mail.connections,
+            true => core.settings.mail.connections,
             false => 1,
         };
         let lease = uuid::Uuid::new_v4().to_string();
-        let until = now.after(site.settings.mail.timeout).after(MARGIN);
+        let until = now.after(core.settings.mail.timeout).after(MARGIN);
         let claimed = {
             let lease = lease.clone();
-            site.store
+            core.store
                 .write(move |conn| outbox::claim(conn, &lease, now, until, most))
                 .await?
         };
@@ -274,7 +274,7 @@ async fn deliver_due(site: &Arc<Site>, pause: &mut Pause) -> Result<usize, Store
         }
         let tried = claimed
             .into_iter()
-            .map(|claimed| try_one(site, claimed, &lease));
+            .map(|claimed| try_one(core, claimed, &lease));
         let mut down = false;
         for outcome in join_all(tried).await {
             match outcome? {
@@ -293,21 +293,21 @@ async fn deliver_due(site: &Arc<Site>, pause: &mut Pause) -> Result<usize, Store
 
 /// Sends what is due now, for a command. Answers how many were sent.
 #[cfg(feature = "cli")]
-pub(crate) async fn deliver_now(site: &Arc<Site>) -> Result<usize, StoreError> {
-    deliver_due(site, &mut Pause::default()).await
+pub(crate) async fn deliver_now(core: &Arc<Core>) -> Result<usize, StoreError> {
+    deliver_due(core, &mut Pause::default()).await
 }
 
 async fn try_one(
-    site: &Arc<Site>,
+    core: &Arc<Core>,
     claimed: Claimed,
     lease: &str,
 ) -> Result<Option<MailFailure>, StoreError> {
-    let now = site.now();
-    let result = match unsealed(site, &claimed) {
+    let now = core.now();
+    let result = match unsealed(core, &claimed) {
         Some(Content::Sms(sms)) if sms.until <= now => {
             Err(MailError::refused("its code has run out"))
         }
-        Some(content) => send(site, content).await,
+        Some(content) => send(core, content).await,
         None => Err(MailError::refused(
             "it was encrypted under a secret that is not in `security.secret` any more",
         )),
@@ -315,7 +315,7 @@ async fn try_one(
     let failure = result.as_ref().err().map(|error| error.failure);
     let outcome = match result {
         Ok(()) => Outcome::Sent,
-        Err(error) => after(site, &claimed, error, now),
+        Err(error) => after(core, &claimed, error, now),
     };
     if let Outcome::Failed { why } = &outcome {
         log::error!(
@@ -325,12 +325,12 @@ async fn try_one(
         );
     }
     let (id, lease, written) = (claimed.id.clone(), lease.to_string(), outcome.clone());
-    let settled = site
+    let settled = core
         .store
         .write(move |conn| outbox::settle(conn, &id, &lease, &written, now))
         .await?;
     if settled && matches!(outcome, Outcome::Failed { .. }) {
-        site.event(
+        core.event(
             None,
             EventKind::MailUndeliverable {
                 mail: claimed.id,
@@ -341,9 +341,9 @@ async fn try_one(
     Ok(failure)
 }
 
-fn unsealed(site: &Site, claimed: &Claimed) -> Option<Content> {
+fn unsealed(core: &Core, claimed: &Claimed) -> Option<Content> {
     let body = claimed.body.as_deref()?;
-    let (text, _) = site.keys.unseal(Purpose::Outbox, &claimed.id, body)?;
+    let (text, _) = core.keys.unseal(Purpose::Outbox, &claimed.id, body)?;
     // Mails of an earlier version lie in the outbox as they are.
     if text.expose().starts_with(b"{") {
         return serde_json::from_slice(text.expose()).ok();
@@ -353,8 +353,8 @@ fn unsealed(site: &Site, claimed: &Claimed) -> Option<Content> {
 }
 
 /// In a task of its own: a mailer that panics loses one try, and one that hangs is left behind.
-async fn send(site: &Arc<Site>, content: Content) -> Result<(), MailError> {
-    let (mailer, sms) = (site.mailer.clone(), site.sms.clone());
+async fn send(core: &Arc<Core>, content: Content) -> Result<(), MailError> {
+    let (mailer, sms) = (core.mailer.clone(), core.sms.clone());
     let task = tokio::spawn(async move {
         match (content, sms) {
             (Content::Mail(mail), _) => mailer.send(&mail).await,
@@ -369,7 +369,7 @@ async fn send(site: &Arc<Site>, content: Content) -> Result<(), MailError> {
         }
     });
     let abort = task.abort_handle();
-    let patience = Duration::from_secs(site.settings.mail.timeout.as_secs());
+    let patience = Duration::from_secs(core.settings.mail.timeout.as_secs());
     match timeout(patience, task).await {
         Ok(Ok(result)) => result,
         Ok(Err(_)) => Err(MailError::later("the mailer panicked")),
@@ -383,10 +383,10 @@ async fn send(site: &Arc<Site>, content: Content) -> Result<(), MailError> {
 }
 
 /// What is to be done with a mail that was not sent.
-fn after(site: &Site, claimed: &Claimed, error: MailError, now: Timestamp) -> Outcome {
+fn after(core: &Core, claimed: &Claimed, error: MailError, now: Timestamp) -> Outcome {
     let why = error.why;
     if error.failure == MailFailure::Refused
-        || claimed.created_at.after(site.settings.mail.give_up) <= now
+        || claimed.created_at.after(core.settings.mail.give_up) <= now
     {
         return Outcome::Failed { why };
     }

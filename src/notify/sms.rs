@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use rocket::async_trait;
+use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::mail::{Mail, MailError};
@@ -56,7 +56,7 @@ impl Sms {
 /// ```
 /// use rocket_security::{MailError, Security, Sms, SmsSender};
 /// struct Loudspeaker;
-/// #[rocket::async_trait]
+/// #[async_trait::async_trait]
 /// impl SmsSender for Loudspeaker {
 ///     async fn send(&self, sms: &Sms) -> Result<(), MailError> {
 ///         println!("{}: {}", sms.phone, sms.message);
@@ -103,7 +103,7 @@ impl SmsSender for Folder {
             .map_err(|error| MailError::refused(error.to_string()))?;
         let name = format!("{}-{}.json", sms.at.as_millis(), uuid::Uuid::new_v4());
         let folder = self.0.clone();
-        let written = rocket::tokio::task::spawn_blocking(move || {
+        let written = tokio::task::spawn_blocking(move || {
             std::fs::create_dir_all(&folder)?;
             std::fs::write(folder.join(name), text)
         });
@@ -121,7 +121,7 @@ mod twilio {
 
     use std::time::Duration;
 
-    use rocket::async_trait;
+    use async_trait::async_trait;
 
     use super::{Sms, SmsSender};
     use crate::settings::SmsSettings;
@@ -174,7 +174,7 @@ mod twilio {
                 ("From", self.from.clone()),
                 ("Body", sms.message.clone()),
             ];
-            let sent = rocket::tokio::task::spawn_blocking(move || request.send_form(form)).await;
+            let sent = tokio::task::spawn_blocking(move || request.send_form(form)).await;
             let status = match sent {
                 Ok(Ok(answer)) => answer.status().as_u16(),
                 Ok(Err(error)) => return Err(MailError::down(format!("the SMS API: {error}"))),

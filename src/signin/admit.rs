@@ -8,6 +8,7 @@ use super::{
     trusted::Trusted,
 };
 use crate::{
+    core::Core,
     error::{Denied, Error},
     events::{Client, EventKind},
     settings::SignInMethod,
@@ -17,7 +18,6 @@ use crate::{
         users,
     },
     types::{Method, Methods, ProvenAt, SessionId, Timestamp, Usages},
-    web::site::Site,
 };
 
 /// Somebody who passed the gate. Nothing else makes one, and each is used once.
@@ -105,12 +105,12 @@ pub(crate) enum Admission {
 
 /// Whether an account may be used at all: asked at the gate, and again whenever a session or token of
 /// it is used.
-pub(crate) fn standing(site: &Site, user: &User) -> Result<(), Denied> {
+pub(crate) fn standing(core: &Core, user: &User) -> Result<(), Denied> {
     if !user.active {
         return Err(Denied::Inactive);
     }
-    let confirm = &site.settings.confirm;
-    let in_time = user.created_at.is_within(confirm.grace, site.now());
+    let confirm = &core.settings.confirm;
+    let in_time = user.created_at.is_within(confirm.grace, core.now());
     if confirm.enabled && user.confirmed_at.is_none() && !in_time {
         return Err(Denied::Unconfirmed);
     }
@@ -122,29 +122,29 @@ pub(crate) fn standing(site: &Site, user: &User) -> Result<(), Denied> {
 /// The account is judged as it was read together with the credential, and carries the uniquifiers of
 /// that moment: a password change or deactivation that commits meanwhile makes what is built on this
 /// admission void.
-pub(crate) async fn admit(site: &Site, user: User, methods: Methods) -> Result<Admission, Error> {
-    weigh(site, user, methods, None).await
+pub(crate) async fn admit(core: &Core, user: User, methods: Methods) -> Result<Admission, Error> {
+    weigh(core, user, methods, None).await
 }
 
 /// The same of somebody who has shown one of the account's factors: that is not asked for again.
 #[cfg(feature = "passkeys")]
 pub(crate) async fn admit_by_factor(
-    site: &Site,
+    core: &Core,
     user: User,
     methods: Methods,
     shown: &str,
 ) -> Result<Admission, Error> {
-    weigh(site, user, methods, Some(shown)).await
+    weigh(core, user, methods, Some(shown)).await
 }
 
 async fn weigh(
-    site: &Site,
+    core: &Core,
     user: User,
     methods: Methods,
     shown: Option<&str>,
 ) -> Result<Admission, Error> {
-    standing(site, &user)?;
-    if let Some(ways) = second_factor_owed(site, &user, methods, shown).await? {
+    standing(core, &user)?;
+    if let Some(ways) = second_factor_owed(core, &user, methods, shown).await? {
         return Ok(Admission::Next(Owing {
             user: Box::new(user),
             methods,
@@ -153,14 +153,14 @@ async fn weigh(
             shown: shown.map(String::from),
         }));
     }
-    Ok(beyond_second_factor(site, Box::new(user), methods))
+    Ok(beyond_second_factor(core, Box::new(user), methods))
 }
 
 /// Lets somebody go on who answered the second step: what was owed is shown, whatever kind it is of.
-pub(crate) fn answered(site: &Site, user: User, passed: &Passed) -> Result<Admission, Error> {
-    standing(site, &user)?;
+pub(crate) fn answered(core: &Core, user: User, passed: &Passed) -> Result<Admission, Error> {
+    standing(core, &user)?;
     let methods = two_with_passkey(passed.methods()).and_second();
-    Ok(beyond_second_factor(site, Box::new(user), methods))
+    Ok(beyond_second_factor(core, Box::new(user), methods))
 }
 
 /// A passkey that counted as one factor, and what was shown beside it, are two, even if both are held.
@@ -179,23 +179,23 @@ fn two_with_passkey(methods: Methods) -> Methods {
 
 /// Lets somebody go on whose session was ended by their own change: what it had been admitted for stays.
 pub(crate) fn continued(
-    site: &Site,
+    core: &Core,
     user: User,
     methods: Methods,
 ) -> Result<Option<Admitted>, Error> {
-    standing(site, &user)?;
-    match beyond_second_factor(site, Box::new(user), methods) {
+    standing(core, &user)?;
+    match beyond_second_factor(core, Box::new(user), methods) {
         Admission::In(admitted) => Ok(Some(admitted)),
         Admission::Next(_) => Ok(None),
     }
 }
 
 /// Spares somebody the second factor, in a browser in which it was given before and which is trusted.
-pub(crate) fn spare(site: &Site, owing: Owing, _: Trusted) -> Admission {
-    beyond_second_factor(site, owing.user, owing.methods)
+pub(crate) fn spare(core: &Core, owing: Owing, _: Trusted) -> Admission {
+    beyond_second_factor(core, owing.user, owing.methods)
 }
 
-fn beyond_second_factor(site: &Site, user: Box<User>, methods: Methods) -> Admission {
+fn beyond_second_factor(core: &Core, user: Box<User>, methods: Methods) -> Admission {
     if user.must_change_password {
         return Admission::Next(Owing {
             user,
@@ -208,21 +208,21 @@ fn beyond_second_factor(site: &Site, user: Box<User>, methods: Methods) -> Admis
     Admission::In(Admitted {
         user,
         methods,
-        proven_at: ProvenAt::at(site.now()),
+        proven_at: ProvenAt::at(core.now()),
         goes_on: false,
     })
 }
 
 /// The factors one of which is owed; none of them if one must be set up first; `None` if nothing is owed.
 pub(crate) async fn second_factor_owed(
-    site: &Site,
+    core: &Core,
     user: &User,
     methods: Methods,
     shown: Option<&str>,
 ) -> Result<Option<Vec<FactorRow>>, Error> {
-    let settings = &site.settings;
+    let settings = &core.settings;
     // A passkey as second factor asks for itself, even where there are no others.
-    let asks = settings.two_factor.enabled || site.has_passkeys();
+    let asks = settings.two_factor.enabled || core.has_passkeys();
     if !asks || methods.is_two_step() {
         return Ok(None);
     }
@@ -238,9 +238,9 @@ pub(crate) async fn second_factor_owed(
         return Ok(None);
     }
     let id = user.id.clone();
-    let policy = site.mfa_policy.is_some() && settings.two_factor.enabled;
-    let (counts, shown) = (site.counted_factors(), shown.map(String::from));
-    let found = site
+    let policy = core.mfa_policy.is_some() && settings.two_factor.enabled;
+    let (counts, shown) = (core.counted_factors(), shown.map(String::from));
+    let found = core
         .store
         .read(move |conn| {
             let mut ways = factors::serving(conn, &id, Usages::SECOND)?;
@@ -263,7 +263,7 @@ pub(crate) async fn second_factor_owed(
         return Ok(None);
     };
     let required = || {
-        let policy = site.mfa_policy.as_ref().filter(|_| policy);
+        let policy = core.mfa_policy.as_ref().filter(|_| policy);
         policy.is_some_and(|policy| policy.requires(user, &grants))
     };
     let owed = !ways.is_empty() || required();
@@ -272,12 +272,12 @@ pub(crate) async fn second_factor_owed(
 
 /// Tells the world that somebody came in. Called where the admission takes effect.
 pub(crate) fn announce(
-    site: &Site,
+    core: &Core,
     admitted: &Admitted,
     session: Option<SessionId>,
     client: &Client,
 ) {
-    site.event(
+    core.event(
         Some(client),
         EventKind::Authenticated {
             user: admitted.user.id.clone(),

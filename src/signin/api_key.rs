@@ -9,12 +9,12 @@ use uuid::Uuid;
 
 use super::admit::standing;
 use crate::{
+    core::Core,
     error::{Denied, Error},
     secrets::{Secret, digest},
     signin::caller::{Caller, Mechanism},
     store::{Grants, api_keys},
     types::{Methods, ProvenAt},
-    web::site::Site,
 };
 
 /// Which key a request showed, and what it was given.
@@ -43,26 +43,26 @@ const ID: usize = 32;
 const SECRET: usize = 43;
 
 /// What is shown once.
-pub(crate) fn write(site: &Site, id: &str, secret: &Secret<String>) -> Secret<String> {
-    let prefix = &site.settings.api_keys.prefix;
+pub(crate) fn write(core: &Core, id: &str, secret: &Secret<String>) -> Secret<String> {
+    let prefix = &core.settings.api_keys.prefix;
     let id = id.replace('-', "");
     Secret::new(format!("{prefix}_{id}_{}", secret.expose()))
 }
 
 /// What its owner may know it by later.
-pub(crate) fn beginning(site: &Site, id: &str) -> String {
-    let prefix = &site.settings.api_keys.prefix;
+pub(crate) fn beginning(core: &Core, id: &str) -> String {
+    let prefix = &core.settings.api_keys.prefix;
     format!("{prefix}_{}_", id.replace('-', ""))
 }
 
 /// Whether a text in a header is meant as a key. An authentication token may begin like one, and is shorter.
-pub(crate) fn is_meant(site: &Site, shown: &str) -> bool {
-    site.settings.api_keys.enabled && split(site, shown).is_some()
+pub(crate) fn is_meant(core: &Core, shown: &str) -> bool {
+    core.settings.api_keys.enabled && split(core, shown).is_some()
 }
 
 /// The id and the secret of a key.
-fn split<'a>(site: &Site, shown: &'a str) -> Option<(Uuid, &'a str)> {
-    let prefix = site.settings.api_keys.prefix.as_str();
+fn split<'a>(core: &Core, shown: &'a str) -> Option<(Uuid, &'a str)> {
+    let prefix = core.settings.api_keys.prefix.as_str();
     let rest = shown.strip_prefix(prefix)?.strip_prefix('_')?;
     let (id, secret) = rest.split_at_checked(ID)?;
     let secret = secret.strip_prefix('_')?;
@@ -72,27 +72,27 @@ fn split<'a>(site: &Site, shown: &'a str) -> Option<(Uuid, &'a str)> {
 
 /// Whose key this is, if it is alive and its owner may come in.
 pub(crate) async fn resolve(
-    site: &Site,
+    core: &Core,
     shown: &str,
     from: impl FnOnce() -> String,
 ) -> Result<Caller, Error> {
     let bad = || Error::from(Denied::BadCredential);
-    let (id, secret) = split(site, shown).ok_or_else(bad)?;
+    let (id, secret) = split(core, shown).ok_or_else(bad)?;
     let (id, hash) = (id.to_string(), digest(secret));
     let found = {
         let id = id.clone();
-        site.store
+        core.store
             .read(move |conn| api_keys::find(conn, &id))
             .await?
     };
     let (row, user) = found.ok_or_else(bad)?;
     let is_right: bool = row.key_hash.as_bytes().ct_eq(hash.as_bytes()).into();
-    let now = site.now();
+    let now = core.now();
     let over = row.expires_at.is_some_and(|end| end <= now) || !row.created_at.has_been(now);
     if !is_right || over {
         return Err(bad());
     }
-    standing(site, &user)?;
+    standing(core, &user)?;
     // While a new password is owed nothing of the account is open.
     if user.must_change_password {
         return Err(Denied::NewPassword.into());
@@ -101,7 +101,7 @@ pub(crate) async fn resolve(
         .last_used_at
         .is_none_or(|used| used.after(crate::store::touches::NOTED_EVERY) <= now)
     {
-        site.key_uses.note(&id, now, from);
+        core.key_uses.note(&id, now, from);
     }
     Ok(Caller {
         user,

@@ -9,6 +9,7 @@
 //! open. Afterwards right and wrong get the same refusal.
 
 use crate::{
+    core::Core,
     error::{Denied, Error},
     events::EventKind,
     http::client::ClientInfo,
@@ -19,7 +20,6 @@ use crate::{
         failures::{self, Allowance, Counted},
     },
     types::{Life, Methods, Timestamp, UserId},
-    web::site::Site,
 };
 
 /// The counters that one attempt concerns.
@@ -47,13 +47,13 @@ impl Buckets {
     /// What was typed is counted whether or not there is such an account, so that a lock does not tell;
     /// the account is counted too, whatever of its names was typed.
     pub(crate) fn of(
-        site: &Site,
+        core: &Core,
         identity: &Identity,
         user: Option<&User>,
         client: &ClientInfo,
     ) -> Self {
-        let limits = &site.settings.limits;
-        if let Some(known) = user.and_then(|user| Self::of_known_device(site, user, client)) {
+        let limits = &core.settings.limits;
+        if let Some(known) = user.and_then(|user| Self::of_known_device(core, user, client)) {
             return known;
         }
         let typed = identity.bucket();
@@ -64,27 +64,27 @@ impl Buckets {
             None => ["account", "", typed.as_str()],
         };
         counters.push((account, limits.per_account));
-        Self::new(site, counters, client)
+        Self::new(core, counters, client)
     }
 
     /// The counters of an attempt on a known account.
-    pub(crate) fn of_user(site: &Site, user: &User, client: &ClientInfo) -> Self {
-        Self::of_known_device(site, user, client).unwrap_or_else(|| {
-            let limit = site.settings.limits.per_account;
+    pub(crate) fn of_user(core: &Core, user: &User, client: &ClientInfo) -> Self {
+        Self::of_known_device(core, user, client).unwrap_or_else(|| {
+            let limit = core.settings.limits.per_account;
             let account = ["account", user.id.as_str(), ""];
-            Self::new(site, vec![(account, limit)], client)
+            Self::new(core, vec![(account, limit)], client)
         })
     }
 
     /// The counters of a guess at the code of a factor of a known account.
-    pub(crate) fn of_factor(site: &Site, user: &User, client: &ClientInfo) -> Self {
-        Self::of_user(site, user, client).with_codes(site, "codes", user.id.as_str())
+    pub(crate) fn of_factor(core: &Core, user: &User, client: &ClientInfo) -> Self {
+        Self::of_user(core, user, client).with_codes(core, "codes", user.id.as_str())
     }
 
     /// The counters of a guess at a code that anybody can try: to sign in, confirm an address or reset a
     /// password. They are apart from those of the second step, which a stranger is not to shut.
     pub(crate) fn of_first_code(
-        site: &Site,
+        core: &Core,
         identity: &Identity,
         user: Option<&User>,
         client: &ClientInfo,
@@ -93,13 +93,13 @@ impl Buckets {
             Some(user) => user.id.to_string(),
             None => identity.bucket(),
         };
-        Self::of(site, identity, user, client).with_codes(site, "first codes", &account)
+        Self::of(core, identity, user, client).with_codes(core, "first codes", &account)
     }
 
     /// Adds those of codes: for a while, and for a day over all doors of that kind. The account's known
     /// browsers have a day's limit that nobody else can use up.
-    fn with_codes(mut self, site: &Site, door: &str, account: &str) -> Self {
-        let limits = &site.settings.limits;
+    fn with_codes(mut self, core: &Core, door: &str, account: &str) -> Self {
+        let limits = &core.settings.limits;
         let day = Allowance {
             failures: limits.codes_per_day,
             window: Life::days(1),
@@ -109,18 +109,18 @@ impl Buckets {
             true => "known codes",
             false => door,
         };
-        self.day = vec![(site.keys.bucket([whose, account, "a day"]), day)];
+        self.day = vec![(core.keys.bucket([whose, account, "a day"]), day)];
         if !self.is_known {
-            self.codes = vec![counter(site, [door, account, ""], limits.per_account)];
+            self.codes = vec![counter(core, [door, account, ""], limits.per_account)];
         }
         self
     }
 
     /// A known device stands apart: neither the account's lock nor its address's reaches it.
-    fn of_known_device(site: &Site, user: &User, client: &ClientInfo) -> Option<Self> {
-        let device = client.device.known_device(site, user)?;
+    fn of_known_device(core: &Core, user: &User, client: &ClientInfo) -> Option<Self> {
+        let device = client.device.known_device(core, user)?;
         let parts = ["device", &device, user.id.as_str()];
-        let counter = counter(site, parts, site.settings.limits.per_device);
+        let counter = counter(core, parts, core.settings.limits.per_device);
         Some(Self {
             own: vec![counter],
             codes: Vec::new(),
@@ -131,16 +131,16 @@ impl Buckets {
         })
     }
 
-    fn new(site: &Site, own: Vec<([&str; 3], u32)>, client: &ClientInfo) -> Self {
-        let per_address = site.settings.limits.per_address;
+    fn new(core: &Core, own: Vec<([&str; 3], u32)>, client: &ClientInfo) -> Self {
+        let per_address = core.settings.limits.per_address;
         Self {
             own: own
                 .into_iter()
-                .map(|(parts, limit)| counter(site, parts, limit))
+                .map(|(parts, limit)| counter(core, parts, limit))
                 .collect(),
             codes: Vec::new(),
             day: Vec::new(),
-            address: address_counters(site, client, "address", per_address).collect(),
+            address: address_counters(core, client, "address", per_address).collect(),
             is_known: false,
             unlock: true,
         }
@@ -148,26 +148,26 @@ impl Buckets {
 
     /// The counters of guesses at the code of a new address, apart from any account's: whoever guesses
     /// there keeps nobody from signing in.
-    pub(crate) fn of_code(site: &Site, handle: &Handle, client: &ClientInfo) -> Self {
-        let limit = site.settings.limits.per_account;
+    pub(crate) fn of_code(core: &Core, handle: &Handle, client: &ClientInfo) -> Self {
+        let limit = core.settings.limits.per_account;
         let own = vec![(["code", handle.as_str(), ""], limit)];
         Self {
             unlock: false,
-            ..Self::new(site, own, client)
+            ..Self::new(core, own, client)
         }
-        .with_codes(site, "codes of an address", handle.as_str())
+        .with_codes(core, "codes of an address", handle.as_str())
     }
 
     /// The counters of an account under all of its names, for whoever proved to own it.
-    pub(crate) fn names_of_account(site: &Site, user: &User) -> Vec<String> {
-        let mut names = vec![site.keys.bucket(["account", user.id.as_str(), ""])];
+    pub(crate) fn names_of_account(core: &Core, user: &User) -> Vec<String> {
+        let mut names = vec![core.keys.bucket(["account", user.id.as_str(), ""])];
         let email = EmailAddress::parse(&user.email).map(Identity::Email);
         let username = user
             .username
             .as_deref()
-            .map(|name| site.usernames.parse(name).map(Identity::Username));
+            .map(|name| core.usernames.parse(name).map(Identity::Username));
         for identity in std::iter::once(email).chain(username).flatten() {
-            names.push(site.keys.bucket(["identity", &identity.bucket(), ""]));
+            names.push(core.keys.bucket(["identity", &identity.bucket(), ""]));
         }
         names
     }
@@ -195,35 +195,35 @@ impl Buckets {
     }
 }
 
-fn counter(site: &Site, parts: [&str; 3], failures: u32) -> (String, Allowance) {
-    let limits = &site.settings.limits;
+fn counter(core: &Core, parts: [&str; 3], failures: u32) -> (String, Allowance) {
+    let limits = &core.settings.limits;
     let allowance = Allowance {
         failures,
         window: limits.window,
         lock: limits.lock,
     };
-    (site.keys.bucket(parts), allowance)
+    (core.keys.bucket(parts), allowance)
 }
 
 /// The counters of something that is counted by the client's address, and by its network.
 fn address_counters<'a>(
-    site: &'a Site,
+    core: &'a Core,
     client: &ClientInfo,
     what: &'a str,
     limit: u32,
 ) -> impl Iterator<Item = (String, Allowance)> + use<'a> {
-    let of_network = limit.saturating_mul(site.settings.limits.network_factor);
+    let of_network = limit.saturating_mul(core.settings.limits.network_factor);
     let address = std::iter::once((client.address_bucket(), limit));
     let network = client.network_bucket().map(|network| (network, of_network));
     address
         .chain(network)
-        .map(move |(from, limit)| counter(site, [what, &from, ""], limit))
+        .map(move |(from, limit)| counter(core, [what, &from, ""], limit))
 }
 
 /// Refuses if one of the doors of an attempt is shut.
-pub(crate) async fn refuse_if_locked(site: &Site, buckets: &Buckets) -> Result<(), Error> {
-    let (counters, now) = (buckets.all(), site.now());
-    let locked = site
+pub(crate) async fn refuse_if_locked(core: &Core, buckets: &Buckets) -> Result<(), Error> {
+    let (counters, now) = (buckets.all(), core.now());
+    let locked = core
         .store
         .read(move |conn| failures::locked_until(conn, &counters, now))
         .await?;
@@ -250,18 +250,18 @@ pub(crate) fn locked(until: Timestamp, now: Timestamp) -> Error {
 /// [`Denied::Locked`] if a door was shut before this failure could be counted: then the answer must not
 /// say whether the guess was right.
 pub(crate) async fn count_failure(
-    site: &Site,
+    core: &Core,
     buckets: &Buckets,
     user: Option<&User>,
     methods: Methods,
     client: &ClientInfo,
 ) -> Result<(), Error> {
-    let (counting, now) = (buckets.clone(), site.now());
-    let counted = site
+    let (counting, now) = (buckets.clone(), core.now());
+    let counted = core
         .store
         .write(move |conn| count(conn, &counting, now))
         .await?;
-    tell_failure(site, buckets, counted, user, methods, client).await
+    tell_failure(core, buckets, counted, user, methods, client).await
 }
 
 /// What became of the counters of an attempt.
@@ -285,15 +285,15 @@ pub(crate) fn count(
 ///
 /// As [`count_failure`].
 pub(crate) async fn tell_failure(
-    site: &Site,
+    core: &Core,
     buckets: &Buckets,
     Tally(counted): Tally,
     user: Option<&User>,
     methods: Methods,
     client: &ClientInfo,
 ) -> Result<(), Error> {
-    let now = site.now();
-    site.event(
+    let now = core.now();
+    core.event(
         Some(&client.client),
         EventKind::AuthenticationFailed {
             user: user.map(|user| user.id.clone()),
@@ -315,12 +315,12 @@ pub(crate) async fn tell_failure(
     }
     if let Some(until) = shut {
         let user = user.map(|user| user.id.clone());
-        site.event(Some(&client.client), EventKind::Locked { user, until });
+        core.event(Some(&client.client), EventKind::Locked { user, until });
     }
     if let Some(until) = own_shut
         && buckets.unlock
-        && site.settings.unlock.enabled
-        && let Err(error) = super::lockout::offer(site, client, user, buckets, until).await
+        && core.settings.unlock.enabled
+        && let Err(error) = super::lockout::offer(core, client, user, buckets, until).await
     {
         log::error!("no mail was sent with which a lock can be opened: {error}");
     }
@@ -364,11 +364,11 @@ impl PerAddress {
 ///
 /// [`Denied::Locked`].
 pub(crate) async fn count_per_address(
-    site: &Site,
+    core: &Core,
     what: PerAddress,
     client: &ClientInfo,
 ) -> Result<(), Error> {
-    let limits = &site.settings.limits;
+    let limits = &core.settings.limits;
     let times = match what {
         PerAddress::Registration => Some(("register", limits.registrations_per_address)),
         PerAddress::Mail => Some(("ask for a mail", limits.mails_per_address)),
@@ -380,12 +380,12 @@ pub(crate) async fn count_per_address(
     };
     let mut counters: Vec<(String, Allowance, u32)> = Vec::new();
     if let Some((name, limit)) = times {
-        let of_times = address_counters(site, client, name, limit);
+        let of_times = address_counters(core, client, name, limit);
         counters.extend(of_times.map(|(bucket, allowance)| (bucket, allowance, 1)));
     }
     let limit = limits.bytes_per_address;
     let of_bytes =
-        address_counters(site, client, "stored bytes", limit).map(|(bucket, counted)| {
+        address_counters(core, client, "stored bytes", limit).map(|(bucket, counted)| {
             let a_minute = Allowance {
                 window: Life::minutes(1),
                 lock: Life::minutes(1),
@@ -398,8 +398,8 @@ pub(crate) async fn count_per_address(
     for (_, allowance, _) in &mut counters {
         allowance.failures = allowance.failures.saturating_add(1);
     }
-    let now = site.now();
-    let shut = site
+    let now = core.now();
+    let shut = core
         .store
         .write(move |conn| {
             for (bucket, allowance, by) in &counters {
@@ -420,11 +420,11 @@ pub(crate) async fn count_per_address(
 /// # Errors
 ///
 /// [`Denied::Locked`].
-pub(crate) async fn count_per_user(site: &Site, what: &str, user: &UserId) -> Result<(), Error> {
+pub(crate) async fn count_per_user(core: &Core, what: &str, user: &UserId) -> Result<(), Error> {
     const TIMES: u32 = 10;
-    let (bucket, allowance) = counter(site, ["own", what, user.as_str()], TIMES + 1);
-    let now = site.now();
-    let counted = site
+    let (bucket, allowance) = counter(core, ["own", what, user.as_str()], TIMES + 1);
+    let now = core.now();
+    let counted = core
         .store
         .write(move |conn| failures::count(conn, &bucket, allowance, now))
         .await?;

@@ -5,6 +5,7 @@ use super::{
     ticket::{self, Handle, Purpose, Terms},
 };
 use crate::{
+    core::Core,
     error::Error,
     http::client::ClientInfo,
     notify::{
@@ -13,7 +14,6 @@ use crate::{
     },
     store::User,
     types::Timestamp,
-    web::site::Site,
 };
 
 const MAIL: (&str, &str) = ("unlock", "unlock");
@@ -28,21 +28,21 @@ impl Purpose for Unlock {
 
 /// Sends the owner of an account that was just locked a link that opens it. For nobody, the same work.
 pub(crate) async fn offer(
-    site: &Site,
+    core: &Core,
     client: &ClientInfo,
     user: Option<&User>,
     buckets: &Buckets,
     locked_until: Timestamp,
 ) -> Result<(), Error> {
     let terms = Terms {
-        life: site.settings.unlock.life,
+        life: core.settings.unlock.life,
         user: user.map(|user| user.id.clone()),
         bound_to: None,
     };
     let names = buckets.opened_by_mail();
     // Nobody types the code of this one: it has no other handle than what was shut.
     let handle = Handle::of_bucket(names.first().map_or("", String::as_str));
-    let draft = ticket::draft::<Unlock>(site, terms, ticket::Begun::ByVisitor, &handle, &names)?;
+    let draft = ticket::draft::<Unlock>(core, terms, ticket::Begun::ByVisitor, &handle, &names)?;
     let to = match user {
         Some(user) => Addressee::from(user),
         None => Addressee {
@@ -50,9 +50,9 @@ pub(crate) async fn offer(
             ..Addressee::at(names.first().map_or("", String::as_str))
         },
     };
-    let mut own = crate::signin::mailed::ticket_context(site, "/unlock", &draft);
+    let mut own = crate::signin::mailed::ticket_context(core, "/unlock", &draft);
     own["locked_until"] = locked_until.to_text().into();
-    let letter = Scribe::on_behalf(site, client).letter(&to, MAIL, Postage::Limited, own)?;
-    crate::signin::mailed::write(site, letter, draft).await?;
+    let letter = Scribe::on_behalf(core, client).letter(&to, MAIL, Postage::Limited, own)?;
+    crate::signin::mailed::write(core, letter, draft).await?;
     Ok(())
 }

@@ -4,26 +4,26 @@ use serde_json::json;
 
 use super::ticket::{self, Draft, Purpose};
 use crate::{
+    core::Core,
     error::Error,
     notify::outbox::{self, Letter, Posted},
     store::{Conn, StoreError},
-    web::site::Site,
 };
 
 /// Writes a letter and its ticket; true if the letter is in the outbox, and not held back since one like
 /// it went there a moment ago. Then the older ticket stays the good one.
 pub(crate) async fn write<P: Purpose>(
-    site: &Site,
+    core: &Core,
     letter: Letter,
     draft: Draft<P>,
 ) -> Result<bool, Error> {
-    let posted = site
+    let posted = core
         .store
         .write(move |conn| put(conn, &letter, &draft))
         .await
         .map_err(super::outdated)?;
     let is_put = posted.is_put();
-    site.posted(posted);
+    core.posted(posted);
     Ok(is_put)
 }
 
@@ -42,12 +42,12 @@ pub(crate) fn put<P: Purpose>(
 
 /// What the letter of a ticket says of it: link, code and until when.
 pub(crate) fn ticket_context<P: Purpose>(
-    site: &Site,
+    core: &Core,
     path: &str,
     draft: &Draft<P>,
 ) -> serde_json::Value {
     json!({
-        "url": site.absolute(&format!("{path}/{}", draft.secret.expose())),
+        "url": core.absolute(&format!("{path}/{}", draft.secret.expose())),
         "code": draft.code.expose(),
         "until": draft.until().to_text(),
     })

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::ticket::{self, Begun, Draft, Handle, Purpose, Terms};
 use crate::{
+    core::Core,
     error::Error,
     http::client::ClientInfo,
     notify::{
@@ -14,7 +15,6 @@ use crate::{
     },
     store::{Conn, StoreError, User, endings::WhichSession, tickets},
     types::Timestamp,
-    web::site::Site,
 };
 
 /// The path of the link, before its secret.
@@ -44,16 +44,16 @@ pub(crate) struct Notice {
 
 /// What the owner is told of a sign-in; nothing of the first, and in a browser that the account knows.
 pub(crate) fn prepare(
-    site: &Site,
+    core: &Core,
     client: &ClientInfo,
     user: &User,
     session_hash: &str,
 ) -> Result<Option<Notice>, Error> {
-    let settings = &site.settings.session;
+    let settings = &core.settings.session;
     // An address that nobody proved may be a stranger's.
-    let proven = user.confirmed_at.is_some() || !site.settings.confirm.enabled;
+    let proven = user.confirmed_at.is_some() || !core.settings.confirm.enabled;
     let is_first = user.sign_in_count == 0;
-    let known = client.device.known_device(site, user).is_some();
+    let known = client.device.known_device(core, user).is_some();
     if !settings.new_device_mail || !proven || is_first || known {
         return Ok(None);
     }
@@ -65,17 +65,17 @@ pub(crate) fn prepare(
     let which = WhichSession::Hash(session_hash.to_string());
     let begun = Begun::InSession(user.id.clone(), which);
     let seen = Seen {
-        at: site.now(),
+        at: core.now(),
         address: client.client.address.clone(),
         agent: client.client.agent.clone(),
     };
     let handle = Handle::of_user(&user.id);
-    let draft = ticket::draft::<Noticed>(site, terms, begun, &handle, &seen)?.without_code();
+    let draft = ticket::draft::<Noticed>(core, terms, begun, &handle, &seen)?.without_code();
     let own = json!({
-        "url": site.absolute(&format!("{PATH}/{}", draft.secret.expose())),
+        "url": core.absolute(&format!("{PATH}/{}", draft.secret.expose())),
         "until": draft.until().to_text(),
     });
-    let letter = notices::new_device(&Scribe::on_behalf(site, client), user, own)?;
+    let letter = notices::new_device(&Scribe::on_behalf(core, client), user, own)?;
     Ok(Some(Notice { letter, draft }))
 }
 

@@ -5,13 +5,13 @@ use super::{
     limits::{Buckets, count_failure, refuse_if_locked},
 };
 use crate::{
+    core::Core,
     error::{Denied, Error},
     http::client::ClientInfo,
     identity::Identity,
     secrets::{Password, PasswordHash, Verdict},
     store::{User, users},
     types::{Method, Methods},
-    web::site::Site,
 };
 
 /// What a password attempt comes to, when it is no error.
@@ -44,69 +44,69 @@ pub(crate) struct Attempt<'a> {
 ///
 /// An unknown identity costs the same work: one look-up, one hash, one count.
 pub(crate) async fn prove(
-    site: &Site,
+    core: &Core,
     identity: Identity,
     password: &Password,
     client: &ClientInfo,
 ) -> Result<Proof, Error> {
     let found = {
         let identity = identity.clone();
-        site.store
+        core.store
             .read(move |conn| users::with_password(conn, &identity))
             .await?
     };
     let (user, hash) = found.map_or((None, None), |(user, hash)| (Some(user), hash));
-    let buckets = Buckets::of(site, &identity, user.as_ref(), client);
+    let buckets = Buckets::of(core, &identity, user.as_ref(), client);
     let attempt = Attempt {
         buckets,
         client,
         before: Methods::default(),
     };
-    check(site, user, hash, password, attempt).await
+    check(core, user, hash, password, attempt).await
 }
 
 /// Checks that `user`, who is known already and has shown `before`, knows the password: for `/verify`.
 pub(crate) async fn prove_again(
-    site: &Site,
+    core: &Core,
     user: &User,
     password: &Password,
     before: Methods,
     client: &ClientInfo,
 ) -> Result<Proof, Error> {
     let id = user.id.clone();
-    let (user, hash) = site
+    let (user, hash) = core
         .store
         .read(move |conn| Ok((users::by_id(conn, &id)?, users::password_of(conn, &id)?)))
         .await?;
     let Some(user) = user else {
         return Err(Denied::BadCredential.into());
     };
-    let buckets = Buckets::of_user(site, &user, client);
+    let buckets = Buckets::of_user(core, &user, client);
     let attempt = Attempt {
         buckets,
         client,
         before,
     };
-    check(site, Some(user), hash, password, attempt).await
+    check(core, Some(user), hash, password, attempt).await
 }
 
 /// Checks a password against what an account has, if there is one, behind its lock.
 pub(crate) async fn check(
-    site: &Site,
+    core: &Core,
     user: Option<User>,
     hash: Option<PasswordHash>,
     password: &Password,
     attempt: Attempt<'_>,
 ) -> Result<Proof, Error> {
-    refuse_if_locked(site, &attempt.buckets).await?;
-    let verdict = site.hasher.verify(password, hash.as_ref()).await?;
-    check_verdict(site, user, hash, verdict, attempt).await
+    refuse_if_locked(core, &attempt.buckets).await?;
+    let verdict = core.hasher.verify(password, hash.as_ref()).await?;
+    check_verdict(core, user, hash, verdict, attempt).await
 }
 
 /// The same where the password was compared before. A wrong one is counted here, a right one never is; but
 /// where answers do not tell them apart, that of a shut account is, since the lock would tell.
 pub(crate) async fn check_verdict(
-    site: &Site,
+    core: &Core,
     user: Option<User>,
     hash: Option<PasswordHash>,
     verdict: Verdict,
@@ -119,7 +119,7 @@ pub(crate) async fn check_verdict(
     } = attempt;
     let methods = Methods::of(Method::Password);
     let count =
-        async |user: Option<&User>| count_failure(site, &buckets, user, methods, client).await;
+        async |user: Option<&User>| count_failure(core, &buckets, user, methods, client).await;
     let (user, upgrade) = match (user, verdict) {
         (Some(user), Verdict::Match { upgrade }) => (user, upgrade),
         (user, _) => {
@@ -133,11 +133,11 @@ pub(crate) async fn check_verdict(
     };
     // Of many guesses at once, a right one that was answered after the door was shut comes too late; a
     // wrong one got the same answer when it could not be counted.
-    refuse_if_locked(site, &buckets).await?;
-    let admission = match admit(site, user.clone(), before.union(methods)).await {
+    refuse_if_locked(core, &buckets).await?;
+    let admission = match admit(core, user.clone(), before.union(methods)).await {
         // To guess the password of a shut account is no cheaper.
         Err(error @ Error::Denied(Denied::Inactive | Denied::Unconfirmed)) => {
-            if site.settings.generic_answers.0 {
+            if core.settings.generic_answers.0 {
                 count(Some(&user)).await?;
             }
             return Err(error);
@@ -146,7 +146,7 @@ pub(crate) async fn check_verdict(
     };
     if let (Some(old), Some(new)) = (hash, upgrade) {
         let id = user.id;
-        site.store
+        core.store
             .write(move |conn| users::upgrade_password(conn, &id, &old, &new))
             .await?;
     }

@@ -12,6 +12,7 @@ use super::{
     session::{self, Opening},
 };
 use crate::{
+    core::Core,
     error::{Denied, Error},
     events::EventKind,
     http::{
@@ -26,7 +27,6 @@ use crate::{
         remember::{self, NewSeries},
     },
     types::ProvenAt,
-    web::site::Site,
 };
 
 /// What opening a session has to do with remembering.
@@ -46,8 +46,8 @@ impl Remember {
     }
 
     /// What a choice comes to under the settings. Every way to sign in asks this.
-    pub(crate) fn chosen(site: &Site, choice: Option<bool>) -> Self {
-        let settings = &site.settings.remember;
+    pub(crate) fn chosen(core: &Core, choice: Option<bool>) -> Self {
+        let settings = &core.settings.remember;
         if settings.enabled && choice.unwrap_or(settings.by_default) {
             Self::Start
         } else {
@@ -62,8 +62,8 @@ pub(crate) struct Prepared {
     pub(crate) cookie: Secret<String>,
 }
 
-pub(crate) fn prepare(site: &Site, admitted: &Admitted) -> Result<Prepared, Error> {
-    let (series, token, now) = (random_token()?, random_token()?, site.now());
+pub(crate) fn prepare(core: &Core, admitted: &Admitted) -> Result<Prepared, Error> {
+    let (series, token, now) = (random_token()?, random_token()?, core.now());
     let row = NewSeries {
         series: digest(series.expose()),
         user_id: admitted.user().id.clone(),
@@ -71,7 +71,7 @@ pub(crate) fn prepare(site: &Site, admitted: &Admitted) -> Result<Prepared, Erro
         token_hash: digest(token.expose()),
         rotated_at: now,
         created_at: now,
-        expires_at: now.after(site.settings.remember.life),
+        expires_at: now.after(core.settings.remember.life),
         authenticated_at: admitted.proven_at(),
         methods: admitted.methods(),
     };
@@ -81,9 +81,9 @@ pub(crate) fn prepare(site: &Site, admitted: &Admitted) -> Result<Prepared, Erro
     })
 }
 
-pub(crate) fn send_cookie(request: &Request<'_>, site: &Site, value: &str) {
-    let mut cookie = cookies::make(site, Kind::Remember, value.to_string());
-    let seconds = i64::try_from(site.settings.remember.life.as_secs()).unwrap_or(i64::MAX);
+pub(crate) fn send_cookie(request: &Request<'_>, core: &Core, value: &str) {
+    let mut cookie = cookies::make(core, Kind::Remember, value.to_string());
+    let seconds = i64::try_from(core.settings.remember.life.as_secs()).unwrap_or(i64::MAX);
     cookie.set_max_age(time::Duration::seconds(seconds));
     cookies::send(request, cookie);
 }
@@ -104,36 +104,36 @@ pub(crate) fn series_of(cookie: &str) -> Option<String> {
 /// The session counts as never proven: a copied cookie opens nothing that asks for a fresh sign-in.
 pub(crate) async fn restore(
     request: &Request<'_>,
-    site: &Site,
+    core: &Core,
     client: &ClientInfo,
     cookie: &str,
 ) -> Result<Option<Caller>, Error> {
     let Some((series, token)) = split(cookie) else {
         return Ok(None);
     };
-    let (name, presented, now) = (digest(series), digest(token), site.now());
+    let (name, presented, now) = (digest(series), digest(token), core.now());
     let found = {
         let name = name.clone();
-        site.store
+        core.store
             .read(move |conn| remember::find(conn, &name))
             .await?
     };
     let Some((row, user)) = found else {
-        cookies::send(request, cookies::expired(site, Kind::Remember));
+        cookies::send(request, cookies::expired(core, Kind::Remember));
         return Ok(None);
     };
     if row.expires_at <= now
         || !row.rotated_at.has_been(now)
         || row.user_uniquifier != user.uniquifier
-        || !site.settings.remember.enabled
+        || !core.settings.remember.enabled
     {
-        cookies::send(request, cookies::expired(site, Kind::Remember));
+        cookies::send(request, cookies::expired(core, Kind::Remember));
         return Ok(None);
     }
     let next = random_token()?;
     let (rotated, row) = {
         let (name, presented, next) = (name.clone(), presented.clone(), digest(next.expose()));
-        site.store
+        core.store
             .write(move |conn| {
                 let rotated = remember::rotate(conn, &name, &presented, &next, now)?;
                 Ok((rotated, remember::find(conn, &name)?.map(|(row, _)| row)))
@@ -142,14 +142,14 @@ pub(crate) async fn restore(
     };
     let Some(row) = row else { return Ok(None) };
     if !rotated {
-        let in_grace = row.rotated_at.is_within(site.settings.remember.grace, now);
+        let in_grace = row.rotated_at.is_within(core.settings.remember.grace, now);
         if !(in_grace && row.previous_hash.as_deref() == Some(presented.as_str())) {
             let copied = Ending::CopiedRememberCookie(SignIn {
                 series: Some(name.clone()),
                 ..SignIn::default()
             });
-            let notice = notices::remember_copied(&Scribe::on_behalf(site, client), &user)?;
-            let posted = site
+            let notice = notices::remember_copied(&Scribe::on_behalf(core, client), &user)?;
+            let posted = core
                 .store
                 .write(move |conn| {
                     // Of two old copies at once one raises the alarm.
@@ -165,25 +165,25 @@ pub(crate) async fn restore(
             let Some(posted) = posted else {
                 return Err(Denied::BadCredential.into());
             };
-            site.posted(posted);
-            site.event(
+            core.posted(posted);
+            core.event(
                 Some(&client.client),
                 EventKind::RememberTheft { user: user.id },
             );
-            cookies::send(request, cookies::expired(site, Kind::Remember));
+            cookies::send(request, cookies::expired(core, Kind::Remember));
             return Err(Denied::BadCredential.into());
         }
     }
-    let Admission::In(admitted) = admit(site, user, row.methods).await? else {
+    let Admission::In(admitted) = admit(core, user, row.methods).await? else {
         // More is owed by now: the person signs in, and may be remembered anew.
         let over = Ending::SignOut(SignIn {
             series: Some(name),
             ..SignIn::default()
         });
-        site.store
+        core.store
             .write(move |conn| endings::end(conn, &over))
             .await?;
-        cookies::send(request, cookies::expired(site, Kind::Remember));
+        cookies::send(request, cookies::expired(core, Kind::Remember));
         return Ok(None);
     };
     let opening = Opening {
@@ -191,9 +191,9 @@ pub(crate) async fn restore(
         clears: None,
     };
     let admitted = admitted.with_proof_at(ProvenAt::NEVER);
-    let caller = session::open(request, site, client, &admitted, opening).await?;
+    let caller = session::open(request, core, client, &admitted, opening).await?;
     if rotated {
-        send_cookie(request, site, &format!("{series}.{}", next.expose()));
+        send_cookie(request, core, &format!("{series}.{}", next.expose()));
     }
     Ok(Some(caller))
 }

@@ -12,6 +12,7 @@ use super::{
     ticket::{self, Bearer, Handle, Held, Presented, Purpose, Terms},
 };
 use crate::{
+    core::Core,
     error::{Denied, Error, Invalid},
     events::EventKind,
     factors::{self, Setup},
@@ -38,7 +39,6 @@ use crate::{
     types::{
         FactorKind, Message, Method, Methods, SessionId, Timestamp, Uniquifier, Usages, UserId,
     },
-    web::site::Site,
 };
 
 /// The ticket of a second step.
@@ -124,7 +124,7 @@ pub(crate) enum State {
 /// Begins a second step in this browser.
 pub(crate) async fn begin(
     request: &Request<'_>,
-    site: &Site,
+    core: &Core,
     client: &ClientInfo,
     owing: Owing,
     wish: Wish,
@@ -134,13 +134,13 @@ pub(crate) async fn begin(
         shown: owing.shown,
         ..Pending::new(owing.methods, wish)
     };
-    count_per_address(site, PerAddress::SecondStep, client).await?;
-    let held = open(request, site, &owing.user, Begun::ByVisitor, pending).await?;
+    count_per_address(core, PerAddress::SecondStep, client).await?;
+    let held = open(request, core, &owing.user, Begun::ByVisitor, pending).await?;
     match owing.ways.as_slice() {
         [] => Ok(State::Setup),
         // The browser asks for whichever of them is there.
         ways if are_passkeys(ways) => Ok(State::Ready(FactorKind::Passkey)),
-        [way] => choose(site, client, held, way).await,
+        [way] => choose(core, client, held, way).await,
         _ => Ok(State::Select),
     }
 }
@@ -148,12 +148,12 @@ pub(crate) async fn begin(
 /// Begins a second step in the session of somebody who is signed in already.
 pub(crate) async fn begin_step_up(
     request: &Request<'_>,
-    site: &Site,
+    core: &Core,
     caller: &Caller,
     wish: Wish,
 ) -> Result<Held<SecondStep>, Error> {
     let pending = Pending::new(caller.methods, wish);
-    open(request, site, &caller.user, caller.begun(), pending).await
+    open(request, core, &caller.user, caller.begun(), pending).await
 }
 
 /// Whether all of these are passkeys, and there are some.
@@ -164,22 +164,22 @@ pub(crate) fn are_passkeys(ways: &[FactorRow]) -> bool {
 
 async fn open(
     request: &Request<'_>,
-    site: &Site,
+    core: &Core,
     user: &User,
     begun: Begun,
     pending: Pending,
 ) -> Result<Held<SecondStep>, Error> {
-    let browser = csrf::visitor(request, site)?;
+    let browser = csrf::visitor(request, core)?;
     let terms = Terms {
-        life: site.settings.two_factor.pending,
+        life: core.settings.two_factor.pending,
         user: Some(user.id.clone()),
         bound_to: Some(browser.clone()),
     };
     let handle = Handle::of_user(&user.id);
-    let draft = ticket::draft::<SecondStep>(site, terms, begun, &handle, &pending)?.without_code();
+    let draft = ticket::draft::<SecondStep>(core, terms, begun, &handle, &pending)?.without_code();
     let secret = draft.secret.clone();
     let (id, uniquifier) = (user.id.clone(), user.uniquifier.clone());
-    let written = site
+    let written = core
         .store
         .write(move |conn| {
             users::hold(conn, &id, &uniquifier)?;
@@ -190,52 +190,52 @@ async fn open(
         Err(StoreError::Missing) => return Err(Denied::BadCredential.into()),
         written => written?,
     }
-    let cookie = cookies::make(site, Kind::Pending, secret.expose().clone());
+    let cookie = cookies::make(core, Kind::Pending, secret.expose().clone());
     cookies::send(request, cookie);
     let bearer = Bearer {
         user: None,
         browser: Some(browser),
     };
     let presented = Presented::Link(secret.expose());
-    let held = ticket::present::<SecondStep>(site, presented, &bearer).await?;
+    let held = ticket::present::<SecondStep>(core, presented, &bearer).await?;
     held.map_err(|_| Denied::BadCredential.into())
 }
 
 /// What waits in this browser, if anything does.
 pub(crate) async fn held(
     request: &Request<'_>,
-    site: &Site,
+    core: &Core,
     bearer: &Bearer,
 ) -> Result<Option<Held<SecondStep>>, Error> {
-    let by_header = of_program(request, site);
-    let (secret, bearer) = match (cookies::get(request, site, Kind::Pending), &by_header) {
+    let by_header = of_program(request, core);
+    let (secret, bearer) = match (cookies::get(request, core, Kind::Pending), &by_header) {
         (Some(cookie), _) => (cookie, bearer),
         (None, Some((secret, bearer))) => (*secret, bearer),
         (None, None) => return Ok(None),
     };
-    let held = ticket::present::<SecondStep>(site, Presented::Link(secret), bearer).await?;
+    let held = ticket::present::<SecondStep>(core, Presented::Link(secret), bearer).await?;
     Ok(held.ok())
 }
 
 /// What this browser or program shows of a second step that waits, whether it is good or not.
-pub(crate) fn shown<'r>(request: &'r Request<'_>, site: &Site) -> Option<&'r str> {
-    let cookie = cookies::get(request, site, Kind::Pending);
-    cookie.or_else(|| of_program(request, site).map(|(secret, _)| secret))
+pub(crate) fn shown<'r>(request: &'r Request<'_>, core: &Core) -> Option<&'r str> {
+    let cookie = cookies::get(request, core, Kind::Pending);
+    cookie.or_else(|| of_program(request, core).map(|(secret, _)| secret))
 }
 
 /// Ends what waits in this browser, where somebody begins to sign in anew.
-pub(crate) async fn abandon(request: &Request<'_>, site: &Site) -> Result<(), Error> {
-    let Some(pending) = shown(request, site).map(digest) else {
+pub(crate) async fn abandon(request: &Request<'_>, core: &Core) -> Result<(), Error> {
+    let Some(pending) = shown(request, core).map(digest) else {
         return Ok(());
     };
     let over = Ending::SignOut(SignIn {
         pending: Some(pending),
         ..SignIn::default()
     });
-    site.store
+    core.store
         .write(move |conn| endings::end(conn, &over))
         .await?;
-    cookies::send(request, cookies::expired(site, Kind::Pending));
+    cookies::send(request, cookies::expired(core, Kind::Pending));
     Ok(())
 }
 
@@ -243,18 +243,18 @@ pub(crate) async fn abandon(request: &Request<'_>, site: &Site) -> Result<(), Er
 const HEADER: &str = "Second-Step-Token";
 
 /// What a program is told that keeps no cookies, to show it in a header; `None` to all others.
-pub(crate) fn token_for_program(request: &Request<'_>, site: &Site) -> Option<String> {
-    if cookies::has_any(request, site) {
+pub(crate) fn token_for_program(request: &Request<'_>, core: &Core) -> Option<String> {
+    if cookies::has_any(request, core) {
         return None;
     }
-    let secret = cookies::outgoing(request, site, Kind::Pending)?;
-    let browser = cookies::outgoing(request, site, Kind::Visitor)?;
+    let secret = cookies::outgoing(request, core, Kind::Pending)?;
+    let browser = cookies::outgoing(request, core, Kind::Visitor)?;
     Some(format!("{secret}.{browser}"))
 }
 
 /// What such a program shows. With cookies a request is judged by these.
-fn of_program<'r>(request: &'r Request<'_>, site: &Site) -> Option<(&'r str, Bearer)> {
-    if cookies::has_any(request, site) {
+fn of_program<'r>(request: &'r Request<'_>, core: &Core) -> Option<(&'r str, Bearer)> {
+    if cookies::has_any(request, core) {
         return None;
     }
     let (secret, browser) = request.headers().get_one(HEADER)?.split_once('.')?;
@@ -278,9 +278,9 @@ pub(crate) fn further(mut ways: Vec<FactorRow>, methods: Methods) -> Vec<FactorR
 }
 
 /// The second factors of an account.
-pub(crate) async fn ways(site: &Site, user: &User) -> Result<Vec<FactorRow>, Error> {
-    let (id, counts) = (user.id.clone(), site.counted_factors());
-    Ok(site
+pub(crate) async fn ways(core: &Core, user: &User) -> Result<Vec<FactorRow>, Error> {
+    let (id, counts) = (user.id.clone(), core.counted_factors());
+    Ok(core
         .store
         .read(move |conn| {
             let mut ways = rows::serving(conn, &id, Usages::SECOND)?;
@@ -291,15 +291,15 @@ pub(crate) async fn ways(site: &Site, user: &User) -> Result<Vec<FactorRow>, Err
 }
 
 /// Those of them with which a second step can be answered.
-pub(crate) async fn ways_of(site: &Site, held: &Held<SecondStep>) -> Result<Vec<FactorRow>, Error> {
-    let mut ways = ways(site, &held.user).await?;
+pub(crate) async fn ways_of(core: &Core, held: &Held<SecondStep>) -> Result<Vec<FactorRow>, Error> {
+    let mut ways = ways(core, &held.user).await?;
     ways.retain(|way| held.payload.shown.as_ref() != Some(&way.id));
     Ok(further(ways, held.payload.methods()))
 }
 
 /// Chooses one of the account's factors, and sends its code if it has one.
 pub(crate) async fn choose(
-    site: &Site,
+    core: &Core,
     client: &ClientInfo,
     held: Held<SecondStep>,
     way: &FactorRow,
@@ -314,13 +314,13 @@ pub(crate) async fn choose(
         ..held.payload.clone()
     };
     let to = Destination::of(kind, way.phone.as_deref());
-    carry(site, client, &held, pending, to, CODE).await?;
+    carry(core, client, &held, pending, to, CODE).await?;
     Ok(State::Ready(kind))
 }
 
 /// Chooses a code by mail, for whoever has lost every factor.
 pub(crate) async fn rescue(
-    site: &Site,
+    core: &Core,
     client: &ClientInfo,
     held: Held<SecondStep>,
 ) -> Result<(), Error> {
@@ -334,7 +334,7 @@ pub(crate) async fn rescue(
         ..held.payload.clone()
     };
     carry(
-        site,
+        core,
         client,
         &held,
         pending,
@@ -346,19 +346,19 @@ pub(crate) async fn rescue(
 
 /// Sets a factor up in the middle of a sign-in that wants one.
 pub(crate) async fn begin_setup(
-    site: &Site,
+    core: &Core,
     client: &ClientInfo,
     held: &Held<SecondStep>,
     setup: Setup,
 ) -> Result<(), Error> {
-    refuse_unproven(site, &held.user)?;
+    refuse_unproven(core, &held.user)?;
     let id = held.user.id.clone();
-    let known = site
+    let known = core
         .store
         .read(move |conn| rows::of_user(conn, &id))
         .await?;
     refuse_more(&known, &setup)?;
-    count_per_user(site, "factor_setup", &held.user.id).await?;
+    count_per_user(core, "factor_setup", &held.user.id).await?;
     let phone = setup.phone.clone();
     let to = Destination::of(setup.kind, phone.as_deref());
     let pending = Pending {
@@ -366,12 +366,12 @@ pub(crate) async fn begin_setup(
         chosen: None,
         ..held.payload.clone()
     };
-    carry(site, client, held, pending, to, CODE).await
+    carry(core, client, held, pending, to, CODE).await
 }
 
 /// Nobody sets a factor up who has not proven the address: it would lock the address's owner out.
-pub(crate) fn refuse_unproven(site: &Site, user: &User) -> Result<(), Error> {
-    match site.settings.confirm.enabled && user.confirmed_at.is_none() {
+pub(crate) fn refuse_unproven(core: &Core, user: &User) -> Result<(), Error> {
+    match core.settings.confirm.enabled && user.confirmed_at.is_none() {
         true => Err(Invalid::form(Message::new("login.unconfirmed")).into()),
         false => Ok(()),
     }
@@ -444,7 +444,7 @@ pub(crate) fn code_letter(
     sending: Sending<'_>,
     code: &str,
 ) -> Result<(Letter, Timestamp), Error> {
-    let (site, now) = (scribe.site, scribe.site.now());
+    let (core, now) = (scribe.core, scribe.core.now());
     let Sending {
         to,
         postage,
@@ -453,17 +453,17 @@ pub(crate) fn code_letter(
     } = sending;
     match to {
         Destination::Mailbox => {
-            let until = now.after(site.settings.two_factor.mail_life).min(ends);
+            let until = now.after(core.settings.two_factor.mail_life).min(ends);
             let own = serde_json::json!({"code": code, "until": until.to_text()});
             let mail = ("two_factor", mail);
             let letter = scribe.letter(&Addressee::from(user), mail, postage, own)?;
             Ok((letter, until))
         }
         Destination::Phone(phone) => {
-            let until = now.after(site.settings.sms.life).min(ends);
+            let until = now.after(core.settings.sms.life).min(ends);
             let text = sms_text(scribe, code, until);
             let sms = Sms::new(phone, text, now, until);
-            let letter = Letter::of_sms(site, "two_factor", sms, postage, false)?;
+            let letter = Letter::of_sms(core, "two_factor", sms, postage, false)?;
             Ok((letter, until))
         }
     }
@@ -471,29 +471,29 @@ pub(crate) fn code_letter(
 
 /// What a text message with a code says.
 pub(crate) fn sms_text(scribe: &Scribe<'_>, code: &str, until: Timestamp) -> String {
-    let site = scribe.site;
+    let core = scribe.core;
     let message = Message::new("sms.code")
         .with("code", code)
-        .with("site", &site.settings.site_name.0)
+        .with("site", &core.settings.site_name.0)
         .with("until", until.to_text());
-    site.views.catalogue().say(scribe.language, &message)
+    core.views.catalogue().say(scribe.language, &message)
 }
 
 /// Writes down what the ticket carries now; with a new code, which is sent, if there is somewhere to.
 async fn carry(
-    site: &Site,
+    core: &Core,
     client: &ClientInfo,
     held: &Held<SecondStep>,
     mut pending: Pending,
     to: Option<Destination>,
     mail: &'static str,
 ) -> Result<(), Error> {
-    let (once, now) = (held.once(), site.now());
+    let (once, now) = (held.once(), core.now());
     let mut sent = None;
     pending.code_until = None;
     if let Some(to) = to {
-        let new = once.new_code::<SecondStep>(site)?;
-        let scribe = Scribe::on_behalf(site, client);
+        let new = once.new_code::<SecondStep>(core)?;
+        let scribe = Scribe::on_behalf(core, client);
         let postage = match &pending.setup {
             Some(_) => to.postage_of_setup(&held.user),
             None => Destination::postage(&held.user),
@@ -502,13 +502,13 @@ async fn carry(
             to: &to,
             postage,
             mail,
-            ends: held.created_at.after(site.settings.two_factor.pending),
+            ends: held.created_at.after(core.settings.two_factor.pending),
         };
         let (letter, until) = code_letter(&scribe, &held.user, sending, new.code.expose())?;
         pending.code_until = Some(until);
         sent = Some((new, letter));
     }
-    let posted = site
+    let posted = core
         .store
         .write(move |conn| {
             let posted = match &sent {
@@ -529,7 +529,7 @@ async fn carry(
     match posted {
         Ok(None) => Ok(()),
         Ok(Some(posted)) if posted.is_put() => {
-            site.posted(posted);
+            core.posted(posted);
             Ok(())
         }
         Ok(Some(_)) => Err(Invalid::form(Message::new("factor.too_often")).into()),
@@ -574,7 +574,7 @@ enum Judged {
 /// Judges a code; right ones use the ticket up and are counted as used, wrong ones count as guesses.
 /// Answers what is proven by now.
 pub(crate) async fn answer(
-    site: &Site,
+    core: &Core,
     client: &ClientInfo,
     held: &Held<SecondStep>,
     typed: &str,
@@ -583,7 +583,7 @@ pub(crate) async fn answer(
     if held.payload.chosen.is_none() && held.payload.setup.is_none() {
         return Err(Invalid::form(Message::new("tf.choose_first")).into());
     }
-    let ways = ways_of(site, held).await?;
+    let ways = ways_of(core, held).await?;
     let code = factors::digits(typed);
     let way = match &held.payload.chosen {
         Some(Chosen::Factor(id)) => ways.iter().find(|way| way.id == *id).cloned(),
@@ -591,27 +591,27 @@ pub(crate) async fn answer(
     };
     let right = way
         .as_ref()
-        .and_then(|way| factors::right_code(site, std::slice::from_ref(way), &code));
+        .and_then(|way| factors::right_code(core, std::slice::from_ref(way), &code));
     let sets_up = held.payload.setup.clone();
     let setup_step = sets_up
         .as_ref()
-        .and_then(|setup| factors::setup_step(site, setup, &code));
+        .and_then(|setup| factors::setup_step(core, setup, &code));
     let tried = match (&sets_up, way.as_ref().and_then(FactorRow::kind)) {
         (Some(setup), _) => setup.kind.method(),
         (None, Some(kind)) => kind.method(),
         (None, None) => Method::Email,
     };
     let wrong = (tried, "factor.code_wrong");
-    let scribe = Scribe::on_behalf(site, client);
+    let scribe = Scribe::on_behalf(core, client);
     let notice = sets_up
         .as_ref()
         .map(|setup| notices::factor_added(&scribe, &held.user, setup.kind, &setup.name))
         .transpose()?;
     let (once, keys, user, now) = (
         held.once(),
-        site.keys.clone(),
+        core.keys.clone(),
         held.user.clone(),
-        site.now(),
+        core.now(),
     );
     let judge = move |conn: &mut Conn| {
         let Some((pending, tag)) = once.attempt::<SecondStep>(conn, now)? else {
@@ -673,43 +673,43 @@ pub(crate) async fn answer(
         };
         Ok(Judged::Right(pending.methods().and(method), posted))
     };
-    let answer = judged(site, client, &held.user, judge, wrong).await?;
+    let answer = judged(core, client, &held.user, judge, wrong).await?;
     if let Some(setup) = &held.payload.setup {
         let added = EventKind::FactorAdded {
             user: held.user.id.clone(),
             method: setup.kind,
         };
-        site.event(Some(&client.client), added);
+        core.event(Some(&client.client), added);
     }
     Ok(answer)
 }
 
 /// Recovery codes that were made up to then are good no more.
-fn codes_since(site: &Site) -> Timestamp {
-    match site.settings.recovery_codes.life {
-        Some(life) => site.now().before(life),
+fn codes_since(core: &Core) -> Timestamp {
+    match core.settings.recovery_codes.life {
+        Some(life) => core.now().before(life),
         None => Timestamp::from_millis(i64::MIN),
     }
 }
 
 /// How many recovery codes an account can use.
-pub(crate) async fn recovery_codes_left(site: &Site, user: &UserId) -> Result<usize, Error> {
-    let (id, since) = (user.clone(), codes_since(site));
+pub(crate) async fn recovery_codes_left(core: &Core, user: &UserId) -> Result<usize, Error> {
+    let (id, since) = (user.clone(), codes_since(core));
     let count = move |conn: &mut Conn| Ok(rows::codes_left(conn, &id, since)?.len());
-    Ok(site.store.read(count).await?)
+    Ok(core.store.read(count).await?)
 }
 
 /// Judges a recovery code in the place of a factor.
 pub(crate) async fn answer_by_recovery_code(
-    site: &Site,
+    core: &Core,
     client: &ClientInfo,
     held: &Held<SecondStep>,
     typed: &str,
     notice: impl Fn(usize) -> Result<Letter, Error>,
 ) -> Result<(Passed, Buckets), Error> {
-    let plain = site.recovery_codes.normalise(typed);
-    let (id, since) = (held.user.id.clone(), codes_since(site));
-    let left = site
+    let plain = core.recovery_codes.normalise(typed);
+    let (id, since) = (held.user.id.clone(), codes_since(core));
+    let left = core
         .store
         .read(move |conn| rows::codes_left(conn, &id, since))
         .await?;
@@ -717,9 +717,9 @@ pub(crate) async fn answer_by_recovery_code(
     let found = left.into_iter().find(|(_, hash)| {
         let tag = data_encoding::BASE64URL_NOPAD.decode(hash.as_bytes());
         let parts = recovery_parts(&held.user, &plain);
-        tag.is_ok_and(|tag| site.keys.verify_mac(Key::Codes, &parts, &tag))
+        tag.is_ok_and(|tag| core.keys.verify_mac(Key::Codes, &parts, &tag))
     });
-    let (once, now) = (held.once(), site.now());
+    let (once, now) = (held.once(), core.now());
     let judge = move |conn: &mut Conn| {
         let Some((pending, _)) = once.attempt::<SecondStep>(conn, now)? else {
             return Ok(Judged::Dead);
@@ -738,22 +738,22 @@ pub(crate) async fn answer_by_recovery_code(
         Ok(Judged::Right(methods, Some(posted)))
     };
     let wrong = (Method::RecoveryCode, "mf.code_wrong");
-    judged(site, client, &held.user, judge, wrong).await
+    judged(core, client, &held.user, judge, wrong).await
 }
 
 /// Answers a second step by something that is judged elsewhere: a passkey. `effect` writes what came of it,
 /// in the transaction that uses the step up; its answer is handed back, and only `true` passes.
 #[cfg(feature = "passkeys")]
 pub(crate) async fn answer_by_passkey<T: Send + 'static>(
-    site: &Site,
+    core: &Core,
     client: &ClientInfo,
     held: &Held<SecondStep>,
     mut effect: impl FnMut(&mut Conn) -> Result<(bool, T), StoreError> + Send + 'static,
 ) -> Result<(Option<(Passed, Buckets)>, T), Error> {
-    let (buckets, now) = (Buckets::of_user(site, &held.user, client), site.now());
+    let (buckets, now) = (Buckets::of_user(core, &held.user, client), core.now());
     let (counters, once) = (buckets.all(), held.once());
     let (id, uniquifier) = (held.user.id.clone(), held.user.uniquifier.clone());
-    let judged = site
+    let judged = core
         .store
         .write(move |conn| {
             users::hold(conn, &id, &uniquifier)?;
@@ -802,15 +802,15 @@ pub(crate) fn recovery_parts<'a>(user: &'a User, plain: &'a str) -> [&'a [u8]; 3
 /// The answers for one account are judged one after the other, each with the failures before it counted:
 /// of many guesses at once no more are judged than the limit allows.
 async fn judged(
-    site: &Site,
+    core: &Core,
     client: &ClientInfo,
     user: &User,
     mut judge: impl FnMut(&mut Conn) -> Result<Judged, StoreError> + Send + 'static,
     (tried, wrong): (Method, &'static str),
 ) -> Result<(Passed, Buckets), Error> {
-    let (buckets, now) = (Buckets::of_factor(site, user, client), site.now());
+    let (buckets, now) = (Buckets::of_factor(core, user, client), core.now());
     let (counting, id, uniquifier) = (buckets.clone(), user.id.clone(), user.uniquifier.clone());
-    let judged = site
+    let judged = core
         .store
         .write(move |conn| {
             users::hold(conn, &id, &uniquifier)?;
@@ -834,12 +834,12 @@ async fn judged(
     };
     if let Some(tally) = tally {
         let methods = Methods::of(tried);
-        tell_failure(site, &buckets, tally, Some(user), methods, client).await?;
+        tell_failure(core, &buckets, tally, Some(user), methods, client).await?;
     }
     match judged {
         Judged::Right(methods, posted) => {
             if let Some(posted) = posted {
-                site.posted(*posted);
+                core.posted(*posted);
             }
             let passed = Passed {
                 methods,

@@ -11,6 +11,7 @@ use super::{
     second, trusted,
 };
 use crate::{
+    core::Core,
     error::{Denied, Error},
     events::EventKind,
     http::{
@@ -28,13 +29,12 @@ use crate::{
         users,
     },
     types::{Life, Methods, ProvenAt, SessionId},
-    web::site::Site,
 };
 
 /// Uses of a session closer together than this are not written down: a twentieth of the idle limit, at
 /// most five minutes. On a busy site these writes are the dearest part of a request.
-fn touch_every(site: &Site) -> Life {
-    let twentieth = Life::seconds(site.settings.session.idle.as_secs() / 20);
+fn touch_every(core: &Core) -> Life {
+    let twentieth = Life::seconds(core.settings.session.idle.as_secs() / 20);
     twentieth.clamp(Life::seconds(1), Life::minutes(5))
 }
 
@@ -51,8 +51,8 @@ pub(crate) struct Opening<'a> {
 
 impl Opening<'_> {
     /// A sign-in that is remembered if the setting says so.
-    pub(crate) fn by_default(site: &Site) -> Self {
-        Self::remembering(Remember::chosen(site, None))
+    pub(crate) fn by_default(core: &Core) -> Self {
+        Self::remembering(Remember::chosen(core, None))
     }
 
     /// A sign-in without anything else.
@@ -65,12 +65,12 @@ impl Opening<'_> {
 }
 
 /// The sign-in of this browser, by what its cookies hold.
-fn of_browser(request: &Request<'_>, site: &Site) -> SignIn {
+fn of_browser(request: &Request<'_>, core: &Core) -> SignIn {
     SignIn {
-        session: cookies::get(request, site, Kind::Session).map(digest),
-        series: cookies::get(request, site, Kind::Remember).and_then(remember::series_of),
+        session: cookies::get(request, core, Kind::Session).map(digest),
+        series: cookies::get(request, core, Kind::Remember).and_then(remember::series_of),
         refresh: None,
-        pending: second::shown(request, site).map(digest),
+        pending: second::shown(request, core).map(digest),
     }
 }
 
@@ -79,15 +79,15 @@ fn of_browser(request: &Request<'_>, site: &Site) -> SignIn {
 /// The session that the browser had before, whosever it was, is ended: a planted one opens nothing.
 pub(crate) async fn open(
     request: &Request<'_>,
-    site: &Site,
+    core: &Core,
     client: &ClientInfo,
     admitted: &Admitted,
     opening: Opening<'_>,
 ) -> Result<Caller, Error> {
-    let (token, now) = (random_token()?, site.now());
+    let (token, now) = (random_token()?, core.now());
     let user = admitted.user().clone();
     let series = match opening.remember {
-        Remember::Start => Some(remember::prepare(site, admitted)?),
+        Remember::Start => Some(remember::prepare(core, admitted)?),
         Remember::Continue(_) | Remember::No => None,
     };
     let row = NewSession {
@@ -97,7 +97,7 @@ pub(crate) async fn open(
         user_uniquifier: user.uniquifier.clone(),
         created_at: now,
         last_seen_at: now,
-        expires_at: now.after(site.settings.session.absolute),
+        expires_at: now.after(core.settings.session.absolute),
         authenticated_at: admitted.proven_at(),
         grace_until: now,
         methods: admitted.methods(),
@@ -122,12 +122,12 @@ pub(crate) async fn open(
     let is_sign_in = !admitted.goes_on();
     let is_told = is_sign_in || matches!(opening.remember, Remember::Continue(_));
     let notice = match is_sign_in {
-        true => noticed::prepare(site, client, &user, &row.token_hash)?,
+        true => noticed::prepare(core, client, &user, &row.token_hash)?,
         false => None,
     };
-    let most = (site.settings.session.most, site.settings.remember.most);
+    let most = (core.settings.session.most, core.settings.remember.most);
     // What this browser had before, whosever it was, makes way for the new sign-in.
-    let mut before = of_browser(request, site);
+    let mut before = of_browser(request, core);
     let continued = match &opening.remember {
         Remember::Continue(series) => Some(series.clone()),
         _ => None,
@@ -136,7 +136,7 @@ pub(crate) async fn open(
         before.series = None;
     }
     let forgets = before.series.is_some();
-    let device = trusted::series_of(request, site);
+    let device = trusted::series_of(request, core);
     let cleared = opening
         .clears
         .map(Buckets::cleared_by_success)
@@ -145,7 +145,7 @@ pub(crate) async fn open(
         series.as_ref().map(|series| series.row.clone()),
         row.clone(),
     );
-    let outcome = site
+    let outcome = core
         .store
         .write(move |conn| {
             users::hold(conn, &written.user_id, &written.user_uniquifier)?;
@@ -183,72 +183,72 @@ pub(crate) async fn open(
         .await;
     match outcome {
         Ok(None) => {}
-        Ok(Some(posted)) => site.posted(posted),
+        Ok(Some(posted)) => core.posted(posted),
         // The account or the remembered device was deleted between the proof and now.
         Err(StoreError::Missing) => return Err(Denied::BadCredential.into()),
         Err(error) => return Err(error.into()),
     }
-    send_cookie(request, site, token.expose());
+    send_cookie(request, core, token.expose());
     match series {
-        Some(series) => remember::send_cookie(request, site, series.cookie.expose()),
-        None if forgets => cookies::send(request, cookies::expired(site, Kind::Remember)),
+        Some(series) => remember::send_cookie(request, core, series.cookie.expose()),
+        None if forgets => cookies::send(request, cookies::expired(core, Kind::Remember)),
         None => {}
     }
-    if let Some(cookie) = client.device.knowing(site, &user) {
+    if let Some(cookie) = client.device.knowing(core, &user) {
         cookies::send(request, cookie);
     }
     if is_told {
-        announce(site, admitted, Some(row.id), &client.client);
+        announce(core, admitted, Some(row.id), &client.client);
     }
     Ok(caller)
 }
 
-fn send_cookie(request: &Request<'_>, site: &Site, token: &str) {
+fn send_cookie(request: &Request<'_>, core: &Core, token: &str) {
     cookies::send(
         request,
-        cookies::make(site, Kind::Session, token.to_string()),
+        cookies::make(core, Kind::Session, token.to_string()),
     );
-    if cookies::get(request, site, Kind::Visitor).is_some() {
-        cookies::send(request, cookies::expired(site, Kind::Visitor));
+    if cookies::get(request, core, Kind::Visitor).is_some() {
+        cookies::send(request, cookies::expired(core, Kind::Visitor));
     }
-    if cookies::get(request, site, Kind::Pending).is_some() {
-        cookies::send(request, cookies::expired(site, Kind::Pending));
+    if cookies::get(request, core, Kind::Pending).is_some() {
+        cookies::send(request, cookies::expired(core, Kind::Pending));
     }
-    if site.settings.csrf.cookie.is_some() {
-        let token = csrf::token(request, site);
-        csrf::send_readable(request, site, &token);
+    if core.settings.csrf.cookie.is_some() {
+        let token = csrf::token(request, core);
+        csrf::send_readable(request, core, &token);
     }
 }
 
 /// Whose session a cookie opens; `None` if it opens nothing (any more).
-pub(crate) async fn resolve(site: &Site, cookie: &str) -> Result<Option<Caller>, Error> {
+pub(crate) async fn resolve(core: &Core, cookie: &str) -> Result<Option<Caller>, Error> {
     if cookie.len() != 43 {
         return Ok(None);
     }
     let hash = digest(cookie);
-    let Some((row, user)) = site
+    let Some((row, user)) = core
         .store
         .read(move |conn| sessions::find(conn, &hash))
         .await?
     else {
         return Ok(None);
     };
-    judge(site, row, user)
+    judge(core, row, user)
 }
 
-fn judge(site: &Site, row: SessionRow, user: User) -> Result<Option<Caller>, Error> {
-    let now = site.now();
+fn judge(core: &Core, row: SessionRow, user: User) -> Result<Option<Caller>, Error> {
+    let now = core.now();
     if row.expires_at <= now || !row.created_at.has_been(now) {
         return Ok(None);
     }
-    let waiting = site.touches.waiting(&row.id);
+    let waiting = core.touches.waiting(&row.id);
     let seen = waiting.map_or(row.last_seen_at, |touch| touch.seen.max(row.last_seen_at));
-    if !seen.is_within(site.settings.session.idle, now) {
+    if !seen.is_within(core.settings.session.idle, now) {
         return Ok(None);
     }
-    standing(site, &user)?;
-    if seen.after(touch_every(site)) <= now {
-        site.touches.note(&row.id, now, None);
+    standing(core, &user)?;
+    if seen.after(touch_every(core)) <= now {
+        core.touches.note(&row.id, now, None);
     }
     let grace = waiting
         .and_then(|touch| touch.grace_until)
@@ -268,8 +268,8 @@ fn judge(site: &Site, row: SessionRow, user: User) -> Result<Option<Caller>, Err
 /// Lets somebody in the middle of something go on for a while after freshness has ended.
 ///
 /// Each use extends it, but never beyond twice the grace after the freshness itself.
-pub(crate) fn extend_grace(site: &Site, caller: &Caller, within: Life, grace: Life) {
-    let now = site.now();
+pub(crate) fn extend_grace(core: &Core, caller: &Caller, within: Life, grace: Life) {
+    let now = core.now();
     if let Some(id) = &caller.session
         && grace.as_secs() > 0
     {
@@ -280,7 +280,7 @@ pub(crate) fn extend_grace(site: &Site, caller: &Caller, within: Life, grace: Li
         let until = now.after(grace).min(cap);
         // To the minute is near enough, and spares a write at each request.
         if until > caller.grace_until.after(GRACE_STEP) {
-            site.touches.note(id, now, Some(until));
+            core.touches.note(id, now, Some(until));
         }
     }
 }
@@ -288,26 +288,26 @@ pub(crate) fn extend_grace(site: &Site, caller: &Caller, within: Life, grace: Li
 /// After a new proof: the same session under a new id, fresh again.
 pub(crate) async fn renew(
     request: &Request<'_>,
-    site: &Site,
+    core: &Core,
     client: &ClientInfo,
     admitted: &Admitted,
     before: Methods,
     clears: &Buckets,
 ) -> Result<(), Error> {
     // A remembered device may have opened the session in this very request.
-    let current = cookies::outgoing(request, site, Kind::Session);
+    let current = cookies::outgoing(request, core, Kind::Session);
     let current = current
         .as_deref()
-        .or_else(|| cookies::get(request, site, Kind::Session));
+        .or_else(|| cookies::get(request, core, Kind::Session));
     let Some(old) = current.map(digest) else {
         return Err(Denied::Anonymous.into());
     };
-    let (token, now) = (random_token()?, site.now());
+    let (token, now) = (random_token()?, core.now());
     let new = digest(token.expose());
     let methods = before.union(admitted.methods());
     let cleared = clears.cleared_by_success();
     let user = admitted.user().id.clone();
-    let renewed = site
+    let renewed = core
         .store
         .write(move |conn| {
             failures::clear(conn, &cleared)?;
@@ -317,12 +317,12 @@ pub(crate) async fn renew(
     if !renewed {
         return Err(Denied::Anonymous.into());
     }
-    send_cookie(request, site, token.expose());
-    if let Some(cookie) = client.device.knowing(site, admitted.user()) {
+    send_cookie(request, core, token.expose());
+    if let Some(cookie) = client.device.knowing(core, admitted.user()) {
         cookies::send(request, cookie);
     }
     let (user, methods) = (admitted.user().id.clone(), admitted.methods());
-    site.event(
+    core.event(
         Some(&client.client),
         EventKind::Reauthenticated { user, methods },
     );
@@ -333,22 +333,22 @@ pub(crate) async fn renew(
 /// session that is remembered if the old one was, and as fresh as the last proof.
 pub(crate) async fn reopen(
     request: &Request<'_>,
-    site: &Site,
+    core: &Core,
     client: &ClientInfo,
     user: User,
     methods: Methods,
     proven_at: ProvenAt,
 ) -> Result<Option<Admitted>, Error> {
-    let Some(admitted) = continued(site, user, methods)? else {
+    let Some(admitted) = continued(core, user, methods)? else {
         return Ok(None);
     };
     let admitted = admitted.with_proof_at(proven_at);
-    let remembered = cookies::get(request, site, Kind::Remember).is_some();
+    let remembered = cookies::get(request, core, Kind::Remember).is_some();
     let opening = Opening {
-        remember: Remember::chosen(site, Some(remembered)),
+        remember: Remember::chosen(core, Some(remembered)),
         clears: None,
     };
-    open(request, site, client, &admitted, opening).await?;
+    open(request, core, client, &admitted, opening).await?;
     Ok(Some(admitted))
 }
 
@@ -356,12 +356,12 @@ pub(crate) async fn reopen(
 /// browser is told to forget.
 pub(crate) async fn close(
     request: &Request<'_>,
-    site: &Site,
+    core: &Core,
     client: &ClientInfo,
 ) -> Result<(), Error> {
-    let before = of_browser(request, site);
+    let before = of_browser(request, core);
     if before != SignIn::default() {
-        let user = site
+        let user = core
             .store
             .write(move |conn| {
                 let user = match &before.session {
@@ -373,32 +373,32 @@ pub(crate) async fn close(
             })
             .await?;
         if let Some(user) = user {
-            site.event(Some(&client.client), EventKind::LoggedOut { user });
+            core.event(Some(&client.client), EventKind::LoggedOut { user });
         }
     }
-    forget_cookies(request, site);
+    forget_cookies(request, core);
     Ok(())
 }
 
 /// Tells the browser to forget the cookie, where there is such a thing.
-pub(crate) fn forget_refresh(request: &Request<'_>, site: &Site) {
-    let settings = &site.settings.refresh_tokens;
+pub(crate) fn forget_refresh(request: &Request<'_>, core: &Core) {
+    let settings = &core.settings.refresh_tokens;
     if settings.enabled && settings.mode == crate::settings::RefreshMode::Cookie {
-        cookies::send(request, cookies::expired(site, Kind::Refresh));
+        cookies::send(request, cookies::expired(core, Kind::Refresh));
     }
 }
 
 /// Tells the browser to forget session, remembered device and what CSRF tokens hung on.
-pub(crate) fn forget_cookies(request: &Request<'_>, site: &Site) {
+pub(crate) fn forget_cookies(request: &Request<'_>, core: &Core) {
     for kind in [Kind::Session, Kind::Remember, Kind::Visitor, Kind::Pending] {
-        cookies::send(request, cookies::expired(site, kind));
+        cookies::send(request, cookies::expired(core, kind));
     }
-    forget_refresh(request, site);
-    if let Some(name) = &site.settings.csrf.cookie {
+    forget_refresh(request, core);
+    if let Some(name) = &core.settings.csrf.cookie {
         let mut cookie = rocket::http::Cookie::build((name.clone(), ""))
             .path("/")
             .build();
-        cookie.set_secure(site.cookies.is_secure());
+        cookie.set_secure(core.cookies.is_secure());
         cookie.set_same_site(rocket::http::SameSite::Strict);
         cookie.set_max_age(time::Duration::ZERO);
         cookies::send(request, cookie);

@@ -12,6 +12,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub(crate) use crate::store::endings::Begun;
 use crate::{
+    core::Core,
     error::Error,
     identity::Identity,
     secrets::{Purpose as Key, Secret, digest, random_token},
@@ -22,7 +23,6 @@ use crate::{
         users,
     },
     types::{Life, Timestamp, UserId},
-    web::site::Site,
 };
 
 /// What a kind of ticket is for.
@@ -211,8 +211,8 @@ impl Handle {
     }
 
     /// A name that has no account, or an address that is to get one.
-    pub(crate) fn of_identity(site: &Site, identity: &Identity) -> Self {
-        let tag = site
+    pub(crate) fn of_identity(core: &Core, identity: &Identity) -> Self {
+        let tag = core
             .keys
             .mac(Key::Limits, &[b"handle", identity.bucket().as_bytes()]);
         Self(BASE64URL_NOPAD.encode(&tag))
@@ -249,16 +249,16 @@ impl<P: Purpose> Clone for Draft<P> {
 /// Prepares a mailed ticket. Nothing is written yet: that is [`put`], in the transaction of the mail. What a
 /// signed-in caller begins ends with the caller's session: `begun` says so.
 pub(crate) fn draft<P: Purpose>(
-    site: &Site,
+    core: &Core,
     terms: Terms,
     begun: Begun,
     handle: &Handle,
     payload: &P::Payload,
 ) -> Result<Draft<P>, Error> {
-    let (mut row, secret) = row::<P>(site.now(), terms, payload)?;
+    let (mut row, secret) = row::<P>(core.now(), terms, payload)?;
     let code = random_code()?;
-    row.attempts_left = i64::from(site.settings.limits.code_attempts);
-    row.code_hash = Some(BASE64URL_NOPAD.encode(&site.keys.mac(
+    row.attempts_left = i64::from(core.settings.limits.code_attempts);
+    row.code_hash = Some(BASE64URL_NOPAD.encode(&core.keys.mac(
         Key::Codes,
         &[
             P::NAME.as_bytes(),
@@ -303,7 +303,7 @@ impl<P: Purpose> Draft<P> {
 /// the one before in the same browser or session, and of no other.
 #[cfg(feature = "passkeys")]
 pub(crate) fn challenge<P: Purpose>(
-    site: &Site,
+    core: &Core,
     life: Life,
     (user, begun): (Option<UserId>, Begun),
     bound_to: &str,
@@ -315,7 +315,7 @@ pub(crate) fn challenge<P: Purpose>(
         bound_to: Some(bound_to.to_string()),
     };
     let handle = Handle::of_bucket(&format!("{} {bound_to}", P::NAME));
-    let mut draft = draft::<P>(site, terms, begun, &handle, payload)?;
+    let mut draft = draft::<P>(core, terms, begun, &handle, payload)?;
     draft.row.code_hash = None;
     draft.row.attempts_left = 0;
     draft.replaces = None;
@@ -341,22 +341,22 @@ impl<P: Purpose> Found<P> {
 /// The open ticket with this secret; `None` if it is bound to anything but `bound_to`.
 #[cfg(feature = "passkeys")]
 pub(crate) async fn find<P: Purpose>(
-    site: &Site,
+    core: &Core,
     secret: &str,
     bound_to: Option<&str>,
 ) -> Result<Option<Found<P>>, Error> {
     let Some(hash) = hash_of(secret) else {
         return Ok(None);
     };
-    let (bound_to, now) = (bound_to.map(digest), site.now());
-    let row = site
+    let (bound_to, now) = (bound_to.map(digest), core.now());
+    let row = core
         .store
         .read(move |conn| tickets::find(conn, P::NAME, &hash, now))
         .await?;
     let row = row.filter(|row| row.bound_to.is_none() || row.bound_to == bound_to);
     let Some(row) = row else { return Ok(None) };
     let Some(payload) = payload_of::<P>(&row) else {
-        discard(&site.store, row).await?;
+        discard(&core.store, row).await?;
         return Ok(None);
     };
     Ok(Some(Found {
@@ -452,14 +452,14 @@ pub(crate) struct NewCode {
 
 impl Once {
     /// A new code for the ticket, not written yet.
-    pub(crate) fn new_code<P: Purpose>(&self, site: &Site) -> Result<NewCode, Error> {
+    pub(crate) fn new_code<P: Purpose>(&self, core: &Core) -> Result<NewCode, Error> {
         let code = random_code()?;
         let parts = [
             P::NAME.as_bytes(),
             self.0.as_bytes(),
             code.expose().as_bytes(),
         ];
-        let hash = BASE64URL_NOPAD.encode(&site.keys.mac(Key::Codes, &parts));
+        let hash = BASE64URL_NOPAD.encode(&core.keys.mac(Key::Codes, &parts));
         Ok(NewCode { code, hash })
     }
 
@@ -525,17 +525,17 @@ impl<P: Purpose> Held<P> {
 
 /// Looks at what is presented. A link costs nothing; a code costs one of its ticket's attempts.
 pub(crate) async fn present<P: Purpose>(
-    site: &Site,
+    core: &Core,
     presented: Presented<'_>,
     bearer: &Bearer,
 ) -> Result<Result<Held<P>, Refusal>, Error> {
-    let (now, bearer) = (site.now(), bearer.clone());
+    let (now, bearer) = (core.now(), bearer.clone());
     let found = match presented {
         Presented::Link(secret) => {
             let Some(hash) = hash_of(secret) else {
                 return Ok(Err(Refusal::Invalid));
             };
-            site.store
+            core.store
                 .read(move |conn| {
                     let row = tickets::find(conn, P::NAME, &hash, now)?;
                     judge(conn, row, &bearer)
@@ -548,8 +548,8 @@ pub(crate) async fn present<P: Purpose>(
                 .chars()
                 .filter(|c| !c.is_whitespace() && *c != '-')
                 .collect();
-            let keys = site.keys.clone();
-            site.store
+            let keys = core.keys.clone();
+            core.store
                 .write(move |conn| {
                     let row = tickets::attempt(conn, P::NAME, &handle.0, now)?;
                     let row = row.filter(|row| {
@@ -568,7 +568,7 @@ pub(crate) async fn present<P: Purpose>(
         Err(refusal) => return Ok(Err(refusal)),
     };
     let Some(payload) = payload_of::<P>(&row) else {
-        discard(&site.store, row).await?;
+        discard(&core.store, row).await?;
         return Ok(Err(Refusal::Invalid));
     };
     Ok(Ok(Held {

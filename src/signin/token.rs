@@ -2,13 +2,13 @@
 
 use super::{Admitted, admit::standing};
 use crate::{
+    core::Core,
     error::{Denied, Error},
     events::{Client, EventKind},
     secrets::{Secret, digest, random_token},
     signin::caller::Caller,
     store::{StoreError, User, endings::Begun, tokens, users},
     types::{Methods, ProvenAt, Timestamp},
-    web::site::Site,
 };
 
 /// A token and when it ends, as it is shown once.
@@ -54,7 +54,7 @@ impl<'a> Strength<'a> {
 
 /// Makes a token, which is no fresher than what it is given on, and ends with the sign-in that it is given in.
 pub(crate) async fn issue(
-    site: &Site,
+    core: &Core,
     strength: Strength<'_>,
     client: &Client,
 ) -> Result<IssuedToken, Error> {
@@ -64,9 +64,9 @@ pub(crate) async fn issue(
         proven_at,
         begun,
     } = strength;
-    let (issued, row) = prepare(site, user, methods, proven_at, None)?;
-    let (uniquifier, most) = (user.uniquifier.clone(), site.settings.tokens.most);
-    site.store
+    let (issued, row) = prepare(core, user, methods, proven_at, None)?;
+    let (uniquifier, most) = (user.uniquifier.clone(), core.settings.tokens.most);
+    core.store
         .write(move |conn| {
             users::hold(conn, &row.user_id, &uniquifier)?;
             let named = begun.hold(conn)?;
@@ -78,27 +78,27 @@ pub(crate) async fn issue(
             StoreError::Missing => Denied::BadCredential.into(),
             error => Error::from(error),
         })?;
-    announce(site, user, client);
+    announce(core, user, client);
     Ok(issued)
 }
 
 /// Tells of a token that was given.
-pub(crate) fn announce(site: &Site, user: &User, client: &Client) {
+pub(crate) fn announce(core: &Core, user: &User, client: &Client) {
     let user = user.id.clone();
-    site.event(Some(client), EventKind::TokenIssued { user });
+    core.event(Some(client), EventKind::TokenIssued { user });
 }
 
 /// A new token, and the row that makes it good, as long as the family of refresh tokens lives that gives it.
 pub(crate) fn prepare(
-    site: &Site,
+    core: &Core,
     user: &User,
     methods: Methods,
     authenticated_at: ProvenAt,
     series: Option<String>,
 ) -> Result<(IssuedToken, tokens::NewToken), Error> {
-    let (token, now) = (random_token()?, site.now());
-    let mut expires_at = now.after(site.settings.tokens.life);
-    if let Some(hook) = &site.hooks.token_expiry {
+    let (token, now) = (random_token()?, core.now());
+    let mut expires_at = now.after(core.settings.tokens.life);
+    if let Some(hook) = &core.token_expiry {
         // The shorter of both wins, so that a hook can only tighten.
         expires_at = expires_at.min(hook(user).unwrap_or(expires_at));
     }
@@ -119,7 +119,7 @@ pub(crate) fn prepare(
 
 /// Whose token this is, if it is alive.
 pub(crate) async fn resolve(
-    site: &Site,
+    core: &Core,
     presented: &str,
 ) -> Result<(tokens::TokenRow, User), Error> {
     // Ours have 43 characters; anything else is not worth a query.
@@ -127,17 +127,17 @@ pub(crate) async fn resolve(
         return Err(Denied::BadCredential.into());
     }
     let hash = digest(presented);
-    let Some((row, user)) = site
+    let Some((row, user)) = core
         .store
         .read(move |conn| tokens::find(conn, &hash))
         .await?
     else {
         return Err(Denied::BadCredential.into());
     };
-    let now = site.now();
+    let now = core.now();
     if row.expires_at <= now || !row.created_at.has_been(now) {
         return Err(Denied::BadCredential.into());
     }
-    standing(site, &user)?;
+    standing(core, &user)?;
     Ok((row, user))
 }

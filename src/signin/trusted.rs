@@ -7,6 +7,7 @@
 use rocket::Request;
 
 use crate::{
+    core::Core,
     error::Error,
     http::{
         client::ClientInfo,
@@ -17,7 +18,6 @@ use crate::{
         User,
         devices::{self, NewDevice, Shown},
     },
-    web::site::Site,
 };
 
 /// The proof that a browser is trusted by an account. Nothing but [`check`] makes one.
@@ -32,27 +32,27 @@ fn split(cookie: &str) -> Option<(&str, &str)> {
 }
 
 /// The name under which the row of this browser is kept.
-pub(crate) fn series_of(request: &Request<'_>, site: &Site) -> Option<String> {
+pub(crate) fn series_of(request: &Request<'_>, core: &Core) -> Option<String> {
     // The browser may have been trusted in this very request.
-    let sent = cookies::outgoing(request, site, Kind::Trusted);
+    let sent = cookies::outgoing(request, core, Kind::Trusted);
     let cookie = sent
         .as_deref()
-        .or_else(|| cookies::get(request, site, Kind::Trusted))?;
+        .or_else(|| cookies::get(request, core, Kind::Trusted))?;
     split(cookie).map(|(series, _)| digest(series))
 }
 
 /// Whether the browser is trusted by `user`; its cookie is exchanged for the next.
 pub(crate) async fn check(
     request: &Request<'_>,
-    site: &Site,
+    core: &Core,
     client: &ClientInfo,
     user: &User,
 ) -> Result<Option<Trusted>, Error> {
-    let cookie = cookies::get(request, site, Kind::Trusted).and_then(split);
-    let Some((series, token)) = cookie.filter(|_| site.settings.two_factor.trust_devices) else {
+    let cookie = cookies::get(request, core, Kind::Trusted).and_then(split);
+    let Some((series, token)) = cookie.filter(|_| core.settings.two_factor.trust_devices) else {
         return Ok(None);
     };
-    let (next, now) = (random_token()?, site.now());
+    let (next, now) = (random_token()?, core.now());
     let shown = Shown {
         series: digest(series),
         token_hash: digest(token),
@@ -64,7 +64,7 @@ pub(crate) async fn check(
         user.uniquifier.clone(),
         digest(next.expose()),
     );
-    let good = site
+    let good = core
         .store
         .write(move |conn| {
             let good = devices::rotate(conn, &id, &uniquifier, &shown, &next_hash, now)?;
@@ -78,7 +78,7 @@ pub(crate) async fn check(
     if !good {
         return Ok(None);
     }
-    send_cookie(request, site, &format!("{series}.{}", next.expose()));
+    send_cookie(request, core, &format!("{series}.{}", next.expose()));
     Ok(Some(Trusted(())))
 }
 
@@ -89,8 +89,8 @@ pub(crate) struct Prepared {
 }
 
 /// Prepares to trust the browser of `user`, who has just given a second factor in it.
-pub(crate) fn prepare(site: &Site, client: &ClientInfo, user: &User) -> Result<Prepared, Error> {
-    let (series, token, now) = (random_token()?, random_token()?, site.now());
+pub(crate) fn prepare(core: &Core, client: &ClientInfo, user: &User) -> Result<Prepared, Error> {
+    let (series, token, now) = (random_token()?, random_token()?, core.now());
     Ok(Prepared {
         row: NewDevice {
             series: digest(series.expose()),
@@ -100,7 +100,7 @@ pub(crate) fn prepare(site: &Site, client: &ClientInfo, user: &User) -> Result<P
             token_hash: digest(token.expose()),
             created_at: now,
             last_used_at: now,
-            expires_at: now.after(site.settings.two_factor.trust),
+            expires_at: now.after(core.settings.two_factor.trust),
             address: client.client.address.clone(),
             agent: client.client.agent.clone(),
         },
@@ -110,14 +110,14 @@ pub(crate) fn prepare(site: &Site, client: &ClientInfo, user: &User) -> Result<P
 
 impl Prepared {
     /// Once the row is written.
-    pub(crate) fn send(&self, request: &Request<'_>, site: &Site) {
-        send_cookie(request, site, self.cookie.expose());
+    pub(crate) fn send(&self, request: &Request<'_>, core: &Core) {
+        send_cookie(request, core, self.cookie.expose());
     }
 }
 
-fn send_cookie(request: &Request<'_>, site: &Site, value: &str) {
-    let mut cookie = cookies::make(site, Kind::Trusted, value.to_string());
-    let seconds = i64::try_from(site.settings.two_factor.trust.as_secs()).unwrap_or(i64::MAX);
+fn send_cookie(request: &Request<'_>, core: &Core, value: &str) {
+    let mut cookie = cookies::make(core, Kind::Trusted, value.to_string());
+    let seconds = i64::try_from(core.settings.two_factor.trust.as_secs()).unwrap_or(i64::MAX);
     cookie.set_max_age(time::Duration::seconds(seconds));
     cookies::send(request, cookie);
 }

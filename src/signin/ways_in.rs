@@ -1,10 +1,10 @@
 //! What an account signs in with: asked before one of its ways in is taken away.
 
 use crate::{
+    core::Core,
     settings::SignInMethod,
     store::{Conn, StoreError, factors, users},
     types::{FactorKind, Usages, UserId},
-    web::site::Site,
 };
 
 /// What the site lets people sign in with.
@@ -21,8 +21,8 @@ pub(crate) struct WaysIn {
 }
 
 impl WaysIn {
-    pub(crate) fn of(site: &Site) -> Self {
-        let settings = &site.settings;
+    pub(crate) fn of(core: &Core) -> Self {
+        let settings = &core.settings;
         let unified = &settings.unified;
         let has = |method| unified.enabled && unified.methods.contains(&method);
         let by_login = settings.login.enabled && !(unified.enabled && unified.replaces_login);
@@ -36,9 +36,9 @@ impl WaysIn {
             password: by_login || has(SignInMethod::Password),
             mail: settings.passwordless.enabled || has(SignInMethod::Email),
             #[cfg(feature = "passkeys")]
-            passkeys: site.passkeys_sign_in(),
+            passkeys: core.passkeys_sign_in(),
             #[cfg(feature = "social")]
-            social: site.social.issuers(),
+            social: core.social.issuers(),
             factors,
         }
     }

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use rocket::tokio::{sync::Semaphore, task, time::timeout};
+use tokio::{sync::Semaphore, task, time::timeout};
 use ureq::{
     Agent,
     config::Config,

@@ -154,7 +154,7 @@ impl std::error::Error for SocialError {}
 ///     http: HttpClient,
 /// }
 ///
-/// #[rocket::async_trait]
+/// #[async_trait::async_trait]
 /// impl SocialProvider for Intranet {
 ///     fn name(&self) -> &str {
 ///         "intranet"

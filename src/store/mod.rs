@@ -36,7 +36,7 @@ use diesel::{
     connection::TransactionManager,
     result::{DatabaseErrorKind, Error as DieselError},
 };
-use rocket::tokio::{
+use tokio::{
     sync::{AcquireError, Semaphore},
     task,
     time::timeout,
@@ -364,7 +364,7 @@ impl Store {
     async fn wait<'a>(
         &self,
         semaphore: &'a Semaphore,
-    ) -> Result<rocket::tokio::sync::SemaphorePermit<'a>, StoreError> {
+    ) -> Result<tokio::sync::SemaphorePermit<'a>, StoreError> {
         // The usual case takes no timer.
         if let Ok(permit) = semaphore.try_acquire() {
             return Ok(permit);

@@ -10,6 +10,5 @@ pub(crate) mod own_paths;
 pub(crate) mod page;
 pub(crate) mod paths;
 pub(crate) mod reply;
-pub(crate) mod routes;
 pub(crate) mod site;
 pub(crate) mod stale;

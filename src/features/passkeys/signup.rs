@@ -302,7 +302,7 @@ async fn create(
     let factor = register::factor(&new.id, &name, usage, &made, now);
     let passkey = made.row(&factor.id)?;
     let (mailed_once, once) = (link.once(), found.once());
-    let (hook, said) = (site.hooks.registering(), handle.to_string());
+    let (hook, said) = (site.on_register.clone(), handle.to_string());
     let written = site
         .store
         .write(move |conn| {

@@ -337,7 +337,7 @@ async fn sign_up(
     let new = NewUser::new(email).confirmed(true);
     let key = key_of(provider, came);
     let row = row(&new.id, &key, label_of(came), now);
-    let hook = site.hooks.registering();
+    let hook = site.on_register.clone();
     let written = site
         .store
         .write(move |conn| {

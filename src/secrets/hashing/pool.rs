@@ -14,8 +14,8 @@ use std::{
 };
 
 use argon2::Block;
-use rocket::tokio::{sync::oneshot, time::timeout};
 use thread_priority::{ThreadPriority, ThreadPriorityValue, set_current_thread_priority};
+use tokio::{sync::oneshot, time::timeout};
 
 use super::HashError;
 
@@ -209,8 +209,6 @@ fn step_back() {
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use std::sync::mpsc;
-
-    use rocket::tokio;
 
     use super::*;
 

@@ -4,8 +4,8 @@
 //! hashes with that start come back, padded so that their number tells nothing either.
 
 use data_encoding::HEXUPPER;
-use rocket::tokio::task;
 use sha1::{Digest, Sha1};
+use tokio::task;
 use ureq::Agent;
 use zeroize::Zeroizing;
 

@@ -152,7 +152,7 @@ impl PasswordPolicy for StandardPolicy {
 /// zxcvbn's score, 0 to 4, computed apart from the threads that answer requests.
 #[cfg(feature = "strength")]
 async fn strength(check: &PasswordCheck<'_>) -> Result<u8, PolicyError> {
-    use rocket::tokio::task;
+    use tokio::task;
     use zeroize::Zeroizing;
 
     /// Its time grows faster than the length, and so much is strong in any case.

@@ -1,0 +1,280 @@
+//! What a service needs, whoever asks for it: settings, clock, keys, the store, and the means to tell people.
+
+use std::{fmt, sync::Arc};
+
+use serde_json::{Map, Value};
+use tokio::sync::Semaphore;
+
+#[cfg(feature = "passkeys")]
+use crate::store::passkeys;
+use crate::{
+    events::{Client, EventKind, Events},
+    factors::{MfaPolicy, phone::PhoneParser, recovery::RecoveryCodes, totp::TotpProvider},
+    http::cookies::CookieNames,
+    identity::{EmailAddress, EmailPolicy, UsernamePolicy},
+    notify::{
+        mail::{Mailbox, Mailer},
+        outbox::Courier,
+        sms::SmsSender,
+    },
+    secrets::{Hasher, Keys, PasswordPolicy},
+    settings::{RedirectRules, Settings, Strictness, Transport},
+    store::{
+        Conn, Store, StoreError, User,
+        factors::FactorRow,
+        touches::{KeyUses, Touches},
+        users::EndsWithPassword,
+    },
+    templates::views::Views,
+    types::{Clock, FactorKind, Message, SharedClock, Timestamp, UserId},
+};
+
+/// What the application does inside the transaction that makes an account.
+pub(crate) type OnRegister =
+    Arc<dyn Fn(&mut Conn, &User, &Map<String, Value>) -> Result<(), StoreError> + Send + Sync>;
+
+/// When a token for an account runs out, as the application has it.
+pub(crate) type TokenExpiry = Arc<dyn Fn(&User) -> Option<Timestamp> + Send + Sync>;
+
+/// The application's own values for a page or a mail, by its name.
+pub(crate) type AddContext = Arc<dyn Fn(&str) -> Value + Send + Sync>;
+
+/// What signing in and everything about accounts needs, made once at launch.
+pub(crate) struct Core {
+    pub(crate) settings: Settings,
+    pub(crate) strictness: Strictness,
+    pub(crate) base_url: url::Url,
+    pub(crate) store: Store,
+    pub(crate) keys: Keys,
+    pub(crate) hasher: Hasher,
+    /// How many registrations may wait for a hash at once: a part of the queue, the rest is for sign-in.
+    pub(crate) registering: Semaphore,
+    pub(crate) passwords: Arc<dyn PasswordPolicy>,
+    pub(crate) emails: Arc<dyn EmailPolicy>,
+    pub(crate) usernames: Arc<dyn UsernamePolicy>,
+    pub(crate) clock: SharedClock,
+    pub(crate) events: Events,
+    pub(crate) mailer: Arc<dyn Mailer>,
+    /// The transport behind the mailer; none if the application brought a mailer of its own.
+    pub(crate) transport: Option<Transport>,
+    /// The sender of every mail.
+    pub(crate) sender: String,
+    pub(crate) mailbox: Option<Mailbox>,
+    pub(crate) courier: Courier,
+    pub(crate) sms: Option<Arc<dyn SmsSender>>,
+    pub(crate) phones: Arc<dyn PhoneParser>,
+    pub(crate) totp: Arc<dyn TotpProvider>,
+    pub(crate) recovery_codes: Arc<dyn RecoveryCodes>,
+    /// What is done with authenticators, where passkeys are on.
+    #[cfg(feature = "passkeys")]
+    pub(crate) passkeys: Option<crate::factors::passkey::Ceremonies>,
+    /// Where accounts elsewhere are, that open ours.
+    #[cfg(feature = "social")]
+    pub(crate) social: crate::social::Providers,
+    /// Who must have a second factor, where anybody must.
+    pub(crate) mfa_policy: Option<Arc<dyn MfaPolicy>>,
+    pub(crate) views: Views,
+    pub(crate) redirects: RedirectRules,
+    pub(crate) cookies: CookieNames,
+    pub(crate) touches: Touches,
+    pub(crate) key_uses: KeyUses,
+    /// What runs inside the transaction that makes an account.
+    pub(crate) on_register: Registering,
+    /// When tokens of an account run out, if the application says so.
+    pub(crate) token_expiry: Option<TokenExpiry>,
+    /// The application's own values for mails.
+    pub(crate) mail_values: Vec<AddContext>,
+    /// Our pages that mails link to: the name of each, and its path.
+    pub(crate) links: Vec<(&'static str, &'static str)>,
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core")
+            .field("base_url", &self.base_url.as_str())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Core {
+    /// The application's own values for a mail, by its name, such as `welcome`.
+    pub(crate) fn mail_values(&self, which: &str) -> Map<String, Value> {
+        objects(self.mail_values.iter().map(|add| add(which)))
+    }
+
+    /// Judges an address that an account is to get, at whatever route or command: it must be one that mails can
+    /// be sent to, and the application's [`EmailPolicy`] must allow it.
+    pub(crate) fn accept_email(&self, email: &EmailAddress) -> Result<(), Message> {
+        if email.is_international() && !self.settings.emails.international {
+            return Err(Message::new("email.international"));
+        }
+        self.emails.check(email)
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// What else ends with a password that its owner changes.
+    pub(crate) fn ends_with_password(&self) -> EndsWithPassword {
+        EndsWithPassword {
+            tokens: self.settings.tokens.end_with_password,
+            api_keys: self.settings.api_keys.end_with_password,
+        }
+    }
+
+    pub(crate) fn event(&self, client: Option<&Client>, kind: EventKind) {
+        self.events.emit(self.now(), client.cloned(), kind);
+    }
+
+    /// The name of a transport by which mails reach nobody, if it is the one that is set.
+    pub(crate) fn dead_end(&self) -> Option<&'static str> {
+        match self.transport? {
+            Transport::Console => Some("console"),
+            Transport::None => Some("none"),
+            Transport::Smtp | Transport::File => None,
+        }
+    }
+
+    /// One of our own paths, under the prefix: `path("/login")`.
+    pub(crate) fn path(&self, path: &str) -> String {
+        format!("{}{path}", self.settings.url_prefix)
+    }
+
+    /// Whether passkeys are there.
+    pub(crate) fn has_passkeys(&self) -> bool {
+        #[cfg(feature = "passkeys")]
+        return self.passkeys.is_some();
+        #[cfg(not(feature = "passkeys"))]
+        false
+    }
+
+    /// Whether passkeys are there that sign in without anything else.
+    #[cfg(feature = "passkeys")]
+    pub(crate) fn passkeys_sign_in(&self) -> bool {
+        self.passkeys.is_some() && self.settings.passkeys.first_factor
+    }
+
+    /// Whether an account has a passkey with which it could prove it again.
+    pub(crate) async fn has_usable_passkey(&self, user: &UserId) -> Result<bool, StoreError> {
+        #[cfg(feature = "passkeys")]
+        if self.has_passkeys()
+            && let Some(usages) = self.settings.passkeys.verify.usages()
+        {
+            let user = user.clone();
+            let usable = move |conn: &mut _| passkeys::usable(conn, &user, Some(usages));
+            return Ok(!self.store.read(usable).await?.is_empty());
+        }
+        let _ = user;
+        Ok(false)
+    }
+
+    /// The kinds of second factors that are asked for.
+    pub(crate) fn counted_factors(&self) -> Counted {
+        Counted {
+            codes: self.settings.two_factor.enabled,
+            passkeys: self.has_passkeys(),
+        }
+    }
+
+    /// The providers by which somebody may come in.
+    pub(crate) fn social_names(&self) -> Vec<String> {
+        #[cfg(feature = "social")]
+        return self.social.names();
+        #[cfg(not(feature = "social"))]
+        Vec::new()
+    }
+
+    /// What people call the provider of this name, if there is one.
+    pub(crate) fn social_label(&self, name: &str) -> Option<String> {
+        #[cfg(feature = "social")]
+        return self.social.get(name).map(|one| one.label().to_string());
+        #[cfg(not(feature = "social"))]
+        {
+            let _ = name;
+            None
+        }
+    }
+
+    /// The providers by which somebody may prove it again.
+    pub(crate) fn social_to_verify(&self) -> Vec<String> {
+        #[cfg(feature = "social")]
+        if self.settings.social.verify {
+            return self.social.names();
+        }
+        Vec::new()
+    }
+
+    /// Where people sign in.
+    pub(crate) fn login_path(&self) -> String {
+        let unified = &self.settings.unified;
+        self.path(match unified.enabled && unified.replaces_login {
+            true => "/us-signin",
+            false => "/login",
+        })
+    }
+
+    /// Where people prove it is them.
+    pub(crate) fn verify_path(&self) -> String {
+        self.path(match self.settings.unified.enabled {
+            true => "/us-verify",
+            false => "/verify",
+        })
+    }
+
+    /// The path as the rest of the world sees it, from `base_url` and never from a request.
+    pub(crate) fn absolute(&self, path: &str) -> String {
+        let base = self.base_url.as_str().trim_end_matches('/');
+        format!("{base}{}", self.path(path))
+    }
+}
+
+/// Which kinds of second factors count here.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counted {
+    codes: bool,
+    passkeys: bool,
+}
+
+impl Counted {
+    pub(crate) fn contains(self, way: &FactorRow) -> bool {
+        match way.kind() {
+            Some(FactorKind::Passkey) => self.passkeys,
+            Some(_) => self.codes,
+            None => false,
+        }
+    }
+}
+
+/// The values of several objects, of which the last says what holds.
+pub(crate) fn objects(values: impl IntoIterator<Item = Value>) -> Map<String, Value> {
+    let mut all = Map::new();
+    for value in values {
+        if let Value::Object(object) = value {
+            all.extend(object);
+        }
+    }
+    all
+}
+
+/// The application's part in making an account, if it has one.
+#[derive(Clone)]
+pub(crate) struct Registering(pub(crate) Option<OnRegister>);
+
+impl Registering {
+    /// Runs it. What it finds taken is of the application's own, whatever its constraints are called.
+    pub(crate) fn run(
+        &self,
+        conn: &mut Conn,
+        user: &User,
+        extra: &Map<String, Value>,
+    ) -> Result<(), StoreError> {
+        match &self.0 {
+            None => Ok(()),
+            Some(hook) => hook(conn, user, extra).map_err(|error| match error {
+                StoreError::Taken(_) => StoreError::TakenByApplication,
+                error => error,
+            }),
+        }
+    }
+}
