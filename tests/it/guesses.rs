@@ -108,6 +108,106 @@ fn integer(app: &App) -> &'static str {
     }
 }
 
+/// Guesses at the password of digits while no code is judged: each is counted like a wrong password, and from the
+/// limit on a right one gets the same answer.
+async fn guess_behind_the_shut_door(actor: &Actor<'_>, path: &str, limit: usize) {
+    let guess = async |passcode: String| {
+        let body = match path {
+            "/login" => json!({"email": ADA, "password": passcode}),
+            _ => json!({"identity": ADA, "passcode": passcode}),
+        };
+        let answer = actor.post_json(path, body).await;
+        (answer.status, answer.codes())
+    };
+    let locked = (429, vec!["denied.locked".to_string()]);
+    for n in 0..limit {
+        assert_eq!(guess(format!("{:08}", 73_920_200 + n)).await, locked, "{n}");
+    }
+    assert_eq!(guess(DIGITS.into()).await, locked, "{path}");
+    assert!(!actor.is_signed_in().await);
+}
+
+#[rocket::async_test]
+async fn a_guess_at_a_password_of_digits_is_counted_also_while_codes_are_shut() {
+    for_each_database(|plan| async move {
+        let app = unified(plan)
+            .set("unified.replaces_login", true)
+            .set("limits.codes_per_day", 3)
+            .set("limits.per_account", 5)
+            .set("limits.per_device", 4)
+            .start()
+            .await;
+        let ada = with_digits(&app).await;
+        for path in ["/us-signin", "/login"] {
+            for n in 0..3 {
+                let shut = pass(&app.program(), ADA, "000000").await;
+                assert!([400, 429].contains(&shut), "{n}: {shut}");
+            }
+            // A right password is no guess, and opens no door for codes.
+            assert_eq!(pass(&app.program(), ADA, DIGITS).await, 200);
+            guess_behind_the_shut_door(&app.program(), path, 5).await;
+            app.later(Life::minutes(16));
+            assert_eq!(pass(&app.program(), ADA, DIGITS).await, 200);
+        }
+        // A browser that the account knows has limits of its own.
+        let known = app.signed_in(&ada).await.in_json();
+        known.logout().await;
+        for _ in 0..3 {
+            assert_eq!(pass(&known, ADA, "000000").await, 400);
+        }
+        assert_eq!(pass(&known, ADA, DIGITS).await, 200);
+        known.logout().await;
+        guess_behind_the_shut_door(&known, "/us-signin", 4).await;
+        // Nobody is counted alike.
+        let nobody = "nobody@example.com";
+        for n in 0..20 {
+            let status = pass(&app.program(), nobody, "000000").await;
+            assert_eq!(status, if n < 3 { 400 } else { 429 }, "{n}");
+        }
+        app.later(Life::minutes(16));
+        assert_eq!(pass(&app.program(), nobody, "no digits").await, 400);
+    })
+    .await;
+}
+
+#[rocket::async_test]
+async fn such_a_guess_is_counted_for_the_address_too() {
+    for_each_database(|plan| async move {
+        let app = unified(plan)
+            .set("limits.codes_per_day", 3)
+            .set("limits.per_account", 1_000)
+            .set("limits.per_address", 7)
+            .start()
+            .await;
+        with_digits(&app).await;
+        let here = app.program();
+        for _ in 0..3 {
+            assert_eq!(pass(&here, ADA, "000000").await, 400);
+        }
+        guess_behind_the_shut_door(&here, "/us-signin", 4).await;
+        let elsewhere = app.program().from("198.51.100.7");
+        assert_eq!(pass(&elsewhere, ADA, DIGITS).await, 200);
+    })
+    .await;
+}
+
+#[rocket::async_test]
+async fn such_a_guess_is_counted_after_the_mail_that_unlocks() {
+    for_each_database(|plan| async move {
+        let app = unified(plan).set("limits.per_account", 5).start().await;
+        with_digits(&app).await;
+        for _ in 0..5 {
+            assert_eq!(pass(&app.program(), ADA, "000000").await, 400);
+        }
+        assert_eq!(pass(&app.program(), ADA, DIGITS).await, 429);
+        // It opens the account, but not the door for codes.
+        let link = app.link_to(ADA, "unlock");
+        assert_eq!(app.program().post_json(&link, json!({})).await.status, 200);
+        guess_behind_the_shut_door(&app.program(), "/us-signin", 5).await;
+    })
+    .await;
+}
+
 #[rocket::async_test]
 async fn a_right_code_of_an_app_uses_up_no_attempt_at_the_code_that_was_sent() {
     for_each_database(|plan| async move {

@@ -25,7 +25,8 @@ use crate::{
     signin::{
         admit::{Admission, admit},
         limits::{
-            Buckets, PerAddress, count, count_per_address, locked, refuse_if_locked, tell_failure,
+            Buckets, PerAddress, count, count_failure, count_per_address, locked, refuse_if_locked,
+            tell_failure,
         },
         outdated,
         password::{self, Attempt, Proof},
@@ -507,8 +508,16 @@ async fn sign_in(
     if let Some(code) = code_of(form.passcode()).filter(|_| !is_password) {
         let user = meant.user.as_ref();
         let codes = Buckets::of_first_code(site, &meant.identity, user, &web.client);
-        // A wrong one is counted there, once.
-        let judged = by_code(web, &meant, &codes, &code).await?;
+        // A wrong code is counted there, once.
+        let judged = match by_code(web, &meant, &codes, &code).await {
+            // No code is judged now and no guess is counted, but this was a guess at the password, too.
+            Err(shut @ Error::Denied(Denied::Locked { .. })) if takes_passwords(web) => {
+                let methods = Methods::of(Method::Password);
+                count_failure(site, &buckets, user, methods, &web.client).await?;
+                return Err(shut);
+            }
+            judged => judged?,
+        };
         let (user, methods, sent) = judged.ok_or_else(|| wrong_of(web, user.is_some()))?;
         let admission = gate(web, admit(site, user, methods).await)?;
         return Ok((admission, codes, sent));
@@ -565,7 +574,11 @@ fn code_of(typed: &str) -> Option<String> {
     is_code.then_some(code)
 }
 
-/// A code: one that was sent, or that of an authenticator of the account. A wrong one is counted.
+/// Judges a code: one that was sent, or one of the account's authenticators. A wrong code is counted.
+///
+/// # Errors
+///
+/// [`Denied::Locked`] if codes are refused now: then nothing was counted.
 async fn by_code(
     web: &Web<'_>,
     meant: &Meant,
