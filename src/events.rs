@@ -94,11 +94,11 @@ pub enum EventKind {
         /// Who.
         user: UserId,
     },
-    /// A session was ended by its owner from the list.
+    /// An owner ended sessions: in the list, or by the link of the mail about a new sign-in.
     SessionRevoked {
         /// Whose.
         user: UserId,
-        /// Which; absent if it was all the others.
+        /// Which; absent if it was all, or all the others.
         session: Option<SessionId>,
     },
     /// An old copy of a remember cookie came back: its device is forgotten and its sessions are ended.

@@ -31,7 +31,7 @@ use crate::{
         form::{Field, FormView},
         template,
     },
-    types::{Message, ProvenAt},
+    types::{Message, Method, ProvenAt},
     web::{
         feature::{Feature, Link, MenuFor, sample_form},
         page,
@@ -217,13 +217,16 @@ async fn done(
         true => ProvenAt::at(web.site.now()),
         false => caller.authenticated_at,
     };
+    let methods = match has_password {
+        true => caller.methods.and(Method::Password),
+        false => caller.methods,
+    };
     let admitted = match caller.mechanism {
         Mechanism::Session => {
-            let methods = caller.methods;
             session::reopen(web.request, web.site, &web.client, user, methods, at).await?
         }
         // A token or Basic has no session; but it may ask for a new token.
-        _ => match admit(web.site, user, caller.methods).await? {
+        _ => match admit(web.site, user, methods).await? {
             Admission::In(admitted) => Some(admitted.with_proof_at(at)),
             Admission::Next(_) => None,
         },

@@ -1,4 +1,4 @@
-//! Ending a session by the link of the mail that told of it: `/end-session/<token>`.
+//! Signing out everywhere by the link of the mail about a new sign-in: `/end-session/<token>`.
 
 use rocket::{get, post, routes};
 use serde_json::json;
@@ -10,7 +10,7 @@ use crate::{
         noticed::{Noticed, PATH},
         ticket::Held,
     },
-    store::endings::{self, Ending},
+    store::users,
     templates::{form::FormView, template},
     web::{
         feature::{Feature, sample_form},
@@ -65,14 +65,17 @@ async fn by_link(web: Web<'_>, token: &str, form: Submitted<Nothing>) -> Answer 
 
 async fn end(web: &Web<'_>, held: Held<Noticed>) -> Answer {
     let (site, once, now) = (web.site, held.once(), web.site.now());
+    let user = held.user.id.clone();
     let ended = site
         .store
         .write(move |conn| {
-            let session = once.begun_in(conn)?;
             if !once.consume(conn, now)? {
                 return Ok(false);
             }
-            endings::end(conn, &Ending::RevokeOne(session)).map(|_| true)
+            // Whatever became of the session of the mail: its browser may have opened another. None is known after
+            // this, so that the next sign-in is told by mail again.
+            users::end_sessions(conn, &user, true)?;
+            Ok(true)
         })
         .await?;
     if !ended {

@@ -9,7 +9,7 @@ use crate::{
     error::{Denied, Error, Invalid},
     secrets::Password,
     signin::{
-        admit::Admission,
+        admit::{Admission, Owing},
         caller::{Caller, Mechanism},
         password::{Proof, prove_again},
         session,
@@ -113,10 +113,14 @@ async fn submit(
         &web.site.settings.after.verify,
     );
     match verify(&web, caller, &form, include_auth_token.is_some()).await {
-        Ok(payload) => Ok(Reply::done(target)
+        Ok(Ok(payload)) => Ok(Reply::done(target)
             .json("user", payload)
             .csrf()
             .flash("success", "verify.done")),
+        Ok(Err(owing)) => {
+            let next = form.next.as_deref().or(next);
+            web.owes(caller, &owing, next).await
+        }
         Err(Error::Invalid(invalid)) => {
             let next = form.next.as_deref().or(next);
             let others = web.own_others(&caller.user, next).await?;
@@ -131,12 +135,13 @@ async fn submit(
 
 // Service.
 
+/// Makes the session fresh; answers what is owed if the password is not enough.
 async fn verify(
     web: &Web<'_>,
     caller: &Caller,
     form: &Verify,
     with_token: bool,
-) -> Result<serde_json::Value, Error> {
+) -> Result<Result<serde_json::Value, Owing>, Error> {
     let password =
         Password::parse(&form.password).map_err(|message| Invalid::field("password", message))?;
     match prove_again(
@@ -158,9 +163,9 @@ async fn verify(
                 &buckets,
             )
             .await?;
-            web.user_payload(&admitted, with_token).await
+            web.user_payload(&admitted, with_token).await.map(Ok)
         }
-        Proof::Right(Admission::Next(owing), _) => Err(owing.denied().into()),
+        Proof::Right(Admission::Next(owing), _) => Ok(Err(owing)),
         Proof::Wrong(_) => Err(Invalid::field("password", Message::new("verify.wrong")).into()),
     }
 }

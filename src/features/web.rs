@@ -438,6 +438,42 @@ impl Web<'_> {
         }
     }
 
+    /// Answers a new proof beside which more is owed: a browser is led to its second factor.
+    pub(crate) async fn owes(&self, caller: &Caller, owing: &Owing, next: Option<&str>) -> Answer {
+        let denied = session::owes(self.site, caller, owing).await?;
+        if denied != Denied::SecondFactor || !self.site.settings.two_factor.enabled {
+            return Err(denied.into());
+        }
+        self.led_to(&self.site.path("/tf-select"), next, denied)
+    }
+
+    /// Whether `caller` must show a first factor before the second: a remembered browser has shown none.
+    pub(crate) fn owes_first(&self, caller: &Caller) -> bool {
+        let freshness = &self.site.settings.freshness;
+        caller.methods.is_only_remembered() && freshness.within.0.is_some()
+    }
+
+    /// Leads a browser to where it shows its first factor.
+    pub(crate) fn first_factor(&self, next: Option<&str>) -> Answer {
+        if !self.site.settings.verify.enabled {
+            return Err(Denied::Stale.into());
+        }
+        self.led_to(&self.site.verify_path(), next, Denied::Stale)
+    }
+
+    /// Leads a browser to a page of ours, and refuses everything else.
+    fn led_to(&self, path: &str, next: Option<&str>, denied: Denied) -> Answer {
+        let is_decided = self.site.settings.spa.enabled || self.site.hooks.reauthenticate.is_some();
+        if is_decided || wants_json(self.request, self.site) {
+            return Err(denied.into());
+        }
+        let way = Target::local(path);
+        Ok(Reply::done(match self.judged(next) {
+            Some(next) => way.with_query(&[("next", next.as_str())]),
+            None => way,
+        }))
+    }
+
     /// Who is signed in.
     pub(crate) fn signed_in(&self) -> Result<Arc<Caller>, Error> {
         self.caller.clone().ok_or_else(|| Denied::Anonymous.into())

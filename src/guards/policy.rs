@@ -282,18 +282,20 @@ impl<const SECONDS: u64, const GRACE: u64> Policy for Fresh<SECONDS, GRACE> {
     }
 }
 
-/// Two factors were shown in this session.
+/// Two factors were shown in this session. A session that a remembered browser opened has shown none.
 #[derive(Clone, Copy, Debug)]
 pub struct Mfa;
 
 impl Policy for Mfa {
     fn judge(view: &View<'_>) -> Result<(), Denied> {
         let by_session = !matches!(view.via(), Mechanism::Basic | Mechanism::ApiKey);
-        let shown = by_session && view.methods().is_multi_factor();
-        if shown {
-            Ok(())
-        } else {
-            Err(Denied::SecondFactor)
+        match view.methods() {
+            methods if by_session && methods.is_multi_factor() => Ok(()),
+            // The first factor comes before the second.
+            methods if view.via() == Mechanism::Session && methods.is_only_remembered() => {
+                Err(Denied::Stale)
+            }
+            _ => Err(Denied::SecondFactor),
         }
     }
 }

@@ -54,6 +54,13 @@ impl Admitted {
         self.goes_on
     }
 
+    /// The same admission, where a remembered browser goes on with an earlier sign-in: what was shown there lets it
+    /// in, and nothing has been shown here.
+    pub(crate) fn remembered(mut self) -> Self {
+        self.methods = Methods::of(Method::Remembered);
+        self.with_proof_at(ProvenAt::NEVER)
+    }
+
     /// The same admission, where it goes on with an earlier sign-in, on the strength of the proof of that.
     pub(crate) fn with_proof_at(mut self, at: ProvenAt) -> Self {
         self.proven_at = at;
@@ -167,9 +174,12 @@ pub(crate) fn answered(core: &Core, user: User, passed: &Passed) -> Result<Admis
 fn two_with_passkey(methods: Methods) -> Methods {
     #[cfg(feature = "passkeys")]
     {
-        let mut others = methods
-            .iter()
-            .filter(|method| !matches!(method, Method::Passkey | Method::Register));
+        let mut others = methods.iter().filter(|method| {
+            !matches!(
+                method,
+                Method::Passkey | Method::Register | Method::Remembered
+            )
+        });
         if methods.contains(Method::Passkey) && others.next().is_some() {
             return methods.and_verified();
         }

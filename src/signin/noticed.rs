@@ -1,4 +1,4 @@
-//! Telling an owner of a sign-in in a browser that the account does not know, with a link that ends it.
+//! Telling an owner of a sign-in in a browser that the account does not know, with a link that signs out everywhere.
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -13,17 +13,18 @@ use crate::{
         notices,
         outbox::{self, Letter, Posted},
     },
-    store::{Conn, StoreError, User, endings::WhichSession, tickets},
+    store::{Conn, StoreError, User, tickets},
     types::Timestamp,
 };
 
 /// The path of the link, before its secret.
 pub(crate) const PATH: &str = "/end-session";
 
-/// The ticket that ends the session of which its owner was told. It is begun in that session, and so ends with it.
+/// The ticket that signs out everywhere. It belongs to no session and outlives a new password: a thief who signs out
+/// and in again, or changes the password, does not end it.
 pub(crate) enum Noticed {}
 
-/// What its page says of the session.
+/// What its page says of the sign-in.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Seen {
     pub(crate) at: Timestamp,
@@ -47,7 +48,6 @@ pub(crate) fn prepare(
     core: &Core,
     client: &ClientInfo,
     user: &User,
-    session_hash: &str,
 ) -> Result<Option<Notice>, Error> {
     let settings = &core.settings.session;
     // An address that nobody proved may be a stranger's.
@@ -62,15 +62,14 @@ pub(crate) fn prepare(
         user: Some(user.id.clone()),
         bound_to: None,
     };
-    let which = WhichSession::Hash(session_hash.to_string());
-    let begun = Begun::InSession(user.id.clone(), which);
     let seen = Seen {
         at: core.now(),
         address: client.client.address.clone(),
         agent: client.client.agent.clone(),
     };
     let handle = Handle::of_user(&user.id);
-    let draft = ticket::draft::<Noticed>(core, terms, begun, &handle, &seen)?.without_code();
+    let draft =
+        ticket::draft::<Noticed>(core, terms, Begun::ByVisitor, &handle, &seen)?.without_code();
     let own = json!({
         "url": core.absolute(&format!("{PATH}/{}", draft.secret.expose())),
         "until": draft.until().to_text(),

@@ -26,7 +26,6 @@ use crate::{
         endings::{self, Ending, SignIn},
         remember::{self, NewSeries},
     },
-    types::ProvenAt,
 };
 
 /// What opening a session has to do with remembering.
@@ -101,7 +100,8 @@ pub(crate) fn series_of(cookie: &str) -> Option<String> {
 
 /// Opens a session for a remembered device; `None` if the cookie opens nothing (any more).
 ///
-/// The session counts as never proven: a copied cookie opens nothing that asks for a fresh sign-in.
+/// The session counts as never proven, and has shown no method: a copied cookie opens nothing that asks for a fresh
+/// sign-in or a second factor.
 pub(crate) async fn restore(
     request: &Request<'_>,
     core: &Core,
@@ -190,8 +190,7 @@ pub(crate) async fn restore(
         remember: Remember::Continue(name),
         clears: None,
     };
-    let admitted = admitted.with_proof_at(ProvenAt::NEVER);
-    let caller = session::open(request, core, client, &admitted, opening).await?;
+    let caller = session::open(request, core, client, &admitted.remembered(), opening).await?;
     if rotated {
         send_cookie(request, core, &format!("{series}.{}", next.expose()));
     }

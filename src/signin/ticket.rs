@@ -18,7 +18,6 @@ use crate::{
     secrets::{Purpose as Key, Secret, digest, random_token},
     store::{
         Conn, Store, StoreError, User,
-        endings::SignIn,
         tickets::{self, NewTicket, TicketRow},
         users,
     },
@@ -504,11 +503,6 @@ impl Once {
         let tag = BASE64URL_NOPAD.decode(tag.as_bytes()).unwrap_or_default();
         let parts = [P::NAME.as_bytes(), self.0.as_bytes(), code.as_bytes()];
         keys.verify_mac(Key::Codes, &parts, &tag)
-    }
-
-    /// The sign-in in which the ticket was begun.
-    pub(crate) fn begun_in(&self, conn: &mut Conn) -> Result<SignIn, StoreError> {
-        tickets::begun_in(conn, &self.0)
     }
 
     /// Uses the ticket up; of many at once exactly one gets true, and only within its life.

@@ -174,6 +174,8 @@ struct Row {
     device: Takes,
     /// Tickets that were mailed on a visitor's word: a link to a new password or to sign in, a confirmation.
     mailed: Takes,
+    /// Links of mails about a new sign-in. Nothing that a thief can do to the account ends them.
+    noticed: Takes,
     api_keys: Takes,
 }
 
@@ -182,29 +184,29 @@ impl Ending {
     #[rustfmt::skip]
     const fn takes(&self) -> Row {
         use Takes::{All, Its, Nothing, Others};
-        const fn row(all: [Takes; 9]) -> Row {
-            let [session, remember, tokens, refresh, begun, second, device, mailed, api_keys] = all;
-            Row { session, remember, tokens, refresh, begun, second, device, mailed, api_keys }
+        const fn row(all: [Takes; 10]) -> Row {
+            let [session, remember, tokens, refresh, begun, second, device, mailed, noticed, api_keys] = all;
+            Row { session, remember, tokens, refresh, begun, second, device, mailed, noticed, api_keys }
         }
         const fn if_set(set: bool) -> Takes {
             if set { All } else { Nothing }
         }
         row(match self {
-            //                              session  remember tokens   refresh  begun    second   device   mailed   api_keys
-            Self::SignOut(_) =>              [Its,     Its,     Its,     Its,     Its,     Its,     Nothing, Nothing, Nothing],
-            Self::Crowded(_) =>              [Its,     Nothing, Its,     Its,     Its,     Its,     Nothing, Nothing, Nothing],
+            //                              session  remember tokens   refresh  begun    second   device   mailed   noticed  api_keys
+            Self::SignOut(_) =>              [Its,     Its,     Its,     Its,     Its,     Its,     Nothing, Nothing, Nothing, Nothing],
+            Self::Crowded(_) =>              [Its,     Nothing, Its,     Its,     Its,     Its,     Nothing, Nothing, Nothing, Nothing],
             Self::RevokeOne(_)
             | Self::CopiedRememberCookie(_)
-            | Self::CopiedRefreshToken(_) => [Its,     Its,     Its,     Its,     Its,     Its,     Its,     Nothing, Nothing],
-            Self::RevokeOthers { .. } =>     [Others,  Others,  Others,  Others,  Others,  Others,  Others,  Nothing, Nothing],
+            | Self::CopiedRefreshToken(_) => [Its,     Its,     Its,     Its,     Its,     Its,     Its,     Nothing, Nothing, Nothing],
+            Self::RevokeOthers { .. } =>     [Others,  Others,  Others,  Others,  Others,  Others,  Others,  Nothing, Nothing, Nothing],
             Self::Everywhere { tokens, .. } =>
-                                             [All,     All, if_set(*tokens), All, All,     All,     All,     Nothing, Nothing],
+                                             [All,     All, if_set(*tokens), All, All,     All,     All,     Nothing, Nothing, Nothing],
             Self::NewPassword { tokens, api_keys, .. } =>
-                                             [All,     All, if_set(*tokens), All, All,     All,     All,     All, if_set(*api_keys)],
-            Self::NewAddress(_) =>           [Nothing, Nothing, Nothing, Nothing, All,     All,     Nothing, All,     Nothing],
+                                             [All,     All, if_set(*tokens), All, All,     All,     All,     All,     Nothing, if_set(*api_keys)],
+            Self::NewAddress(_) =>           [Nothing, Nothing, Nothing, Nothing, All,     All,     Nothing, All,     Nothing, Nothing],
             Self::Reclaimed(_)
             | Self::Deactivation(_)
-            | Self::Deletion(_) =>           [All,     All,     All,     All,     All,     All,     All,     All,     All],
+            | Self::Deletion(_) =>           [All,     All,     All,     All,     All,     All,     All,     All,     All,     All],
         })
     }
 }
@@ -383,18 +385,14 @@ fn end_all(conn: &mut Conn, row: Row, user: &UserId, ending: &Ending) -> Result<
     let of_user = || tickets::table.filter(tickets::user_id.eq(user));
     if row.mailed == Takes::All {
         // With an undo an owner takes back an account on which somebody else has changed the rest.
-        let all = of_user().filter(tickets::purpose.ne(UNDO));
-        match row.session {
-            // The sessions go on, and with them the links that end one.
-            Takes::Nothing => {
-                diesel::delete(all.filter(tickets::purpose.ne(NOTICED))).execute(conn)?
-            }
-            _ => diesel::delete(all).execute(conn)?,
-        };
+        let kept = [UNDO, NOTICED];
+        diesel::delete(of_user().filter(tickets::purpose.ne_all(kept))).execute(conn)?;
+    }
+    if row.noticed == Takes::All {
+        diesel::delete(of_user().filter(tickets::purpose.eq(NOTICED))).execute(conn)?;
     }
     if row.begun == Takes::All {
-        let begun = of_user().filter(tickets::session_hash.is_not_null());
-        diesel::delete(begun.filter(tickets::purpose.ne(NOTICED))).execute(conn)?;
+        diesel::delete(of_user().filter(tickets::session_hash.is_not_null())).execute(conn)?;
     }
     if row.second == Takes::All {
         diesel::delete(of_user().filter(tickets::purpose.eq(SECOND_STEP))).execute(conn)?;

@@ -209,6 +209,22 @@ pub(crate) fn renew(
     Ok(changed == 1)
 }
 
+/// Notes what was shown in a session, which is no proof of all that is owed.
+pub(crate) fn note_methods(
+    conn: &mut Conn,
+    user: &UserId,
+    session: &SessionId,
+    methods: Methods,
+) -> Result<(), StoreError> {
+    let its = security_sessions::table
+        .filter(security_sessions::id.eq(session))
+        .filter(security_sessions::user_id.eq(user));
+    diesel::update(its)
+        .set(security_sessions::methods.eq(methods))
+        .execute(conn)?;
+    Ok(())
+}
+
 /// What is known of a session's use since it was last written.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Touch {

@@ -2,11 +2,7 @@
 
 use diesel::prelude::*;
 
-use super::{
-    Conn, StoreError,
-    endings::{Begun, SignIn},
-    schema::security_tickets as tickets,
-};
+use super::{Conn, StoreError, endings::Begun, schema::security_tickets as tickets};
 use crate::types::{SKEW, Timestamp, UserId};
 
 /// A ticket to be written.
@@ -46,7 +42,7 @@ pub(crate) struct TicketRow {
 pub(crate) const UNDO: &str = "undo";
 /// The purpose of sign-ins that wait for their second step.
 pub(crate) const SECOND_STEP: &str = "second_step";
-/// The purpose of links that end the session of whose beginning an owner was told by mail.
+/// The purpose of links in mails about a new sign-in, which sign out everywhere.
 pub(crate) const NOTICED: &str = "sign_in_noticed";
 
 /// Writes a ticket of whoever begins it: with a session it ends when that does. [`StoreError::Missing`] if that has
@@ -174,19 +170,6 @@ pub(crate) fn carry(
         ))
         .execute(conn)?
         == 1)
-}
-
-/// The sign-in in which a ticket was begun.
-pub(crate) fn begun_in(conn: &mut Conn, id: &str) -> Result<SignIn, StoreError> {
-    let (session, series): (Option<String>, Option<String>) = tickets::table
-        .find(id)
-        .select((tickets::session_hash, tickets::remember_series))
-        .get_result(conn)?;
-    Ok(SignIn {
-        session,
-        series,
-        ..SignIn::default()
-    })
 }
 
 /// Uses a ticket up: one conditional UPDATE, so of many at once exactly one gets true.

@@ -37,9 +37,11 @@ pub enum Method {
     Register,
     /// Signed in by the application's own code.
     Application,
+    /// A remembered browser, which is no proof: what was shown when it signed in was shown in another session.
+    Remembered,
 }
 
-const ALL: [(Method, &str); 9] = [
+const ALL: [(Method, &str); 10] = [
     (Method::Password, "password"),
     (Method::Email, "email"),
     (Method::Sms, "sms"),
@@ -49,6 +51,7 @@ const ALL: [(Method, &str); 9] = [
     (Method::Oauth, "oauth"),
     (Method::Register, "register"),
     (Method::Application, "application"),
+    (Method::Remembered, "remembered"),
 ];
 
 /// The ways in which a session, token or request was proven, as a set.
@@ -98,6 +101,11 @@ impl Methods {
     /// Whether `method` is in it.
     pub const fn contains(self, method: Method) -> bool {
         self.0 & (1 << method as i64) != 0
+    }
+
+    /// Whether a remembered browser opened the session and nothing has been shown in it since.
+    pub(crate) const fn is_only_remembered(self) -> bool {
+        self.0 == 1 << Method::Remembered as i64
     }
 
     /// This set, where something that is held has checked its owner by PIN or finger, or something else

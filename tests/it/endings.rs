@@ -362,7 +362,7 @@ fn told(app: &App) -> usize {
 }
 
 #[rocket::async_test]
-async fn a_sign_in_in_an_unknown_browser_is_told_with_a_link_that_ends_it_once() {
+async fn a_sign_in_in_an_unknown_browser_is_told_with_a_link_that_signs_out_everywhere_once() {
     for_each_database(|plan| async move {
         let app = plan
             .without_limits()
@@ -401,7 +401,7 @@ async fn a_sign_in_in_an_unknown_browser_is_told_with_a_link_that_ends_it_once()
         for actor in [&thief, &old] {
             assert!(!actor.is_signed_in().await);
         }
-        assert!(known.is_signed_in().await);
+        assert!(!known.is_signed_in().await, "everywhere");
         let again = app.program().post_json(&link, json!({})).await;
         assert_eq!(again.status, 400);
         // Restoring, proving it again and a new password are no sign-ins.
@@ -420,6 +420,63 @@ async fn a_sign_in_in_an_unknown_browser_is_told_with_a_link_that_ends_it_once()
     assert_eq!(told(&app), 0);
     let link = format!("/end-session/{}", "A".repeat(43));
     assert_eq!(app.program().get(&link).await.status, 404);
+}
+
+#[rocket::async_test]
+async fn nothing_that_a_thief_does_ends_the_link_of_the_mail_about_the_sign_in() {
+    for_each_database(|plan| async move {
+        let app = plan
+            .without_limits()
+            .set("session.new_device_mail", true)
+            .start()
+            .await;
+        app.user(ADA).await;
+        app.browser().login(ADA, PASSWORD).await;
+        let mut password = PASSWORD;
+        let acts = ["out and in", "restore", "others", "change", "factor"];
+        for (n, act) in acts.into_iter().enumerate() {
+            app.later(Life::hours(1));
+            let thief = app.browser();
+            thief.login_remembered(ADA, password).await;
+            assert_eq!(told(&app), n + 1, "{act}: no browser is known any more");
+            let link = app.link_to(ADA, "new_device");
+            app.later(Life::hours(1));
+            match act {
+                "out and in" => {
+                    thief.logout().await;
+                    thief.login_remembered(ADA, password).await;
+                }
+                "restore" => thief.forget_cookie(SESSION),
+                "others" => {
+                    let done = thief.post_form("/sessions/revoke-others", &[]).await;
+                    assert_eq!(done.status, 302);
+                }
+                "change" => {
+                    let fields = [
+                        ("password", password),
+                        ("new_password", WRONG),
+                        ("new_password_confirm", WRONG),
+                    ];
+                    let done = thief.post_form("/change", &fields).await;
+                    assert_eq!(done.status, 302);
+                    password = WRONG;
+                }
+                _ => {
+                    thief.copy().in_json().add_authenticator().await;
+                }
+            }
+            assert!(act == "factor" || thief.is_signed_in().await, "{act}");
+            assert_eq!(told(&app), n + 1, "{act}");
+            let ended = app.program().post_json(&link, json!({})).await;
+            assert_eq!(ended.status, 200, "{act}: {}", ended.text());
+            assert!(!thief.is_signed_in().await, "{act}");
+            for table in ["sessions", "remember", "refresh_families"] {
+                let left = format!("SELECT COUNT(*) AS n FROM security_{table}");
+                assert_eq!(app.number(&left).await, 0, "{act}: {table}");
+            }
+        }
+    })
+    .await;
 }
 
 #[rocket::async_test]

@@ -68,9 +68,16 @@ async fn a_program_is_told_what_is_owed_and_gets_in_by_the_code() {
         let both = |kind: &EventKind| {
             matches!(kind, EventKind::Authenticated { methods, .. } if *methods == by_both)
         };
+        let remembered = |kind: &EventKind| {
+            let by = Methods::of(Method::Remembered);
+            matches!(kind, EventKind::Authenticated { methods, .. } if *methods == by)
+        };
         // By the code, and by the remembered device afterwards: setting a factor up signs nobody in.
-        assert_eq!((app.count(both).await, app.count(passed).await), (2, 1));
-        assert_eq!(browser.get("/g/mfa").await.status, 200);
+        assert_eq!((app.count(both).await, app.count(passed).await), (1, 1));
+        assert_eq!(app.count(remembered).await, 1);
+        // What was shown in another session was not shown in this one.
+        let refused = browser.get("/g/mfa").await;
+        assert_eq!((refused.status, refused.codes()), (401, vec!["denied.stale".into()]));
     })
     .await;
 }

@@ -472,14 +472,18 @@ async fn the_first_factor_ends_every_other_session_and_goes_on_here() {
         let own = app.browser();
         own.login_remembered(ADA, PASSWORD).await;
         let own = own.in_json();
-        own.add_authenticator().await;
+        let phone = own.add_authenticator().await;
         assert_eq!(inside.still().await, [false; 3]);
         assert!(own.is_signed_in().await);
         own.forget_cookie(SESSION);
         assert!(own.is_signed_in().await, "it is remembered as before");
-        // A session that came back by the cookie is not fresh.
+        // A session that came back by the cookie is not fresh, and has shown neither factor.
         let again = own.post_json("/verify", json!({"password": PASSWORD}));
-        assert_eq!(again.await.status, 200);
+        assert_eq!(again.await.codes(), ["denied.second_factor"]);
+        let chosen = own.post_json("/tf-select", json!({"which": "authenticator"}));
+        assert_eq!(chosen.await.status, 200);
+        app.later(Life::seconds(30));
+        assert_eq!(own.validate(&phone.code(&app)).await.status, 200);
         // A further one ends nobody's session.
         let other = own.copy();
         own.add_authenticator().await;

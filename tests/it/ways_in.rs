@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     app::{Actor, PASSWORD, Plan, for_each_database},
-    factors::TRUSTED,
+    factors::{REMEMBER, TRUSTED},
     mailed::{SESSION, credentials},
     provider::Provider,
     social::{LINK, knowing, led},
@@ -282,6 +282,134 @@ async fn every_route_of_ours_is_in_one_class_and_those_that_change_a_way_in_take
         assert!(!spared.is_signed_in().await);
     })
     .await;
+}
+
+#[rocket::async_test]
+async fn a_copied_remember_cookie_and_the_password_are_not_the_second_factor() {
+    for_each_database(|plan| async move {
+        let app = plan
+            .without_limits()
+            .set("unified.enabled", true)
+            .set("unified.methods", ["password", "email"])
+            .start()
+            .await;
+        let ada = app.user(ADA).await;
+        let phone = app.with_authenticator(&ada).await;
+        let owner = app.browser().in_json();
+        let body = json!({"email": ADA, "password": PASSWORD, "remember": true});
+        assert_eq!(owner.post_json("/login", body).await.status, 200);
+        assert_eq!(owner.validate(&phone.code(&app)).await.status, 200);
+        assert_eq!(owner.get("/g/mfa").await.status, 200);
+        let stolen = app.browser();
+        stolen.set_cookie(REMEMBER, &owner.cookie(REMEMBER).unwrap());
+        assert!(stolen.is_signed_in().await);
+        let owed = (401, vec!["denied.second_factor".to_string()]);
+        let stale = (401, vec!["denied.stale".to_string()]);
+        let closed = async |thief: &Actor<'_>, who: &str| {
+            for (path, body) in [
+                ("/tf-setup", json!({"setup": "disable"})),
+                ("/change-email", json!({"email": "thief@example.com"})),
+                ("/mf-recovery-codes", json!({})),
+                ("/sessions/revoke-others", json!({})),
+            ] {
+                refused(thief, who, path, body).await;
+            }
+            let mfa = thief.get("/g/mfa").await;
+            assert_eq!(mfa.status, 401, "{who}");
+            assert_eq!(app.factors(&ada).await, 1);
+        };
+        let cookie = stolen.copy().in_json();
+        closed(&cookie, "the cookie alone").await;
+        assert_eq!(cookie.get("/g/mfa").await.codes(), stale.1);
+        let sessions = cookie.get("/sessions").await.json();
+        let methods = &sessions["response"]["sessions"];
+        let is_listed = methods.as_array().is_some_and(|sessions| {
+            let mut methods = sessions.iter().map(|session| &session["methods"]);
+            methods.any(|methods| *methods == json!(["remembered"]))
+        });
+        assert!(is_listed, "{sessions}");
+        // The second factor does not come before the first.
+        let which = || json!({"which": "authenticator"});
+        for answer in [
+            cookie.post_json("/tf-select", which()).await,
+            cookie.get("/tf-select").await,
+        ] {
+            assert_eq!((answer.status, answer.codes()), stale);
+        }
+        let thief = stolen.copy().in_json();
+        let body = json!({
+            "password": PASSWORD, "new_password": "another horse battery staple",
+            "new_password_confirm": "another horse battery staple",
+        });
+        let answer = thief.post_json("/change", body).await;
+        assert_eq!((answer.status, answer.codes()), owed);
+        closed(&thief, "the password at /change").await;
+        let sent = thief.post_json("/us-verify/send-code", json!({"chosen_method": "email"}));
+        assert_eq!(sent.await.status, 200);
+        let mailed = json!({"passcode": app.code_to(ADA, "unified")});
+        let password = json!({"passcode": PASSWORD});
+        for body in [mailed, password] {
+            let answer = thief.post_json("/us-verify", body).await;
+            assert_eq!((answer.status, answer.codes()), owed);
+            closed(&thief, "a passcode").await;
+        }
+        let answer = cookie.post_json("/verify", json!({"password": PASSWORD}));
+        let answer = answer.await;
+        assert_eq!((answer.status, answer.codes()), owed);
+        closed(&cookie, "the password").await;
+        // The owner shows both, once each.
+        assert_eq!(cookie.post_json("/tf-select", which()).await.status, 200);
+        app.later(Life::seconds(30));
+        assert_eq!(cookie.validate(&phone.code(&app)).await.status, 200);
+        assert_eq!(cookie.get("/g/mfa").await.status, 200);
+        let done = cookie.post_json("/sessions/revoke-others", json!({})).await;
+        assert_eq!(done.status, 200, "{}", done.text());
+    })
+    .await;
+}
+
+#[rocket::async_test]
+async fn a_remembered_browser_is_led_through_both_factors() {
+    for unified in [false, true] {
+        let app = Plan::new().set("unified.enabled", unified).start().await;
+        let ada = app.user(ADA).await;
+        let phone = app.with_authenticator(&ada).await;
+        let browser = app.browser();
+        browser.login_remembered(ADA, PASSWORD).await;
+        let code = [("code", phone.code(&app))];
+        let code = code.each_ref().map(|(name, code)| (*name, code.as_str()));
+        browser.post_form("/tf-validate", &code).await;
+        assert_eq!(browser.get("/g/mfa").await.status, 200);
+        browser.forget_cookie(SESSION);
+        let verify = match unified {
+            true => "/us-verify",
+            false => "/verify",
+        };
+        let to_verify = format!("{verify}?next=%2Fg%2Fmfa");
+        for path in ["/g/mfa", "/tf-select?next=/g/mfa"] {
+            let led = browser.get(path).await;
+            assert_eq!(
+                (led.status, led.location()),
+                (302, Some(to_verify.as_str()))
+            );
+        }
+        let fields = [
+            ("password", PASSWORD),
+            ("passcode", PASSWORD),
+            ("next", "/g/mfa"),
+        ];
+        let led = browser.post_form(verify, &fields).await;
+        assert_eq!(led.location(), Some("/tf-select?next=%2Fg%2Fmfa"));
+        let fields = [("which", "authenticator"), ("next", "/g/mfa")];
+        let led = browser.post_form("/tf-select", &fields).await;
+        assert_eq!(led.location(), Some("/tf-validate"));
+        app.later(Life::seconds(30));
+        let code = phone.code(&app);
+        let led = browser.post_form("/tf-validate", &[("code", &code)]).await;
+        assert_eq!(led.location(), Some("/g/mfa"));
+        assert_eq!(browser.get("/g/mfa").await.status, 200);
+        assert_eq!(browser.get("/g/fresh").await.status, 200);
+    }
 }
 
 #[rocket::async_test]

@@ -161,17 +161,16 @@ async fn again(
     let methods = caller.methods.union(Methods::of(Method::Oauth));
     let admitted = match admit(site, user.clone(), methods).await? {
         Admission::In(admitted) => admitted,
-        Admission::Next(owing) if !wants_json(web.request, site) => {
-            let mut way = Target::local(&match owing.step {
-                NextStep::SecondFactor => site.path("/tf-select"),
-                NextStep::NewPassword => site.login_path(),
-            });
+        Admission::Next(owing)
+            if owing.step == NextStep::NewPassword && !wants_json(web.request, site) =>
+        {
+            let mut way = Target::local(&site.login_path());
             if let Some(next) = next.as_deref() {
                 way = way.with_query(&[("next", next)]);
             }
             return Ok(Reply::done(way));
         }
-        Admission::Next(owing) => return Err(owing.denied().into()),
+        Admission::Next(owing) => return web.owes(caller, &owing, next.as_deref()).await,
     };
     session::renew(
         web.request,

@@ -368,6 +368,7 @@ async fn show_select(web: Web<'_>, next: Option<&str>) -> Answer {
     let (ways, waits) = match pending(&web).await {
         Ok(held) => (second::ways_of(web.site, &held).await?, true),
         Err(error) => match web.caller.as_ref().filter(|_| is_no_pending(&error)) {
+            Some(caller) if web.owes_first(caller) => return web.first_factor(next),
             // Somebody who is signed in shows a second factor later than the first.
             Some(caller) => {
                 let ways = second::ways(web.site, &caller.user).await?;
@@ -440,6 +441,9 @@ async fn select(web: Web<'_>, form: Submitted<Select>) -> Answer {
         (Ok(held), _) => {
             let ways = second::ways_of(web.site, &held).await?;
             (Some(held), ways)
+        }
+        (Err(error), Some(caller)) if is_no_pending(&error) && web.owes_first(caller) => {
+            return web.first_factor(form.next.as_deref());
         }
         // Somebody who is signed in by a session shows a second factor later than the first.
         (Err(error), Some(caller)) if is_no_pending(&error) && caller.session.is_some() => {

@@ -138,7 +138,10 @@ async fn submit(
                     .csrf()
                     .flash("success", "verify.done"))
             }
-            Admission::Next(owing) => Err(owing.denied().into()),
+            Admission::Next(owing) => {
+                let next = form.next.as_deref().or(next);
+                return web.owes(caller, &owing, next).await;
+            }
         },
         Err(error) => Err(error),
     };
