@@ -4,6 +4,10 @@
 //! the token of a mailed link in it. A route for each method of each path would make the list of routes at launch
 //! eight times as long. So the fairing looks at each request before it is routed: a request for one of our paths
 //! by a method that neither we nor the application answer there is led to one route of ours.
+//!
+//! So is a request that no route answers at all, if something like one of our secrets stands in its path or query:
+//! a mailed link with something behind it, in capitals or below another path. The application's catchers answer it
+//! by 404.
 
 use std::sync::OnceLock;
 
@@ -54,10 +58,39 @@ fn is_the_applications(rocket: &Rocket<Orbit>, method: Method, uri: &Origin<'_>)
         .any(|route| route.method == method && Pattern::of(route).is_at(uri))
 }
 
+/// Whether some route may answer the request. Rocket answers HEAD by GET.
+fn is_routed(request: &Request<'_>) -> bool {
+    let asked = request.method();
+    request
+        .rocket()
+        .routes()
+        .filter(|route| route.rank != isize::MIN)
+        .map(Pattern::of)
+        .any(|own| own.matches(request) || asked == Method::Head && own.answers_head(request))
+}
+
+/// As many characters as a secret of ours has.
+const SECRET: usize = 43;
+
+/// Whether something that looks like a secret of ours stands in the address, however it is escaped.
+fn shows_secret(uri: &Origin<'_>) -> bool {
+    let uri = uri.to_string();
+    let plain = percent_encoding::percent_decode_str(&uri);
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let bytes: Vec<u8> = plain.collect();
+    bytes
+        .split(|byte| !is_part(byte))
+        .any(|run| run.len() >= SECRET)
+}
+
 /// Before routing: leads a request by another method than ours to where it is answered.
 pub(super) fn lead(request: &mut Request<'_>) {
     let asked = request.method();
     let Some(own) = OwnPaths::methods(request) else {
+        if shows_secret(request.uri()) && !is_routed(request) {
+            let _ = request.local_cache(Led::default).0.set(asked);
+            request.set_method(UNUSED);
+        }
         return;
     };
     let is_routed = own.contains(&asked) && !matches!(asked, Method::Head | Method::Options);
@@ -107,6 +140,8 @@ impl Handler for OtherMethods {
             (Some(asked), Some(own), Ok(site)) => {
                 Outcome::Success(answer(request, site, asked, &own).await)
             }
+            // There is nothing at this path, and Rocket would log it.
+            (Some(_), None, _) => Outcome::Error(Status::NotFound),
             _ => Outcome::forward(data, Status::NotFound),
         }
     }

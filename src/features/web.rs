@@ -440,7 +440,7 @@ impl Web<'_> {
 
     /// Answers a new proof beside which more is owed: a browser is led to its second factor.
     pub(crate) async fn owes(&self, caller: &Caller, owing: &Owing, next: Option<&str>) -> Answer {
-        let denied = session::owes(self.site, caller, owing).await?;
+        let denied = remember::owes(self.site, caller, owing).await?;
         if denied != Denied::SecondFactor || !self.site.settings.two_factor.enabled {
             return Err(denied.into());
         }

@@ -96,22 +96,45 @@ pub(crate) fn is_at_this_machine(request: &Request<'_>) -> bool {
 
 /// Whether any header says that a proxy passed the request on.
 fn came_through_proxy(request: &Request<'_>) -> bool {
-    const OF_PROXIES: [&str; 10] = [
-        "forwarded",
-        "via",
-        "x-real-ip",
-        "x-client-ip",
-        "x-cluster-client-ip",
-        "x-original-host",
-        "x-original-url",
-        "true-client-ip",
-        "cf-connecting-ip",
-        "fly-client-ip",
+    request
+        .headers()
+        .iter()
+        .any(|header| is_of_proxies(&header.name().as_str().to_ascii_lowercase()))
+}
+
+/// Whether a header of this name, in small letters, is one that proxies, balancers and delivery networks add, and
+/// no browser sends.
+fn is_of_proxies(name: &str) -> bool {
+    const NAMES: [&str; 4] = ["via", "x-scheme", "x-url-scheme", "client-ip"];
+    const STARTS: [&str; 15] = [
+        "cdn-",
+        "cf-",
+        "fastly-",
+        "fly-",
+        "proxy-",
+        "x-akamai-",
+        "x-amz-cf-",
+        "x-amzn-trace-",
+        "x-appengine-",
+        "x-arr-",
+        "x-azure-",
+        "x-envoy-",
+        "x-original-",
+        "x-proxy",
+        "x-varnish",
     ];
-    request.headers().iter().any(|header| {
-        let name = header.name().as_str().to_ascii_lowercase();
-        name.starts_with("x-forwarded") || OF_PROXIES.contains(&name.as_str())
-    })
+    const ENDS: [&str; 6] = [
+        "-client-ip",
+        "-clientip",
+        "-connecting-ip",
+        "-real-ip",
+        "-remote-ip",
+        "-user-ip",
+    ];
+    name.contains("forwarded")
+        || NAMES.contains(&name)
+        || STARTS.iter().any(|start| name.starts_with(start))
+        || ENDS.iter().any(|end| name.ends_with(end))
 }
 
 /// Who sent the request that `peer` delivered with these lines of `header`, in order.

@@ -66,6 +66,12 @@ impl Pattern {
             && self.takes_format_of(request)
     }
 
+    /// Returns whether the route can answer the request, which is one by HEAD, as Rocket does where it has a route
+    /// for GET.
+    pub(crate) fn answers_head(&self, request: &Request<'_>) -> bool {
+        self.method == Method::Get && self.is_at(request.uri()) && self.takes_format_of(request)
+    }
+
     fn takes_format_of(&self, request: &Request<'_>) -> bool {
         let Some(own) = &self.format else {
             return true;

@@ -49,7 +49,8 @@ pub(crate) fn is_hidden(c: char) -> bool {
             0x00AD | 0x034F | 0x061C | 0x115F..=0x1160 | 0x17B4..=0x17B5 | 0x180B..=0x180F
             | 0x200B..=0x200F | 0x2028..=0x202E | 0x2060..=0x206F | 0x2800 | 0x3164
             | 0xE000..=0xF8FF | 0xFDD0..=0xFDEF | 0xFE00..=0xFE0F | 0xFEFF | 0xFFA0
-            | 0xFFF0..=0xFFFD | 0x13430..=0x1343F | 0x1BCA0..=0x1BCA3 | 0x1D173..=0x1D17A
+            | 0xFFF0..=0xFFFD | 0x13430..=0x1343F | 0x13441..=0x13442 | 0x16FE4
+            | 0x1BCA0..=0x1BCA3 | 0x1D159 | 0x1D173..=0x1D17A
             | 0xE0000..=0xE0FFF | 0xF0000..)
 }
 
@@ -185,6 +186,40 @@ mod tests {
         assert_eq!(name(" \u{3000}", 64), Err(NotAName::Empty));
         assert_eq!(name(&"é".repeat(65), 64), Err(NotAName::TooLong));
         assert_eq!(name("💻\u{200D}a", 64), Err(NotAName::Hidden));
+    }
+
+    #[test]
+    fn what_is_ignored_by_default_or_drawn_as_nothing_is_hidden() {
+        // `Default_Ignorable_Code_Point` of Unicode 16, and letters and symbols whose glyph is blank: of Hangul,
+        // Braille, Khmer, Egyptian hieroglyphs, Khitan and musical notation.
+        let ignored = [
+            0xAD..=0xAD,
+            0x34F..=0x34F,
+            0x61C..=0x61C,
+            0x115F..=0x1160,
+            0x17B4..=0x17B5,
+            0x180B..=0x180F,
+            0x200B..=0x200F,
+            0x202A..=0x202E,
+            0x2060..=0x206F,
+            0x3164..=0x3164,
+            0xFE00..=0xFE0F,
+            0xFEFF..=0xFEFF,
+            0xFFA0..=0xFFA0,
+            0xFFF0..=0xFFF8,
+            0x1BCA0..=0x1BCA3,
+            0x1D173..=0x1D17A,
+            0xE0000..=0xE0FFF,
+        ];
+        let blank = [0x2800, 0x13441, 0x13442, 0x16FE4, 0x1D159];
+        for code in ignored.into_iter().flatten().chain(blank) {
+            let c = char::from_u32(code).unwrap();
+            assert!(is_hidden(c), "U+{code:04X}");
+            let (start, middle) = (format!("{c}a"), format!("a{c}b"));
+            for typed in [start, middle] {
+                assert_eq!(name(&typed, 64), Err(NotAName::Hidden), "U+{code:04X}");
+            }
+        }
     }
 
     #[test]

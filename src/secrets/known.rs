@@ -7,7 +7,7 @@ pub(crate) const DEVELOPMENT_SECRET: &str =
     "rocket_security: this key is public and for development only";
 
 /// Keys that stand in public documentation and examples, where people copy them from.
-const PUBLISHED: [&str; 12] = [
+const PUBLISHED: [&str; 13] = [
     DEVELOPMENT_SECRET,
     // Rocket's guide, its API documentation and its examples, of all versions.
     "hPRYyVRiMyxpw5sBB1XeCMN1kFsDCqKvBi2QJxBVHQk=",
@@ -17,6 +17,7 @@ const PUBLISHED: [&str; 12] = [
     "8Xui8SN4mI+7egV/9dlfYYLGQJeEx4+DwmSQLwDVXJg=",
     "jTyprDberFUiUFsJ3vcb1XKsYHWNBRvWAnXTlbTgGFU=",
     "TpUiXK2d/v5DFxJnWL12suJKPExKR8h9zd/o+E7SU+0=",
+    "VheMwXIBygSmOlZAhuWl2B+zgvTN3WW5",
     // The quick start of Flask-Security.
     "pf9Wkove4IKEAXvy-cQkeDPhv9Cb3Ag-wyJILbq_dFw",
     "146585145368132386173505678016728509634",
@@ -25,35 +26,70 @@ const PUBLISHED: [&str; 12] = [
     "5f2b9c03e7d1486aa0c97be3512d4f86",
 ];
 
-/// What people write until they have a secret: small letters and digits alone are compared.
-const PLACEHOLDERS: [&str; 27] = [
+/// Words of what people write until they have a secret: small letters and digits alone are compared. Each is so
+/// long that no random text has it by chance.
+const PLACEHOLDERS: [&str; 44] = [
     "changeme",
     "changethis",
     "changeit",
     "changebefore",
     "changein",
-    "replaceme",
-    "replacethis",
-    "replacewith",
+    "replace",
     "placeholder",
+    "fillme",
+    "fillin",
+    "generate",
+    "example",
     "insecure",
     "notasecret",
     "notsecret",
     "notsosecret",
     "yoursecret",
     "yourkey",
+    "yourown",
+    "bitsecret",
+    "bytesecret",
     "mysecret",
     "topsecret",
     "supersecret",
     "verysecret",
+    "testsecret",
+    "defaultsecret",
+    "samplesecret",
+    "dummysecret",
+    "stringsecret",
     "secretkey",
-    "examplekey",
-    "examplesecret",
+    "secrethere",
+    "keyhere",
     "donotuse",
     "dontuse",
     "development",
-    "generateyourown",
+    "notforproduction",
     "atleast32",
+    "atleast256",
+    "passphrase",
+    "password",
+    "letmein",
+    "foobarbaz",
+    "loremipsum",
+    "correcthorse",
+];
+
+/// What placeholders begin with.
+const BEGINNINGS: [&str; 5] = ["todo", "fixme", "your", "insert", "enter"];
+
+/// Sentences that have every letter, which people type to fill a field.
+const PANGRAMS: [&str; 10] = [
+    "quickbrown",
+    "brownfox",
+    "lazydog",
+    "packmybox",
+    "liquorjugs",
+    "boxingwizards",
+    "blackquartz",
+    "jackdaws",
+    "vexingly",
+    "waltzbad",
 ];
 
 /// Rows of keys and of the alphabet.
@@ -79,10 +115,13 @@ pub(crate) fn problem(secret: &[u8]) -> Option<&'static str> {
     }
     let text = String::from_utf8_lossy(secret).to_lowercase();
     let plain: String = text.chars().filter(char::is_ascii_alphanumeric).collect();
-    if PLACEHOLDERS.iter().any(|word| plain.contains(word)) {
+    if PLACEHOLDERS.iter().any(|word| plain.contains(word))
+        || BEGINNINGS.iter().any(|word| plain.starts_with(word))
+    {
         return Some("is a placeholder that was to be replaced");
     }
     if has_period(secret)
+        || PANGRAMS.iter().any(|words| plain.contains(words))
         || mostly_rows(text.as_bytes())
         || entropy(secret) < least_bits(secret.len())
     {
@@ -159,6 +198,20 @@ mod tests {
             "itlYmFR2vYKrOmFhupMIn_hyB6lYCCTXz4yaQX89XVg",
             "8Xui8SN4mI-7egV_9dlfYYLGQJeEx4-DwmSQLwDVXJg=",
             "changeme-changeme-changeme-changeme",
+            "your-256-bit-secret-for-production",
+            "your-256-bit-secretyour-256-bit-secret",
+            "Your-512-bit-secret, with 1 more word",
+            "a-string-secret-at-least-256-bits-long",
+            "todo-generate-a-real-secret-for-prod",
+            "TODO: ask operations for 32 bytes, 2027",
+            "fill-me-in-with-thirty-two-random-bytes",
+            "replace-me-by-openssl-rand-base64-32",
+            "insert 32 random bytes at this place!",
+            "an example of thirty-two bytes, or 40",
+            "The quick brown fox jumps over the lazy dog",
+            "the-quick-brown-fox-jumps-over-13-dogs",
+            "Pack my box with five dozen liquor jugs",
+            "Sphinx of black quartz, judge my vow 123",
             "please CHANGE ME before you go live, 2026!",
             "change_me_4f8a1c9b2e7d6035a1b2c3d4",
             "django-insecure-8#s!kd92hf_a0s9d8f7gkq2w",

@@ -8,7 +8,7 @@ use rocket::Request;
 
 use super::{
     Admitted,
-    admit::{Admission, admit},
+    admit::{Admission, NextStep, Owing, admit},
     session::{self, Opening},
 };
 use crate::{
@@ -25,6 +25,7 @@ use crate::{
     store::{
         endings::{self, Ending, SignIn},
         remember::{self, NewSeries},
+        sessions,
     },
 };
 
@@ -195,4 +196,22 @@ pub(crate) async fn restore(
         send_cookie(request, core, &format!("{series}.{}", next.expose()));
     }
     Ok(Some(caller))
+}
+
+/// Refuses a new proof beside which more is owed.
+///
+/// A session that a remembered browser opened notes what was shown as its first factor, so that the second can be
+/// shown next. It is no fresher than before.
+pub(crate) async fn owes(site: &Site, caller: &Caller, owing: &Owing) -> Result<Denied, Error> {
+    if let (Some(session), NextStep::SecondFactor, true) = (
+        &caller.session,
+        &owing.step,
+        caller.methods.is_only_remembered(),
+    ) {
+        let (session, user, methods) = (session.clone(), caller.user.id.clone(), owing.methods);
+        site.store
+            .write(move |conn| sessions::note_methods(conn, &user, &session, methods))
+            .await?;
+    }
+    Ok(owing.denied())
 }

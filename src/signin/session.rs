@@ -4,7 +4,7 @@ use rocket::Request;
 
 use super::{
     Admitted,
-    admit::{NextStep, Owing, announce, continued, standing},
+    admit::{announce, continued, standing},
     limits::Buckets,
     noticed,
     remember::{self, Remember},
@@ -327,24 +327,6 @@ pub(crate) async fn renew(
         EventKind::Reauthenticated { user, methods },
     );
     Ok(())
-}
-
-/// Refuses a new proof beside which more is owed.
-///
-/// A session that a remembered browser opened notes what was shown as its first factor, so that the second can be
-/// shown next. It is no fresher than before.
-pub(crate) async fn owes(site: &Site, caller: &Caller, owing: &Owing) -> Result<Denied, Error> {
-    if let (Some(session), NextStep::SecondFactor, true) = (
-        &caller.session,
-        &owing.step,
-        caller.methods.is_only_remembered(),
-    ) {
-        let (session, user, methods) = (session.clone(), caller.user.id.clone(), owing.methods);
-        site.store
-            .write(move |conn| sessions::note_methods(conn, &user, &session, methods))
-            .await?;
-    }
-    Ok(owing.denied())
 }
 
 /// After a change that ended all sessions of an account: the browser that made it goes on, under a new

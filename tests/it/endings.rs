@@ -5,7 +5,7 @@ use rocket_security::{User, config::Life, prelude::*};
 use serde_json::json;
 
 use crate::{
-    app::{Actor, Answer, App, PASSWORD, Plan, for_each_database},
+    app::{Actor, Answer, App, PASSWORD, Plan, WRONG, for_each_database},
     factors::{Authenticator, PENDING, REMEMBER, TRUSTED},
     mailed::{SESSION, credentials},
 };

@@ -188,14 +188,40 @@ async fn an_application_gets_its_body_decoded_or_not_at_all() {
     }
     let missing = app.program().post_json("/p/note", json!({})).await;
     assert_eq!(missing.codes(), ["input.required"]);
-    // Of the same key twice in JSON the last counts, always.
-    let twice = br#"{"title":"a","title":"b"}"#;
-    for _ in 0..3 {
+    // The same key twice in JSON is refused as in a form, wherever it stands and however it is written.
+    for (body, field) in [
+        (r#"{"title":"a","title":"b"}"#, "title"),
+        (r#"{"title":"a","title":"a"}"#, "title"),
+        (r#"{"title":"a","ti\u0074le":"b"}"#, "title"),
+        (r#"{"title":"a","title":null}"#, "title"),
+        (r#"{"title":"a","other":1,"other":2}"#, "other"),
+        (
+            r#"{"title":"a","other":[{"x":{"y":1.5,"y":true}}]}"#,
+            "other",
+        ),
+        (
+            r#"{"csrf_token":"a","csrf_token":"b","title":"a"}"#,
+            "csrf_token",
+        ),
+    ] {
+        let answer = app
+            .program()
+            .post_body("/p/note", JSON, body.as_bytes())
+            .await;
         assert_eq!(
-            app.program().post_body("/p/note", JSON, twice).await.json()["title"],
-            "b"
+            (
+                answer.status,
+                answer.codes(),
+                answer.field_errors(field).len()
+            ),
+            (400, vec!["input.repeated".to_string()], 1),
+            "{body}: {}",
+            answer.text()
         );
     }
+    let once = br#"{"title":"a","other":[{"x":1},{"x":-2},{"y":null}],"more":{"title":"b"}}"#;
+    let answer = app.program().post_body("/p/note", JSON, once).await;
+    assert_eq!(answer.json()["title"], "a");
 }
 
 #[rocket::async_test]

@@ -141,25 +141,45 @@ async fn no_method_puts_the_token_of_a_mailed_link_into_the_log_of_a_release() {
     server.stdout(file.try_clone().unwrap()).stderr(file);
     let server = Process(server.spawn().unwrap());
     until_it_answers(port).await;
-    for path in [
+    let links = [
         "reset",
         "confirm",
         "change-email",
         "undo",
         "unlock",
         "invite",
-    ] {
+    ];
+    // Links that were written or read wrong, and those of features that are off.
+    let none = [
+        format!("reset/{NO_TICKET}/x"),
+        format!("reset/{NO_TICKET}/"),
+        format!("Reset/{NO_TICKET}"),
+        format!("RESET/{NO_TICKET}"),
+        format!("app/reset/{NO_TICKET}"),
+        format!("/reset/{NO_TICKET}"),
+        format!("reset//{NO_TICKET}/x"),
+        format!("login/us/{NO_TICKET}"),
+        format!("x/{NO_TICKET}."),
+        format!("x/{NO_TICKET}%22"),
+        format!("x/%41{}", &NO_TICKET[1..]),
+        format!("view?purpose=reset&token={NO_TICKET}"),
+    ];
+    let links = links.map(|path| format!("{path}/{NO_TICKET}"));
+    for path in links.iter().chain(&none) {
         for verb in [
             "GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "TRACE", "POST",
         ] {
             let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
             let request = format!(
-                "{verb} /{path}/{NO_TICKET} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+                "{verb} /{path} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
             );
             stream.write_all(request.as_bytes()).unwrap();
             let mut answer = String::new();
             stream.read_to_string(&mut answer).unwrap();
             assert!(answer.starts_with("HTTP/1.1 "), "{verb} {path}: {answer}");
+            if none.contains(path) {
+                continue;
+            }
             assert!(!answer.starts_with("HTTP/1.1 404"), "{verb} {path}");
             if matches!(verb, "HEAD" | "OPTIONS") {
                 let (_, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -169,7 +189,7 @@ async fn no_method_puts_the_token_of_a_mailed_link_into_the_log_of_a_release() {
     }
     drop(server);
     let log = std::fs::read_to_string(&log).unwrap();
-    assert!(!log.contains(NO_TICKET), "{log}");
+    assert!(!log.contains(&NO_TICKET[1..]), "{log}");
 }
 
 #[get("/login")]
