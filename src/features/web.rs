@@ -30,6 +30,7 @@ use crate::{
         Admitted, NextStep,
         admit::{Admission, Owing, spare},
         caller::Caller,
+        remember,
         second::{self, Wish},
         session::{self, Opening},
         ticket::Bearer,

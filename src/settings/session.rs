@@ -21,7 +21,7 @@ pub struct SessionSettings {
     /// How many sessions an account has at once; beyond it the oldest ends. _Default:_ 100.
     pub most: NonZeroU32,
     /// Whether an account gets a mail when somebody signs in to it in a browser that it does not know, with a link
-    /// that ends the session. The first sign-in of an account is none. _Default:_ `true`.
+    /// that signs out everywhere. The first sign-in of an account is none. _Default:_ `true`.
     pub new_device_mail: bool,
     /// How long that link is good. _Default:_ 7 d.
     pub new_device_link: Life,
