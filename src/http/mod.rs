@@ -5,6 +5,7 @@ pub(crate) mod client;
 pub(crate) mod cookies;
 pub(crate) mod csrf;
 pub(crate) mod headers;
+pub(crate) mod json;
 pub(crate) mod language;
 mod params;
 pub(crate) mod pattern;

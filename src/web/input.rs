@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 use crate::{
     error::{Denied, Error, Invalid},
     guards::{identity, probe::Probe},
-    http::{cookies, csrf, refusal},
+    http::{cookies, csrf, json::repeated_key, refusal},
     types::Message,
     web::{site::Site, stale},
 };
@@ -308,13 +308,9 @@ impl Body {
                 match serde_json::from_str(text) {
                     Ok(Value::Object(object)) => {
                         // Two programs that read one text must not read two things.
-                        if let Ok(Keys {
-                            repeated: Some(name),
-                        }) = serde_json::from_str(text)
-                        {
-                            return Err(
-                                Invalid::field(&name, Message::new("input.repeated")).into()
-                            );
+                        if let Some(name) = repeated_key(text) {
+                            let repeated = Message::new("input.repeated");
+                            return Err(Invalid::field(&name, repeated).into());
                         }
                         match object.iter().find(|(_, value)| has_nul(value)) {
                             Some((name, _)) => {
@@ -384,71 +380,6 @@ impl Body {
 /// Decodes the fields of a form; `None` where they do not fit.
 pub(super) fn decode<F: DeserializeOwned>(fields: &[(String, String)]) -> Option<F> {
     Body::Form(fields.to_vec()).decode().ok()
-}
-
-/// What the keys of JSON say, in which a key may stand twice.
-#[derive(Default)]
-struct Keys {
-    /// The key of the outermost object that stands twice, or in whose value one does.
-    repeated: Option<String>,
-}
-
-impl<'de> Deserialize<'de> for Keys {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl<'de> serde::de::Visitor<'de> for Visitor {
-            type Value = Keys;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("JSON")
-            }
-
-            fn visit_bool<E>(self, _: bool) -> Result<Keys, E> {
-                Ok(Keys::default())
-            }
-
-            fn visit_i64<E>(self, _: i64) -> Result<Keys, E> {
-                Ok(Keys::default())
-            }
-
-            fn visit_u64<E>(self, _: u64) -> Result<Keys, E> {
-                Ok(Keys::default())
-            }
-
-            fn visit_f64<E>(self, _: f64) -> Result<Keys, E> {
-                Ok(Keys::default())
-            }
-
-            fn visit_str<E>(self, _: &str) -> Result<Keys, E> {
-                Ok(Keys::default())
-            }
-
-            fn visit_unit<E>(self) -> Result<Keys, E> {
-                Ok(Keys::default())
-            }
-
-            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<Keys, A::Error> {
-                let mut keys = Keys::default();
-                while let Some(one) = seq.next_element::<Keys>()? {
-                    keys.repeated = keys.repeated.or(one.repeated);
-                }
-                Ok(keys)
-            }
-
-            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Keys, A::Error> {
-                let (mut seen, mut keys) = (std::collections::HashSet::new(), Keys::default());
-                while let Some((name, value)) = map.next_entry::<String, Keys>()? {
-                    if value.repeated.is_some() || seen.contains(&name) {
-                        keys.repeated.get_or_insert(name);
-                    } else {
-                        seen.insert(name);
-                    }
-                }
-                Ok(keys)
-            }
-        }
-        deserializer.deserialize_any(Visitor)
-    }
 }
 
 fn has_nul(value: &Value) -> bool {
