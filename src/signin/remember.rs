@@ -202,14 +202,14 @@ pub(crate) async fn restore(
 ///
 /// A session that a remembered browser opened notes what was shown as its first factor, so that the second can be
 /// shown next. It is no fresher than before.
-pub(crate) async fn owes(site: &Site, caller: &Caller, owing: &Owing) -> Result<Denied, Error> {
+pub(crate) async fn owes(core: &Core, caller: &Caller, owing: &Owing) -> Result<Denied, Error> {
     if let (Some(session), NextStep::SecondFactor, true) = (
         &caller.session,
         &owing.step,
         caller.methods.is_only_remembered(),
     ) {
         let (session, user, methods) = (session.clone(), caller.user.id.clone(), owing.methods);
-        site.store
+        core.store
             .write(move |conn| sessions::note_methods(conn, &user, &session, methods))
             .await?;
     }
