@@ -118,7 +118,7 @@ async fn a_person_makes_a_key_sees_it_once_uses_it_and_ends_it() {
 
     ada.tabs_to("form[action$='/revoke'] button").await;
     ada.presses_enter().await;
-    ada.sees("The key has ended", "api-keys-ended").await;
+    ada.sees("API key revoked", "api-keys-ended").await;
     ada.reads("You have no API keys").await;
     assert_eq!(asks(&ada, "/k/publish", &key).await.0, 401);
     ada.browser.clone().close().await.unwrap();

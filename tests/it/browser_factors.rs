@@ -265,13 +265,14 @@ async fn a_person_sets_factors_up_and_signs_in_by_each() {
     ada.sees("Scan the picture", "tf-confirm").await;
     let app = App::with_key_of(&ada).await;
     ada.answers("tf_confirm", &[("code", &app.wrong())]).await;
-    ada.sees("The code is not right", "tf-confirm-wrong").await;
+    ada.sees("The code is wrong or has expired", "tf-confirm-wrong")
+        .await;
     ada.answers("tf_confirm", &[("code", &app.code().await)])
         .await;
     ada.sees("The second factor is set up", "tf-setup-one")
         .await;
     ada.reads("Work phone").await;
-    ada.mail_about(0, "A new way to prove it is you").await;
+    ada.mail_about(0, "A sign-in method was added").await;
 
     ada.sign_out().await;
     ada.signs_in_with_password().await;
@@ -279,7 +280,8 @@ async fn a_person_sets_factors_up_and_signs_in_by_each() {
     ada.sees("that your authenticator app shows", "tf-validate-app")
         .await;
     ada.answers("tf_validate", &[("code", &app.wrong())]).await;
-    ada.sees("The code is not right", "tf-validate-wrong").await;
+    ada.sees("The code is wrong or has expired", "tf-validate-wrong")
+        .await;
     ada.answers("tf_validate", &[("code", &app.code().await)])
         .await;
     ada.is_at("/").await;
@@ -337,9 +339,10 @@ async fn a_person_sets_factors_up_and_signs_in_by_each() {
     ada.sign_out().await;
     ada.signs_in_with_password().await;
     ada.is_at("/tf-select").await;
-    ada.follows("I can’t do this").await;
+    ada.follows("Having trouble?").await;
     ada.is_at("/tf-rescue").await;
-    ada.sees("Choose what would help", "tf-rescue").await;
+    ada.sees("Choose what you can use instead", "tf-rescue")
+        .await;
     ada.chooses("tf_rescue-help_setup", "I have a recovery code")
         .await;
     ada.answers("tf_rescue", &[]).await;
@@ -442,7 +445,7 @@ async fn an_administrator_sets_one_up_to_come_in_and_needs_no_mouse() {
     ada.begins_at("#tf_confirm-code").await;
     ada.types(&app.wrong()).await;
     ada.presses_enter().await;
-    ada.sees("The code is not right", "tf-confirm-login-wrong")
+    ada.sees("The code is wrong or has expired", "tf-confirm-login-wrong")
         .await;
     ada.begins_at("#tf_confirm-code[aria-invalid=true]").await;
     ada.types(&app.code().await).await;
@@ -518,7 +521,8 @@ async fn a_person_signs_in_by_every_passcode() {
     let app = App::with_key_of(&ada).await;
     ada.answers("us_confirm", &[("passcode", &app.wrong())])
         .await;
-    ada.sees("The code is not right", "us-confirm-wrong").await;
+    ada.sees("The code is wrong or has expired", "us-confirm-wrong")
+        .await;
     ada.answers("us_confirm", &[("passcode", &app.code().await)])
         .await;
     ada.reads("You can sign in with it from now on").await;

@@ -125,7 +125,7 @@ async fn a_person_changes_it_by_forms() {
     let wrong = browser
         .press(&page, &[("email", OTHER), ("code", "nonsense")])
         .await;
-    assert!(wrong.text().contains("The code is not right"));
+    assert!(wrong.text().contains("The code is wrong or has expired"));
     let answer = browser
         .press(&wrong, &[("email", OTHER), ("code", &code)])
         .await;

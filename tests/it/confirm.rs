@@ -139,7 +139,7 @@ async fn a_person_asks_for_a_mail_and_types_its_code() {
     let wrong = browser
         .press(&page, &[("email", ADA), ("code", "12 34")])
         .await;
-    assert!(wrong.status == 200 && wrong.text().contains("The code is not right"));
+    assert!(wrong.status == 200 && wrong.text().contains("The code is wrong or has expired"));
     let code = mail.code();
     let answer = browser
         .press(&wrong, &[("email", ADA), ("code", &code)])

@@ -133,7 +133,7 @@ async fn what_is_missing_is_told_by_its_label() {
     let browser = app.browser();
     let fields = [("email", ""), ("password", PASSWORD)];
     let page = browser.post_form("/login", &fields).await.text();
-    assert!(page.contains("Email address: fill this in."), "{page}");
+    assert!(page.contains("Email address: enter a value."), "{page}");
 }
 
 #[rocket::async_test]

@@ -113,7 +113,7 @@ async fn a_person_goes_where_they_wanted_and_is_remembered() {
             false => {
                 let wrong = [("email", ADA), ("code", "nonsense")];
                 let wrong = browser.press(&page, &wrong).await;
-                assert!(wrong.text().contains("The code is not right"));
+                assert!(wrong.text().contains("The code is wrong or has expired"));
                 let code = mail.code();
                 browser
                     .press(&wrong, &[("email", ADA), ("code", &code)])

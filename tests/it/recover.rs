@@ -138,7 +138,7 @@ async fn a_person_chooses_a_password_with_the_code() {
         ]
     };
     let wrong = browser.press(&page, &fields("nonsense")).await;
-    assert!(wrong.status == 200 && wrong.text().contains("The code is not right"));
+    assert!(wrong.status == 200 && wrong.text().contains("The code is wrong or has expired"));
     let answer = browser.press(&wrong, &fields(&code)).await;
     assert_eq!((answer.status, answer.location()), (302, Some("/login")));
     assert!(browser.reads(&answer, "Your new password is set").await);

@@ -311,7 +311,7 @@ async fn accounts_are_linked_listed_and_unlinked() {
         assert_eq!(other.get("/me").await.text(), ADA);
 
         let answer = browser.post_form(UNLINK, &[]).await;
-        assert!(said(&browser, &answer).await.contains("linked no more"));
+        assert!(said(&browser, &answer).await.contains("Account unlinked"));
         assert_eq!(accounts(&app).await, 0);
         assert_eq!(browser.post_form(UNLINK, &[]).await.status, 404);
         let unlinked = |event: &EventKind| matches!(event, EventKind::SocialUnlinked { .. });

@@ -156,12 +156,12 @@ async fn a_person_signs_up_signs_in_and_proves_it_again_at_a_provider() {
     ada.is_at("/login/oauth-link").await;
     ada.sees("That account is linked", "social-accounts-two")
         .await;
-    ada.mail_about(before, "A new way to prove it is you").await;
+    ada.mail_about(before, "A sign-in method was added").await;
     let before = ada.mails();
     ada.press(unlink).await;
-    ada.sees("linked no more", "social-accounts-unlinked").await;
-    ada.mail_about(before, "A way to prove it is you was removed")
+    ada.sees("Account unlinked", "social-accounts-unlinked")
         .await;
+    ada.mail_about(before, "A sign-in method was removed").await;
 
     ada.sign_out().await;
     ada.open("/login").await;
@@ -208,7 +208,7 @@ async fn a_person_with_a_password_links_an_account_and_unlinks_it() {
     ada.tabs_to("form[action='/login/oauth-unlink/example'] button")
         .await;
     ada.presses_enter().await;
-    ada.reads("linked no more").await;
+    ada.reads("Account unlinked").await;
     ada.sign_out().await;
     ada.open("/login").await;
     ada.goes(START, &provider, "allow").await;

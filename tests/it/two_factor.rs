@@ -1224,7 +1224,7 @@ async fn rescue_by_mail_is_refused_where_it_is_off() {
         }
         assert_eq!(app.count_mails(ADA, "rescue"), 0);
         let page = browser.of_pages().get("/tf-rescue").await.text();
-        assert!(page.contains("Write to whoever runs this site"), "{page}");
+        assert!(page.contains("There is no other method"), "{page}");
     })
     .await;
 }
