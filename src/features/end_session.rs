@@ -55,6 +55,7 @@ async fn link(web: Web<'_>, token: &str) -> Answer {
 
 #[post("/end-session/<token>", data = "<form>")]
 async fn by_link(web: Web<'_>, token: &str, form: Submitted<Nothing>) -> Answer {
+    let form = web.sent(form, |_| FormView::new("end_session", String::new(), []));
     mailed::use_link(&web, token, "/login", form, async |held, _| {
         end(&web, held).await
     })
