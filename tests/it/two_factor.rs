@@ -132,7 +132,7 @@ async fn a_person_sets_an_authenticator_up_by_the_pages() {
         let wrong = phone.wrong(&app);
         let page = browser.press(&page, &[("code", &wrong)]).await;
         assert!(
-            page.status == 200 && page.text().contains("not right"),
+            page.status == 200 && page.text().contains("wrong or has expired"),
             "{}",
             page.text()
         );
