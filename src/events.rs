@@ -14,15 +14,12 @@ use std::{
     time::Duration,
 };
 
-use rocket::{
-    futures::FutureExt,
-    tokio::{
-        self,
-        sync::{Notify, mpsc},
-        time::timeout,
-    },
-};
+use futures_util::FutureExt;
 use serde::Serialize;
+use tokio::{
+    sync::{Notify, mpsc},
+    time::timeout,
+};
 
 use crate::types::{FactorKind, Methods, SessionId, Timestamp, UserId};
 
@@ -462,7 +459,7 @@ impl Events {
             loop {
                 // Listening begins before the look, so that the last `done` is not missed in between.
                 let none = self.pending.none.notified();
-                rocket::futures::pin_mut!(none);
+                let mut none = std::pin::pin!(none);
                 none.as_mut().enable();
                 if self.pending.count.load(Ordering::Acquire) == 0 {
                     return;

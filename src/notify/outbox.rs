@@ -15,12 +15,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::future::join_all;
 use miniz_oxide::{deflate::compress_to_vec_zlib, inflate::decompress_to_vec_zlib_with_limit};
-use rocket::{
-    futures::future::join_all,
-    tokio::{self, time::timeout},
-};
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 use crate::{
     core::Core,

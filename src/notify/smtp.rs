@@ -31,6 +31,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use async_trait::async_trait;
 use lettre::{
     Address, Message,
     address::Envelope,
@@ -46,15 +47,11 @@ use lettre::{
         extension::{ClientId, Extension, MailBodyParameter, MailParameter},
     },
 };
-use rocket::{
-    async_trait,
-    tokio::{
-        self,
-        io::{AsyncRead, AsyncWrite, ReadBuf},
-        net::TcpStream,
-        sync::{OnceCell, Semaphore},
-        time::{sleep, timeout},
-    },
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    sync::{OnceCell, Semaphore},
+    time::{sleep, timeout},
 };
 
 use super::mail::{Mail, MailError, MailFailure, Mailer};

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use rocket::figment::{
+use figment::{
     Figment,
     error::{Actual, Error, Kind},
     value::Value,

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
+use figment::Figment;
 use ipnet::IpNet;
-use rocket::figment::Figment;
 use serde::Deserialize;
 
 use super::{environment, values::networks, *};
