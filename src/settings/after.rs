@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::table::Table;
+
 /// `[security.after]`: where a person goes when a form is done and no `next` says otherwise.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -98,4 +100,8 @@ impl Default for AfterSettings {
             tf_error: None,
         }
     }
+}
+
+impl Table for AfterSettings {
+    const NAME: &'static str = "after";
 }

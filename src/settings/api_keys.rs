@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::table::{Problem, Table};
 use crate::types::Life;
 
 /// `[security.api_keys]`.
@@ -34,8 +35,10 @@ impl Default for ApiKeySettings {
     }
 }
 
-impl ApiKeySettings {
-    pub(crate) fn validate(&self) -> Result<(), String> {
+impl Table for ApiKeySettings {
+    const NAME: &'static str = "api_keys";
+
+    fn check(&self) -> Result<(), Problem> {
         let prefix = &self.prefix;
         let fits = (1..=16).contains(&prefix.len())
             && prefix
@@ -44,7 +47,8 @@ impl ApiKeySettings {
         if !fits {
             return Err(format!(
                 "`prefix` is `{prefix}`; write 1 to 16 small letters and digits, such as \"rs\""
-            ));
+            )
+            .into());
         }
         if self.longest.is_some_and(|longest| longest.as_secs() == 0) {
             return Err("`longest` is 0; write a length of time such as \"365 d\"".into());

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ConfigError;
+use super::table::{Problem, Table};
 
 /// `[security.basic]`: HTTP Basic authentication (RFC 7617).
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -23,16 +23,19 @@ impl Default for BasicSettings {
     }
 }
 
-impl BasicSettings {
-    /// Checks the table by itself.
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
-        let wrong = |text: String| Err(ConfigError(text));
+impl Table for BasicSettings {
+    const NAME: &'static str = "basic";
+
+    fn check(&self) -> Result<(), Problem> {
         if self
             .realm
             .chars()
             .any(|c| c.is_control() || c == '"' || c == '\\' || !c.is_ascii())
         {
-            return wrong("`security.basic.realm` must be plain text without quotes, such as \"Login Required\"".into());
+            return Err(Problem::at(
+                "realm",
+                "must be plain text without quotes, such as \"Login Required\"",
+            ));
         }
         Ok(())
     }

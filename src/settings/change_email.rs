@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::table::{Problem, Table, not_zero};
 use crate::types::Life;
 
 /// `[security.change_email]`.
@@ -24,5 +25,14 @@ impl Default for ChangeEmailSettings {
             life: Life::hours(2),
             undo: Life::days(7),
         }
+    }
+}
+
+impl Table for ChangeEmailSettings {
+    const NAME: &'static str = "change_email";
+
+    fn check(&self) -> Result<(), Problem> {
+        not_zero("life", self.life)?;
+        Ok(())
     }
 }

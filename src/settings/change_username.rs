@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::table::Table;
+
 /// `[security.change_username]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -14,4 +16,8 @@ impl Default for ChangeUsernameSettings {
     fn default() -> Self {
         Self { enabled: true }
     }
+}
+
+impl Table for ChangeUsernameSettings {
+    const NAME: &'static str = "change_username";
 }

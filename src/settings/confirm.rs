@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::table::{Problem, Table, not_zero};
 use crate::types::Life;
 
 /// `[security.confirm]`.
@@ -27,5 +28,14 @@ impl Default for ConfirmSettings {
             life: Life::days(2),
             sign_in: false,
         }
+    }
+}
+
+impl Table for ConfirmSettings {
+    const NAME: &'static str = "confirm";
+
+    fn check(&self) -> Result<(), Problem> {
+        not_zero("life", self.life)?;
+        Ok(())
     }
 }

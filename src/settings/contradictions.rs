@@ -6,7 +6,7 @@ impl Settings {
     /// Refuses tables that are each fine and do not go together.
     pub(super) fn check_contradictions(&self) -> Result<(), ConfigError> {
         self.check_ways_in()?;
-        self.check_lengths()?;
+        self.check_refresh()?;
         self.check_redirects()
     }
 
@@ -28,22 +28,10 @@ impl Settings {
         Ok(())
     }
 
-    /// Refuses spans of time and switches that exclude each other.
-    fn check_lengths(&self) -> Result<(), ConfigError> {
+    /// Refuses refresh tokens without tokens that they refresh.
+    fn check_refresh(&self) -> Result<(), ConfigError> {
         let wrong = |text: String| Err(ConfigError(text));
-        if self.session.idle > self.session.absolute {
-            return wrong(format!(
-                "`security.session.idle` ({}) is longer than `security.session.absolute` ({}); make it the shorter one",
-                self.session.idle, self.session.absolute
-            ));
-        }
         let refresh = &self.refresh_tokens;
-        if refresh.idle > refresh.absolute {
-            return wrong(format!(
-                "`security.refresh_tokens.idle` ({}) is longer than `security.refresh_tokens.absolute` ({}); make it the shorter one",
-                refresh.idle, refresh.absolute
-            ));
-        }
         if refresh.enabled && !self.tokens.enabled {
             return wrong(
                 "`security.refresh_tokens.enabled` is true and `security.tokens.enabled` is false, so there is nothing to refresh; turn both on, or the first off".into(),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ConfigError;
+use super::table::{Problem, Table};
 use crate::types::Life;
 
 /// `[security.csrf]`: for applications whose pages are drawn in the browser.
@@ -17,14 +17,19 @@ pub struct CsrfSettings {
     pub life: Option<Life>,
 }
 
-impl CsrfSettings {
-    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+impl Table for CsrfSettings {
+    const NAME: &'static str = "csrf";
+
+    fn check(&self) -> Result<(), Problem> {
         if let Some(life) = self.life
             && life < Life::minutes(1)
         {
-            return Err(ConfigError(format!(
-                "`security.csrf.life` is {life}, in which nobody fills in a form; write at least \"1 min\", or leave it out"
-            )));
+            return Err(Problem::at(
+                "life",
+                format!(
+                    "is {life}, in which nobody fills in a form; write at least \"1 min\", or leave it out"
+                ),
+            ));
         }
         match &self.cookie {
             Some(name)
@@ -33,9 +38,12 @@ impl CsrfSettings {
                         .bytes()
                         .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) =>
             {
-                Err(ConfigError(format!(
-                    "`security.csrf.cookie` is `{name}`, which is no name for a cookie; write for example \"XSRF-TOKEN\""
-                )))
+                Err(Problem::at(
+                    "cookie",
+                    format!(
+                        "is `{name}`, which is no name for a cookie; write for example \"XSRF-TOKEN\""
+                    ),
+                ))
             }
             _ => Ok(()),
         }

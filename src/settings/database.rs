@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::ConfigError;
+use super::table::{Problem, Table, not_zero};
 use crate::{secrets::Secret, types::Life};
 
 /// `[security.database]`: where everything is kept.
@@ -31,14 +31,16 @@ impl Default for DatabaseSettings {
     }
 }
 
-impl DatabaseSettings {
-    /// Checks the table by itself.
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
-        let wrong = |text: String| Err(ConfigError(text));
+impl Table for DatabaseSettings {
+    const NAME: &'static str = "database";
+
+    fn check(&self) -> Result<(), Problem> {
+        not_zero("patience", self.patience)?;
         if self.connections == Some(0) {
-            return wrong(
-                "`security.database.connections` is 0; write 1 or more, or leave it out".into(),
-            );
+            return Err(Problem::at(
+                "connections",
+                "is 0; write 1 or more, or leave it out",
+            ));
         }
         Ok(())
     }

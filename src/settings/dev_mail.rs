@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::table::Table;
+
 /// `[security.dev_mail]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -14,4 +16,8 @@ impl Default for DevMailSettings {
     fn default() -> Self {
         Self { enabled: true }
     }
+}
+
+impl Table for DevMailSettings {
+    const NAME: &'static str = "dev_mail";
 }

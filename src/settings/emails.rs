@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::table::Table;
+
 /// `[security.emails]`: which addresses may have an account.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -14,4 +16,8 @@ pub struct EmailSettings {
     /// an SMTP server that offers SMTPUTF8 (RFC 6531); `doctor` asks it. Domains beyond ASCII need nothing and
     /// are always accepted. _Default:_ `false`.
     pub international: bool,
+}
+
+impl Table for EmailSettings {
+    const NAME: &'static str = "emails";
 }

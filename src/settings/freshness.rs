@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::table::Table;
 use crate::types::Life;
 
 /// `[security.freshness]`: how long a sign-in counts as fresh.
@@ -26,6 +27,10 @@ impl Default for FreshnessSettings {
             allow_tokens: true,
         }
     }
+}
+
+impl Table for FreshnessSettings {
+    const NAME: &'static str = "freshness";
 }
 
 /// How long a sign-in counts as fresh, or `None`: for ever.

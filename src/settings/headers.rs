@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::table::Table;
+
 /// `[security.headers]`: what our own pages tell browsers.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -20,4 +22,8 @@ impl Default for HeaderSettings {
                 .into(),
         }
     }
+}
+
+impl Table for HeaderSettings {
+    const NAME: &'static str = "headers";
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::table::{Problem, Table, not_zero};
 use crate::types::Life;
 
 /// `[security.invite]`.
@@ -24,5 +25,14 @@ impl Default for InviteSettings {
             life: Life::days(7),
             sign_in: true,
         }
+    }
+}
+
+impl Table for InviteSettings {
+    const NAME: &'static str = "invite";
+
+    fn check(&self) -> Result<(), Problem> {
+        not_zero("life", self.life)?;
+        Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::table::{Problem, Table, not_zero};
 use crate::types::Life;
 
 /// `[security.limits]`: how many failures shut a door.
@@ -57,5 +58,31 @@ impl Default for LimitSettings {
             window: Life::minutes(15),
             lock: Life::minutes(15),
         }
+    }
+}
+
+impl Table for LimitSettings {
+    const NAME: &'static str = "limits";
+
+    fn check(&self) -> Result<(), Problem> {
+        not_zero("window", self.window)?;
+        not_zero("lock", self.lock)?;
+        for (key, number) in [
+            ("per_account", self.per_account),
+            ("per_address", self.per_address),
+            ("per_device", self.per_device),
+            ("code_attempts", self.code_attempts),
+            ("codes_per_day", self.codes_per_day),
+            ("network_factor", self.network_factor),
+            ("bytes_per_address", self.bytes_per_address),
+        ] {
+            if number == 0 {
+                return Err(Problem::at(
+                    key,
+                    "is 0, which would let nobody in; write 1 or more",
+                ));
+            }
+        }
+        Ok(())
     }
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::table::Table;
+
 /// `[security.login]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -14,4 +16,8 @@ impl Default for LoginSettings {
     fn default() -> Self {
         Self { enabled: true }
     }
+}
+
+impl Table for LoginSettings {
+    const NAME: &'static str = "login";
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::table::Table;
+
 /// `[security.logout]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -19,4 +21,8 @@ impl Default for LogoutSettings {
             csrf: true,
         }
     }
+}
+
+impl Table for LogoutSettings {
+    const NAME: &'static str = "logout";
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::table::{Problem, Table};
 #[cfg(feature = "smtp")]
 use crate::identity::sender::can_send_from;
 use crate::{
@@ -83,16 +84,17 @@ impl Default for MailSettings {
     }
 }
 
-impl MailSettings {
-    /// What is wrong with the keys taken together, as the rest of a sentence that begins with the table.
-    pub(crate) fn validate(&self) -> Result<(), String> {
+impl Table for MailSettings {
+    const NAME: &'static str = "mail";
+
+    fn check(&self) -> Result<(), Problem> {
         for (key, mailbox) in [("from", &self.from), ("reply_to", &self.reply_to)] {
             if let Some(text) = mailbox
                 && Sender::read(text).is_none()
             {
                 return Err(format!(
                     "`{key}` is `{text}`, which is no sender; write \"address@example.com\" or \"Name <address@example.com>\""
-                ));
+                ).into());
             }
         }
         #[cfg(feature = "smtp")]
@@ -102,7 +104,7 @@ impl MailSettings {
             {
                 return Err(format!(
                     "`{key}` is `{text}`, from which no mail can be sent; write an address that has only letters, digits and hyphens before the @, such as \"no-reply@example.com\""
-                ));
+                ).into());
             }
         }
         if let Some(name) = &self.ehlo
@@ -110,7 +112,7 @@ impl MailSettings {
         {
             return Err(format!(
                 "`ehlo` is `{name}`, which is no name of a host; write for example \"mail.example.com\" or \"[192.0.2.1]\""
-            ));
+            ).into());
         }
         if self.transport == Transport::Smtp {
             if !cfg!(feature = "smtp") {
@@ -143,7 +145,7 @@ impl MailSettings {
             ("per_day", u64::from(self.per_day)),
         ] {
             if number == 0 {
-                return Err(format!("`{key}` is 0; write 1 or more"));
+                return Err(format!("`{key}` is 0; write 1 or more").into());
             }
         }
         Ok(())

@@ -18,6 +18,7 @@ mod emails;
 mod environment;
 mod error;
 mod freshness;
+mod hashing;
 mod headers;
 mod invite;
 mod limits;
@@ -28,6 +29,7 @@ mod nearest;
 #[cfg(feature = "passkeys")]
 mod passkeys;
 mod passwordless;
+mod passwords;
 mod recover;
 mod recover_username;
 mod recovery_codes;
@@ -45,14 +47,15 @@ mod sms;
 mod social;
 mod spa;
 mod strictness;
+mod table;
 mod tokens;
 mod totp;
 mod two_factor;
 mod unified;
 mod unlock;
+mod usernames;
 mod values;
 mod verify;
-mod zero;
 
 #[cfg(feature = "cli")]
 pub(crate) use self::environment::told;

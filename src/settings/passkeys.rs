@@ -4,7 +4,10 @@ use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::Url;
 
-use super::{ConfigError, Settings};
+use super::{
+    ConfigError, Settings,
+    table::{Problem, Table, not_zero},
+};
 use crate::types::{Life, PasskeyUsage, Usages};
 
 /// `[security.passkeys]`.
@@ -126,28 +129,38 @@ impl Default for PasskeySettings {
     }
 }
 
-impl PasskeySettings {
-    /// What is wrong, as the rest of a sentence that begins with the table.
-    pub(crate) fn problem(&self) -> Option<String> {
+impl Table for PasskeySettings {
+    const NAME: &'static str = "passkeys";
+
+    fn check(&self) -> Result<(), Problem> {
+        not_zero("challenge", self.challenge)?;
+        not_zero("register_challenge", self.register_challenge)?;
+        not_zero("sign_up_life", self.sign_up_life)?;
         for (key, life) in [
             ("challenge", self.challenge),
             ("register_challenge", self.register_challenge),
         ] {
             if life.as_secs() > 3_600 {
-                return Some(format!(
+                return Err(format!(
                     "`{key}` is {} s, longer than anybody waits; write at most \"1 h\"",
                     life.as_secs()
-                ));
+                )
+                .into());
             }
         }
         if self.sign_up && !self.first_factor {
-            return Some("`sign_up` makes accounts that have nothing but a passkey, which `first_factor = false` does not take; turn one of the two round".into());
+            return Err("`sign_up` makes accounts that have nothing but a passkey, which `first_factor = false` does not take; turn one of the two round".into());
         }
-        (self.challenges == 0).then(|| {
-            "`challenges` is 0, so nobody could sign in with a passkey; write 1 or more".into()
-        })
+        if self.challenges == 0 {
+            return Err(
+                "`challenges` is 0, so nobody could sign in with a passkey; write 1 or more".into(),
+            );
+        }
+        Ok(())
     }
+}
 
+impl PasskeySettings {
     /// The further origins, each with https, at this machine, or of an Android application.
     pub(crate) fn parsed_origins(&self) -> Result<Vec<Url>, ConfigError> {
         self.origins

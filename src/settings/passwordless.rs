@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::table::{Problem, Table, not_zero};
 use crate::types::Life;
 
 /// `[security.passwordless]`.
@@ -24,5 +25,14 @@ impl Default for PasswordlessSettings {
             life: Life::minutes(15),
             same_browser: false,
         }
+    }
+}
+
+impl Table for PasswordlessSettings {
+    const NAME: &'static str = "passwordless";
+
+    fn check(&self) -> Result<(), Problem> {
+        not_zero("life", self.life)?;
+        Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::table::{Problem, Table, not_zero};
 use crate::types::Life;
 
 /// `[security.recover]`.
@@ -23,5 +24,14 @@ impl Default for RecoverSettings {
             life: Life::days(1),
             sign_in: false,
         }
+    }
+}
+
+impl Table for RecoverSettings {
+    const NAME: &'static str = "recover";
+
+    fn check(&self) -> Result<(), Problem> {
+        not_zero("life", self.life)?;
+        Ok(())
     }
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::table::Table;
+
 /// `[security.recover_username]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -14,4 +16,8 @@ impl Default for RecoverUsernameSettings {
     fn default() -> Self {
         Self { enabled: true }
     }
+}
+
+impl Table for RecoverUsernameSettings {
+    const NAME: &'static str = "recover_username";
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::table::{Problem, Table};
 use crate::types::Life;
 
 /// `[security.recovery_codes]`.
@@ -26,13 +27,16 @@ impl Default for RecoveryCodesSettings {
     }
 }
 
-impl RecoveryCodesSettings {
-    /// What is wrong, as the rest of a sentence that begins with the table.
-    pub(crate) fn problem(&self) -> Option<String> {
+impl Table for RecoveryCodesSettings {
+    const NAME: &'static str = "recovery_codes";
+
+    fn check(&self) -> Result<(), Problem> {
         if self.life.is_some_and(|life| life < Life::days(1)) {
-            return Some("`life` is shorter than a day, and such codes wait for a bad day; write at least \"1 d\", or leave it out".into());
+            return Err("`life` is shorter than a day, and such codes wait for a bad day; write at least \"1 d\", or leave it out".into());
         }
-        let fits = (1..=50).contains(&self.count);
-        (!fits).then(|| format!("`count` is {}; write a number from 1 to 50", self.count))
+        if !(1..=50).contains(&self.count) {
+            return Err(format!("`count` is {}; write a number from 1 to 50", self.count).into());
+        }
+        Ok(())
     }
 }

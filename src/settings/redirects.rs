@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use url::Url;
 
+use super::table::Table;
+
 /// `[security.redirects]`: which sites beside our own a person may be sent back to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -23,6 +25,10 @@ pub struct RedirectSettings {
     ///
     /// _Default:_ `[]`.
     pub allowed_subdomains: Vec<String>,
+}
+
+impl Table for RedirectSettings {
+    const NAME: &'static str = "redirects";
 }
 
 impl RedirectSettings {

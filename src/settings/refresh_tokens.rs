@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::table::{Problem, Table, not_zero};
 use crate::types::Life;
 
 /// `[security.refresh_tokens]`.
@@ -37,16 +38,27 @@ impl Default for RefreshTokenSettings {
     }
 }
 
-/// Longer than any request is under way.
-const LONGEST_GRACE: Life = Life::minutes(5);
+impl Table for RefreshTokenSettings {
+    const NAME: &'static str = "refresh_tokens";
 
-impl RefreshTokenSettings {
-    pub(crate) fn validate(&self) -> Result<(), String> {
+    fn check(&self) -> Result<(), Problem> {
+        not_zero("idle", self.idle)?;
+        not_zero("absolute", self.absolute)?;
+        if self.idle > self.absolute {
+            return Err(Problem::at(
+                "idle",
+                format!(
+                    "({}) is longer than `security.refresh_tokens.absolute` ({}); make it the shorter one",
+                    self.idle, self.absolute
+                ),
+            ));
+        }
         if self.grace > LONGEST_GRACE {
             return Err(format!(
                 "`grace` is {}, and so long a copy would go unseen; write \"5 min\" or less",
                 self.grace
-            ));
+            )
+            .into());
         }
         if self.most == 0 {
             return Err("`most` is 0, so that none would be good; write 1 or more".into());
@@ -54,6 +66,9 @@ impl RefreshTokenSettings {
         Ok(())
     }
 }
+
+/// Longer than any request is under way.
+const LONGEST_GRACE: Life = Life::minutes(5);
 
 /// Where a refresh token stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::table::Table;
+
 /// `[security.register]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -26,6 +28,10 @@ impl Default for RegisterSettings {
             welcome_mail: true,
         }
     }
+}
+
+impl Table for RegisterSettings {
+    const NAME: &'static str = "register";
 }
 
 /// Whether a username is asked for.

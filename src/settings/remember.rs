@@ -4,7 +4,10 @@ use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
-use super::tokens::AT_MOST;
+use super::{
+    table::{Problem, Table, not_zero},
+    tokens::AT_MOST,
+};
 use crate::types::Life;
 
 /// `[security.remember]`: browsers that stay signed in beyond a session.
@@ -33,5 +36,14 @@ impl Default for RememberSettings {
             most: AT_MOST,
             grace: Life::seconds(10),
         }
+    }
+}
+
+impl Table for RememberSettings {
+    const NAME: &'static str = "remember";
+
+    fn check(&self) -> Result<(), Problem> {
+        not_zero("life", self.life)?;
+        Ok(())
     }
 }

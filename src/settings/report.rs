@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::table::Table;
+
 /// `[security.report]`: the look at every mounted route at launch.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -12,6 +14,10 @@ pub struct ReportSettings {
     /// Routes that are public on purpose, as mounted: `"/"`, `"/blog/<slug>"`, `"/static/<path..>"`.
     /// _Default:_ none.
     pub public: Vec<String>,
+}
+
+impl Table for ReportSettings {
+    const NAME: &'static str = "report";
 }
 
 /// What a finding at launch leads to.

@@ -6,7 +6,7 @@ use figment::Figment;
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use super::{environment, values::networks, *};
+use super::{environment, table::check, values::networks, *};
 
 /// `[security]`: everything that can be set without code.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -151,7 +151,6 @@ impl Settings {
     /// Checks each table by itself, then the tables against each other.
     fn check(&self) -> Result<(), ConfigError> {
         self.check_own()?;
-        self.check_nothing_is_zero()?;
         self.check_tables()?;
         self.check_contradictions()
     }
@@ -197,51 +196,54 @@ impl Settings {
         Ok(())
     }
 
-    /// Checks the tables that know what is wrong with them.
+    /// Checks each table by itself.
     fn check_tables(&self) -> Result<(), ConfigError> {
-        let wrong = |text: String| Err(ConfigError(text));
-        self.database.check()?;
-        self.basic.check()?;
-        let cookie = &self.session.cookie;
-        if cookie.is_empty()
-            || !cookie
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
-        {
-            return wrong(format!(
-                "`security.session.cookie` is `{cookie}`, which is no name for a cookie; write for example \"security\""
-            ));
-        }
-        self.csrf.check()?;
-        for (table, problem) in [
-            ("two_factor", self.two_factor.problem()),
-            ("unified", self.unified.problem()),
-            ("recovery_codes", self.recovery_codes.problem()),
+        let checked = [
+            check(&self.database),
+            check(&self.session),
+            check(&self.remember),
+            check(&self.freshness),
+            check(&self.limits),
+            check(&self.tokens),
+            check(&self.basic),
+            check(&self.csrf),
+            check(&self.redirects),
+            check(&self.after),
+            check(&self.spa),
+            check(&self.headers),
+            check(&self.hashing),
+            check(&self.passwords),
+            check(&self.usernames),
+            check(&self.emails),
+            check(&self.mail),
+            check(&self.report),
+            check(&self.login),
+            check(&self.logout),
+            check(&self.register),
+            check(&self.verify),
+            check(&self.sessions),
+            check(&self.confirm),
+            check(&self.recover),
+            check(&self.recover_username),
+            check(&self.change_password),
+            check(&self.change_email),
+            check(&self.change_username),
+            check(&self.passwordless),
+            check(&self.unlock),
+            check(&self.invite),
+            check(&self.two_factor),
+            check(&self.recovery_codes),
+            check(&self.unified),
             #[cfg(feature = "passkeys")]
-            ("passkeys", self.passkeys.problem()),
+            check(&self.passkeys),
             #[cfg(feature = "social")]
-            ("social", self.social.problem()),
-        ] {
-            if let Some(problem) = problem {
-                return wrong(format!("`security.{table}`: {problem}"));
-            }
-        }
-        if self.usernames.min > self.usernames.max {
-            return wrong(format!(
-                "`security.usernames.min` ({}) is more than `security.usernames.max` ({})",
-                self.usernames.min, self.usernames.max
-            ));
-        }
-        for (table, checked) in [
-            ("refresh_tokens", self.refresh_tokens.validate()),
-            ("api_keys", self.api_keys.validate()),
-            ("hashing", self.hashing.validate()),
-            ("mail", self.mail.validate()),
-            ("sms", self.sms.validate()),
-            ("passwords", self.passwords.validate()),
-        ] {
-            checked.map_err(|why| ConfigError(format!("`security.{table}`: {why}")))?;
-        }
-        Ok(())
+            check(&self.social),
+            check(&self.refresh_tokens),
+            check(&self.api_keys),
+            check(&self.totp),
+            check(&self.sms),
+            check(&self.dev_mail),
+        ];
+        checked.into_iter().collect()
     }
 }

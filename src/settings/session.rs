@@ -4,7 +4,10 @@ use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
-use super::tokens::AT_MOST;
+use super::{
+    table::{Problem, Table, not_zero},
+    tokens::AT_MOST,
+};
 use crate::types::Life;
 
 /// `[security.session]`: how long a session lasts.
@@ -37,5 +40,35 @@ impl Default for SessionSettings {
             new_device_mail: true,
             new_device_link: Life::days(7),
         }
+    }
+}
+
+impl Table for SessionSettings {
+    const NAME: &'static str = "session";
+
+    fn check(&self) -> Result<(), Problem> {
+        not_zero("idle", self.idle)?;
+        not_zero("absolute", self.absolute)?;
+        not_zero("new_device_link", self.new_device_link)?;
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        if self.cookie.is_empty() || !self.cookie.bytes().all(fits) {
+            return Err(Problem::at(
+                "cookie",
+                format!(
+                    "is `{}`, which is no name for a cookie; write for example \"security\"",
+                    self.cookie
+                ),
+            ));
+        }
+        if self.idle > self.absolute {
+            return Err(Problem::at(
+                "idle",
+                format!(
+                    "({}) is longer than `security.session.absolute` ({}); make it the shorter one",
+                    self.idle, self.absolute
+                ),
+            ));
+        }
+        Ok(())
     }
 }

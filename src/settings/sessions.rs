@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::table::Table;
+
 /// `[security.sessions]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -14,4 +16,8 @@ impl Default for SessionsSettings {
     fn default() -> Self {
         Self { enabled: true }
     }
+}
+
+impl Table for SessionsSettings {
+    const NAME: &'static str = "sessions";
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::table::{Problem, Table};
 use crate::{secrets::Secret, types::Life};
 
 /// `[security.sms]`: how text messages leave.
@@ -46,9 +47,10 @@ impl Default for SmsSettings {
     }
 }
 
-impl SmsSettings {
-    /// What is wrong with the keys taken together, as the rest of a sentence that begins with the table.
-    pub(crate) fn validate(&self) -> Result<(), String> {
+impl Table for SmsSettings {
+    const NAME: &'static str = "sms";
+
+    fn check(&self) -> Result<(), Problem> {
         if self.life.as_secs() == 0 {
             return Err("`life` is 0; write a length of time such as \"5 min\"".into());
         }
@@ -66,7 +68,7 @@ impl SmsSettings {
             if missing {
                 return Err(format!(
                     "`transport` is \"twilio\" and `{key}` is missing; write it as your account has it"
-                ));
+                ).into());
             }
         }
         let url = Url::parse(&self.url).ok();
@@ -79,7 +81,7 @@ impl SmsSettings {
             return Err(format!(
                 "`url` is `{}`, over which token and codes could be read on the way; write \"https://..\"",
                 self.url
-            ));
+            ).into());
         }
         Ok(())
     }

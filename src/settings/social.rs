@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::table::{Problem, Table};
 use crate::{secrets::Secret, types::Life};
 
 /// `[security.social]`: sign-in with accounts elsewhere. It is on as soon as there is a provider.
@@ -50,6 +51,36 @@ impl Default for SocialSettings {
             allow_private: false,
             given: false,
         }
+    }
+}
+
+impl Table for SocialSettings {
+    const NAME: &'static str = "social";
+
+    fn check(&self) -> Result<(), Problem> {
+        for (key, life) in [
+            ("state", self.state),
+            ("timeout", self.timeout),
+            ("keep", self.keep),
+        ] {
+            if life.as_secs() == 0 {
+                return Err(
+                    format!("`{key}` is 0; write a length of time such as \"10 s\"").into(),
+                );
+            }
+        }
+        for (name, provider) in &self.providers {
+            if !is_provider_name(name) {
+                return Err(format!(
+                    "`providers.{name}`: a name has 1 to 32 small letters, digits and hyphens"
+                )
+                .into());
+            }
+            if let Some(problem) = provider.problem(name, self.allow_private) {
+                return Err(format!("`providers.{name}`: {problem}").into());
+            }
+        }
+        Ok(())
     }
 }
 
@@ -261,32 +292,6 @@ impl SocialSettings {
     /// Whether there is a provider.
     pub(crate) fn is_on(&self) -> bool {
         self.given || !self.providers.is_empty()
-    }
-
-    /// What is wrong, as the rest of a sentence that begins with the table.
-    pub(crate) fn problem(&self) -> Option<String> {
-        for (key, life) in [
-            ("state", self.state),
-            ("timeout", self.timeout),
-            ("keep", self.keep),
-        ] {
-            if life.as_secs() == 0 {
-                return Some(format!(
-                    "`{key}` is 0; write a length of time such as \"10 s\""
-                ));
-            }
-        }
-        for (name, provider) in &self.providers {
-            if !is_provider_name(name) {
-                return Some(format!(
-                    "`providers.{name}`: a name has 1 to 32 small letters, digits and hyphens"
-                ));
-            }
-            if let Some(problem) = provider.problem(name, self.allow_private) {
-                return Some(format!("`providers.{name}`: {problem}"));
-            }
-        }
-        None
     }
 }
 

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::table::Table;
+
 /// `[security.spa]`: for an application that draws its own pages in the browser.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -24,4 +26,8 @@ impl Default for SpaSettings {
             link_view: "/link".into(),
         }
     }
+}
+
+impl Table for SpaSettings {
+    const NAME: &'static str = "spa";
 }

@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
+use super::table::{Problem, Table, not_zero};
 use crate::types::Life;
 
 /// `[security.tokens]`: authentication tokens for programs.
@@ -33,6 +34,15 @@ impl Default for TokenSettings {
             in_query: false,
             end_with_password: true,
         }
+    }
+}
+
+impl Table for TokenSettings {
+    const NAME: &'static str = "tokens";
+
+    fn check(&self) -> Result<(), Problem> {
+        not_zero("life", self.life)?;
+        Ok(())
     }
 }
 

@@ -4,7 +4,11 @@ use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
-use super::{tokens::AT_MOST, values::twice};
+use super::{
+    table::{Problem, Table, not_zero},
+    tokens::AT_MOST,
+    values::twice,
+};
 use crate::{
     identity::EmailAddress,
     types::{FactorKind, Life},
@@ -58,30 +62,34 @@ impl Default for TwoFactorSettings {
     }
 }
 
-impl TwoFactorSettings {
-    /// What is wrong with the keys taken together, as the rest of a sentence that begins with the table.
-    pub(crate) fn problem(&self) -> Option<String> {
+impl Table for TwoFactorSettings {
+    const NAME: &'static str = "two_factor";
+
+    fn check(&self) -> Result<(), Problem> {
+        not_zero("pending", self.pending)?;
+        not_zero("mail_life", self.mail_life)?;
+        not_zero("trust", self.trust)?;
         if self.methods.contains(&FactorKind::Passkey) {
-            return Some("`methods` lists \"passkey\", which has settings of its own; take it out, and see `security.passkeys`".into());
+            return Err("`methods` lists \"passkey\", which has settings of its own; take it out, and see `security.passkeys`".into());
         }
         if twice(&self.methods) {
-            return Some("`methods` lists one twice; write each once".into());
+            return Err("`methods` lists one twice; write each once".into());
         }
         if self.enabled && self.methods.is_empty() {
-            return Some(
+            return Err(
                 "`methods` is empty; write [\"authenticator\"], or `enabled = false`".into(),
             );
         }
         if !self.enabled && (self.required || !self.required_roles.is_empty()) {
-            return Some("requires a second factor while `enabled` is false; take `required` and `required_roles` out, or write `enabled = true`".into());
+            return Err("requires a second factor while `enabled` is false; take `required` and `required_roles` out, or write `enabled = true`".into());
         }
         if let Some(mail) = &self.rescue_mail
             && EmailAddress::parse(mail).is_err()
         {
-            return Some(format!(
+            return Err(format!(
                 "`rescue_mail` is `{mail}`, which is no address; write for example \"help@example.com\""
-            ));
+            ).into());
         }
-        None
+        Ok(())
     }
 }

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::values::twice;
+use super::{
+    table::{Problem, Table, not_zero},
+    values::twice,
+};
 use crate::types::{FactorKind, Life};
 
 /// `[security.unified]`.
@@ -39,24 +42,30 @@ impl Default for UnifiedSettings {
     }
 }
 
-impl UnifiedSettings {
-    /// What is wrong with the keys taken together, as the rest of a sentence that begins with the table.
-    pub(crate) fn problem(&self) -> Option<String> {
+impl Table for UnifiedSettings {
+    const NAME: &'static str = "unified";
+
+    fn check(&self) -> Result<(), Problem> {
+        not_zero("mail_life", self.mail_life)?;
         if !self.enabled {
-            return self.replaces_login.then(|| {
-                "`replaces_login` is true while `enabled` is false; write `enabled = true`".into()
-            });
+            return match self.replaces_login {
+                true => Err(
+                    "`replaces_login` is true while `enabled` is false; write `enabled = true`"
+                        .into(),
+                ),
+                false => Ok(()),
+            };
         }
         if self.methods.is_empty() {
-            return Some(
+            return Err(
                 "`methods` is empty, so nobody could sign in; write [\"password\", \"email\"]"
                     .into(),
             );
         }
         if twice(&self.methods) {
-            return Some("`methods` lists one twice; write each once".into());
+            return Err("`methods` lists one twice; write each once".into());
         }
-        None
+        Ok(())
     }
 }
 

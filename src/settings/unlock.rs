@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::table::{Problem, Table, not_zero};
 use crate::types::Life;
 
 /// `[security.unlock]`.
@@ -20,5 +21,14 @@ impl Default for UnlockSettings {
             enabled: true,
             life: Life::days(1),
         }
+    }
+}
+
+impl Table for UnlockSettings {
+    const NAME: &'static str = "unlock";
+
+    fn check(&self) -> Result<(), Problem> {
+        not_zero("life", self.life)?;
+        Ok(())
     }
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::table::Table;
+
 /// `[security.verify]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -14,4 +16,8 @@ impl Default for VerifySettings {
     fn default() -> Self {
         Self { enabled: true }
     }
+}
+
+impl Table for VerifySettings {
+    const NAME: &'static str = "verify";
 }
