@@ -162,7 +162,11 @@ async fn a_person_is_led_to_the_code_and_on_to_where_they_wanted() {
         let wrong = phone.wrong(&app);
         let again = browser.press(&page, &[("code", &wrong)]).await;
         assert_eq!(again.status, 200);
-        assert!(again.text().contains("not right"), "{}", again.text());
+        assert!(
+            again.text().contains("wrong or has expired"),
+            "{}",
+            again.text()
+        );
         browser.has_nothing().await;
         let code = phone.code(&app);
         let answer = browser.press(&again, &[("code", &code)]).await;
