@@ -1,7 +1,7 @@
 //! Providers of accounts elsewhere: what one is, and the list of those that a site has.
 //!
-//! A provider is led to and answers; who somebody is there is all it says. Who that is here, and whether
-//! they come in, is decided in [`crate::features::social`] and at the gate.
+//! A provider says who a person is there. Which account that is here, and whether it is let in, is decided in the
+//! features and at the gate.
 
 mod github;
 mod http;
