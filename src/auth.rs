@@ -188,7 +188,7 @@ impl Auth<'_> {
     /// # fn main() {}
     /// ```
     pub fn csrf_token(&self) -> String {
-        csrf::token(self.request, self.site)
+        csrf::token(self.request, &self.site.http)
     }
 
     /// Whether the caller of this request passes the policy `P`.
@@ -285,8 +285,8 @@ impl Auth<'_> {
             Some(is_ours) => is_ours,
             None => {
                 !csrf::writes(request.method())
-                    || !cookies::has_any(request, site) && !identity::has_basic(request)
-                    || csrf::is_shown_by_headers(request, site)
+                    || !cookies::has_any(request, &site.http) && !identity::has_basic(request)
+                    || csrf::is_shown_by_headers(request, &site.http)
                     || identity::shows_own_header(request, site).await
             }
         };
@@ -391,7 +391,7 @@ impl Auth<'_> {
 
     /// `next` if it leads to a page of this site, else `otherwise`.
     pub fn safe_redirect(&self, next: Option<&str>, otherwise: &str) -> String {
-        let asked = next.and_then(|next| self.site.redirects.judge(next));
+        let asked = next.and_then(|next| self.site.http.redirects.judge(next));
         asked.unwrap_or_else(|| Target::local(otherwise)).into()
     }
 
@@ -410,7 +410,7 @@ impl<'r> FromRequest<'r> for Auth<'r> {
             Some(site) => Outcome::Success(Self {
                 request,
                 site,
-                client: ClientInfo::of(request, site),
+                client: ClientInfo::of(request, &site.http),
             }),
             None => {
                 let error = Error::Broken("`Security` is not attached".into());

@@ -10,7 +10,7 @@ use crate::store::passkeys;
 use crate::{
     events::{Client, EventKind, Events},
     factors::{MfaPolicy, phone::PhoneParser, recovery::RecoveryCodes, totp::TotpProvider},
-    http::cookies::CookieNames,
+    http::context::HttpContext,
     identity::{EmailAddress, EmailPolicy, UsernamePolicy},
     notify::{
         mail::{Mailbox, Mailer},
@@ -41,11 +41,13 @@ pub(crate) type AddContext = Arc<dyn Fn(&str) -> Value + Send + Sync>;
 
 /// What signing in and everything about accounts needs, made once at launch.
 pub(crate) struct Core {
-    pub(crate) settings: Settings,
+    pub(crate) settings: Arc<Settings>,
+    /// What requests and answers need of it.
+    pub(crate) http: HttpContext,
     pub(crate) strictness: Strictness,
     pub(crate) base_url: url::Url,
     pub(crate) store: Store,
-    pub(crate) keys: Keys,
+    pub(crate) keys: Arc<Keys>,
     pub(crate) hasher: Hasher,
     /// How many registrations may wait for a hash at once: a part of the queue, the rest is for sign-in.
     pub(crate) registering: Semaphore,
@@ -70,12 +72,10 @@ pub(crate) struct Core {
     pub(crate) passkeys: Option<crate::factors::passkey::Ceremonies>,
     /// Where accounts elsewhere are, that open ours.
     #[cfg(feature = "social")]
-    pub(crate) social: crate::social::Providers,
+    pub(crate) social: Arc<crate::social::Providers>,
     /// Who must have a second factor, where anybody must.
     pub(crate) mfa_policy: Option<Arc<dyn MfaPolicy>>,
-    pub(crate) views: Views,
-    pub(crate) redirects: RedirectRules,
-    pub(crate) cookies: CookieNames,
+    pub(crate) views: Arc<Views>,
     pub(crate) touches: Touches,
     pub(crate) key_uses: KeyUses,
     /// What runs inside the transaction that makes an account.

@@ -180,7 +180,7 @@ fn judge(known: Option<&str>, bits: u32, from: &str) -> Finding {
 
 fn base_url(site: &Site) -> Finding {
     let url = site.base_url.as_str();
-    match (site.cookies.is_secure(), site.strictness) {
+    match (site.http.cookies.is_secure(), site.strictness) {
         (true, _) => ok(format!("{url}, and cookies are Secure")),
         (false, Strictness::Development) => ok(format!(
             "{url}, so cookies are not Secure, as on a developer's machine"

@@ -17,7 +17,7 @@ use crate::{
     fairing::report,
     features,
     guards::routes::Routes,
-    http::cookies::CookieNames,
+    http::{context::HttpContext, cookies::CookieNames},
     identity::{StandardEmailPolicy, StandardUsernamePolicy, sender},
     notify::{
         mail::{self, Mailbox},
@@ -173,6 +173,29 @@ pub(super) async fn ignite(mut parts: Parts, rocket: &Rocket<Build>) -> Result<S
         .collect();
     let links = features.iter().flat_map(|feature| feature.links);
     let links = links.map(|link| (link.name, link.path)).collect();
+    let (settings, keys, views) = (
+        Arc::new(settings),
+        Arc::new(Keys::new(&secrets)),
+        Arc::new(views),
+    );
+    #[cfg(feature = "social")]
+    let social = Arc::new(social);
+    let http = HttpContext {
+        redirects: RedirectRules::new(&settings.redirects, Some(&base_url)),
+        cookies: CookieNames::new(base_url.scheme() == "https", &settings.session.cookie),
+        settings: settings.clone(),
+        base_url: base_url.clone(),
+        clock: clock.clone(),
+        keys: keys.clone(),
+        views: views.clone(),
+        #[cfg(feature = "social")]
+        provider_origins: {
+            let social = social.clone();
+            Box::new(move || social.origins())
+        },
+        #[cfg(not(feature = "social"))]
+        provider_origins: Box::new(Vec::new),
+    };
     let mut hooks = parts.hooks;
     let core = Core {
         links,
@@ -180,9 +203,8 @@ pub(super) async fn ignite(mut parts: Parts, rocket: &Rocket<Build>) -> Result<S
         token_expiry: hooks.token_expiry.take(),
         mail_values: std::mem::take(&mut hooks.mail_contexts),
         sender,
-        redirects: RedirectRules::new(&settings.redirects, Some(&base_url)),
-        cookies: CookieNames::new(base_url.scheme() == "https", &settings.session.cookie),
-        keys: Keys::new(&secrets),
+        keys,
+        http,
         events: Events::start(parts.subscribers),
         touches: Touches::default(),
         key_uses: KeyUses::default(),
@@ -365,7 +387,7 @@ pub(super) fn mount(mut rocket: Rocket<Build>, site: Arc<Site>) -> Rocket<Build>
         .manage(own_paths)
         .manage(site.store.clone())
         .manage(site.hasher.clone())
-        .manage(site.cookies.clone())
+        .manage(site.http.cookies.clone())
         .manage(site.routes.clone())
         .manage(site.core.clone())
         .manage(site)

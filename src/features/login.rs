@@ -118,6 +118,7 @@ async fn show(web: Web<'_>, next: Option<String>) -> Answer {
             let form = Login {
                 next: web
                     .site
+                    .http
                     .redirects
                     .judge(next.as_deref().unwrap_or_default())
                     .map(String::from),

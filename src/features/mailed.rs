@@ -192,7 +192,7 @@ fn postage_for(web: &Web<'_>, asked: &Asked) -> Postage {
     let device = asked
         .user
         .as_ref()
-        .and_then(|user| web.client.device.known_device(web.site, user));
+        .and_then(|user| web.client.device.known_device(&web.site.http, user));
     device.map_or(Postage::Limited, Postage::Device)
 }
 

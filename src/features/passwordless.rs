@@ -141,7 +141,7 @@ fn code_page(web: &Web<'_>, form: &CodeForm, sent: bool) -> Reply {
 #[get("/login/link?<next>")]
 fn show(web: Web<'_>, next: Option<&str>) -> Answer {
     web.visitors_only()?;
-    let next = next.and_then(|next| web.site.redirects.judge(next));
+    let next = next.and_then(|next| web.site.http.redirects.judge(next));
     let form = Ask {
         next: next.map(String::from),
         ..Ask::default()
@@ -222,7 +222,7 @@ async fn send(web: &Web<'_>, form: &Ask, next: Option<&str>) -> Result<(), Error
     let site = web.site;
     let asked = mailed::asked(web, &form.email, |_| None).await?;
     let bound_to = match site.settings.passwordless.same_browser {
-        true => Some(csrf::visitor(web.request, site)?),
+        true => Some(csrf::visitor(web.request, &site.http)?),
         false => None,
     };
     let mailing = Mailing::<SignInLink> {

@@ -111,7 +111,9 @@ fn presented(web: &Web<'_>, body: Proving<Refresh>) -> Result<Option<String>, Er
     let shown = match web.site.settings.refresh_tokens.mode {
         // A browser sends it by itself, whoever asks.
         RefreshMode::Cookie if !body.is_ours => return Err(Denied::Csrf.into()),
-        RefreshMode::Cookie => cookies::get(web.request, web.site, Kind::Refresh).map(String::from),
+        RefreshMode::Cookie => {
+            cookies::get(web.request, &web.site.http, Kind::Refresh).map(String::from)
+        }
         RefreshMode::Body => body.form.refresh_token,
     };
     Ok(shown.filter(|shown| !shown.is_empty()))
@@ -180,7 +182,7 @@ fn hand_out(web: &Web<'_>, token: Secret<String>, until: Timestamp) -> Option<Se
     match site.settings.refresh_tokens.mode {
         RefreshMode::Body => Some(token),
         RefreshMode::Cookie => {
-            let mut cookie = cookies::make(site, Kind::Refresh, token.expose().clone());
+            let mut cookie = cookies::make(&site.http, Kind::Refresh, token.expose().clone());
             let seconds = site.now().seconds_until(until);
             let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
             cookie.set_max_age(time::Duration::seconds(seconds));

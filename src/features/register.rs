@@ -179,7 +179,7 @@ struct Checked {
 fn show(web: Web<'_>, next: Option<&str>) -> Answer {
     web.visitors_only()?;
     let next = next
-        .and_then(|next| web.site.redirects.judge(next))
+        .and_then(|next| web.site.http.redirects.judge(next))
         .map(String::from);
     let form = Register {
         next,

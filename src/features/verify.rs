@@ -80,7 +80,7 @@ async fn show(web: Web<'_>, next: Option<&str>) -> Answer {
     let caller = in_session(&web)?;
     let others = web.own_others(&caller.user, next).await?;
     let next = next
-        .and_then(|next| web.site.redirects.judge(next))
+        .and_then(|next| web.site.http.redirects.judge(next))
         .map(String::from);
     let form = Verify {
         next,

@@ -99,7 +99,7 @@ impl<'r> FromRequest<'r> for Web<'r> {
         Outcome::Success(Self {
             request,
             site,
-            client: ClientInfo::of(request, site),
+            client: ClientInfo::of(request, &site.http),
             caller,
         })
     }
@@ -136,7 +136,7 @@ impl Web<'_> {
     /// must not replace the session of a browser on the way.
     pub(crate) fn visitors_only(&self) -> Result<(), Error> {
         let two_at_once = identity::has_token_header(self.request)
-            && cookies::get(self.request, self.site, Kind::Session).is_some();
+            && cookies::get(self.request, &self.site.http, Kind::Session).is_some();
         if self.caller.is_some() || two_at_once {
             return Err(Denied::SignedIn.into());
         }
@@ -160,7 +160,7 @@ impl Web<'_> {
     /// Returns `next` if the settings allow a redirect to it, as a ticket keeps it.
     pub(crate) fn judged(&self, next: Option<&str>) -> Option<Target> {
         next.filter(|next| !next.is_empty())
-            .and_then(|next| self.site.redirects.judge(next))
+            .and_then(|next| self.site.http.redirects.judge(next))
     }
 
     /// Ends a second step that waits in this browser, where a visitor comes to sign in anew.
@@ -276,8 +276,8 @@ impl Web<'_> {
             .caller
             .as_ref()
             .is_some_and(|caller| caller.session.is_some());
-        let came = || cookies::get(self.request, self.site, Kind::Session).map(String::from);
-        cookies::outgoing(self.request, self.site, Kind::Session)
+        let came = || cookies::get(self.request, &self.site.http, Kind::Session).map(String::from);
+        cookies::outgoing(self.request, &self.site.http, Kind::Session)
             .filter(|cookie| !cookie.is_empty())
             .or_else(|| came().filter(|_| by_session))
             .map(|cookie| digest(&cookie))
@@ -323,7 +323,7 @@ impl Web<'_> {
     pub(crate) fn bearer(&self) -> Bearer {
         Bearer {
             user: self.caller.as_ref().map(|caller| caller.user.id.clone()),
-            browser: cookies::get(self.request, self.site, Kind::Visitor).map(String::from),
+            browser: cookies::get(self.request, &self.site.http, Kind::Visitor).map(String::from),
         }
     }
 
@@ -333,7 +333,7 @@ impl Web<'_> {
         if !second::ways(self.site, user).await?.is_empty() {
             return Ok(());
         }
-        if let Some(cookie) = self.client.device.knowing(self.site, user) {
+        if let Some(cookie) = self.client.device.knowing(&self.site.http, user) {
             cookies::send(self.request, cookie);
         }
         Ok(())
@@ -430,7 +430,7 @@ impl Web<'_> {
                 let mut messages = invalid.fields().flat_map(|(_, messages)| messages);
                 let key = messages.next().map_or("input.invalid", Message::key);
                 let mut target = Target::local(path);
-                if let Some(next) = next.and_then(|next| self.site.redirects.judge(next)) {
+                if let Some(next) = next.and_then(|next| self.site.http.redirects.judge(next)) {
                     target = target.with_query(&[("next", next.as_str())]);
                 }
                 Ok(Reply::done(target).flash("error", key.to_string()))

@@ -141,7 +141,7 @@ pub(crate) async fn resolve_by_key<'r>(
 ) -> Option<&'r Resolved> {
     let shown = key_header(request, core)?;
     let found = request.local_cache_async(async {
-        let from = || ClientInfo::of(request, core).client.address;
+        let from = || ClientInfo::of(request, &core.http).client.address;
         ByKey(api_key::resolve(core, shown, from).await.map(Arc::new))
     });
     Some(&found.await.0)
@@ -177,13 +177,13 @@ async fn find(request: &Request<'_>) -> Result<Caller, Error> {
             key: None,
         });
     }
-    if let Some(cookie) = cookies::get(request, core, Kind::Session)
+    if let Some(cookie) = cookies::get(request, &core.http, Kind::Session)
         && let Some(caller) = session::resolve(core, cookie).await?
     {
         return Ok(caller);
     }
-    if let Some(cookie) = cookies::get(request, core, Kind::Remember) {
-        let client = ClientInfo::of(request, core);
+    if let Some(cookie) = cookies::get(request, &core.http, Kind::Remember) {
+        let client = ClientInfo::of(request, &core.http);
         if let Some(caller) = remember::restore(request, core, &client, cookie).await? {
             return Ok(caller);
         }
@@ -193,7 +193,7 @@ async fn find(request: &Request<'_>) -> Result<Caller, Error> {
 
 async fn find_basic(request: &Request<'_>) -> Result<Caller, Error> {
     let core = Core::of(request)?;
-    let client = ClientInfo::of(request, core);
+    let client = ClientInfo::of(request, &core.http);
     let bad = || Error::from(Denied::BadCredential);
     let encoded = authorization(request, "basic").unwrap_or_default();
     // Longer than any identity and password that we take.
@@ -260,7 +260,7 @@ pub(crate) async fn grants<'r>(
 /// Tells subscribers that a guard found nobody.
 pub(crate) fn announce_unauthenticated(request: &Request<'_>, core: &Core) {
     if core.events.has_subscribers() {
-        let client = ClientInfo::of(request, core);
+        let client = ClientInfo::of(request, &core.http);
         let path = request.uri().path().to_string();
         core.event(Some(&client.client), EventKind::Unauthenticated { path });
     }

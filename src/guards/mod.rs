@@ -149,7 +149,7 @@ async fn caller(request: &Request<'_>, basic: bool, keys: bool) -> Resolved {
                 .is_some_and(|(route, routes)| routes.takes_input(route))
         };
         let is_ours = csrf::noted(request).unwrap_or_else(|| {
-            left_to_input() || csrf::note(request, csrf::is_shown_by_headers(request, core))
+            left_to_input() || csrf::note(request, csrf::is_shown_by_headers(request, &core.http))
         });
         if !is_ours {
             return Err(Denied::Csrf.into());

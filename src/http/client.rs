@@ -12,8 +12,8 @@ use super::{
     cookies::{self, Kind},
 };
 use crate::{
-    core::Core,
     events::Client,
+    http::context::HttpContext,
     secrets::Purpose,
     store::{User, cut},
 };
@@ -29,19 +29,19 @@ pub(crate) struct ClientInfo {
 }
 
 impl ClientInfo {
-    pub(crate) fn of(request: &Request<'_>, core: &Core) -> Self {
-        let header = core.settings.forwarded_header;
+    pub(crate) fn of(request: &Request<'_>, context: &HttpContext) -> Self {
+        let header = context.settings.forwarded_header;
         let values: Vec<&str> = request.headers().get(header.name()).collect();
         let peer: Option<IpAddr> = request.remote().map(|remote| remote.ip());
-        let address = client_address(peer, &core.settings.trusted_proxies, header, &values);
+        let address = client_address(peer, &context.settings.trusted_proxies, header, &values);
         let agent = request.headers().get_one("user-agent").unwrap_or_default();
         Self {
             client: Client {
                 address: address.map_or_else(String::new, |address| address.to_string()),
                 agent: cut(agent, 255),
             },
-            device: DeviceCookie::read(cookies::get(request, core, Kind::Device)),
-            language: crate::http::language::language(request, core),
+            device: DeviceCookie::read(cookies::get(request, context, Kind::Device)),
+            language: crate::http::language::language(request, context),
             address,
         }
     }
@@ -94,12 +94,13 @@ impl DeviceCookie {
     }
 
     /// The id of this device, if `user` signed in on it before.
-    pub(crate) fn known_device(&self, core: &Core, user: &User) -> Option<String> {
+    pub(crate) fn known_device(&self, context: &HttpContext, user: &User) -> Option<String> {
         let known = self.seals.iter().any(|seal| {
             data_encoding::BASE64URL_NOPAD
                 .decode(seal.as_bytes())
                 .is_ok_and(|tag| {
-                    core.keys
+                    context
+                        .keys
                         .verify_mac(Purpose::Device, &Self::parts(&self.id, user), &tag)
                 })
         });
@@ -107,22 +108,22 @@ impl DeviceCookie {
     }
 
     /// The cookie after `user` signed in here, unless it says so already.
-    pub(crate) fn knowing(&self, core: &Core, user: &User) -> Option<Cookie<'static>> {
-        if self.known_device(core, user).is_some() {
+    pub(crate) fn knowing(&self, context: &HttpContext, user: &User) -> Option<Cookie<'static>> {
+        if self.known_device(context, user).is_some() {
             return None;
         }
         let id = match self.id.is_empty() {
             true => crate::secrets::random_token().ok()?.expose().clone(),
             false => self.id.clone(),
         };
-        let tag = core.keys.mac(Purpose::Device, &Self::parts(&id, user));
+        let tag = context.keys.mac(Purpose::Device, &Self::parts(&id, user));
         let seal = data_encoding::BASE64URL_NOPAD.encode(&tag[..SEAL_BYTES]);
         let mut value = format!("{id}.{seal}");
         for old in self.seals.iter().take(SEALS - 1) {
             value.push('.');
             value.push_str(old);
         }
-        let mut cookie = cookies::make(core, Kind::Device, value);
+        let mut cookie = cookies::make(context, Kind::Device, value);
         cookie.set_max_age(time::Duration::days(365));
         cookie.set_same_site(SameSite::Lax);
         Some(cookie)

@@ -10,7 +10,7 @@ use rocket::{
     http::{Cookie, Header, SameSite},
 };
 
-use crate::core::Core;
+use crate::http::context::HttpContext;
 
 /// The one path that the cookie with a refresh token goes to.
 pub(crate) const REFRESH_PATH: &str = "/refresh-token";
@@ -171,36 +171,40 @@ fn decoded(value: &str) -> Option<String> {
     text.decode_utf8().ok().map(String::from)
 }
 
-pub(crate) fn get<'r>(request: &'r Request<'_>, core: &Core, kind: Kind) -> Option<&'r str> {
-    let incoming = request.local_cache(|| Incoming::of(request, &core.cookies));
+pub(crate) fn get<'r>(
+    request: &'r Request<'_>,
+    context: &HttpContext,
+    kind: Kind,
+) -> Option<&'r str> {
+    let incoming = request.local_cache(|| Incoming::of(request, &context.cookies));
     incoming.0[kind as usize].as_deref()
 }
 
 /// Whether the request carries any cookie of ours.
-pub(crate) fn has_any(request: &Request<'_>, core: &Core) -> bool {
-    let incoming = request.local_cache(|| Incoming::of(request, &core.cookies));
+pub(crate) fn has_any(request: &Request<'_>, context: &HttpContext) -> bool {
+    let incoming = request.local_cache(|| Incoming::of(request, &context.cookies));
     incoming.0.iter().any(Option::is_some)
 }
 
 /// A cookie of ours with the flags that all have: HttpOnly, SameSite=Lax, Path=/, Secure where https. No link
 /// of anybody's leads to where the refresh token goes, so that one is Strict, and has the path.
-pub(crate) fn make(core: &Core, kind: Kind, value: String) -> Cookie<'static> {
+pub(crate) fn make(context: &HttpContext, kind: Kind, value: String) -> Cookie<'static> {
     let (path, same_site) = match kind {
-        Kind::Refresh => (core.path(REFRESH_PATH), SameSite::Strict),
+        Kind::Refresh => (context.path(REFRESH_PATH), SameSite::Strict),
         _ => ("/".into(), SameSite::Lax),
     };
-    Cookie::build((core.cookies.of(kind).to_string(), value))
+    Cookie::build((context.cookies.of(kind).to_string(), value))
         .path(path)
         .http_only(true)
         .same_site(same_site)
-        .secure(core.cookies.is_secure())
+        .secure(context.cookies.is_secure())
         .build()
 }
 
 /// A cookie that makes the browser forget ours: explicit, because a `__Host-` cookie is only replaced
 /// by one that is Secure too.
-pub(crate) fn expired(core: &Core, kind: Kind) -> Cookie<'static> {
-    let mut cookie = make(core, kind, String::new());
+pub(crate) fn expired(context: &HttpContext, kind: Kind) -> Cookie<'static> {
+    let mut cookie = make(context, kind, String::new());
     cookie.set_max_age(time::Duration::ZERO);
     cookie.set_expires(time::OffsetDateTime::UNIX_EPOCH);
     cookie
@@ -239,7 +243,7 @@ pub(crate) fn send(request: &Request<'_>, cookie: Cookie<'static>) {
 }
 
 /// The value that is about to be sent, if one is.
-pub(crate) fn outgoing(request: &Request<'_>, core: &Core, kind: Kind) -> Option<String> {
+pub(crate) fn outgoing(request: &Request<'_>, context: &HttpContext, kind: Kind) -> Option<String> {
     let outgoing = pending(request);
     let cookies = outgoing
         .cookies
@@ -247,13 +251,13 @@ pub(crate) fn outgoing(request: &Request<'_>, core: &Core, kind: Kind) -> Option
         .unwrap_or_else(PoisonError::into_inner);
     cookies
         .iter()
-        .find(|cookie| cookie.name() == core.cookies.of(kind))
+        .find(|cookie| cookie.name() == context.cookies.of(kind))
         .map(|cookie| cookie.value().to_string())
 }
 
 /// Puts the waiting cookies into the response. One that lets somebody in makes it an answer that no cache may
 /// keep, also where it is the application's; with any other the application's own `Cache-Control` is left be.
-pub(crate) fn flush(request: &Request<'_>, response: &mut Response<'_>, core: &Core) {
+pub(crate) fn flush(request: &Request<'_>, response: &mut Response<'_>, context: &HttpContext) {
     let outgoing = pending(request);
     let mut cookies = outgoing
         .cookies
@@ -267,7 +271,7 @@ pub(crate) fn flush(request: &Request<'_>, response: &mut Response<'_>, core: &C
             Kind::Trusted,
             Kind::Refresh,
         ];
-        let is_secret = |kind: Kind| cookie.name() == core.cookies.of(kind);
+        let is_secret = |kind: Kind| cookie.name() == context.cookies.of(kind);
         !cookie.value().is_empty() && secrets.into_iter().any(is_secret)
     };
     if cookies.iter().any(lets_in) && !response.headers().contains("Cache-Control") {

@@ -14,7 +14,7 @@ use rocket::{
 
 use super::cookies::{self, Kind};
 use crate::{
-    core::Core,
+    http::context::HttpContext,
     secrets::{Purpose, random_token},
     types::Timestamp,
 };
@@ -30,10 +30,10 @@ const TIME: usize = 8;
 const NONCE: usize = TIME + 16;
 
 /// What tokens hang on: the session cookie if there is one, about to be sent or received.
-fn binding(request: &Request<'_>, core: &Core) -> Option<(Kind, String)> {
+fn binding(request: &Request<'_>, context: &HttpContext) -> Option<(Kind, String)> {
     let now = |kind| {
-        cookies::outgoing(request, core, kind)
-            .or_else(|| cookies::get(request, core, kind).map(String::from))
+        cookies::outgoing(request, context, kind)
+            .or_else(|| cookies::get(request, context, kind).map(String::from))
             .filter(|value| !value.is_empty())
             .map(|value| (kind, value))
     };
@@ -50,8 +50,8 @@ fn parts<'a>(nonce: &'a [u8], binding: &'a (Kind, String)) -> [&'a [u8]; 3] {
 }
 
 /// A token for this browser; a visitor without any cookie of ours is given one.
-pub(crate) fn token(request: &Request<'_>, core: &Core) -> String {
-    let binding = match binding(request, core) {
+pub(crate) fn token(request: &Request<'_>, context: &HttpContext) -> String {
+    let binding = match binding(request, context) {
         Some(binding) => binding,
         None => {
             // Without randomness there is no token, and every check fails: closed.
@@ -59,7 +59,10 @@ pub(crate) fn token(request: &Request<'_>, core: &Core) -> String {
                 return String::new();
             };
             let value = value.expose().clone();
-            cookies::send(request, cookies::make(core, Kind::Visitor, value.clone()));
+            cookies::send(
+                request,
+                cookies::make(context, Kind::Visitor, value.clone()),
+            );
             (Kind::Visitor, value)
         }
     };
@@ -67,31 +70,37 @@ pub(crate) fn token(request: &Request<'_>, core: &Core) -> String {
     if getrandom::fill(&mut random).is_err() {
         return String::new();
     }
-    let mut nonce = core.now().as_millis().to_be_bytes().to_vec();
+    let mut nonce = context.now().as_millis().to_be_bytes().to_vec();
     nonce.extend_from_slice(&random);
     let mut token = nonce.clone();
-    token.extend_from_slice(&core.keys.mac(Purpose::Csrf, &parts(&nonce, &binding)));
+    token.extend_from_slice(&context.keys.mac(Purpose::Csrf, &parts(&nonce, &binding)));
     BASE64URL_NOPAD.encode(&token)
 }
 
 /// What names this browser while nobody is signed in; one without any cookie of ours is given one.
-pub(crate) fn visitor(request: &Request<'_>, core: &Core) -> Result<String, getrandom::Error> {
-    let sent = cookies::outgoing(request, core, Kind::Visitor).filter(|value| !value.is_empty());
-    let known = sent.or_else(|| cookies::get(request, core, Kind::Visitor).map(String::from));
+pub(crate) fn visitor(
+    request: &Request<'_>,
+    context: &HttpContext,
+) -> Result<String, getrandom::Error> {
+    let sent = cookies::outgoing(request, context, Kind::Visitor).filter(|value| !value.is_empty());
+    let known = sent.or_else(|| cookies::get(request, context, Kind::Visitor).map(String::from));
     if let Some(value) = known {
         return Ok(value);
     }
     let value = random_token()?.expose().clone();
-    cookies::send(request, cookies::make(core, Kind::Visitor, value.clone()));
+    cookies::send(
+        request,
+        cookies::make(context, Kind::Visitor, value.clone()),
+    );
     Ok(value)
 }
 
 /// Whether `token` was made for this browser as it is now.
-pub(crate) fn is_valid(request: &Request<'_>, core: &Core, token: &str) -> bool {
+pub(crate) fn is_valid(request: &Request<'_>, context: &HttpContext, token: &str) -> bool {
     // By the cookie that came: the page was made for it, even if the session behind it has just run
     // out and a remembered device opened another.
     let came = |kind| {
-        let value = cookies::get(request, core, kind).filter(|value| !value.is_empty())?;
+        let value = cookies::get(request, context, kind).filter(|value| !value.is_empty())?;
         Some((kind, value.to_string()))
     };
     let Some(binding) = came(Kind::Session).or_else(|| came(Kind::Visitor)) else {
@@ -106,33 +115,33 @@ pub(crate) fn is_valid(request: &Request<'_>, core: &Core, token: &str) -> bool 
     let (nonce, tag) = bytes.split_at(NONCE);
     let made = <[u8; TIME]>::try_from(nonce.get(..TIME).unwrap_or_default());
     let made = Timestamp::from_millis(made.map_or(0, i64::from_be_bytes));
-    let in_time = match core.settings.csrf.life {
-        Some(life) => made.after(life) > core.now(),
+    let in_time = match context.settings.csrf.life {
+        Some(life) => made.after(life) > context.now(),
         None => true,
     };
     in_time
-        && core
+        && context
             .keys
             .verify_mac(Purpose::Csrf, &parts(nonce, &binding), tag)
 }
 
 /// Whether a header carries a valid token.
-pub(crate) fn header_is_valid(request: &Request<'_>, core: &Core) -> bool {
+pub(crate) fn header_is_valid(request: &Request<'_>, context: &HttpContext) -> bool {
     HEADERS
         .iter()
         .filter_map(|name| request.headers().get_one(name))
-        .any(|token| is_valid(request, core, token))
+        .any(|token| is_valid(request, context, token))
 }
 
 /// Whether the browser itself says that the request comes from a page of ours.
-pub(crate) fn is_same_origin(request: &Request<'_>, core: &Core) -> bool {
+pub(crate) fn is_same_origin(request: &Request<'_>, context: &HttpContext) -> bool {
     let headers = request.headers();
     if let Some(fetched) = headers.get_one("sec-fetch-site") {
         return fetched == "same-origin";
     }
     match headers.get_one("origin") {
         Some(origin) => {
-            url::Url::parse(origin).is_ok_and(|origin| origin.origin() == core.base_url.origin())
+            url::Url::parse(origin).is_ok_and(|origin| origin.origin() == context.base_url.origin())
         }
         None => false,
     }
@@ -173,26 +182,26 @@ pub(crate) fn noted(request: &Request<'_>) -> Option<bool> {
 
 /// Whether headers alone show that the request comes from a page of ours: by a token, or by what the browser
 /// says.
-pub(crate) fn is_shown_by_headers(request: &Request<'_>, core: &Core) -> bool {
-    is_same_origin(request, core) || header_is_valid(request, core)
+pub(crate) fn is_shown_by_headers(request: &Request<'_>, context: &HttpContext) -> bool {
+    is_same_origin(request, context) || header_is_valid(request, context)
 }
 
 /// Whether the browser says that the request comes from somewhere else than a page of ours. A browser that
 /// sends a form across sites says at least `Origin`.
-pub(crate) fn is_of_another_site(request: &Request<'_>, core: &Core) -> bool {
+pub(crate) fn is_of_another_site(request: &Request<'_>, context: &HttpContext) -> bool {
     let headers = request.headers();
     let says = headers.contains("sec-fetch-site") || headers.contains("origin");
-    says && !is_same_origin(request, core)
+    says && !is_same_origin(request, context)
 }
 
 /// The readable cookie for scripts, if the settings want one.
-pub(crate) fn send_readable(request: &Request<'_>, core: &Core, token: &str) {
-    if let Some(name) = &core.settings.csrf.cookie {
+pub(crate) fn send_readable(request: &Request<'_>, context: &HttpContext, token: &str) {
+    if let Some(name) = &context.settings.csrf.cookie {
         let cookie = Cookie::build((name.clone(), token.to_string()))
             .path("/")
             .http_only(false)
             .same_site(SameSite::Strict)
-            .secure(core.cookies.is_secure());
+            .secure(context.cookies.is_secure());
         cookies::send(request, cookie.build());
     }
 }

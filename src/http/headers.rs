@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use rocket::{Request, Response, http::Header};
 
-use crate::{core::Core, settings::HeaderSettings};
+use crate::{http::context::HttpContext, settings::HeaderSettings};
 
 /// Says that the answer to `request` is ours, so that [`finish`] gives it our headers.
 pub(crate) fn mark(request: &Request<'_>) {
@@ -31,18 +31,22 @@ pub(crate) fn let_forms_out(request: &Request<'_>) {
 
 /// Gives an answer of ours its headers: in the fairing, after Rocket's own Shield, which would complain
 /// of headers that are there before it.
-pub(crate) fn finish<'r>(request: &Request<'_>, response: &mut Response<'r>, core: &'r Core) {
+pub(crate) fn finish<'r>(
+    request: &Request<'_>,
+    response: &mut Response<'r>,
+    context: &'r HttpContext,
+) {
     let pending = super::cookies::pending(request);
     if pending.ours.load(Ordering::Relaxed) {
-        set(response, &core.settings.headers);
+        set(response, &context.settings.headers);
         #[cfg_attr(not(feature = "social"), allow(unused_mut))]
-        let mut elsewhere = core.redirects.form_sources();
+        let mut elsewhere = context.redirects.form_sources();
         #[cfg(feature = "social")]
         if pending.forms_lead_out.load(Ordering::Relaxed) {
-            elsewhere.extend(core.social.origins());
+            elsewhere.extend((context.provider_origins)());
         }
         if !elsewhere.is_empty() {
-            let policy = leading_out(&core.settings.headers, &elsewhere);
+            let policy = leading_out(&context.settings.headers, &elsewhere);
             response.set_header(Header::new("Content-Security-Policy", policy));
         }
     }

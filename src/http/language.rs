@@ -2,11 +2,12 @@
 
 use rocket::Request;
 
-use crate::core::Core;
+use crate::http::context::HttpContext;
 
 /// The language of the answer: what the browser prefers among those that there are texts for.
-pub(crate) fn language(request: &Request<'_>, core: &Core) -> String {
-    core.views
+pub(crate) fn language(request: &Request<'_>, context: &HttpContext) -> String {
+    context
+        .views
         .catalogue()
         .choose(request.headers().get_one("accept-language"))
         .to_string()

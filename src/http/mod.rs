@@ -2,6 +2,7 @@
 
 pub(crate) mod address;
 pub(crate) mod client;
+pub(crate) mod context;
 pub(crate) mod cookies;
 pub(crate) mod csrf;
 pub(crate) mod headers;

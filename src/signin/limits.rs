@@ -118,7 +118,7 @@ impl Buckets {
 
     /// A known device stands apart: neither the account's lock nor its address's reaches it.
     fn of_known_device(core: &Core, user: &User, client: &ClientInfo) -> Option<Self> {
-        let device = client.device.known_device(core, user)?;
+        let device = client.device.known_device(&core.http, user)?;
         let parts = ["device", &device, user.id.as_str()];
         let counter = counter(core, parts, core.settings.limits.per_device);
         Some(Self {

@@ -53,7 +53,7 @@ pub(crate) fn prepare(
     // An address that nobody proved may be a stranger's.
     let proven = user.confirmed_at.is_some() || !core.settings.confirm.enabled;
     let is_first = user.sign_in_count == 0;
-    let known = client.device.known_device(core, user).is_some();
+    let known = client.device.known_device(&core.http, user).is_some();
     if !settings.new_device_mail || !proven || is_first || known {
         return Ok(None);
     }

@@ -82,7 +82,7 @@ pub(crate) fn prepare(core: &Core, admitted: &Admitted) -> Result<Prepared, Erro
 }
 
 pub(crate) fn send_cookie(request: &Request<'_>, core: &Core, value: &str) {
-    let mut cookie = cookies::make(core, Kind::Remember, value.to_string());
+    let mut cookie = cookies::make(&core.http, Kind::Remember, value.to_string());
     let seconds = i64::try_from(core.settings.remember.life.as_secs()).unwrap_or(i64::MAX);
     cookie.set_max_age(time::Duration::seconds(seconds));
     cookies::send(request, cookie);
@@ -120,7 +120,7 @@ pub(crate) async fn restore(
             .await?
     };
     let Some((row, user)) = found else {
-        cookies::send(request, cookies::expired(core, Kind::Remember));
+        cookies::send(request, cookies::expired(&core.http, Kind::Remember));
         return Ok(None);
     };
     if row.expires_at <= now
@@ -128,7 +128,7 @@ pub(crate) async fn restore(
         || row.user_uniquifier != user.uniquifier
         || !core.settings.remember.enabled
     {
-        cookies::send(request, cookies::expired(core, Kind::Remember));
+        cookies::send(request, cookies::expired(&core.http, Kind::Remember));
         return Ok(None);
     }
     let next = random_token()?;
@@ -171,7 +171,7 @@ pub(crate) async fn restore(
                 Some(&client.client),
                 EventKind::RememberTheft { user: user.id },
             );
-            cookies::send(request, cookies::expired(core, Kind::Remember));
+            cookies::send(request, cookies::expired(&core.http, Kind::Remember));
             return Err(Denied::BadCredential.into());
         }
     }
@@ -184,7 +184,7 @@ pub(crate) async fn restore(
         core.store
             .write(move |conn| endings::end(conn, &over))
             .await?;
-        cookies::send(request, cookies::expired(core, Kind::Remember));
+        cookies::send(request, cookies::expired(&core.http, Kind::Remember));
         return Ok(None);
     };
     let opening = Opening {

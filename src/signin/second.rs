@@ -169,7 +169,7 @@ async fn open(
     begun: Begun,
     pending: Pending,
 ) -> Result<Held<SecondStep>, Error> {
-    let browser = csrf::visitor(request, core)?;
+    let browser = csrf::visitor(request, &core.http)?;
     let terms = Terms {
         life: core.settings.two_factor.pending,
         user: Some(user.id.clone()),
@@ -190,7 +190,7 @@ async fn open(
         Err(StoreError::Missing) => return Err(Denied::BadCredential.into()),
         written => written?,
     }
-    let cookie = cookies::make(core, Kind::Pending, secret.expose().clone());
+    let cookie = cookies::make(&core.http, Kind::Pending, secret.expose().clone());
     cookies::send(request, cookie);
     let bearer = Bearer {
         user: None,
@@ -208,7 +208,7 @@ pub(crate) async fn held(
     bearer: &Bearer,
 ) -> Result<Option<Held<SecondStep>>, Error> {
     let by_header = of_program(request, core);
-    let (secret, bearer) = match (cookies::get(request, core, Kind::Pending), &by_header) {
+    let (secret, bearer) = match (cookies::get(request, &core.http, Kind::Pending), &by_header) {
         (Some(cookie), _) => (cookie, bearer),
         (None, Some((secret, bearer))) => (*secret, bearer),
         (None, None) => return Ok(None),
@@ -219,7 +219,7 @@ pub(crate) async fn held(
 
 /// What this browser or program shows of a second step that waits, whether it is good or not.
 pub(crate) fn shown<'r>(request: &'r Request<'_>, core: &Core) -> Option<&'r str> {
-    let cookie = cookies::get(request, core, Kind::Pending);
+    let cookie = cookies::get(request, &core.http, Kind::Pending);
     cookie.or_else(|| of_program(request, core).map(|(secret, _)| secret))
 }
 
@@ -235,7 +235,7 @@ pub(crate) async fn abandon(request: &Request<'_>, core: &Core) -> Result<(), Er
     core.store
         .write(move |conn| endings::end(conn, &over))
         .await?;
-    cookies::send(request, cookies::expired(core, Kind::Pending));
+    cookies::send(request, cookies::expired(&core.http, Kind::Pending));
     Ok(())
 }
 
@@ -244,17 +244,17 @@ const HEADER: &str = "Second-Step-Token";
 
 /// What a program is told that keeps no cookies, to show it in a header; `None` to all others.
 pub(crate) fn token_for_program(request: &Request<'_>, core: &Core) -> Option<String> {
-    if cookies::has_any(request, core) {
+    if cookies::has_any(request, &core.http) {
         return None;
     }
-    let secret = cookies::outgoing(request, core, Kind::Pending)?;
-    let browser = cookies::outgoing(request, core, Kind::Visitor)?;
+    let secret = cookies::outgoing(request, &core.http, Kind::Pending)?;
+    let browser = cookies::outgoing(request, &core.http, Kind::Visitor)?;
     Some(format!("{secret}.{browser}"))
 }
 
 /// What such a program shows. With cookies a request is judged by these.
 fn of_program<'r>(request: &'r Request<'_>, core: &Core) -> Option<(&'r str, Bearer)> {
-    if cookies::has_any(request, core) {
+    if cookies::has_any(request, &core.http) {
         return None;
     }
     let (secret, browser) = request.headers().get_one(HEADER)?.split_once('.')?;

@@ -67,8 +67,8 @@ impl Opening<'_> {
 /// The sign-in of this browser, by what its cookies hold.
 fn of_browser(request: &Request<'_>, core: &Core) -> SignIn {
     SignIn {
-        session: cookies::get(request, core, Kind::Session).map(digest),
-        series: cookies::get(request, core, Kind::Remember).and_then(remember::series_of),
+        session: cookies::get(request, &core.http, Kind::Session).map(digest),
+        series: cookies::get(request, &core.http, Kind::Remember).and_then(remember::series_of),
         refresh: None,
         pending: second::shown(request, core).map(digest),
     }
@@ -191,10 +191,10 @@ pub(crate) async fn open(
     send_cookie(request, core, token.expose());
     match series {
         Some(series) => remember::send_cookie(request, core, series.cookie.expose()),
-        None if forgets => cookies::send(request, cookies::expired(core, Kind::Remember)),
+        None if forgets => cookies::send(request, cookies::expired(&core.http, Kind::Remember)),
         None => {}
     }
-    if let Some(cookie) = client.device.knowing(core, &user) {
+    if let Some(cookie) = client.device.knowing(&core.http, &user) {
         cookies::send(request, cookie);
     }
     if is_told {
@@ -206,17 +206,17 @@ pub(crate) async fn open(
 fn send_cookie(request: &Request<'_>, core: &Core, token: &str) {
     cookies::send(
         request,
-        cookies::make(core, Kind::Session, token.to_string()),
+        cookies::make(&core.http, Kind::Session, token.to_string()),
     );
-    if cookies::get(request, core, Kind::Visitor).is_some() {
-        cookies::send(request, cookies::expired(core, Kind::Visitor));
+    if cookies::get(request, &core.http, Kind::Visitor).is_some() {
+        cookies::send(request, cookies::expired(&core.http, Kind::Visitor));
     }
-    if cookies::get(request, core, Kind::Pending).is_some() {
-        cookies::send(request, cookies::expired(core, Kind::Pending));
+    if cookies::get(request, &core.http, Kind::Pending).is_some() {
+        cookies::send(request, cookies::expired(&core.http, Kind::Pending));
     }
     if core.settings.csrf.cookie.is_some() {
-        let token = csrf::token(request, core);
-        csrf::send_readable(request, core, &token);
+        let token = csrf::token(request, &core.http);
+        csrf::send_readable(request, &core.http, &token);
     }
 }
 
@@ -295,10 +295,10 @@ pub(crate) async fn renew(
     clears: &Buckets,
 ) -> Result<(), Error> {
     // A remembered device may have opened the session in this very request.
-    let current = cookies::outgoing(request, core, Kind::Session);
+    let current = cookies::outgoing(request, &core.http, Kind::Session);
     let current = current
         .as_deref()
-        .or_else(|| cookies::get(request, core, Kind::Session));
+        .or_else(|| cookies::get(request, &core.http, Kind::Session));
     let Some(old) = current.map(digest) else {
         return Err(Denied::Anonymous.into());
     };
@@ -318,7 +318,7 @@ pub(crate) async fn renew(
         return Err(Denied::Anonymous.into());
     }
     send_cookie(request, core, token.expose());
-    if let Some(cookie) = client.device.knowing(core, admitted.user()) {
+    if let Some(cookie) = client.device.knowing(&core.http, admitted.user()) {
         cookies::send(request, cookie);
     }
     let (user, methods) = (admitted.user().id.clone(), admitted.methods());
@@ -343,7 +343,7 @@ pub(crate) async fn reopen(
         return Ok(None);
     };
     let admitted = admitted.with_proof_at(proven_at);
-    let remembered = cookies::get(request, core, Kind::Remember).is_some();
+    let remembered = cookies::get(request, &core.http, Kind::Remember).is_some();
     let opening = Opening {
         remember: Remember::chosen(core, Some(remembered)),
         clears: None,
@@ -384,21 +384,21 @@ pub(crate) async fn close(
 pub(crate) fn forget_refresh(request: &Request<'_>, core: &Core) {
     let settings = &core.settings.refresh_tokens;
     if settings.enabled && settings.mode == crate::settings::RefreshMode::Cookie {
-        cookies::send(request, cookies::expired(core, Kind::Refresh));
+        cookies::send(request, cookies::expired(&core.http, Kind::Refresh));
     }
 }
 
 /// Tells the browser to forget session, remembered device and what CSRF tokens hung on.
 pub(crate) fn forget_cookies(request: &Request<'_>, core: &Core) {
     for kind in [Kind::Session, Kind::Remember, Kind::Visitor, Kind::Pending] {
-        cookies::send(request, cookies::expired(core, kind));
+        cookies::send(request, cookies::expired(&core.http, kind));
     }
     forget_refresh(request, core);
     if let Some(name) = &core.settings.csrf.cookie {
         let mut cookie = rocket::http::Cookie::build((name.clone(), ""))
             .path("/")
             .build();
-        cookie.set_secure(core.cookies.is_secure());
+        cookie.set_secure(core.http.cookies.is_secure());
         cookie.set_same_site(rocket::http::SameSite::Strict);
         cookie.set_max_age(time::Duration::ZERO);
         cookies::send(request, cookie);

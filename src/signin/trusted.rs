@@ -34,10 +34,10 @@ fn split(cookie: &str) -> Option<(&str, &str)> {
 /// The name under which the row of this browser is kept.
 pub(crate) fn series_of(request: &Request<'_>, core: &Core) -> Option<String> {
     // The browser may have been trusted in this very request.
-    let sent = cookies::outgoing(request, core, Kind::Trusted);
+    let sent = cookies::outgoing(request, &core.http, Kind::Trusted);
     let cookie = sent
         .as_deref()
-        .or_else(|| cookies::get(request, core, Kind::Trusted))?;
+        .or_else(|| cookies::get(request, &core.http, Kind::Trusted))?;
     split(cookie).map(|(series, _)| digest(series))
 }
 
@@ -48,7 +48,7 @@ pub(crate) async fn check(
     client: &ClientInfo,
     user: &User,
 ) -> Result<Option<Trusted>, Error> {
-    let cookie = cookies::get(request, core, Kind::Trusted).and_then(split);
+    let cookie = cookies::get(request, &core.http, Kind::Trusted).and_then(split);
     let Some((series, token)) = cookie.filter(|_| core.settings.two_factor.trust_devices) else {
         return Ok(None);
     };
@@ -116,7 +116,7 @@ impl Prepared {
 }
 
 fn send_cookie(request: &Request<'_>, core: &Core, value: &str) {
-    let mut cookie = cookies::make(core, Kind::Trusted, value.to_string());
+    let mut cookie = cookies::make(&core.http, Kind::Trusted, value.to_string());
     let seconds = i64::try_from(core.settings.two_factor.trust.as_secs()).unwrap_or(i64::MAX);
     cookie.set_max_age(time::Duration::seconds(seconds));
     cookies::send(request, cookie);

@@ -232,7 +232,7 @@ pub(crate) async fn is_known_as_ours(
         None => None,
     };
     let field = body.as_ref().and_then(Body::csrf_token);
-    csrf::is_same_origin(request, site) || is_ours(request, site, encoding, field).await
+    csrf::is_same_origin(request, &site.http) || is_ours(request, site, encoding, field).await
 }
 
 async fn parse(encoding: Encoding<'_>, bytes: Vec<u8>) -> Result<Body, Error> {
@@ -272,13 +272,13 @@ async fn is_ours(
         return true;
     }
     if encoding == Encoding::Json
-        && !cookies::has_any(request, site)
+        && !cookies::has_any(request, &site.http)
         && !identity::has_basic(request)
     {
         return true;
     }
-    field.is_some_and(|token| csrf::is_valid(request, site, token))
-        || csrf::header_is_valid(request, site)
+    field.is_some_and(|token| csrf::is_valid(request, &site.http, token))
+        || csrf::header_is_valid(request, &site.http)
 }
 
 /// A body before it becomes a form.

@@ -28,7 +28,8 @@ use crate::{
 
 /// Where to go after a form, by a setting that the launch has judged.
 pub(crate) fn after(site: &Site, path: &str) -> Target {
-    site.redirects
+    site.http
+        .redirects
         .judge(path)
         .unwrap_or_else(|| Target::local("/"))
 }
@@ -36,18 +37,18 @@ pub(crate) fn after(site: &Site, path: &str) -> Target {
 /// Leaves a message for the next page: a kind and a key, so that nobody can put words into our mouth. What is said
 /// of a provider has its name behind an `@`.
 pub(crate) fn leave_message(request: &Request<'_>, site: &Site, kind: &str, key: &str) {
-    let mut cookie = cookies::make(site, Kind::Flash, format!("{kind}:{key}"));
+    let mut cookie = cookies::make(&site.http, Kind::Flash, format!("{kind}:{key}"));
     cookie.set_max_age(time::Duration::minutes(5));
     cookies::send(request, cookie);
 }
 
 /// The messages that the page before left; showing them is forgetting them.
 fn take_messages(request: &Request<'_>, site: &Site, language: &str) -> Vec<Value> {
-    let Some(cookie) = cookies::get(request, site, Kind::Flash) else {
+    let Some(cookie) = cookies::get(request, &site.http, Kind::Flash) else {
         return Vec::new();
     };
-    if cookies::outgoing(request, site, Kind::Flash).is_none() {
-        cookies::send(request, cookies::expired(site, Kind::Flash));
+    if cookies::outgoing(request, &site.http, Kind::Flash).is_none() {
+        cookies::send(request, cookies::expired(&site.http, Kind::Flash));
     }
     let catalogue = site.views.catalogue();
     let kinds = ["info", "success", "warning", "error"];
@@ -88,7 +89,7 @@ fn link_of(site: &Site, key: &str) -> Option<(&'static str, &'static str)> {
 pub(crate) fn is_for_anybody(request: &Request<'_>, site: &Site) -> bool {
     request.method() == rocket::http::Method::Get
         && identity::known(request).is_none()
-        && cookies::get(request, site, Kind::Flash).is_none()
+        && cookies::get(request, &site.http, Kind::Flash).is_none()
         && site.hooks.contexts.is_empty()
 }
 
@@ -103,7 +104,7 @@ pub(crate) fn context(
     let caller = identity::known(request);
     let user = caller.map(|caller| &caller.user);
     let mut context = shared(site, language, request.uri().path().as_str(), user);
-    context.insert("csrf_token".into(), csrf::token(request, site).into());
+    context.insert("csrf_token".into(), csrf::token(request, &site.http).into());
     context.insert(
         "messages".into(),
         take_messages(request, site, language).into(),
@@ -211,7 +212,7 @@ impl Page<'_> {
                 Map::new()
             }
         };
-        let language = crate::http::language::language(self.request, self.site);
+        let language = crate::http::language::language(self.request, &self.site.http);
         Value::Object(context(self.request, self.site, &language, name, own))
     }
 }

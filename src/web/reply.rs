@@ -177,7 +177,7 @@ impl Reply {
 
     fn respond(self, request: &Request<'_>, site: &Site) -> Responded<'static> {
         headers::mark(request);
-        let language = crate::http::language::language(request, site);
+        let language = crate::http::language::language(request, &site.http);
         if wants_json(request, site) && !self.leaves {
             if !self.invalid.is_empty() {
                 let mut payload = invalid_payload(site, &language, &self.invalid);
@@ -235,7 +235,7 @@ impl Reply {
                 form,
                 own: self.context,
             };
-            let html = rendered.page(key, &csrf::token(request, site), |key, token| {
+            let html = rendered.page(key, &csrf::token(request, &site.http), |key, token| {
                 let own = with_form(key.form.as_ref(), key.own.clone());
                 let mut context = page::context(request, site, &language, name, own);
                 context.insert("csrf_token".into(), token.into());
@@ -262,7 +262,7 @@ fn add_form(
     invalid: &Invalid,
 ) {
     let (language, catalogue) = (
-        crate::http::language::language(request, site),
+        crate::http::language::language(request, &site.http),
         site.views.catalogue(),
     );
     let mut view = form.view(site, &catalogue, &language, invalid);
@@ -300,8 +300,8 @@ pub(crate) fn or_again(done: Answer, again: impl FnOnce() -> Reply) -> Answer {
 }
 
 fn token(request: &Request<'_>, site: &Site) -> String {
-    let token = csrf::token(request, site);
-    csrf::send_readable(request, site, &token);
+    let token = csrf::token(request, &site.http);
+    csrf::send_readable(request, &site.http, &token);
     token
 }
 
@@ -367,7 +367,7 @@ fn render(
     name: &str,
     own: Map<String, Value>,
 ) -> Responded<'static> {
-    let language = crate::http::language::language(request, site);
+    let language = crate::http::language::language(request, &site.http);
     let context = page::context(request, site, &language, name, own);
     let html = to_html(site, &language, name, &context)?;
     Ok(html_response(status, html, language))
@@ -466,7 +466,7 @@ fn refuse_program(
     error: &Error,
     status: Status,
 ) -> Response<'static> {
-    let language = crate::http::language::language(request, site);
+    let language = crate::http::language::language(request, &site.http);
     let catalogue = site.views.catalogue();
     if let Error::Invalid(invalid) = error {
         return envelope(site, status, invalid_payload(site, &language, invalid));
@@ -513,7 +513,7 @@ fn refuse_browser(
         _ => ("", None),
     };
     if let Some(asked) = hook.and_then(|decide| decide(request)) {
-        match site.redirects.judge(&asked) {
+        match site.http.redirects.judge(&asked) {
             Some(target) => return redirect(&target),
             None => log::error!(
                 "`Security::{name}` returned an address that is neither a path of this site nor a host that `security.redirects` allows, so the browser gets the built-in answer"
@@ -558,7 +558,7 @@ fn refuse_browser(
         }
         _ => {}
     }
-    let language = crate::http::language::language(request, site);
+    let language = crate::http::language::language(request, &site.http);
     let catalogue = site.views.catalogue();
     let mut context = Map::new();
     let again = match error {
@@ -672,7 +672,7 @@ fn way_back(request: &Request<'_>, site: &Site) -> Option<String> {
         return asked_page(request);
     }
     let said = request.headers().get_one("Referer");
-    let from = said.and_then(|said| site.redirects.own_page(said));
+    let from = said.and_then(|said| site.http.redirects.own_page(said));
     let is_page = |page: &String| OwnPaths::is_page(request, page);
     from.filter(is_page)
         .or_else(|| OwnPaths::page_above(request))
@@ -728,7 +728,7 @@ pub(crate) fn finish<'r>(request: &'r Request<'_>, response: &mut Response<'r>) 
         return;
     }
     if let Ok(site) = Site::of(request) {
-        cookies::flush(request, response, site);
-        headers::finish(request, response, site);
+        cookies::flush(request, response, &site.http);
+        headers::finish(request, response, &site.http);
     }
 }

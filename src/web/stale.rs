@@ -91,7 +91,7 @@ pub(crate) fn offer_button(request: &Request<'_>, submit: &'static str) {
 /// Whether the request carried a token and no cookie of ours at all: the browser keeps none.
 pub(super) fn lacks_cookies(request: &Request<'_>, site: &Site) -> bool {
     let kept = request.local_cache(Stale::default).fields.get();
-    kept.is_some() && !cookies::has_any(request, site)
+    kept.is_some() && !cookies::has_any(request, &site.http)
 }
 
 /// Returns the message that says what to do with a form that is offered again.
@@ -107,7 +107,7 @@ pub(super) fn lead(form: &FormView) -> &'static str {
 pub(super) fn form(request: &Request<'_>, site: &Site) -> Option<FormView> {
     let stale = request.local_cache(Stale::default);
     let fields = stale.fields.get()?;
-    if csrf::is_of_another_site(request, site) {
+    if csrf::is_of_another_site(request, &site.http) {
         return None;
     }
     let action = path_and_query(request.uri());

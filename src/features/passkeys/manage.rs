@@ -92,7 +92,7 @@ pub(super) async fn page(
         .await?;
     let (catalogue, language) = (
         site.views.catalogue(),
-        crate::http::language::language(web.request, site),
+        crate::http::language::language(web.request, &site.http),
     );
     let nothing = Invalid::new();
     let shown: Vec<Value> = passkeys

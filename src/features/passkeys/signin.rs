@@ -141,7 +141,7 @@ async fn show(web: Web<'_>, next: Option<&str>) -> Answer {
         }
         held => held?,
     };
-    let next = next.and_then(|next| web.site.redirects.judge(next));
+    let next = next.and_then(|next| web.site.http.redirects.judge(next));
     let form = Ask {
         next: next.map(String::from),
         ..Ask::default()
@@ -258,7 +258,7 @@ async fn begin_first(
     }
     let mut challenge = form.challenge(web, begun, false);
     challenge.next = challenge.next.or_else(|| web.judged(next));
-    let browser = csrf::visitor(web.request, site)?;
+    let browser = csrf::visitor(web.request, &site.http)?;
     let life = site.settings.passkeys.challenge;
     let draft = ticket::challenge::<WanSignin>(
         site,
@@ -338,7 +338,7 @@ async fn begin_second(
     }
     let (options, begun) = ceremonies(web)?.begin_known(&known)?;
     let challenge = form.challenge(web, begun, true);
-    let browser = csrf::visitor(web.request, site)?;
+    let browser = csrf::visitor(web.request, &site.http)?;
     let (life, user) = (site.settings.passkeys.challenge, held.user.id.clone());
     let draft = ticket::challenge::<WanSignin>(
         site,

@@ -260,7 +260,7 @@ async fn begin(web: &Web<'_>, wanted: &Wanted) -> Result<(String, Value), Error>
         begun,
         handle: wanted.handle,
     };
-    let browser = csrf::visitor(web.request, site)?;
+    let browser = csrf::visitor(web.request, &site.http)?;
     let life = site.settings.passkeys.register_challenge;
     let draft = ticket::challenge::<WanCreate>(
         site,
@@ -296,7 +296,7 @@ async fn create(
     let reserved = Handle::of_identity(site, &Identity::Email(email.clone()));
     let new = NewUser::new(email).confirmed(true);
     let name = site.views.catalogue().say(
-        crate::http::language::language(web.request, site).as_str(),
+        crate::http::language::language(web.request, &site.http).as_str(),
         &Message::new("factor.passkey"),
     );
     let factor = register::factor(&new.id, &name, usage, &made, now);

@@ -71,7 +71,7 @@ impl Ask {
 async fn show(web: Web<'_>, next: Option<&str>) -> Answer {
     let caller = in_session(&web)?;
     verifies(&web)?;
-    let next = next.and_then(|next| web.site.redirects.judge(next));
+    let next = next.and_then(|next| web.site.http.redirects.judge(next));
     let form = Ask {
         next: next.map(String::from),
     };

@@ -118,7 +118,7 @@ pub(crate) fn offer(web: &Web<'_>, what: Offer<'_>, next: Option<&str>) -> Value
         return Value::Null;
     }
     headers::let_forms_out(web.request);
-    let next = next.and_then(|next| site.redirects.judge(next));
+    let next = next.and_then(|next| site.http.redirects.judge(next));
     let remember = &site.settings.remember;
     // Only where it would happen unasked: otherwise the box of the form beside it is enough.
     let box_shown = matches!(what, Offer::SignIn) && remember.enabled && remember.by_default;
@@ -395,7 +395,7 @@ fn or_back(web: &Web<'_>, provider: &str, done: Answer, path: &str, next: Option
     let key = messages.next().map_or("social.refused", Message::key);
     if !site.settings.spa.enabled {
         let mut target = Target::local(path);
-        if let Some(next) = next.and_then(|next| site.redirects.judge(next)) {
+        if let Some(next) = next.and_then(|next| site.http.redirects.judge(next)) {
             target = target.with_query(&[("next", next.as_str())]);
         }
         return Ok(Reply::done(target).flash("error", format!("{key}@{provider}")));

@@ -108,7 +108,7 @@ async fn start(web: Web<'_>, name: &str, next: Option<&str>, form: Submitted<Sta
         ),
         next: web.judged(next),
     };
-    let browser = csrf::visitor(web.request, web.site)?;
+    let browser = csrf::visitor(web.request, &web.site.http)?;
     let done = lead::<OauthStart>(&web, provider, Return::Login, browser, None, &wish).await;
     let login = web.site.login_path();
     or_back(&web, provider.name(), done, &login, wish.next.as_deref())

@@ -416,7 +416,7 @@ fn select_page(web: &Web<'_>, ways: &[FactorRow], next: Option<&str>) -> Reply {
         })
         .collect();
     let mut fields = vec![Field::choice("which", "field.which", options).autofocus()];
-    if let Some(next) = next.and_then(|next| web.site.redirects.judge(next)) {
+    if let Some(next) = next.and_then(|next| web.site.http.redirects.judge(next)) {
         fields.push(Field::hidden("next", next.as_str()));
     }
     Reply::page(SELECT)
@@ -657,7 +657,7 @@ pub(in crate::features) async fn finish(
     passed: Passed,
 ) -> Answer {
     let (site, pending) = (web.site, &held.payload);
-    cookies::send(web.request, cookies::expired(site, Kind::Pending));
+    cookies::send(web.request, cookies::expired(&site.http, Kind::Pending));
     // A factor that was shown in one session is none that was shown in another.
     let here = web
         .caller

@@ -292,7 +292,7 @@ async fn show(web: Web<'_>, next: Option<&str>) -> Answer {
         }
         Some(_) => Err(Denied::SignedIn.into()),
         None => {
-            let next = next.and_then(|next| web.site.redirects.judge(next));
+            let next = next.and_then(|next| web.site.http.redirects.judge(next));
             let form = SignIn {
                 next: next.map(String::from),
                 ..SignIn::default()
@@ -344,7 +344,7 @@ async fn show_at_login(web: Web<'_>, next: Option<&str>) -> Answer {
         return show(web, next).await;
     }
     let form = Target::local(&web.site.login_path());
-    let next = next.and_then(|next| web.site.redirects.judge(next));
+    let next = next.and_then(|next| web.site.http.redirects.judge(next));
     Ok(Reply::done(match &next {
         Some(next) => form.with_query(&[("next", next.as_str())]),
         None => form,

@@ -95,7 +95,7 @@ impl Verify {
 async fn show(web: Web<'_>, next: Option<&str>) -> Answer {
     let caller = in_session(&web)?;
     let others = web.own_others(&caller.user, next).await?;
-    let next = next.and_then(|next| web.site.redirects.judge(next));
+    let next = next.and_then(|next| web.site.http.redirects.judge(next));
     let form = Verify {
         next: next.map(String::from),
         ..Verify::default()
