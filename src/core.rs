@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use crate::store::passkeys;
 use crate::{
     events::{Client, EventKind, Events},
-    factors::{MfaPolicy, phone::PhoneParser, recovery::RecoveryCodes, totp::TotpProvider},
+    factors::context::FactorContext,
     http::context::HttpContext,
     identity::{EmailAddress, EmailPolicy, UsernamePolicy},
     notify::{
@@ -44,6 +44,7 @@ pub(crate) struct Core {
     pub(crate) settings: Arc<Settings>,
     /// What requests and answers need of it.
     pub(crate) http: HttpContext,
+    pub(crate) factors: FactorContext,
     pub(crate) strictness: Strictness,
     pub(crate) base_url: url::Url,
     pub(crate) store: Store,
@@ -64,17 +65,12 @@ pub(crate) struct Core {
     pub(crate) mailbox: Option<Mailbox>,
     pub(crate) courier: Courier,
     pub(crate) sms: Option<Arc<dyn SmsSender>>,
-    pub(crate) phones: Arc<dyn PhoneParser>,
-    pub(crate) totp: Arc<dyn TotpProvider>,
-    pub(crate) recovery_codes: Arc<dyn RecoveryCodes>,
     /// What is done with authenticators, where passkeys are on.
     #[cfg(feature = "passkeys")]
     pub(crate) passkeys: Option<crate::factors::passkey::Ceremonies>,
     /// Where accounts elsewhere are, that open ours.
     #[cfg(feature = "social")]
     pub(crate) social: Arc<crate::social::Providers>,
-    /// Who must have a second factor, where anybody must.
-    pub(crate) mfa_policy: Option<Arc<dyn MfaPolicy>>,
     pub(crate) views: Arc<Views>,
     pub(crate) touches: Touches,
     pub(crate) key_uses: KeyUses,

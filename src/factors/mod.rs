@@ -4,6 +4,7 @@
 //! What each [`FactorKind`] is set up with, shows and takes as an answer is here; what asks for them is the
 //! second step of a sign-in, unified sign-in and re-authentication.
 
+pub(crate) mod context;
 #[cfg(feature = "passkeys")]
 pub(crate) mod passkey;
 pub(crate) mod phone;
@@ -13,8 +14,8 @@ pub(crate) mod totp;
 
 use serde::{Deserialize, Serialize};
 
+use self::context::FactorContext;
 use crate::{
-    core::Core,
     error::{Error, Invalid},
     identity::text::{self, NotAName},
     secrets::{Keys, Purpose},
@@ -67,7 +68,7 @@ pub(crate) struct Wanted<'a> {
 const NAME: usize = 64;
 
 /// Begins to set a factor up.
-pub(crate) fn begin(core: &Core, wanted: Wanted<'_>) -> Result<Setup, Error> {
+pub(crate) fn begin(means: &FactorContext, wanted: Wanted<'_>) -> Result<Setup, Error> {
     let id = uuid::Uuid::now_v7().to_string();
     let name = match text::name(wanted.name, NAME) {
         Ok(name) => name.to_string(),
@@ -83,17 +84,17 @@ pub(crate) fn begin(core: &Core, wanted: Wanted<'_>) -> Result<Setup, Error> {
     let (mut secret, mut phone) = (None, None);
     match wanted.kind {
         FactorKind::Authenticator => {
-            let seed = core
+            let seed = means
                 .totp
                 .generate()
                 .map_err(|error| Error::Broken(error.0))?;
-            secret = Some(core.keys.seal(Purpose::Totp, &id, seed.expose())?);
+            secret = Some(means.keys.seal(Purpose::Totp, &id, seed.expose())?);
         }
         FactorKind::Sms => {
             if wanted.phone.trim().is_empty() {
                 return Err(Invalid::field("phone", Message::new("phone.required")).into());
             }
-            let parsed = core
+            let parsed = means
                 .phones
                 .parse(wanted.phone)
                 .map_err(|message| Invalid::field("phone", message))?;
@@ -124,25 +125,29 @@ pub(crate) struct Shown {
 }
 
 /// What is shown of a set-up, if its kind shows anything.
-pub(crate) fn shown(core: &Core, setup: &Setup, user: &User) -> Result<Option<Shown>, Error> {
+pub(crate) fn shown(
+    means: &FactorContext,
+    setup: &Setup,
+    user: &User,
+) -> Result<Option<Shown>, Error> {
     let Some(sealed) = &setup.secret else {
         return Ok(None);
     };
-    let Some((seed, _)) = core.keys.unseal(Purpose::Totp, &setup.id, sealed) else {
+    let Some((seed, _)) = means.keys.unseal(Purpose::Totp, &setup.id, sealed) else {
         // The set-up was begun under a secret that the settings no longer have.
         log::warn!("the key of an authenticator that is being set up cannot be read");
         return Err(Invalid::form(Message::new("ticket.invalid")).into());
     };
     let broken = |error: totp::TotpError| Error::Broken(error.0);
-    let issuer = match &core.settings.totp.issuer {
+    let issuer = match &means.settings.totp.issuer {
         Some(issuer) => issuer.clone(),
-        None => core.settings.site_name.0.clone(),
+        None => means.settings.site_name.0.clone(),
     };
-    let uri = core
+    let uri = means
         .totp
         .uri(&seed, &issuer, user.display())
         .map_err(broken)?;
-    let svg = core.totp.qr(&uri).map_err(broken)?;
+    let svg = means.totp.qr(&uri).map_err(broken)?;
     let key = totp::key(&seed);
     Ok(Some(Shown {
         grouped: totp::grouped(&key),
@@ -167,10 +172,10 @@ pub(crate) fn digits(typed: &str) -> String {
 }
 
 /// The time step of a right code of an authenticator that is being set up.
-pub(crate) fn setup_step(core: &Core, setup: &Setup, code: &str) -> Option<i64> {
+pub(crate) fn setup_step(means: &FactorContext, setup: &Setup, code: &str) -> Option<i64> {
     let sealed = setup.secret.as_deref()?;
-    let (seed, _) = core.keys.unseal(Purpose::Totp, &setup.id, sealed)?;
-    core.totp.step_of(&seed, code, core.now())
+    let (seed, _) = means.keys.unseal(Purpose::Totp, &setup.id, sealed)?;
+    means.totp.step_of(&seed, code, means.now())
 }
 
 /// The row of a factor whose set-up was proven. The step of the code that proved it is used up.
@@ -204,17 +209,17 @@ pub(crate) struct Right {
 }
 
 /// Whether `code` is right for one of the authenticators among `rows`.
-pub(crate) fn right_code(core: &Core, rows: &[FactorRow], code: &str) -> Option<Right> {
-    let (code, now) = (digits(code), core.now());
+pub(crate) fn right_code(means: &FactorContext, rows: &[FactorRow], code: &str) -> Option<Right> {
+    let (code, now) = (digits(code), means.now());
     rows.iter()
         .filter(|row| row.kind() == Some(FactorKind::Authenticator))
         .find_map(|row| {
             let sealed = row.secret.as_deref()?;
-            let (seed, current) = core.keys.unseal(Purpose::Totp, &row.id, sealed)?;
-            let step = core.totp.step_of(&seed, &code, now)?;
+            let (seed, current) = means.keys.unseal(Purpose::Totp, &row.id, sealed)?;
+            let step = means.totp.step_of(&seed, &code, now)?;
             let resealed = match current {
                 true => None,
-                false => reseal(&core.keys, &row.id, seed.expose(), sealed),
+                false => reseal(&means.keys, &row.id, seed.expose(), sealed),
             };
             Some(Right {
                 id: row.id.clone(),

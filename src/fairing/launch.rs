@@ -13,7 +13,9 @@ use super::{
 use crate::{
     core::{Core, Registering},
     events::Events,
-    factors::{phone, policy, recovery::StandardRecoveryCodes, totp::StandardTotp},
+    factors::{
+        context::FactorContext, phone, policy, recovery::StandardRecoveryCodes, totp::StandardTotp,
+    },
     fairing::report,
     features,
     guards::routes::Routes,
@@ -196,6 +198,17 @@ pub(super) async fn ignite(mut parts: Parts, rocket: &Rocket<Build>) -> Result<S
         #[cfg(not(feature = "social"))]
         provider_origins: Box::new(Vec::new),
     };
+    let factors = FactorContext {
+        settings: settings.clone(),
+        keys: keys.clone(),
+        clock: clock.clone(),
+        totp: parts.totp.unwrap_or_else(|| Arc::new(StandardTotp)),
+        recovery_codes: parts
+            .recovery_codes
+            .unwrap_or_else(|| Arc::new(StandardRecoveryCodes)),
+        phones,
+        mfa_policy: policy::of(&settings.two_factor, parts.mfa_policy),
+    };
     let mut hooks = parts.hooks;
     let core = Core {
         links,
@@ -205,6 +218,7 @@ pub(super) async fn ignite(mut parts: Parts, rocket: &Rocket<Build>) -> Result<S
         sender,
         keys,
         http,
+        factors,
         events: Events::start(parts.subscribers),
         touches: Touches::default(),
         key_uses: KeyUses::default(),
@@ -222,16 +236,10 @@ pub(super) async fn ignite(mut parts: Parts, rocket: &Rocket<Build>) -> Result<S
         mailbox,
         courier: Courier::default(),
         sms,
-        phones,
-        totp: parts.totp.unwrap_or_else(|| Arc::new(StandardTotp)),
-        recovery_codes: parts
-            .recovery_codes
-            .unwrap_or_else(|| Arc::new(StandardRecoveryCodes)),
         #[cfg(feature = "passkeys")]
         passkeys,
         #[cfg(feature = "social")]
         social,
-        mfa_policy: policy::of(&settings.two_factor, parts.mfa_policy),
         views,
         settings,
     };

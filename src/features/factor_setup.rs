@@ -153,7 +153,7 @@ pub(crate) async fn prove(
     let buckets = Buckets::of_factor(site, user, &web.client);
     refuse_if_locked(site, &buckets).await?;
     let code = factors::digits(typed);
-    let step = factors::setup_step(site, &setup, &code);
+    let step = factors::setup_step(&site.factors, &setup, &code);
     let scribe = web.scribe();
     let notice = notices::factor_added(&scribe, user, setup.kind, &setup.name)?;
     let (once, keys, now) = (held.once(), site.keys.clone(), site.now());

@@ -173,6 +173,7 @@ async fn make(web: &Web<'_>, caller: &Strong) -> Result<Vec<Secret<String>>, Err
     count_per_user(site, "recovery_codes", &user.id).await?;
     let count = site.settings.recovery_codes.count;
     let codes = site
+        .factors
         .recovery_codes
         .generate(count)
         .map_err(|error| Error::Broken(error.0))?;
@@ -180,7 +181,7 @@ async fn make(web: &Web<'_>, caller: &Strong) -> Result<Vec<Secret<String>>, Err
     let rows: Vec<NewCode> = codes
         .iter()
         .map(|code| {
-            let plain = site.recovery_codes.normalise(code.expose());
+            let plain = site.factors.recovery_codes.normalise(code.expose());
             let parts = second::recovery_parts(user, &plain);
             NewCode {
                 id: uuid::Uuid::now_v7().to_string(),

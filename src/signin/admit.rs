@@ -248,7 +248,7 @@ pub(crate) async fn second_factor_owed(
         return Ok(None);
     }
     let id = user.id.clone();
-    let policy = core.mfa_policy.is_some() && settings.two_factor.enabled;
+    let policy = core.factors.mfa_policy.is_some() && settings.two_factor.enabled;
     let (counts, shown) = (core.counted_factors(), shown.map(String::from));
     let found = core
         .store
@@ -273,7 +273,7 @@ pub(crate) async fn second_factor_owed(
         return Ok(None);
     };
     let required = || {
-        let policy = core.mfa_policy.as_ref().filter(|_| policy);
+        let policy = core.factors.mfa_policy.as_ref().filter(|_| policy);
         policy.is_some_and(|policy| policy.requires(user, &grants))
     };
     let owed = !ways.is_empty() || required();

@@ -591,11 +591,11 @@ pub(crate) async fn answer(
     };
     let right = way
         .as_ref()
-        .and_then(|way| factors::right_code(core, std::slice::from_ref(way), &code));
+        .and_then(|way| factors::right_code(&core.factors, std::slice::from_ref(way), &code));
     let sets_up = held.payload.setup.clone();
     let setup_step = sets_up
         .as_ref()
-        .and_then(|setup| factors::setup_step(core, setup, &code));
+        .and_then(|setup| factors::setup_step(&core.factors, setup, &code));
     let tried = match (&sets_up, way.as_ref().and_then(FactorRow::kind)) {
         (Some(setup), _) => setup.kind.method(),
         (None, Some(kind)) => kind.method(),
@@ -707,7 +707,7 @@ pub(crate) async fn answer_by_recovery_code(
     typed: &str,
     notice: impl Fn(usize) -> Result<Letter, Error>,
 ) -> Result<(Passed, Buckets), Error> {
-    let plain = core.recovery_codes.normalise(typed);
+    let plain = core.factors.recovery_codes.normalise(typed);
     let (id, since) = (held.user.id.clone(), codes_since(core));
     let left = core
         .store

@@ -181,7 +181,7 @@ pub(super) fn confirm_page(web: &Web<'_>, user: &User, setup: &Setup, action: &s
         .with("method", kind.name())
         .json("tf_method", kind.name())
         .json("tf_primary_method", kind.name());
-    if let Some(shown) = factors::shown(web.site, setup, user)? {
+    if let Some(shown) = factors::shown(&web.site.factors, setup, user)? {
         reply = reply
             .json("tf_authr_key", &shown.grouped)
             .json("tf_authr_b32key", &shown.key)
@@ -310,7 +310,7 @@ fn after_change(web: &Web<'_>) -> Target {
 
 /// Whether the account does not come in without a second factor.
 pub(in crate::features) async fn is_required(web: &Web<'_>, user: &User) -> Result<bool, Error> {
-    let Some(policy) = &web.site.mfa_policy else {
+    let Some(policy) = &web.site.factors.mfa_policy else {
         return Ok(false);
     };
     let grants = web.site.store.grants(&user.id).await?;
@@ -332,7 +332,7 @@ fn wanted(web: &Web<'_>, form: &TfSetup) -> Result<Setup, Error> {
     let enabled = &web.site.settings.two_factor.methods;
     let kind = factors::kind_of(&form.setup, enabled, "setup")?;
     factors::begin(
-        web.site,
+        &web.site.factors,
         Wanted {
             kind,
             usage: Usages::SECOND,

@@ -446,7 +446,7 @@ async fn meant(web: &Web<'_>, typed: &str) -> Result<Meant, Error> {
         &identity,
         settings.unified.methods.contains(&SignInMethod::Sms),
     ) {
-        (Identity::Unknown(_), true) => site.phones.parse(typed).ok(),
+        (Identity::Unknown(_), true) => site.factors.phones.parse(typed).ok(),
         _ => None,
     };
     if let Some(phone) = &phone {
@@ -616,7 +616,7 @@ async fn of_authenticator(
     if !methods.contains(&SignInMethod::Authenticator) {
         ways.clear();
     }
-    Ok(factors::right_code(web.site, &ways, code))
+    Ok(factors::right_code(&web.site.factors, &ways, code))
 }
 
 /// Uses a right code of an authenticator up. `None` is a wrong code, which is counted in the transaction that

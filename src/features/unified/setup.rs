@@ -137,7 +137,7 @@ fn confirm_page(web: &Web<'_>, user: &User, setup: &Setup, action: String) -> An
         .own()
         .with("method", kind)
         .json("chosen_method", kind);
-    if let Some(shown) = factors::shown(web.site, setup, user)? {
+    if let Some(shown) = factors::shown(&web.site.factors, setup, user)? {
         reply = reply
             .json("authr_key", &shown.grouped)
             .json("authr_b32key", &shown.key)
@@ -252,7 +252,7 @@ async fn set_up(web: &Web<'_>, caller: &Strong, form: &UsSetup) -> Answer {
         name: "",
         phone: &form.phone,
     };
-    let setup = factors::begin(web.site, wanted)?;
+    let setup = factors::begin(&web.site.factors, wanted)?;
     let secret = factor_setup::begin(web, caller, &setup).await?;
     let action = web.site.path(&format!("/us-setup/{}", secret.expose()));
     Ok(confirm_page(web, &caller.user, &setup, action)?.json("state", secret.expose()))
