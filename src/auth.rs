@@ -274,7 +274,7 @@ impl Auth<'_> {
     /// [`Error::Invalid`] with what the policy says, [`Error::NotFound`] if there is no such account.
     pub async fn set_password(&self, user: &UserId, password: &str) -> Result<(), Error> {
         self.come_from_us().await?;
-        set_password(&self.scribe(), user, password).await
+        set_password(self.site, &self.scribe(), user, password).await
     }
 
     /// Refuses a change in a request that a page of another site may have sent: one that failed its CSRF check, or
@@ -297,7 +297,7 @@ impl Auth<'_> {
     }
 
     fn scribe(&self) -> Scribe<'_> {
-        Scribe::on_behalf(self.site, &self.client)
+        self.client.scribe(&self.site.notify)
     }
 
     /// Lets nobody into an account who does not choose a new password first; its sessions end now.
@@ -307,7 +307,7 @@ impl Auth<'_> {
     /// [`Error::NotFound`] if there is no such account.
     pub async fn require_new_password(&self, user: &UserId) -> Result<(), Error> {
         self.come_from_us().await?;
-        require_new_password(&self.scribe(), user).await
+        require_new_password(self.site, &self.scribe(), user).await
     }
 
     /// Mails an account what it needs to choose a new password.
@@ -324,7 +324,7 @@ impl Auth<'_> {
             .find_user(user)
             .await?
             .ok_or(Error::NotFound)?;
-        recover::send_link(&self.scribe(), &user, true).await?;
+        recover::send_link(self.site, &self.scribe(), &user, true).await?;
         Ok(())
     }
 
@@ -357,7 +357,7 @@ impl Auth<'_> {
     /// [`Error::NotFound`] if a role does not exist or `[security.invite]` is off.
     pub async fn invite(&self, invitation: &Invitation) -> Result<User, Error> {
         self.come_from_us().await?;
-        let (user, _) = invite::invite(&self.scribe(), invitation, true).await?;
+        let (user, _) = invite::invite(self.site, &self.scribe(), invitation, true).await?;
         Ok(user)
     }
 

@@ -12,13 +12,9 @@ use crate::{
     factors::context::FactorContext,
     http::context::HttpContext,
     identity::{EmailAddress, EmailPolicy, UsernamePolicy},
-    notify::{
-        mail::{Mailbox, Mailer},
-        outbox::Courier,
-        sms::SmsSender,
-    },
+    notify::{context::NotifyContext, outbox::Posted},
     secrets::{Hasher, Keys, PasswordPolicy},
-    settings::{RedirectRules, Settings, Strictness, Transport},
+    settings::{Settings, Strictness, Transport},
     store::{
         Conn, Store, StoreError, User,
         factors::FactorRow,
@@ -36,15 +32,13 @@ pub(crate) type OnRegister =
 /// When a token for an account runs out, as the application has it.
 pub(crate) type TokenExpiry = Arc<dyn Fn(&User) -> Option<Timestamp> + Send + Sync>;
 
-/// The application's own values for a page or a mail, by its name.
-pub(crate) type AddContext = Arc<dyn Fn(&str) -> Value + Send + Sync>;
-
 /// What signing in and everything about accounts needs, made once at launch.
 pub(crate) struct Core {
     pub(crate) settings: Arc<Settings>,
     /// What requests and answers need of it.
     pub(crate) http: HttpContext,
     pub(crate) factors: FactorContext,
+    pub(crate) notify: Arc<NotifyContext>,
     pub(crate) strictness: Strictness,
     pub(crate) base_url: url::Url,
     pub(crate) store: Store,
@@ -57,14 +51,8 @@ pub(crate) struct Core {
     pub(crate) usernames: Arc<dyn UsernamePolicy>,
     pub(crate) clock: SharedClock,
     pub(crate) events: Events,
-    pub(crate) mailer: Arc<dyn Mailer>,
     /// The transport behind the mailer; none if the application brought a mailer of its own.
     pub(crate) transport: Option<Transport>,
-    /// The sender of every mail.
-    pub(crate) sender: String,
-    pub(crate) mailbox: Option<Mailbox>,
-    pub(crate) courier: Courier,
-    pub(crate) sms: Option<Arc<dyn SmsSender>>,
     /// What is done with authenticators, where passkeys are on.
     #[cfg(feature = "passkeys")]
     pub(crate) passkeys: Option<crate::factors::passkey::Ceremonies>,
@@ -78,10 +66,6 @@ pub(crate) struct Core {
     pub(crate) on_register: Registering,
     /// When tokens of an account run out, if the application says so.
     pub(crate) token_expiry: Option<TokenExpiry>,
-    /// The application's own values for mails.
-    pub(crate) mail_values: Vec<AddContext>,
-    /// Our pages that mails link to: the name of each, and its path.
-    pub(crate) links: Vec<(&'static str, &'static str)>,
 }
 
 impl fmt::Debug for Core {
@@ -93,9 +77,9 @@ impl fmt::Debug for Core {
 }
 
 impl Core {
-    /// The application's own values for a mail, by its name, such as `welcome`.
-    pub(crate) fn mail_values(&self, which: &str) -> Map<String, Value> {
-        objects(self.mail_values.iter().map(|add| add(which)))
+    /// After the commit of a change with a mail: the mail is on its way.
+    pub(crate) fn posted(&self, posted: Posted) {
+        self.notify.posted(posted);
     }
 
     /// Judges an address that an account is to get, at whatever route or command: it must be one that mails can
@@ -240,17 +224,6 @@ impl Counted {
             None => false,
         }
     }
-}
-
-/// The values of several objects, of which the last says what holds.
-pub(crate) fn objects(values: impl IntoIterator<Item = Value>) -> Map<String, Value> {
-    let mut all = Map::new();
-    for value in values {
-        if let Value::Object(object) = value {
-            all.extend(object);
-        }
-    }
-    all
 }
 
 /// The application's part in making an account, if it has one.

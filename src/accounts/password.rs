@@ -11,20 +11,24 @@ use crate::{
 };
 
 /// Marks the password as one to be replaced, for handlers and the command line alike.
-pub(crate) async fn require_new_password(scribe: &Scribe<'_>, user: &UserId) -> Result<(), Error> {
-    scribe.core.store.require_new_password(user).await?;
+pub(crate) async fn require_new_password(
+    core: &Core,
+    scribe: &Scribe<'_>,
+    user: &UserId,
+) -> Result<(), Error> {
+    core.store.require_new_password(user).await?;
     let kind = EventKind::PasswordChangeRequired { user: user.clone() };
-    scribe.core.event(scribe.client, kind);
+    core.event(scribe.client, kind);
     Ok(())
 }
 
 /// Sets a password by the policy and tells its owner, for handlers and the command line alike.
 pub(crate) async fn set_password(
+    core: &Core,
     scribe: &Scribe<'_>,
     user: &UserId,
     password: &str,
 ) -> Result<(), Error> {
-    let core = scribe.core;
     let password =
         Password::parse(password).map_err(|message| Invalid::field("password", message))?;
     let account = core.store.find_user(user).await?.ok_or(Error::NotFound)?;

@@ -426,7 +426,7 @@ async fn outbox(site: &Site) -> Finding {
 
 async fn mail(site: &Site) -> Finding {
     const PATIENCE: Duration = Duration::from_secs(15);
-    let detail = match timeout(PATIENCE, site.mailer.check()).await {
+    let detail = match timeout(PATIENCE, site.notify.mailer.check()).await {
         Err(_) => {
             return fail(format!(
                 "the mailer did not answer within {} s",

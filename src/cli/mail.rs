@@ -136,7 +136,7 @@ async fn send(site: &Arc<Site>) -> Result<Answer, Failure> {
         ));
     }
     let since = site.now();
-    let sent = deliver_now(&site.core).await?;
+    let sent = deliver_now(&site.notify).await?;
     let now = site.now();
     let (tally, due) = site
         .store

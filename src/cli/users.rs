@@ -270,7 +270,7 @@ async fn invite(site: &Site, command: &Invite) -> Result<Answer, Failure> {
         refuse_inactive(&user)?;
     }
     let by_mail = !command.by.print;
-    let (user, url) = invite::invite(&Scribe::of(site), &invitation, by_mail)
+    let (user, url) = invite::invite(site, &Scribe::of(&site.notify), &invitation, by_mail)
         .await
         .map_err(|error| Failure::of(site, error))?;
     let grants = site.store.grants(&user.id).await?;
@@ -290,7 +290,7 @@ async fn send_recovery(site: &Site, command: &SendRecovery) -> Result<Answer, Fa
     let user = find(site, &command.identity).await?;
     refuse_inactive(&user)?;
     let by_mail = !command.by.print;
-    let url = recover::send_link(&Scribe::of(site), &user, by_mail)
+    let url = recover::send_link(site, &Scribe::of(&site.notify), &user, by_mail)
         .await
         .map_err(|error| Failure::of(site, error))?;
     Ok(handed_over(
@@ -331,7 +331,7 @@ fn handed_over(by_mail: bool, what: &str, url: &Secret<String>, mut json: Value)
 
 async fn require_new_password(site: &Site, identity: &str) -> Result<Answer, Failure> {
     let user = find(site, identity).await?;
-    crate::accounts::password::require_new_password(&Scribe::of(site), &user.id)
+    crate::accounts::password::require_new_password(site, &Scribe::of(&site.notify), &user.id)
         .await
         .map_err(|error| Failure::of(site, error))?;
     let how = match site.settings.recover.enabled {
@@ -392,7 +392,7 @@ async fn reset_access(site: &Site, identity: &str) -> Result<Answer, Failure> {
 async fn change_password(site: &Site, change: ChangePassword) -> Result<Answer, Failure> {
     let user = find(site, &change.identity).await?;
     let typed = change.password.read()?;
-    set_password(&Scribe::of(site), &user.id, &typed)
+    set_password(site, &Scribe::of(&site.notify), &user.id, &typed)
         .await
         .map_err(|error| Failure::of(site, error))?;
     let text = format!(

@@ -21,10 +21,10 @@ use crate::{
     guards::routes::Routes,
     http::{context::HttpContext, cookies::CookieNames},
     identity::{StandardEmailPolicy, StandardUsernamePolicy, sender},
+    notify::context::NotifyContext,
     notify::{
         mail::{self, Mailbox},
         outbox::Courier,
-        sms,
     },
     secrets::{Hasher, Keys, StandardPolicy},
     settings::{ConfigError, RedirectRules, ReportLevel, Settings, SignInMethod, Strictness},
@@ -45,7 +45,7 @@ pub(super) fn introduce(site: &Site, has_commands: bool) {
     if site.store.dialect() == Dialect::Sqlite {
         log::info!("the data is in {}", site.settings.database.url.expose());
     }
-    if site.mailbox.is_some() {
+    if site.notify.mailbox.is_some() {
         log::info!("mails are shown at {}", site.absolute("/dev/mail"));
     }
     if has_commands {
@@ -123,7 +123,9 @@ pub(super) async fn ignite(mut parts: Parts, rocket: &Rocket<Build>) -> Result<S
     });
     let development = strictness == Strictness::Development && settings.dev_mail.enabled;
     let mailbox = parts.mailbox.or_else(|| development.then(Mailbox::default));
-    let sms = parts.sms.or_else(|| sms::sender(&settings.sms));
+    let sms = parts
+        .sms
+        .or_else(|| crate::notify::sms::sender(&settings.sms));
     let (two_factor, unified) = (&settings.two_factor, &settings.unified);
     let wants_sms = two_factor.enabled && two_factor.methods.contains(&FactorKind::Sms)
         || unified.enabled && unified.methods.contains(&SignInMethod::Sms);
@@ -210,16 +212,31 @@ pub(super) async fn ignite(mut parts: Parts, rocket: &Rocket<Build>) -> Result<S
         mfa_policy: policy::of(&settings.two_factor, parts.mfa_policy),
     };
     let mut hooks = parts.hooks;
-    let core = Core {
+    let events = Events::start(parts.subscribers);
+    let notify = Arc::new(NotifyContext {
+        settings: settings.clone(),
+        base_url: base_url.clone(),
+        clock: clock.clone(),
+        keys: keys.clone(),
+        store: store.clone(),
+        views: views.clone(),
+        events: events.clone(),
+        mailer,
+        sender,
+        mailbox,
+        courier: Courier::default(),
+        sms,
+        mail_values: std::mem::take(&mut hooks.mail_contexts),
         links,
+    });
+    let core = Core {
         on_register: Registering(hooks.on_register.take()),
         token_expiry: hooks.token_expiry.take(),
-        mail_values: std::mem::take(&mut hooks.mail_contexts),
-        sender,
         keys,
         http,
         factors,
-        events: Events::start(parts.subscribers),
+        events,
+        notify,
         touches: Touches::default(),
         key_uses: KeyUses::default(),
         registering: Semaphore::new((settings.hashing.queue / 2).max(1)),
@@ -231,11 +248,7 @@ pub(super) async fn ignite(mut parts: Parts, rocket: &Rocket<Build>) -> Result<S
         emails,
         usernames,
         clock,
-        mailer,
         transport,
-        mailbox,
-        courier: Courier::default(),
-        sms,
         #[cfg(feature = "passkeys")]
         passkeys,
         #[cfg(feature = "social")]
@@ -271,26 +284,26 @@ pub(super) async fn ignite(mut parts: Parts, rocket: &Rocket<Build>) -> Result<S
 /// Renders every template once, so that a broken override is found now and not by a visitor.
 fn try_pages(site: &Site) -> Result<(), ConfigError> {
     let mut of_page = page::shared(site, "en", "/", None);
-    of_page.extend(crate::core::objects([serde_json::json!({
+    of_page.extend(crate::notify::context::objects([serde_json::json!({
         "csrf_token": "token",
         "messages": [{"kind": "info", "text": "A message"}],
         "user": {"id": "1", "email": "a@example.com", "username": null, "display": "a"},
     })]));
-    let of_mail = crate::core::objects([crate::web::feature::sample_mail()]);
+    let of_mail = crate::notify::context::objects([crate::web::feature::sample_mail()]);
     for (name, own) in crate::features::samples(site.features()) {
         // As in the answer or the mail itself, and nothing else: what renders here must render there.
         let context = match mail::name_of(name) {
             Some(which) => {
                 let mut context = of_mail.clone();
-                context.extend(crate::core::objects([own]));
-                context.extend(site.mail_values(which));
+                context.extend(crate::notify::context::objects([own]));
+                context.extend(site.notify.mail_values(which));
                 context
             }
             None => {
                 let mut context = of_page.clone();
                 context.insert("page".into(), serde_json::json!({"name": name}));
                 context.extend(site.hooks.page_values(name));
-                context.extend(crate::core::objects([own]));
+                context.extend(crate::notify::context::objects([own]));
                 context
             }
         };

@@ -450,7 +450,7 @@ impl Fairing for Security {
     async fn on_liftoff(&self, rocket: &Rocket<Orbit>) {
         if let Some(site) = rocket.state::<Arc<Site>>() {
             tokio::spawn(housekeeping(Arc::downgrade(site)));
-            tokio::spawn(deliver(Arc::downgrade(&site.core)));
+            tokio::spawn(deliver(Arc::downgrade(&site.notify)));
             #[cfg(feature = "social")]
             for provider in site.social.iter() {
                 let provider = provider.clone();

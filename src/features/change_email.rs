@@ -480,7 +480,7 @@ async fn undo(web: &Web<'_>, held: Held<Undo>) -> Answer {
     let old = EmailAddress::parse(&held.payload.old).map_err(|_| mailed::gone())?;
     let to = Addressee::at(old.address());
     let recovery = match site.settings.recover.enabled {
-        true => Some(recover::prepare(&web.scribe(), &to, user)?),
+        true => Some(recover::prepare(site, &web.scribe(), &to, user)?),
         false => None,
     };
     let (once, id, since, now) = (held.once(), user.id.clone(), held.created_at, site.now());

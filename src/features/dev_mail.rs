@@ -121,7 +121,7 @@ fn find(web: &Web<'_>, id: u64) -> Result<Mail, Error> {
 
 /// The mailbox, for whoever sits at this machine.
 fn mailbox<'a>(web: &'a Web<'_>) -> Result<&'a Mailbox, Error> {
-    let mailbox = web.site.mailbox.as_ref();
+    let mailbox = web.site.notify.mailbox.as_ref();
     mailbox
         .filter(|_| is_at_this_machine(web.request))
         .ok_or(Error::NotFound)

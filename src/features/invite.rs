@@ -8,6 +8,7 @@ use super::{
     new_password::{self, NewPassword},
 };
 use crate::{
+    core::Core,
     error::{Error, Invalid},
     events::EventKind,
     identity::{EmailAddress, Identity, Username},
@@ -147,11 +148,11 @@ impl Invitation {
 /// An account that was invited and not taken yet is invited anew. One that somebody registered without ever
 /// confirming the address is taken over: its password, username, sessions, factors, keys and links are removed.
 pub(crate) async fn invite(
+    site: &Core,
     scribe: &Scribe<'_>,
     invitation: &Invitation,
     by_mail: bool,
 ) -> Result<(User, Secret<String>), Error> {
-    let site = scribe.core;
     if !site.settings.invite.enabled {
         return Err(Error::NotFound);
     }

@@ -14,6 +14,7 @@ use super::{
     new_password::{self, NewPassword},
 };
 use crate::{
+    core::Core,
     error::{Denied, Error, Invalid},
     events::EventKind,
     identity::target::Target,
@@ -272,11 +273,11 @@ pub(crate) struct Recovery {
 /// Prepares what lets an account choose a new password, whoever sees to it: an administrator, or the
 /// undoing of a takeover.
 pub(crate) fn prepare(
+    site: &Core,
     scribe: &Scribe<'_>,
     to: &Addressee<'_>,
     user: &User,
 ) -> Result<Recovery, Error> {
-    let site = scribe.core;
     let terms = Terms {
         life: site.settings.recover.life,
         user: Some(user.id.clone()),
@@ -310,11 +311,11 @@ pub(crate) fn put(
 /// Sends an account the mail with which it can choose a new password, or only makes the link, to be
 /// handed over by other means.
 pub(crate) async fn send_link(
+    site: &Core,
     scribe: &Scribe<'_>,
     user: &User,
     by_mail: bool,
 ) -> Result<Secret<String>, Error> {
-    let site = scribe.core;
     if !site.settings.recover.enabled {
         return Err(Error::NotFound);
     }
@@ -322,7 +323,7 @@ pub(crate) async fn send_link(
     if !user.active {
         return Err(Invalid::field("email", Message::new("login.inactive")).into());
     }
-    let recovery = prepare(scribe, &Addressee::from(user), user)?;
+    let recovery = prepare(site, scribe, &Addressee::from(user), user)?;
     let url = recovery.url.clone();
     let posted = site
         .store

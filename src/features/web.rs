@@ -316,7 +316,7 @@ impl Web<'_> {
 
     /// Who writes the mails that this request leads to.
     pub(crate) fn scribe(&self) -> Scribe<'_> {
-        Scribe::on_behalf(self.site, &self.client)
+        self.client.scribe(&self.site.notify)
     }
 
     /// Who presents a ticket here.

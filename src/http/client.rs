@@ -14,6 +14,7 @@ use super::{
 use crate::{
     events::Client,
     http::context::HttpContext,
+    notify::{context::NotifyContext, mail::Scribe},
     secrets::Purpose,
     store::{User, cut},
 };
@@ -44,6 +45,11 @@ impl ClientInfo {
             language: crate::http::language::language(request, context),
             address,
         }
+    }
+
+    /// Who writes mails on behalf of this client.
+    pub(crate) fn scribe<'a>(&'a self, notify: &'a NotifyContext) -> Scribe<'a> {
+        Scribe::on_behalf(notify, &self.client, &self.language)
     }
 
     /// What attempts from the client's IPv6 network are counted under.

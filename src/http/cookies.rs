@@ -222,7 +222,6 @@ pub(super) struct Outgoing {
     /// Whether the address of the page is a secret.
     pub(super) secret_address: AtomicBool,
     /// Whether forms of the page lead to the providers of the site.
-    #[cfg(feature = "social")]
     pub(super) forms_lead_out: AtomicBool,
 }
 

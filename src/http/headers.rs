@@ -22,7 +22,10 @@ pub(crate) fn hide_address(request: &Request<'_>) {
 
 /// Says that forms of this page lead to the providers of the site: browsers judge by `form-action` also
 /// where a form is redirected to (CSP Level 3, section 6.4.1).
-#[cfg(feature = "social")]
+#[allow(
+    dead_code,
+    reason = "only sign-in with providers leads out, and may not be compiled in"
+)]
 pub(crate) fn let_forms_out(request: &Request<'_>) {
     super::cookies::pending(request)
         .forms_lead_out
@@ -39,9 +42,7 @@ pub(crate) fn finish<'r>(
     let pending = super::cookies::pending(request);
     if pending.ours.load(Ordering::Relaxed) {
         set(response, &context.settings.headers);
-        #[cfg_attr(not(feature = "social"), allow(unused_mut))]
         let mut elsewhere = context.redirects.form_sources();
-        #[cfg(feature = "social")]
         if pending.forms_lead_out.load(Ordering::Relaxed) {
             elsewhere.extend((context.provider_origins)());
         }

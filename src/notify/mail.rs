@@ -13,10 +13,9 @@ use serde_json::{Map, Value, json};
 
 use super::outbox::{Letter, Postage};
 use crate::{
-    core::Core,
     error::Error,
     events::Client,
-    http::client::ClientInfo,
+    notify::context::NotifyContext,
     settings::{MailParts, MailSettings, Transport},
     store::{User, cut},
     types::{Message, Timestamp},
@@ -318,7 +317,7 @@ pub(crate) fn name_of(template: &str) -> Option<&str> {
 /// Writes letters: in which language, and on whose behalf.
 #[derive(Clone, Copy)]
 pub(crate) struct Scribe<'a> {
-    pub(crate) core: &'a Core,
+    pub(crate) context: &'a NotifyContext,
     /// Who asks; nobody for commands and jobs.
     pub(crate) client: Option<&'a Client>,
     pub(crate) language: &'a str,
@@ -327,20 +326,24 @@ pub(crate) struct Scribe<'a> {
 impl<'a> Scribe<'a> {
     /// For commands and jobs: in the site's first language.
     #[cfg(feature = "cli")]
-    pub(crate) fn of(core: &'a Core) -> Self {
+    pub(crate) fn of(context: &'a NotifyContext) -> Self {
         Self {
-            core,
+            context,
             client: None,
             language: "en",
         }
     }
 
     /// On behalf of whoever asks.
-    pub(crate) fn on_behalf(core: &'a Core, client: &'a ClientInfo) -> Self {
+    pub(crate) fn on_behalf(
+        context: &'a NotifyContext,
+        client: &'a Client,
+        language: &'a str,
+    ) -> Self {
         Self {
-            core,
-            client: Some(&client.client),
-            language: &client.language,
+            context,
+            client: Some(client),
+            language,
         }
     }
 
@@ -362,7 +365,7 @@ impl<'a> Scribe<'a> {
                 "the mail {feature}/{which} cannot be composed: {error}"
             ))
         })?;
-        Letter::new(self.core, mail, postage, to.decoy)
+        Letter::new(self.context, mail, postage, to.decoy)
     }
 
     fn compose(
@@ -372,46 +375,46 @@ impl<'a> Scribe<'a> {
         which: &str,
         own: Value,
     ) -> Result<Mail, String> {
-        let (core, now) = (self.core, self.core.now());
-        let mut context = Map::new();
+        let (context, now) = (self.context, self.context.now());
+        let mut given = Map::new();
         let shared = json!({
             "lang": self.language,
             "user": {"email": to.email, "display": to.display},
-            "site": {"name": core.settings.site_name.0, "home": core.base_url.as_str()},
+            "site": {"name": context.settings.site_name.0, "home": context.base_url.as_str()},
             "at": now.to_text(),
             "address": self.client.map(|client| client.address.as_str()),
             "agent": self.client.map(|client| client.agent.as_str()),
         });
         for values in [shared, Value::Object(self.links()), own] {
             if let Value::Object(values) = values {
-                context.extend(values);
+                given.extend(values);
             }
         }
-        context.extend(core.mail_values(which));
-        let subject =
-            Message::new(format!("mail.{which}.subject")).with("site", &core.settings.site_name.0);
+        given.extend(context.mail_values(which));
+        let subject = Message::new(format!("mail.{which}.subject"))
+            .with("site", &context.settings.site_name.0);
         // A subject is one line, whatever the name of the site.
-        let subject: String = cut(&core.views.catalogue().say(self.language, &subject), 200)
+        let subject: String = cut(&context.views.catalogue().say(self.language, &subject), 200)
             .chars()
             .filter(|c| {
                 !crate::identity::text::is_hidden(*c) && !matches!(c, '\u{2028}' | '\u{2029}')
             })
             .collect();
-        let parts = core.settings.mail.parts;
+        let parts = context.settings.mail.parts;
         let part = |end: &str, left_out: MailParts| match parts == left_out {
             true => Ok(String::new()),
-            false => core.views.render(
+            false => context.views.render(
                 self.language,
                 &format!("security/{feature}/{which}.mail.{end}"),
-                &context,
+                &given,
             ),
         };
-        let host = core.base_url.host_str().unwrap_or("localhost");
+        let host = context.base_url.host_str().unwrap_or("localhost");
         Ok(Mail {
             kind: which.into(),
             to: to.email.into(),
-            from: core.sender.clone(),
-            reply_to: core.settings.mail.reply_to.clone(),
+            from: context.sender.clone(),
+            reply_to: context.settings.mail.reply_to.clone(),
             subject,
             text: part("txt", MailParts::Html)?,
             html: part("html", MailParts::Text)?,
@@ -423,9 +426,9 @@ impl<'a> Scribe<'a> {
     /// Pages that mails link to, as `url_<name>`, where their features are on.
     fn links(&self) -> Map<String, Value> {
         let mut links = Map::new();
-        for (name, path) in &self.core.links {
+        for (name, path) in &self.context.links {
             if matches!(*name, "login" | "register" | "recover") {
-                links.insert(format!("url_{name}"), self.core.absolute(path).into());
+                links.insert(format!("url_{name}"), self.context.absolute(path).into());
             }
         }
         links

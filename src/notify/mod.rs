@@ -1,5 +1,6 @@
 //! What leaves the house: events for the application, mails for people.
 
+pub(crate) mod context;
 pub(crate) mod mail;
 pub(crate) mod notices;
 pub(crate) mod outbox;

@@ -95,7 +95,11 @@ pub(crate) fn passkey_suspect(
 
 fn words(scribe: &Scribe<'_>, kind: FactorKind) -> String {
     let message = Message::new(format!("factor.{}", kind.name()));
-    scribe.core.views.catalogue().say(scribe.language, &message)
+    scribe
+        .context
+        .views
+        .catalogue()
+        .say(scribe.language, &message)
 }
 
 /// An account elsewhere was linked, and opens this one.
@@ -202,7 +206,7 @@ fn notice(
     own: serde_json::Value,
 ) -> Result<Letter, Error> {
     // An address that nobody proved may be a stranger's.
-    let proven = user.confirmed_at.is_some() || !scribe.core.settings.confirm.enabled;
+    let proven = user.confirmed_at.is_some() || !scribe.context.settings.confirm.enabled;
     let postage = match proven {
         true => Postage::Free,
         false => Postage::Limited,

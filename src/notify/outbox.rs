@@ -21,9 +21,9 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use crate::{
-    core::Core,
     error::Error,
     events::EventKind,
+    notify::context::NotifyContext,
     notify::{
         mail::{Mail, MailError, MailFailure},
         sms::Sms,
@@ -47,7 +47,7 @@ pub(crate) struct Letter {
 }
 
 /// What became of a letter: whether it lies in the outbox, for [`Core::posted`] after the commit.
-#[must_use = "give it to `Core::posted` once the transaction is committed"]
+#[must_use = "give it to `NotifyContext::posted` once the transaction is committed"]
 pub(crate) enum Posted {
     /// It lies in the outbox; a decoy carries no mail.
     Put(Option<Box<Mail>>),
@@ -92,28 +92,28 @@ impl Letter {
     /// Makes a letter of a mail. With `decoy` it is written and counted like any other and goes nowhere:
     /// for somebody unknown, so that nothing tells them apart.
     pub(crate) fn new(
-        core: &Core,
+        context: &NotifyContext,
         mail: Mail,
         postage: Postage,
         decoy: bool,
     ) -> Result<Self, Error> {
-        Self::of(core, mail.clone(), Content::Mail(mail), postage, decoy)
+        Self::of(context, mail.clone(), Content::Mail(mail), postage, decoy)
     }
 
     /// Makes a letter of a text message of a kind.
     pub(crate) fn of_sms(
-        core: &Core,
+        context: &NotifyContext,
         kind: &str,
         sms: Sms,
         postage: Postage,
         decoy: bool,
     ) -> Result<Self, Error> {
         let mail = sms.as_mail(kind);
-        Self::of(core, mail, Content::Sms(sms), postage, decoy)
+        Self::of(context, mail, Content::Sms(sms), postage, decoy)
     }
 
     fn of(
-        core: &Core,
+        context: &NotifyContext,
         mail: Mail,
         content: Content,
         postage: Postage,
@@ -134,13 +134,13 @@ impl Letter {
         Ok(Self {
             counters: match postage {
                 Postage::Limited | Postage::Device(_) => {
-                    Some(MailCounters::of(core, &kind, &mail.to))
+                    Some(MailCounters::of(context, &kind, &mail.to))
                 }
-                Postage::Steps(whose) => Some(MailCounters::of_steps(core, &kind, &whose)),
+                Postage::Steps(whose) => Some(MailCounters::of_steps(context, &kind, &whose)),
                 Postage::Free => None,
             },
             row: NewMail {
-                body: core.keys.seal(Purpose::Outbox, &id, &text)?,
+                body: context.keys.seal(Purpose::Outbox, &id, &text)?,
                 id,
                 kind: mail.kind.clone(),
                 recipient: (!decoy).then(|| mail.to.clone()),
@@ -162,7 +162,7 @@ pub(crate) fn put(conn: &mut Conn, letter: &Letter) -> Result<Posted, StoreError
     Ok(Posted::Put(letter.mail.clone().map(Box::new)))
 }
 
-impl Core {
+impl NotifyContext {
     /// After the commit: the worker is told, and mailboxes of tests and developers get their copy.
     pub(crate) fn posted(&self, posted: Posted) {
         if let Posted::Put(Some(mail)) = posted {
@@ -196,20 +196,22 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const MARGIN: Life = Life::seconds(10);
 
 /// Sends mails as long as the site lives.
-pub(crate) async fn deliver(core: std::sync::Weak<Core>) {
+pub(crate) async fn deliver(context: std::sync::Weak<NotifyContext>) {
     let (mut round, mut pause) = (0u32, Pause::default());
     loop {
         tokio::time::sleep(TICK).await;
-        let Some(core) = core.upgrade() else { return };
+        let Some(context) = context.upgrade() else {
+            return;
+        };
         round = round.wrapping_add(1);
-        let told = core.courier.0.swap(false, Ordering::AcqRel);
+        let told = context.courier.0.swap(false, Ordering::AcqRel);
         if !(told || round.is_multiple_of(LOOK) || pause.is_over_now()) || pause.lasts() {
             if told {
-                core.courier.wake();
+                context.courier.wake();
             }
             continue;
         }
-        if let Err(error) = deliver_due(&core, &mut pause).await {
+        if let Err(error) = deliver_due(&context, &mut pause).await {
             log::warn!("the outbox was not read: {error}");
         }
     }
@@ -243,11 +245,11 @@ impl Pause {
 }
 
 /// Sends what is due until nothing is, or the server is down. Answers how many were sent.
-async fn deliver_due(core: &Arc<Core>, pause: &mut Pause) -> Result<usize, StoreError> {
+async fn deliver_due(context: &Arc<NotifyContext>, pause: &mut Pause) -> Result<usize, StoreError> {
     let mut sent = 0;
     loop {
-        let now = core.now();
-        if !core
+        let now = context.now();
+        if !context
             .store
             .read(move |conn| outbox::any_due(conn, now))
             .await?
@@ -256,14 +258,15 @@ async fn deliver_due(core: &Arc<Core>, pause: &mut Pause) -> Result<usize, Store
         }
         // After a failure one mail goes first and finds out; the others wait behind it.
         let most = match pause.length.is_zero() {
-            true => core.settings.mail.connections,
+            true => context.settings.mail.connections,
             false => 1,
         };
         let lease = uuid::Uuid::new_v4().to_string();
-        let until = now.after(core.settings.mail.timeout).after(MARGIN);
+        let until = now.after(context.settings.mail.timeout).after(MARGIN);
         let claimed = {
             let lease = lease.clone();
-            core.store
+            context
+                .store
                 .write(move |conn| outbox::claim(conn, &lease, now, until, most))
                 .await?
         };
@@ -272,7 +275,7 @@ async fn deliver_due(core: &Arc<Core>, pause: &mut Pause) -> Result<usize, Store
         }
         let tried = claimed
             .into_iter()
-            .map(|claimed| try_one(core, claimed, &lease));
+            .map(|claimed| try_one(context, claimed, &lease));
         let mut down = false;
         for outcome in join_all(tried).await {
             match outcome? {
@@ -291,21 +294,21 @@ async fn deliver_due(core: &Arc<Core>, pause: &mut Pause) -> Result<usize, Store
 
 /// Sends what is due now, for a command. Answers how many were sent.
 #[cfg(feature = "cli")]
-pub(crate) async fn deliver_now(core: &Arc<Core>) -> Result<usize, StoreError> {
-    deliver_due(core, &mut Pause::default()).await
+pub(crate) async fn deliver_now(context: &Arc<NotifyContext>) -> Result<usize, StoreError> {
+    deliver_due(context, &mut Pause::default()).await
 }
 
 async fn try_one(
-    core: &Arc<Core>,
+    context: &Arc<NotifyContext>,
     claimed: Claimed,
     lease: &str,
 ) -> Result<Option<MailFailure>, StoreError> {
-    let now = core.now();
-    let result = match unsealed(core, &claimed) {
+    let now = context.now();
+    let result = match unsealed(context, &claimed) {
         Some(Content::Sms(sms)) if sms.until <= now => {
             Err(MailError::refused("its code has run out"))
         }
-        Some(content) => send(core, content).await,
+        Some(content) => send(context, content).await,
         None => Err(MailError::refused(
             "it was encrypted under a secret that is not in `security.secret` any more",
         )),
@@ -313,7 +316,7 @@ async fn try_one(
     let failure = result.as_ref().err().map(|error| error.failure);
     let outcome = match result {
         Ok(()) => Outcome::Sent,
-        Err(error) => after(core, &claimed, error, now),
+        Err(error) => after(context, &claimed, error, now),
     };
     if let Outcome::Failed { why } = &outcome {
         log::error!(
@@ -323,12 +326,12 @@ async fn try_one(
         );
     }
     let (id, lease, written) = (claimed.id.clone(), lease.to_string(), outcome.clone());
-    let settled = core
+    let settled = context
         .store
         .write(move |conn| outbox::settle(conn, &id, &lease, &written, now))
         .await?;
     if settled && matches!(outcome, Outcome::Failed { .. }) {
-        core.event(
+        context.event(
             None,
             EventKind::MailUndeliverable {
                 mail: claimed.id,
@@ -339,9 +342,9 @@ async fn try_one(
     Ok(failure)
 }
 
-fn unsealed(core: &Core, claimed: &Claimed) -> Option<Content> {
+fn unsealed(context: &NotifyContext, claimed: &Claimed) -> Option<Content> {
     let body = claimed.body.as_deref()?;
-    let (text, _) = core.keys.unseal(Purpose::Outbox, &claimed.id, body)?;
+    let (text, _) = context.keys.unseal(Purpose::Outbox, &claimed.id, body)?;
     // Mails of an earlier version lie in the outbox as they are.
     if text.expose().starts_with(b"{") {
         return serde_json::from_slice(text.expose()).ok();
@@ -351,8 +354,8 @@ fn unsealed(core: &Core, claimed: &Claimed) -> Option<Content> {
 }
 
 /// In a task of its own: a mailer that panics loses one try, and one that hangs is left behind.
-async fn send(core: &Arc<Core>, content: Content) -> Result<(), MailError> {
-    let (mailer, sms) = (core.mailer.clone(), core.sms.clone());
+async fn send(context: &Arc<NotifyContext>, content: Content) -> Result<(), MailError> {
+    let (mailer, sms) = (context.mailer.clone(), context.sms.clone());
     let task = tokio::spawn(async move {
         match (content, sms) {
             (Content::Mail(mail), _) => mailer.send(&mail).await,
@@ -367,7 +370,7 @@ async fn send(core: &Arc<Core>, content: Content) -> Result<(), MailError> {
         }
     });
     let abort = task.abort_handle();
-    let patience = Duration::from_secs(core.settings.mail.timeout.as_secs());
+    let patience = Duration::from_secs(context.settings.mail.timeout.as_secs());
     match timeout(patience, task).await {
         Ok(Ok(result)) => result,
         Ok(Err(_)) => Err(MailError::later("the mailer panicked")),
@@ -381,10 +384,10 @@ async fn send(core: &Arc<Core>, content: Content) -> Result<(), MailError> {
 }
 
 /// What is to be done with a mail that was not sent.
-fn after(core: &Core, claimed: &Claimed, error: MailError, now: Timestamp) -> Outcome {
+fn after(context: &NotifyContext, claimed: &Claimed, error: MailError, now: Timestamp) -> Outcome {
     let why = error.why;
     if error.failure == MailFailure::Refused
-        || claimed.created_at.after(core.settings.mail.give_up) <= now
+        || claimed.created_at.after(context.settings.mail.give_up) <= now
     {
         return Outcome::Failed { why };
     }

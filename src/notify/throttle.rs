@@ -1,8 +1,8 @@
 //! How many mails and messages may go to one address, whoever asks for them.
 
 use crate::{
-    core::Core,
     identity::EmailAddress,
+    notify::context::NotifyContext,
     store::{
         Conn, StoreError,
         failures::{self, Allowance, Counted},
@@ -15,8 +15,8 @@ use crate::{
 pub(crate) struct MailCounters([(String, Allowance); 2]);
 
 impl MailCounters {
-    pub(crate) fn of(core: &Core, kind: &str, address: &str) -> Self {
-        let settings = &core.settings.mail;
+    pub(crate) fn of(context: &NotifyContext, kind: &str, address: &str) -> Self {
+        let settings = &context.settings.mail;
         let key = EmailAddress::typed(address)
             .map_or_else(|_| address.into(), |email| email.key().to_string());
         let counter = |name, mails, time| {
@@ -25,7 +25,7 @@ impl MailCounters {
                 window: time,
                 lock: time,
             };
-            (core.keys.bucket([name, kind, &key]), allowance)
+            (context.keys.bucket([name, kind, &key]), allowance)
         };
         Self([
             counter("mail", 1, settings.throttle),
@@ -35,14 +35,14 @@ impl MailCounters {
 
     /// Those of codes for somebody who has shown something already: a few at once, since a person may
     /// begin again.
-    pub(crate) fn of_steps(core: &Core, kind: &str, whose: &str) -> Self {
+    pub(crate) fn of_steps(context: &NotifyContext, kind: &str, whose: &str) -> Self {
         let counter = |name, codes, time| {
             let allowance = Allowance {
                 failures: codes,
                 window: time,
                 lock: time,
             };
-            (core.keys.bucket([name, kind, whose]), allowance)
+            (context.keys.bucket([name, kind, whose]), allowance)
         };
         Self([
             counter("codes", 5, Life::minutes(10)),

@@ -8,10 +8,7 @@ use crate::{
     core::Core,
     error::Error,
     http::client::ClientInfo,
-    notify::{
-        mail::{Addressee, Scribe},
-        outbox::Postage,
-    },
+    notify::{mail::Addressee, outbox::Postage},
     store::User,
     types::Timestamp,
 };
@@ -52,7 +49,9 @@ pub(crate) async fn offer(
     };
     let mut own = crate::signin::mailed::ticket_context(core, "/unlock", &draft);
     own["locked_until"] = locked_until.to_text().into();
-    let letter = Scribe::on_behalf(core, client).letter(&to, MAIL, Postage::Limited, own)?;
+    let letter = client
+        .scribe(&core.notify)
+        .letter(&to, MAIL, Postage::Limited, own)?;
     crate::signin::mailed::write(core, letter, draft).await?;
     Ok(())
 }

@@ -9,7 +9,6 @@ use crate::{
     error::Error,
     http::client::ClientInfo,
     notify::{
-        mail::Scribe,
         notices,
         outbox::{self, Letter, Posted},
     },
@@ -74,7 +73,7 @@ pub(crate) fn prepare(
         "url": core.absolute(&format!("{PATH}/{}", draft.secret.expose())),
         "until": draft.until().to_text(),
     });
-    let letter = notices::new_device(&Scribe::on_behalf(core, client), user, own)?;
+    let letter = notices::new_device(&client.scribe(&core.notify), user, own)?;
     Ok(Some(Notice { letter, draft }))
 }
 

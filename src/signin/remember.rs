@@ -19,7 +19,7 @@ use crate::{
         client::ClientInfo,
         cookies::{self, Kind},
     },
-    notify::{mail::Scribe, notices, outbox},
+    notify::{notices, outbox},
     secrets::{Secret, digest, random_token},
     signin::caller::Caller,
     store::{
@@ -149,7 +149,7 @@ pub(crate) async fn restore(
                 series: Some(name.clone()),
                 ..SignIn::default()
             });
-            let notice = notices::remember_copied(&Scribe::on_behalf(core, client), &user)?;
+            let notice = notices::remember_copied(&client.scribe(&core.notify), &user)?;
             let posted = core
                 .store
                 .write(move |conn| {

@@ -444,7 +444,7 @@ pub(crate) fn code_letter(
     sending: Sending<'_>,
     code: &str,
 ) -> Result<(Letter, Timestamp), Error> {
-    let (core, now) = (scribe.core, scribe.core.now());
+    let (core, now) = (scribe.context, scribe.context.now());
     let Sending {
         to,
         postage,
@@ -471,7 +471,7 @@ pub(crate) fn code_letter(
 
 /// What a text message with a code says.
 pub(crate) fn sms_text(scribe: &Scribe<'_>, code: &str, until: Timestamp) -> String {
-    let core = scribe.core;
+    let core = scribe.context;
     let message = Message::new("sms.code")
         .with("code", code)
         .with("site", &core.settings.site_name.0)
@@ -493,7 +493,7 @@ async fn carry(
     pending.code_until = None;
     if let Some(to) = to {
         let new = once.new_code::<SecondStep>(core)?;
-        let scribe = Scribe::on_behalf(core, client);
+        let scribe = client.scribe(&core.notify);
         let postage = match &pending.setup {
             Some(_) => to.postage_of_setup(&held.user),
             None => Destination::postage(&held.user),
@@ -602,7 +602,7 @@ pub(crate) async fn answer(
         (None, None) => Method::Email,
     };
     let wrong = (tried, "factor.code_wrong");
-    let scribe = Scribe::on_behalf(core, client);
+    let scribe = client.scribe(&core.notify);
     let notice = sets_up
         .as_ref()
         .map(|setup| notices::factor_added(&scribe, &held.user, setup.kind, &setup.name))

@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 
 use super::fields::ExtraFields;
 use crate::{
-    core::{AddContext, OnRegister, TokenExpiry, objects},
+    core::{OnRegister, TokenExpiry},
+    notify::context::{AddContext, objects},
     store::User,
 };
 

@@ -751,7 +751,7 @@ fn prepare<P: Purpose<Payload = Sent>>(
             let text = sms_text(&scribe, code, draft.until());
             let sms = Sms::new(phone.unwrap_or(typed), text, now, draft.until());
             let decoy = phone.is_none() || user.is_none();
-            Letter::of_sms(site, "unified_sms", sms, reached.postage, decoy)?
+            Letter::of_sms(&site.notify, "unified_sms", sms, reached.postage, decoy)?
         }
         _ => {
             let to = match user {
