@@ -5,14 +5,10 @@ use std::{
     hash::{Hash, Hasher},
 };
 
-use diesel::{
-    backend::Backend,
-    deserialize::{self, FromSql, FromSqlRow},
-    expression::AsExpression,
-    serialize::{self, Output, ToSql},
-    sql_types::BigInt,
-};
+use diesel::{deserialize::FromSqlRow, expression::AsExpression, sql_types::BigInt};
 use serde::{Serialize, Serializer};
+
+use super::column::column;
 
 /// One way to prove who one is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -184,20 +180,4 @@ impl Serialize for Methods {
     }
 }
 
-impl<DB: Backend> FromSql<BigInt, DB> for Methods
-where
-    i64: FromSql<BigInt, DB>,
-{
-    fn from_sql(bytes: DB::RawValue<'_>) -> deserialize::Result<Self> {
-        i64::from_sql(bytes).map(Self)
-    }
-}
-
-impl<DB: Backend> ToSql<BigInt, DB> for Methods
-where
-    i64: ToSql<BigInt, DB>,
-{
-    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, DB>) -> serialize::Result {
-        self.0.to_sql(out)
-    }
-}
+column!(Methods(i64) as BigInt);

@@ -3,6 +3,7 @@
 //! This layer imports nothing of the crate.
 
 mod clock;
+mod column;
 mod factor;
 mod ids;
 mod life;

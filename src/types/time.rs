@@ -2,16 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use diesel::{
-    backend::Backend,
-    deserialize::{self, FromSql, FromSqlRow},
-    expression::AsExpression,
-    serialize::{self, Output, ToSql},
-    sql_types::BigInt,
-};
+use diesel::{deserialize::FromSqlRow, expression::AsExpression, sql_types::BigInt};
 use serde::{Deserialize, Serialize};
 
-use super::Life;
+use super::{Life, column::column};
 
 /// A moment: milliseconds since 1970-01-01T00:00:00Z, without leap seconds; in JSON that number.
 ///
@@ -142,23 +136,7 @@ impl From<SystemTime> for Timestamp {
     }
 }
 
-impl<DB: Backend> FromSql<BigInt, DB> for Timestamp
-where
-    i64: FromSql<BigInt, DB>,
-{
-    fn from_sql(bytes: DB::RawValue<'_>) -> deserialize::Result<Self> {
-        i64::from_sql(bytes).map(Self)
-    }
-}
-
-impl<DB: Backend> ToSql<BigInt, DB> for Timestamp
-where
-    i64: ToSql<BigInt, DB>,
-{
-    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, DB>) -> serialize::Result {
-        self.0.to_sql(out)
-    }
-}
+column!(Timestamp(i64) as BigInt);
 
 /// When somebody last proved who they are: a moment, or never.
 ///
@@ -191,21 +169,5 @@ impl ProvenAt {
     }
 }
 
-/// In the database "never" is 0.
-impl<DB: Backend> FromSql<BigInt, DB> for ProvenAt
-where
-    i64: FromSql<BigInt, DB>,
-{
-    fn from_sql(bytes: DB::RawValue<'_>) -> deserialize::Result<Self> {
-        i64::from_sql(bytes).map(Self)
-    }
-}
-
-impl<DB: Backend> ToSql<BigInt, DB> for ProvenAt
-where
-    i64: ToSql<BigInt, DB>,
-{
-    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, DB>) -> serialize::Result {
-        self.0.to_sql(out)
-    }
-}
+// In the database "never" is 0.
+column!(ProvenAt(i64) as BigInt);
