@@ -1,6 +1,6 @@
-//! What a service needs, whoever asks for it: settings, clock, keys, the store, and the means to tell people.
+//! What a service needs: settings, clock, keys, the store, and the means to notify people. It knows no request.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, ops::Deref, sync::Arc};
 
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
@@ -8,13 +8,13 @@ use tokio::sync::Semaphore;
 #[cfg(feature = "passkeys")]
 use crate::store::passkeys;
 use crate::{
-    events::{Client, EventKind, Events},
+    events::{Client, EventKind},
     factors::context::FactorContext,
     http::context::HttpContext,
     identity::{EmailAddress, EmailPolicy, UsernamePolicy},
     notify::{context::NotifyContext, outbox::Posted},
-    secrets::{Hasher, Keys, PasswordPolicy},
-    settings::{Settings, Strictness, Transport},
+    secrets::{Hasher, PasswordPolicy},
+    settings::{Base, Strictness, Transport},
     store::{
         Conn, Store, StoreError, User,
         factors::FactorRow,
@@ -22,7 +22,7 @@ use crate::{
         users::EndsWithPassword,
     },
     templates::views::Views,
-    types::{Clock, FactorKind, Message, SharedClock, Timestamp, UserId},
+    types::{FactorKind, Message, Timestamp, UserId},
 };
 
 /// What the application does inside the transaction that makes an account.
@@ -34,23 +34,19 @@ pub(crate) type TokenExpiry = Arc<dyn Fn(&User) -> Option<Timestamp> + Send + Sy
 
 /// What signing in and everything about accounts needs, made once at launch.
 pub(crate) struct Core {
-    pub(crate) settings: Arc<Settings>,
+    pub(crate) base: Arc<Base>,
     /// What requests and answers need of it.
     pub(crate) http: HttpContext,
     pub(crate) factors: FactorContext,
     pub(crate) notify: Arc<NotifyContext>,
     pub(crate) strictness: Strictness,
-    pub(crate) base_url: url::Url,
     pub(crate) store: Store,
-    pub(crate) keys: Arc<Keys>,
     pub(crate) hasher: Hasher,
     /// How many registrations may wait for a hash at once: a part of the queue, the rest is for sign-in.
     pub(crate) registering: Semaphore,
     pub(crate) passwords: Arc<dyn PasswordPolicy>,
     pub(crate) emails: Arc<dyn EmailPolicy>,
     pub(crate) usernames: Arc<dyn UsernamePolicy>,
-    pub(crate) clock: SharedClock,
-    pub(crate) events: Events,
     /// The transport behind the mailer; none if the application brought a mailer of its own.
     pub(crate) transport: Option<Transport>,
     /// What is done with authenticators, where passkeys are on.
@@ -76,6 +72,14 @@ impl fmt::Debug for Core {
     }
 }
 
+impl Deref for Core {
+    type Target = Base;
+
+    fn deref(&self) -> &Base {
+        &self.base
+    }
+}
+
 impl Core {
     /// After the commit of a change with a mail: the mail is on its way.
     pub(crate) fn posted(&self, posted: Posted) {
@@ -91,10 +95,6 @@ impl Core {
         self.emails.check(email)
     }
 
-    pub(crate) fn now(&self) -> Timestamp {
-        self.clock.now()
-    }
-
     /// What else ends with a password that its owner changes.
     pub(crate) fn ends_with_password(&self) -> EndsWithPassword {
         EndsWithPassword {
@@ -104,7 +104,7 @@ impl Core {
     }
 
     pub(crate) fn event(&self, client: Option<&Client>, kind: EventKind) {
-        self.events.emit(self.now(), client.cloned(), kind);
+        self.notify.event(client, kind);
     }
 
     /// The name of a transport by which mails reach nobody, if it is the one that is set.
@@ -114,11 +114,6 @@ impl Core {
             Transport::None => Some("none"),
             Transport::Smtp | Transport::File => None,
         }
-    }
-
-    /// One of our own paths, under the prefix: `path("/login")`.
-    pub(crate) fn path(&self, path: &str) -> String {
-        format!("{}{path}", self.settings.url_prefix)
     }
 
     /// Whether passkeys are there.
@@ -200,12 +195,6 @@ impl Core {
             true => "/us-verify",
             false => "/verify",
         })
-    }
-
-    /// The path as the rest of the world sees it, from `base_url` and never from a request.
-    pub(crate) fn absolute(&self, path: &str) -> String {
-        let base = self.base_url.as_str().trim_end_matches('/');
-        format!("{base}{}", self.path(path))
     }
 }
 

@@ -1,3 +1,3 @@
-//! What is done to accounts, whoever asks: one service for each act, used by every door.
+//! Changes of accounts: one service for each, called by handlers, by `Auth` and by the command line.
 
 pub(crate) mod password;

@@ -150,7 +150,7 @@ async fn perform(build: &impl Fn() -> Rocket<Build>, command: Command) -> Result
             Err(Failure::new("this is done elsewhere"))
         }
     };
-    if !site.events.drain().await {
+    if !site.notify.events.drain().await {
         log::warn!("a subscriber was still at work on an event when the command ended");
     }
     answer

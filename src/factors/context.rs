@@ -1,19 +1,13 @@
 //! What the factors need of the site.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, ops::Deref, sync::Arc};
 
 use super::{MfaPolicy, phone::PhoneParser, recovery::RecoveryCodes, totp::TotpProvider};
-use crate::{
-    secrets::Keys,
-    settings::Settings,
-    types::{Clock, SharedClock, Timestamp},
-};
+use crate::settings::Base;
 
 /// The part of the site that factors need.
 pub(crate) struct FactorContext {
-    pub(crate) settings: Arc<Settings>,
-    pub(crate) keys: Arc<Keys>,
-    pub(crate) clock: SharedClock,
+    pub(crate) base: Arc<Base>,
     pub(crate) totp: Arc<dyn TotpProvider>,
     pub(crate) recovery_codes: Arc<dyn RecoveryCodes>,
     pub(crate) phones: Arc<dyn PhoneParser>,
@@ -27,8 +21,10 @@ impl fmt::Debug for FactorContext {
     }
 }
 
-impl FactorContext {
-    pub(crate) fn now(&self) -> Timestamp {
-        self.clock.now()
+impl Deref for FactorContext {
+    type Target = Base;
+
+    fn deref(&self) -> &Base {
+        &self.base
     }
 }

@@ -27,7 +27,7 @@ use crate::{
         outbox::Courier,
     },
     secrets::{Hasher, Keys, StandardPolicy},
-    settings::{ConfigError, RedirectRules, ReportLevel, Settings, SignInMethod, Strictness},
+    settings::{Base, ConfigError, RedirectRules, ReportLevel, Settings, SignInMethod, Strictness},
     store::{
         Dialect,
         touches::{KeyUses, Touches},
@@ -56,7 +56,10 @@ pub(super) fn introduce(site: &Site, has_commands: bool) {
 }
 
 /// Makes the state, or says in one sentence why not.
-pub(super) async fn ignite(mut parts: Parts, rocket: &Rocket<Build>) -> Result<Site, ConfigError> {
+pub(super) async fn ignite(
+    mut parts: Parts,
+    rocket: &Rocket<Build>,
+) -> Result<(Site, Routes), ConfigError> {
     let seeds = std::mem::take(&mut parts.seeds);
     let figment = rocket.figment();
     #[cfg_attr(not(feature = "social"), allow(unused_mut))]
@@ -177,20 +180,20 @@ pub(super) async fn ignite(mut parts: Parts, rocket: &Rocket<Build>) -> Result<S
         .collect();
     let links = features.iter().flat_map(|feature| feature.links);
     let links = links.map(|link| (link.name, link.path)).collect();
-    let (settings, keys, views) = (
-        Arc::new(settings),
-        Arc::new(Keys::new(&secrets)),
-        Arc::new(views),
-    );
+    let views = Arc::new(views);
+    let base = Arc::new(Base {
+        settings,
+        base_url,
+        keys: Keys::new(&secrets),
+        clock,
+    });
+    let (settings, base_url) = (&base.settings, &base.base_url);
     #[cfg(feature = "social")]
     let social = Arc::new(social);
     let http = HttpContext {
-        redirects: RedirectRules::new(&settings.redirects, Some(&base_url)),
+        redirects: RedirectRules::new(&settings.redirects, Some(base_url)),
         cookies: CookieNames::new(base_url.scheme() == "https", &settings.session.cookie),
-        settings: settings.clone(),
-        base_url: base_url.clone(),
-        clock: clock.clone(),
-        keys: keys.clone(),
+        base: base.clone(),
         views: views.clone(),
         #[cfg(feature = "social")]
         provider_origins: {
@@ -201,9 +204,7 @@ pub(super) async fn ignite(mut parts: Parts, rocket: &Rocket<Build>) -> Result<S
         provider_origins: Box::new(Vec::new),
     };
     let factors = FactorContext {
-        settings: settings.clone(),
-        keys: keys.clone(),
-        clock: clock.clone(),
+        base: base.clone(),
         totp: parts.totp.unwrap_or_else(|| Arc::new(StandardTotp)),
         recovery_codes: parts
             .recovery_codes
@@ -212,15 +213,11 @@ pub(super) async fn ignite(mut parts: Parts, rocket: &Rocket<Build>) -> Result<S
         mfa_policy: policy::of(&settings.two_factor, parts.mfa_policy),
     };
     let mut hooks = parts.hooks;
-    let events = Events::start(parts.subscribers);
     let notify = Arc::new(NotifyContext {
-        settings: settings.clone(),
-        base_url: base_url.clone(),
-        clock: clock.clone(),
-        keys: keys.clone(),
+        base: base.clone(),
         store: store.clone(),
         views: views.clone(),
-        events: events.clone(),
+        events: Events::start(parts.subscribers),
         mailer,
         sender,
         mailbox,
@@ -232,35 +229,30 @@ pub(super) async fn ignite(mut parts: Parts, rocket: &Rocket<Build>) -> Result<S
     let core = Core {
         on_register: Registering(hooks.on_register.take()),
         token_expiry: hooks.token_expiry.take(),
-        keys,
         http,
         factors,
-        events,
         notify,
         touches: Touches::default(),
         key_uses: KeyUses::default(),
         registering: Semaphore::new((settings.hashing.queue / 2).max(1)),
         strictness,
-        base_url,
         store,
         hasher,
         passwords,
         emails,
         usernames,
-        clock,
         transport,
         #[cfg(feature = "passkeys")]
         passkeys,
         #[cfg(feature = "social")]
         social,
         views,
-        settings,
+        base: base.clone(),
     };
     let site = Site {
         core: Arc::new(core),
         hooks,
         features,
-        routes: Routes::default(),
     };
     try_pages(&site)?;
     if !for_command {
@@ -271,16 +263,17 @@ pub(super) async fn ignite(mut parts: Parts, rocket: &Rocket<Build>) -> Result<S
                 "mails reach nobody: `security.mail.transport` is \"{name}\"; write \"smtp\""
             );
         }
-        let site = report_routes(site, rocket).await?;
+        let routes = report_routes(&site, rocket).await?;
         for seed in seeds {
             seed(site.store.clone(), site.hasher.clone())
                 .await
                 .map_err(|why| ConfigError(format!("the hook `Security::seed` failed: {why}")))?;
         }
-        return Ok(site);
+        return Ok((site, routes));
     }
-    Ok(site)
+    Ok((site, Routes::default()))
 }
+
 /// Renders every template once, so that a broken override is found now and not by a visitor.
 fn try_pages(site: &Site) -> Result<(), ConfigError> {
     let mut of_page = page::shared(site, "en", "/", None);
@@ -320,8 +313,8 @@ fn try_pages(site: &Site) -> Result<(), ConfigError> {
     Ok(())
 }
 
-async fn report_routes(mut site: Site, rocket: &Rocket<Build>) -> Result<Site, ConfigError> {
-    let ours = ours(&site);
+async fn report_routes(site: &Site, rocket: &Rocket<Build>) -> Result<Routes, ConfigError> {
+    let ours = ours(site);
     let own = report::inspect(rocket.routes(), &site.settings.report.public).await;
     let theirs = report::inspect(ours.iter(), &[]).await;
     let level = site.settings.report.unguarded;
@@ -351,8 +344,7 @@ async fn report_routes(mut site: Site, rocket: &Rocket<Build>) -> Result<Site, C
             )));
         }
     }
-    site.routes = own.joined(theirs);
-    Ok(site)
+    Ok(own.joined(theirs))
 }
 
 /// Our routes as they will be mounted.
@@ -388,7 +380,7 @@ fn mount_root(mut rocket: Rocket<Build>, site: &Site) -> Rocket<Build> {
     rocket
 }
 
-pub(super) fn mount(mut rocket: Rocket<Build>, site: Arc<Site>) -> Rocket<Build> {
+pub(super) fn mount(mut rocket: Rocket<Build>, site: Arc<Site>, routes: Routes) -> Rocket<Build> {
     let base = if site.settings.url_prefix.is_empty() {
         "/"
     } else {
@@ -398,7 +390,7 @@ pub(super) fn mount(mut rocket: Rocket<Build>, site: Arc<Site>) -> Rocket<Build>
         rocket = rocket.mount(base.to_string(), (feature.routes)());
     }
     rocket = mount_root(rocket, &site);
-    rocket = rocket.mount("/", gate::routes(&site.routes.wrapped));
+    rocket = rocket.mount("/", gate::routes(&routes.wrapped));
     let own_paths = OwnPaths::of(&ours(&site));
     for (base, missing) in catchers::missing(rocket.catchers(), base) {
         rocket = rocket.register(base, missing);
@@ -409,7 +401,7 @@ pub(super) fn mount(mut rocket: Rocket<Build>, site: Arc<Site>) -> Rocket<Build>
         .manage(site.store.clone())
         .manage(site.hasher.clone())
         .manage(site.http.cookies.clone())
-        .manage(site.routes.clone())
+        .manage(routes)
         .manage(site.core.clone())
         .manage(site)
 }

@@ -439,7 +439,7 @@ impl Fairing for Security {
         };
         let ignited = ignite(parts, &rocket).await;
         match ignited.map_err(ConfigError::without_users) {
-            Ok(site) => Ok(mount(rocket, Arc::new(site))),
+            Ok((site, routes)) => Ok(mount(rocket, Arc::new(site), routes)),
             Err(error) => {
                 log::error!("{error}");
                 Err(rocket)

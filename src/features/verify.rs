@@ -135,7 +135,7 @@ async fn submit(
 
 // Service.
 
-/// Makes the session fresh; answers what is owed if the password is not enough.
+/// Makes the session fresh. Returns what is still required if the password is not enough.
 async fn verify(
     web: &Web<'_>,
     caller: &Caller,

@@ -259,7 +259,7 @@ pub(crate) async fn grants<'r>(
 
 /// Tells subscribers that a guard found nobody.
 pub(crate) fn announce_unauthenticated(request: &Request<'_>, core: &Core) {
-    if core.events.has_subscribers() {
+    if core.notify.events.has_subscribers() {
         let client = ClientInfo::of(request, &core.http);
         let path = request.uri().path().to_string();
         core.event(Some(&client.client), EventKind::Unauthenticated { path });

@@ -1,23 +1,16 @@
 //! What the files of this folder need of the site.
 
-use std::{fmt, sync::Arc};
-
-use url::Url;
+use std::{fmt, ops::Deref, sync::Arc};
 
 use super::cookies::CookieNames;
 use crate::{
-    secrets::Keys,
-    settings::{RedirectRules, Settings},
+    settings::{Base, RedirectRules},
     templates::views::Views,
-    types::{Clock, SharedClock, Timestamp},
 };
 
 /// The part of the site that requests and answers need.
 pub(crate) struct HttpContext {
-    pub(crate) settings: Arc<Settings>,
-    pub(crate) base_url: Url,
-    pub(crate) clock: SharedClock,
-    pub(crate) keys: Arc<Keys>,
+    pub(crate) base: Arc<Base>,
     pub(crate) cookies: CookieNames,
     pub(crate) redirects: RedirectRules,
     pub(crate) views: Arc<Views>,
@@ -33,13 +26,10 @@ impl fmt::Debug for HttpContext {
     }
 }
 
-impl HttpContext {
-    pub(crate) fn now(&self) -> Timestamp {
-        self.clock.now()
-    }
+impl Deref for HttpContext {
+    type Target = Base;
 
-    /// One of our own paths, under the prefix.
-    pub(crate) fn path(&self, path: &str) -> String {
-        format!("{}{path}", self.settings.url_prefix)
+    fn deref(&self) -> &Base {
+        &self.base
     }
 }

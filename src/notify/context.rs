@@ -1,9 +1,8 @@
 //! What mails and messages need of the site.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, ops::Deref, sync::Arc};
 
 use serde_json::{Map, Value};
-use url::Url;
 
 use super::{
     mail::{Mailbox, Mailer},
@@ -12,11 +11,9 @@ use super::{
 };
 use crate::{
     events::{Client, EventKind, Events},
-    secrets::Keys,
-    settings::Settings,
+    settings::Base,
     store::Store,
     templates::views::Views,
-    types::{Clock, SharedClock, Timestamp},
 };
 
 /// The application's own values for a page or a mail, by its name.
@@ -24,10 +21,7 @@ pub(crate) type AddContext = Arc<dyn Fn(&str) -> Value + Send + Sync>;
 
 /// The part of the site that mails and messages need.
 pub(crate) struct NotifyContext {
-    pub(crate) settings: Arc<Settings>,
-    pub(crate) base_url: Url,
-    pub(crate) clock: SharedClock,
-    pub(crate) keys: Arc<Keys>,
+    pub(crate) base: Arc<Base>,
     pub(crate) store: Store,
     pub(crate) views: Arc<Views>,
     pub(crate) events: Events,
@@ -51,19 +45,17 @@ impl fmt::Debug for NotifyContext {
     }
 }
 
-impl NotifyContext {
-    pub(crate) fn now(&self) -> Timestamp {
-        self.clock.now()
-    }
+impl Deref for NotifyContext {
+    type Target = Base;
 
+    fn deref(&self) -> &Base {
+        &self.base
+    }
+}
+
+impl NotifyContext {
     pub(crate) fn event(&self, client: Option<&Client>, kind: EventKind) {
         self.events.emit(self.now(), client.cloned(), kind);
-    }
-
-    /// The path as the rest of the world sees it.
-    pub(crate) fn absolute(&self, path: &str) -> String {
-        let base = self.base_url.as_str().trim_end_matches('/');
-        format!("{base}{}{path}", self.settings.url_prefix)
     }
 
     /// The application's own values for a mail, by its name, such as `welcome`.

@@ -1,4 +1,4 @@
-//! How many mails and messages may go to one address, whoever asks for them.
+//! How many mails and messages may go to one address, from all requests together.
 
 use crate::{
     identity::EmailAddress,
@@ -33,7 +33,7 @@ impl MailCounters {
         ])
     }
 
-    /// Those of codes for somebody who has shown something already: a few at once, since a person may
+    /// Those of codes for a user who has already shown one factor: a few at once, since a person may
     /// begin again.
     pub(crate) fn of_steps(context: &NotifyContext, kind: &str, whose: &str) -> Self {
         let counter = |name, codes, time| {

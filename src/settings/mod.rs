@@ -5,6 +5,7 @@
 
 mod after;
 mod api_keys;
+mod base;
 mod basic;
 mod change_email;
 mod change_password;
@@ -107,7 +108,9 @@ pub use self::{
     values::{ForwardedHeader, Identities, On, Secrets, SiteName},
     verify::VerifySettings,
 };
-pub(crate) use self::{nearest::nearest, redirect_rules::RedirectRules, strictness::Strictness};
+pub(crate) use self::{
+    base::Base, nearest::nearest, redirect_rules::RedirectRules, strictness::Strictness,
+};
 pub use crate::{
     identity::{IdentityKind, UsernameSettings},
     secrets::{BreachCheck, HashingSettings, PolicySettings},

@@ -5,7 +5,7 @@ use std::{fmt, ops::Deref, sync::Arc};
 use rocket::{Request, http::uri::Origin};
 
 use super::{feature::Feature, hooks::Hooks};
-use crate::{core::Core, error::Error, guards::routes::Routes};
+use crate::{core::Core, error::Error};
 
 /// The running state behind the fairing. It reads as the [`Core`] that it adds to.
 pub(crate) struct Site {
@@ -13,7 +13,6 @@ pub(crate) struct Site {
     pub(crate) hooks: Hooks,
     /// The features that are on.
     pub(crate) features: Vec<&'static Feature>,
-    pub(crate) routes: Routes,
 }
 
 impl Deref for Site {
