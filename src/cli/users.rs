@@ -10,7 +10,7 @@ use super::{
     roles,
 };
 use crate::{
-    accounts::password::{checked_hash, set_password},
+    accounts::password::{self, checked_hash, set_password},
     error::Invalid,
     events::EventKind,
     features::{
@@ -331,7 +331,7 @@ fn handed_over(by_mail: bool, what: &str, url: &Secret<String>, mut json: Value)
 
 async fn require_new_password(site: &Site, identity: &str) -> Result<Answer, Failure> {
     let user = find(site, identity).await?;
-    crate::accounts::password::require_new_password(site, &Scribe::of(&site.notify), &user.id)
+    password::require_new_password(site, &Scribe::of(&site.notify), &user.id)
         .await
         .map_err(|error| Failure::of(site, error))?;
     let how = match site.settings.recover.enabled {

@@ -21,8 +21,8 @@ use crate::{
     guards::routes::Routes,
     http::{context::HttpContext, cookies::CookieNames},
     identity::{StandardEmailPolicy, StandardUsernamePolicy, sender},
-    notify::context::NotifyContext,
     notify::{
+        context::{NotifyContext, objects},
         mail::{self, Mailbox},
         outbox::Courier,
     },
@@ -34,7 +34,13 @@ use crate::{
     },
     templates::views::Views,
     types::FactorKind,
-    web::{catchers, feature::Feature, own_paths::OwnPaths, page, site::Site},
+    web::{
+        catchers,
+        feature::{Feature, sample_mail},
+        own_paths::OwnPaths,
+        page,
+        site::Site,
+    },
 };
 
 /// Tells a developer where things are.
@@ -277,18 +283,18 @@ pub(super) async fn ignite(
 /// Renders every template once, so that a broken override is found now and not by a visitor.
 fn try_pages(site: &Site) -> Result<(), ConfigError> {
     let mut of_page = page::shared(site, "en", "/", None);
-    of_page.extend(crate::notify::context::objects([serde_json::json!({
+    of_page.extend(objects([serde_json::json!({
         "csrf_token": "token",
         "messages": [{"kind": "info", "text": "A message"}],
         "user": {"id": "1", "email": "a@example.com", "username": null, "display": "a"},
     })]));
-    let of_mail = crate::notify::context::objects([crate::web::feature::sample_mail()]);
+    let of_mail = objects([sample_mail()]);
     for (name, own) in crate::features::samples(site.features()) {
         // As in the answer or the mail itself, and nothing else: what renders here must render there.
         let context = match mail::name_of(name) {
             Some(which) => {
                 let mut context = of_mail.clone();
-                context.extend(crate::notify::context::objects([own]));
+                context.extend(objects([own]));
                 context.extend(site.notify.mail_values(which));
                 context
             }
@@ -296,7 +302,7 @@ fn try_pages(site: &Site) -> Result<(), ConfigError> {
                 let mut context = of_page.clone();
                 context.insert("page".into(), serde_json::json!({"name": name}));
                 context.extend(site.hooks.page_values(name));
-                context.extend(crate::notify::context::objects([own]));
+                context.extend(objects([own]));
                 context
             }
         };

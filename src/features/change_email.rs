@@ -26,6 +26,7 @@ use crate::{
         limits::{Buckets, PerAddress, count_per_address, count_per_user},
         outdated,
         ticket::{self, Draft, Handle, Held, Purpose, Terms},
+        ticket_mail,
     },
     store::{StoreError, Unique, User, factors, social, tickets, users},
     templates::{
@@ -311,7 +312,7 @@ async fn send(web: &Web<'_>, caller: &Strong, typed: &str) -> Result<(), Error> 
             &Addressee::at(new.address()),
             ("change_email", "change_email"),
             Postage::Limited,
-            crate::signin::mailed::ticket_context(site, "/change-email", &draft),
+            ticket_mail::context(site, "/change-email", &draft),
         )?,
     };
     let (id, uniquifier) = (user.id.clone(), user.uniquifier.clone());
@@ -319,7 +320,7 @@ async fn send(web: &Web<'_>, caller: &Strong, typed: &str) -> Result<(), Error> 
         .store
         .write(move |conn| {
             users::hold(conn, &id, &uniquifier)?;
-            crate::signin::mailed::put(conn, &letter, &draft)
+            ticket_mail::put(conn, &letter, &draft)
         })
         .await
         .map_err(outdated)?;
@@ -460,7 +461,7 @@ fn notice(web: &Web<'_>, user: &User, new: &str, undoable: bool) -> Result<Optio
         let held_back = Handle::of_identity(site, &Identity::Email(old));
         let draft =
             ticket::draft::<Undo>(site, terms, ticket::Begun::ByVisitor, &held_back, &payload)?;
-        own = crate::signin::mailed::ticket_context(site, "/undo", &draft);
+        own = ticket_mail::context(site, "/undo", &draft);
         undo = Some(draft);
     }
     own["new_email"] = masked(new).into();

@@ -30,7 +30,7 @@ use crate::{
     },
     types::{Life, Method, Methods},
     web::{
-        feature::{Feature, Link, MenuFor, sample_form},
+        feature::{Feature, Link, MenuFor, sample_form, sample_mail},
         input::Nothing,
         page,
         reply::{Answer, Reply, or_again},
@@ -50,7 +50,7 @@ pub(crate) const FEATURE: Feature = Feature {
         template!("confirm/confirm.mail.txt"),
     ],
     samples: || {
-        let mail = crate::web::feature::sample_mail();
+        let mail = sample_mail();
         vec![
             (ASK, json!({"form": sample_form()})),
             (CODE, json!({"form": sample_form(), "sent": true})),

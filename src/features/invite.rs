@@ -21,6 +21,7 @@ use crate::{
         admit::admit,
         session::Opening,
         ticket::{self, Handle, Held, Purpose, Terms},
+        ticket_mail,
     },
     store::{
         NewUser, StoreError, Unique, User, roles, tickets,
@@ -210,7 +211,7 @@ pub(crate) async fn invite(
         &(),
     )?;
     let url = Secret::new(site.absolute(&format!("/invite/{}", draft.secret.expose())));
-    let mut own = crate::signin::mailed::ticket_context(site, "/invite", &draft);
+    let mut own = ticket_mail::context(site, "/invite", &draft);
     own["inviter"] = invitation.inviter.clone().into();
     let to = Addressee::at(&address);
     let letter = scribe.letter(&to, ("invite", "invite"), Postage::Free, own)?;

@@ -23,7 +23,7 @@ use crate::{
     web::{
         feature::{Feature, Link, MenuFor, sample_form},
         input::Tick,
-        reply::{Answer, Reply},
+        reply::{Answer, Reply, wants_json},
     },
 };
 
@@ -108,11 +108,9 @@ async fn show(web: Web<'_>, next: Option<String>) -> Answer {
         .collect();
     match &web.caller {
         // A single-page application asks here, after a reload, who is signed in.
-        Some(caller) if crate::web::reply::wants_json(web.request, web.site) => {
-            Ok(Reply::page(PAGE)
-                .json("user", web.account(&caller.user))
-                .json("identity_attributes", attributes))
-        }
+        Some(caller) if wants_json(web.request, web.site) => Ok(Reply::page(PAGE)
+            .json("user", web.account(&caller.user))
+            .json("identity_attributes", attributes)),
         Some(_) => Err(crate::error::Denied::SignedIn.into()),
         None => {
             let form = Login {

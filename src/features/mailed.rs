@@ -16,6 +16,7 @@ use crate::{
     signin::{
         limits::{Buckets, PerAddress, count_failure, count_per_address, refuse_if_locked},
         ticket::{self, Handle, Held, Presented, Purpose, Refusal, Terms},
+        ticket_mail,
     },
     store::{
         Conn, StoreError, User,
@@ -175,14 +176,14 @@ pub(crate) async fn mail_ticket<P: Purpose>(
         &asked.handle,
         &mailing.payload,
     )?;
-    let own = crate::signin::mailed::ticket_context(web.site, mailing.path, &draft);
+    let own = ticket_mail::context(web.site, mailing.path, &draft);
     let letter = web.scribe().letter(
         &asked.addressee(),
         mailing.mail,
         postage_for(web, asked),
         own,
     )?;
-    let sent = crate::signin::mailed::write(web.site, letter, draft).await?;
+    let sent = ticket_mail::write(web.site, letter, draft).await?;
     Ok(sent && asked.user.is_some())
 }
 

@@ -32,6 +32,7 @@ use crate::{
         remember::Remember,
         session::Opening,
         ticket::{self, Draft, Handle, Held, Purpose, Terms},
+        ticket_mail,
     },
     store::{
         Conn, StoreError, User, failures,
@@ -290,7 +291,7 @@ pub(crate) fn prepare(
         &Handle::of_user(&user.id),
         &Proof::Mail,
     )?;
-    let own = crate::signin::mailed::ticket_context(site, "/reset", &draft);
+    let own = ticket_mail::context(site, "/reset", &draft);
     let letter = scribe.letter(to, MAIL, Postage::Free, own)?;
     let url = Secret::new(site.absolute(&format!("/reset/{}", draft.secret.expose())));
     Ok(Recovery { draft, letter, url })

@@ -28,7 +28,7 @@ use crate::{
         Admitted,
         admit::continued,
         limits::{Buckets, refuse_if_locked},
-        outdated,
+        outdated, session,
         token::{self, IssuedToken},
     },
     store::{
@@ -94,7 +94,7 @@ async fn sign_out(web: Web<'_>, form: Presented) -> Answer {
     if let Some(shown) = presented(&web, form?)? {
         end(&web, &shown).await?;
     }
-    crate::signin::session::forget_refresh(web.request, web.site);
+    session::forget_refresh(web.request, web.site);
     Ok(Reply::done(page::after(
         web.site,
         &web.site.settings.after.logout,
@@ -248,7 +248,7 @@ fn tell_reuse(web: &Web<'_>, user: User, posted: Posted) {
     web.site.posted(posted);
     let reuse = EventKind::RefreshReuse { user: user.id };
     web.site.event(Some(&web.client.client), reuse);
-    crate::signin::session::forget_refresh(web.request, web.site);
+    session::forget_refresh(web.request, web.site);
 }
 
 /// What a refresh token was exchanged for.

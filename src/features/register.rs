@@ -28,6 +28,7 @@ use crate::{
         remember::Remember,
         session::Opening,
         ticket::{self, Draft, Handle, Terms},
+        ticket_mail,
     },
     store::{NewUser, StoreError, Unique, User, tickets, users},
     templates::{
@@ -37,7 +38,7 @@ use crate::{
     types::{Message, Method, Methods},
     web::{
         feature::{Feature, Link, MenuFor, sample_form, sample_mail},
-        input::Tick,
+        input::{self, Tick},
         page,
         reply::{Answer, Reply, wants_json},
     },
@@ -146,11 +147,7 @@ impl Register {
         }
         // With generic answers nobody is signed in here.
         if !web.site.settings.generic_answers.0 {
-            let keep = crate::web::input::choice_where_shown(
-                web.request,
-                self.remember,
-                self.remember_box,
-            );
+            let keep = input::choice_where_shown(web.request, self.remember, self.remember_box);
             let keep = web.keep_field(keep.map(Tick));
             if keep.is_some() {
                 fields.extend(keep);
@@ -219,7 +216,7 @@ async fn submit(
     };
     let after = web.site.settings.after.register.as_deref();
     let target = web.next(form.next.as_deref().or(next), after.unwrap_or("/"));
-    let keep = crate::web::input::choice_where_shown(web.request, form.remember, form.remember_box);
+    let keep = input::choice_where_shown(web.request, form.remember, form.remember_box);
     let opening = Opening::remembering(Remember::chosen(web.site, keep));
     let with_token = include_auth_token.is_some();
     web.enter(admission, opening, target, with_token, "register")
@@ -345,7 +342,7 @@ fn welcome(web: &Web<'_>, new: &NewUser) -> Result<Option<Welcome>, Error> {
             &Handle::of_user(&new.id),
             &(),
         )?;
-        let own = crate::signin::mailed::ticket_context(web.site, "/confirm", &draft);
+        let own = ticket_mail::context(web.site, "/confirm", &draft);
         let letter = web
             .scribe()
             .letter(&to, confirm::MAIL, Postage::Free, own)?;
@@ -524,7 +521,7 @@ async fn collision(
     let identity = Identity::Email(checked.email.clone());
     let handle = Handle::of_identity(site, &identity);
     let decoy = ticket::draft::<Confirm>(site, terms, ticket::Begun::ByVisitor, &handle, &())?;
-    crate::signin::mailed::write(site, letter, decoy).await?;
+    ticket_mail::write(site, letter, decoy).await?;
     // Where nobody could choose another password, nobody's is taken away.
     let replaceable = site.settings.recover.enabled || site.settings.passwordless.enabled;
     let unproven = owner.confirmed_at.is_none() && site.settings.confirm.enabled;

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 #[cfg(any(feature = "passkeys", feature = "social"))]
-use crate::types::Message;
+use crate::web::input;
 use crate::{
     error::{Denied, Error},
     features::{recover, refresh_tokens, two_factor},
@@ -43,8 +43,10 @@ use crate::{
         factors::FactorRow,
     },
     templates::form::Field,
+    types::Message,
     web::{
         input::{Input, Nothing, Tick},
+        page,
         reply::{Answer, Reply, wants_json},
         site::Site,
         stale::{self, Drawn},
@@ -145,7 +147,7 @@ impl Web<'_> {
 
     /// Whether the form wants the browser to be remembered; `None` leaves it to the setting.
     pub(crate) fn keeps(&self, ticked: Option<Tick>) -> Option<bool> {
-        crate::web::input::choice(self.request, ticked)
+        input::choice(self.request, ticked)
     }
 
     /// The box "Keep me signed in", where the settings have it, as it was sent or as it begins.
@@ -183,7 +185,7 @@ impl Web<'_> {
     /// Where to go: `next` if it is a page of ours, else `otherwise`.
     pub(crate) fn next(&self, next: Option<&str>, otherwise: &str) -> Target {
         self.judged(next)
-            .unwrap_or_else(|| crate::web::page::after(self.site, otherwise))
+            .unwrap_or_else(|| page::after(self.site, otherwise))
     }
 
     /// Opens the session of whoever passed the gate, and answers: the end of every door that has a form.

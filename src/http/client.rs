@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     events::Client,
-    http::context::HttpContext,
+    http::{context::HttpContext, language},
     notify::{context::NotifyContext, mail::Scribe},
     secrets::Purpose,
     store::{User, cut},
@@ -42,7 +42,7 @@ impl ClientInfo {
                 agent: cut(agent, 255),
             },
             device: DeviceCookie::read(cookies::get(request, context, Kind::Device)),
-            language: crate::http::language::language(request, context),
+            language: language::of(request, context),
             address,
         }
     }

@@ -5,7 +5,7 @@ use rocket::Request;
 use crate::http::context::HttpContext;
 
 /// The language of the answer: what the browser prefers among those that there are texts for.
-pub(crate) fn language(request: &Request<'_>, context: &HttpContext) -> String {
+pub(crate) fn of(request: &Request<'_>, context: &HttpContext) -> String {
     context
         .views
         .catalogue()

@@ -23,8 +23,8 @@ use tokio::time::timeout;
 use crate::{
     error::Error,
     events::EventKind,
-    notify::context::NotifyContext,
     notify::{
+        context::NotifyContext,
         mail::{Mail, MailError, MailFailure},
         sms::Sms,
         throttle::{MailCounters, may_mail},

@@ -9,6 +9,7 @@ use crate::{
     error::Error,
     http::client::ClientInfo,
     notify::{mail::Addressee, outbox::Postage},
+    signin::ticket_mail,
     store::User,
     types::Timestamp,
 };
@@ -47,11 +48,11 @@ pub(crate) async fn offer(
             ..Addressee::at(names.first().map_or("", String::as_str))
         },
     };
-    let mut own = crate::signin::mailed::ticket_context(core, "/unlock", &draft);
+    let mut own = ticket_mail::context(core, "/unlock", &draft);
     own["locked_until"] = locked_until.to_text().into();
     let letter = client
         .scribe(&core.notify)
         .letter(&to, MAIL, Postage::Limited, own)?;
-    crate::signin::mailed::write(core, letter, draft).await?;
+    ticket_mail::write(core, letter, draft).await?;
     Ok(())
 }

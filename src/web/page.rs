@@ -15,7 +15,7 @@ use crate::{
     guards::identity,
     http::{
         cookies::{self, Kind},
-        csrf, refusal,
+        csrf, language, refusal,
     },
     identity::target::Target,
     types::Message,
@@ -212,7 +212,7 @@ impl Page<'_> {
                 Map::new()
             }
         };
-        let language = crate::http::language::language(self.request, &self.site.http);
+        let language = language::of(self.request, &self.site.http);
         Value::Object(context(self.request, self.site, &language, name, own))
     }
 }

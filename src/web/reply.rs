@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     error::{Denied, Error, Invalid},
     guards::identity,
-    http::{cookies, csrf, headers, refusal},
+    http::{cookies, csrf, headers, language, refusal},
     identity::{
         IdentityKind,
         target::{Target, next_of},
@@ -177,7 +177,7 @@ impl Reply {
 
     fn respond(self, request: &Request<'_>, site: &Site) -> Responded<'static> {
         headers::mark(request);
-        let language = crate::http::language::language(request, &site.http);
+        let language = language::of(request, &site.http);
         if wants_json(request, site) && !self.leaves {
             if !self.invalid.is_empty() {
                 let mut payload = invalid_payload(site, &language, &self.invalid);
@@ -261,10 +261,7 @@ fn add_form(
     form: &FormView,
     invalid: &Invalid,
 ) {
-    let (language, catalogue) = (
-        crate::http::language::language(request, &site.http),
-        site.views.catalogue(),
-    );
+    let (language, catalogue) = (language::of(request, &site.http), site.views.catalogue());
     let mut view = form.view(site, &catalogue, &language, invalid);
     if form.lacks_identity()
         && let Some(account) = account_of(request, site, context)
@@ -367,7 +364,7 @@ fn render(
     name: &str,
     own: Map<String, Value>,
 ) -> Responded<'static> {
-    let language = crate::http::language::language(request, &site.http);
+    let language = language::of(request, &site.http);
     let context = page::context(request, site, &language, name, own);
     let html = to_html(site, &language, name, &context)?;
     Ok(html_response(status, html, language))
@@ -466,7 +463,7 @@ fn refuse_program(
     error: &Error,
     status: Status,
 ) -> Response<'static> {
-    let language = crate::http::language::language(request, &site.http);
+    let language = language::of(request, &site.http);
     let catalogue = site.views.catalogue();
     if let Error::Invalid(invalid) = error {
         return envelope(site, status, invalid_payload(site, &language, invalid));
@@ -558,7 +555,7 @@ fn refuse_browser(
         }
         _ => {}
     }
-    let language = crate::http::language::language(request, &site.http);
+    let language = language::of(request, &site.http);
     let catalogue = site.views.catalogue();
     let mut context = Map::new();
     let again = match error {

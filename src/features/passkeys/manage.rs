@@ -15,6 +15,7 @@ use crate::{
     events::EventKind,
     factors::passkey::{id_of, provider},
     guards::strong::Strong,
+    http::language,
     identity::target::Target,
     notify::{notices, outbox},
     signin::{outdated, second::MOST, ticket::Purpose, ways_in::WaysIn},
@@ -92,7 +93,7 @@ pub(super) async fn page(
         .await?;
     let (catalogue, language) = (
         site.views.catalogue(),
-        crate::http::language::language(web.request, &site.http),
+        language::of(web.request, &site.http),
     );
     let nothing = Invalid::new();
     let shown: Vec<Value> = passkeys

@@ -14,7 +14,7 @@ use crate::{
     error::{Error, Invalid},
     events::EventKind,
     factors::passkey::{Account, Registering},
-    http::{csrf, headers},
+    http::{csrf, headers, language},
     identity::{EmailAddress, Identity, target::Target},
     notify::{mail::Addressee, outbox::Postage},
     signin::{
@@ -22,6 +22,7 @@ use crate::{
         limits::{PerAddress, count_per_address},
         session::Opening,
         ticket::{self, Found, Handle, Purpose, Terms},
+        ticket_mail,
     },
     store::{NewUser, StoreError, Unique, factors, tickets, users},
     templates::form::{Field, FormView},
@@ -225,7 +226,7 @@ async fn send(web: &Web<'_>, form: &SignUp) -> Result<(), Error> {
     let (mail, own) = match &owner {
         Some(_) => ("existing", json!({})),
         None => {
-            let mut own = crate::signin::mailed::ticket_context(site, "/wan-signup", &draft);
+            let mut own = ticket_mail::context(site, "/wan-signup", &draft);
             own["code"] = Value::Null;
             ("signup", own)
         }
@@ -234,7 +235,7 @@ async fn send(web: &Web<'_>, form: &SignUp) -> Result<(), Error> {
     let letter = web
         .scribe()
         .letter(&to, ("passkeys", mail), Postage::Limited, own)?;
-    crate::signin::mailed::write(site, letter, draft).await?;
+    ticket_mail::write(site, letter, draft).await?;
     if let Some((owner, _)) = owner {
         let collision = EventKind::RegistrationCollision {
             user: owner.id,
@@ -296,7 +297,7 @@ async fn create(
     let reserved = Handle::of_identity(site, &Identity::Email(email.clone()));
     let new = NewUser::new(email).confirmed(true);
     let name = site.views.catalogue().say(
-        crate::http::language::language(web.request, &site.http).as_str(),
+        language::of(web.request, &site.http).as_str(),
         &Message::new("factor.passkey"),
     );
     let factor = register::factor(&new.id, &name, usage, &made, now);

@@ -37,7 +37,11 @@ use crate::{
     },
     templates::form::{Field, FormView},
     types::{Method, Methods},
-    web::{input::Tick, reply::Answer, site::Site},
+    web::{
+        input::{self, Tick},
+        reply::Answer,
+        site::Site,
+    },
 };
 
 pub(super) fn routes() -> Vec<Route> {
@@ -77,11 +81,7 @@ impl Start {
     fn view(&self, web: &Web<'_>, provider: &str) -> FormView {
         let mut fields = Vec::new();
         if self.remember_box.is_some() {
-            let keep = crate::web::input::choice_where_shown(
-                web.request,
-                self.remember,
-                self.remember_box,
-            );
+            let keep = input::choice_where_shown(web.request, self.remember, self.remember_box);
             fields.extend(web.keep_field(keep.map(Tick)));
             fields.push(Field::hidden("remember_box", "true"));
         }
@@ -101,11 +101,7 @@ async fn start(web: Web<'_>, name: &str, next: Option<&str>, form: Submitted<Sta
     let next = form.next.as_deref().or(next);
     let wish = Wish {
         provider: provider.name().into(),
-        remember: crate::web::input::choice_where_shown(
-            web.request,
-            form.remember,
-            form.remember_box,
-        ),
+        remember: input::choice_where_shown(web.request, form.remember, form.remember_box),
         next: web.judged(next),
     };
     let browser = csrf::visitor(web.request, &web.site.http)?;

@@ -34,6 +34,7 @@ use crate::{
         second::sms_text,
         session::Opening,
         ticket::{self, Draft, Handle, Held, Presented, Purpose, Terms},
+        ticket_mail,
     },
     store::{
         Conn, StoreError, User,
@@ -764,7 +765,7 @@ fn prepare<P: Purpose<Payload = Sent>>(
             let own = match &reached.session {
                 // A link signs in, which whoever has a session already has done.
                 Some(_) => json!({"code": code, "until": draft.until().to_text()}),
-                None => crate::signin::mailed::ticket_context(site, "/us-verify-link", &draft),
+                None => ticket_mail::context(site, "/us-verify-link", &draft),
             };
             scribe.letter(&to, ("unified", "unified"), reached.postage, own)?
         }
@@ -825,7 +826,7 @@ async fn send(web: &Web<'_>, form: &SignIn, next: Option<&str>) -> Result<(), Er
         postage: Postage::Limited,
     };
     let (draft, letter) = prepare::<Passcode>(web, to, &sent)?;
-    if crate::signin::mailed::write(site, letter, draft).await?
+    if ticket_mail::write(site, letter, draft).await?
         && let Some(user) = reached
     {
         let user = user.id;

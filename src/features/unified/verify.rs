@@ -27,6 +27,7 @@ use crate::{
         second::refuse_unproven,
         session,
         ticket::{self, Bearer, Handle, Presented, Purpose},
+        ticket_mail,
     },
     store::users,
     templates::form::{Field, FormView},
@@ -274,7 +275,7 @@ async fn send(web: &Web<'_>, caller: &Caller, form: &Verify) -> Result<(), Error
         postage: Postage::Steps(format!("verify {}", user.id)),
     };
     let (draft, letter) = prepare::<Again>(web, to, &sent)?;
-    if !crate::signin::mailed::write(site, letter, draft).await? {
+    if !ticket_mail::write(site, letter, draft).await? {
         return Err(Invalid::form(Message::new("factor.too_often")).into());
     }
     let user = user.id.clone();

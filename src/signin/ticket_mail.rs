@@ -41,11 +41,7 @@ pub(crate) fn put<P: Purpose>(
 }
 
 /// What the letter of a ticket says of it: link, code and until when.
-pub(crate) fn ticket_context<P: Purpose>(
-    core: &Core,
-    path: &str,
-    draft: &Draft<P>,
-) -> serde_json::Value {
+pub(crate) fn context<P: Purpose>(core: &Core, path: &str, draft: &Draft<P>) -> serde_json::Value {
     json!({
         "url": core.absolute(&format!("{path}/{}", draft.secret.expose())),
         "code": draft.code.expose(),
