@@ -19,7 +19,7 @@ use crate::{
     fairing::report,
     features,
     guards::routes::Routes,
-    http::{context::HttpContext, cookies::CookieNames},
+    http::{context::HttpContext, cookies::CookieNames, pattern::Mounted},
     identity::{StandardEmailPolicy, StandardUsernamePolicy, sender},
     notify::{
         context::{NotifyContext, objects},
@@ -404,6 +404,7 @@ pub(super) fn mount(mut rocket: Rocket<Build>, site: Arc<Site>, routes: Routes) 
     rocket
         .mount("/", [methods::route()])
         .manage(own_paths)
+        .manage(Mounted::default())
         .manage(site.store.clone())
         .manage(site.hasher.clone())
         .manage(site.http.cookies.clone())

@@ -20,7 +20,7 @@ use rocket::{
 use crate::{
     error::Error,
     guards::identity,
-    http::{headers, pattern::Pattern},
+    http::{headers, pattern::Mounted},
     types::Message,
     web::{own_paths::OwnPaths, reply, site::Site},
 };
@@ -49,24 +49,17 @@ fn led(request: &Request<'_>) -> Option<Method> {
     request.local_cache(Led::default).0.get().copied()
 }
 
-/// Whether the application has a route of its own for this method and path. The gate before all routes answers
-/// nothing by itself.
+/// Whether the application has a route of its own for this method and path.
 fn is_the_applications(rocket: &Rocket<Orbit>, method: Method, uri: &Origin<'_>) -> bool {
-    rocket
-        .routes()
-        .filter(|route| route.rank != isize::MIN)
-        .any(|route| route.method == method && Pattern::of(route).is_at(uri))
+    let mut mounted = Mounted::of(rocket).iter();
+    mounted.any(|route| route.method == method && route.is_at(uri))
 }
 
 /// Whether some route may answer the request. Rocket answers HEAD by GET.
 fn is_routed(request: &Request<'_>) -> bool {
     let asked = request.method();
-    request
-        .rocket()
-        .routes()
-        .filter(|route| route.rank != isize::MIN)
-        .map(Pattern::of)
-        .any(|own| own.matches(request) || asked == Method::Head && own.answers_head(request))
+    let mut mounted = Mounted::of(request.rocket()).iter();
+    mounted.any(|own| own.matches(request) || asked == Method::Head && own.answers_head(request))
 }
 
 /// As many characters as a secret of ours has.
@@ -74,13 +67,18 @@ const SECRET: usize = 43;
 
 /// Whether something that looks like a secret of ours stands in the address, however it is escaped.
 fn shows_secret(uri: &Origin<'_>) -> bool {
-    let uri = uri.to_string();
-    let plain = percent_encoding::percent_decode_str(&uri);
-    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    let bytes: Vec<u8> = plain.collect();
-    bytes
-        .split(|byte| !is_part(byte))
-        .any(|run| run.len() >= SECRET)
+    let has_secret = |part: &str| {
+        // Decoding makes nothing longer, and this is asked of every request of the application.
+        part.len() >= SECRET && {
+            let mut run = 0;
+            percent_encoding::percent_decode_str(part).any(|byte| {
+                let is_part = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+                run = if is_part { run + 1 } else { 0 };
+                run >= SECRET
+            })
+        }
+    };
+    has_secret(uri.path().as_str()) || uri.query().is_some_and(|query| has_secret(query.as_str()))
 }
 
 /// Before routing: leads a request by another method than ours to where it is answered.

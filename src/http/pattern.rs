@@ -4,8 +4,10 @@
 //! segment as it is written, the request's segment percent-decoded. A route written `/a%20b` therefore answers
 //! `/a%2520b` and not `/a%20b`. A segment with an escape in it is rare, but a CSRF check must not miss it.
 
+use std::sync::OnceLock;
+
 use rocket::{
-    Request, Route,
+    Orbit, Request, Rocket, Route,
     http::{MediaType, Method, uri::Origin},
 };
 
@@ -85,6 +87,23 @@ impl Pattern {
                     && same(own.sub().as_str(), asked.sub().as_str())
             }
         }
+    }
+}
+
+/// The patterns of all routes, of ours and of the application, made once and at first need.
+#[derive(Default)]
+pub(crate) struct Mounted(OnceLock<Vec<Pattern>>);
+
+impl Mounted {
+    /// Returns the patterns of all routes but those of the gate before them, which answer nothing by themselves.
+    pub(crate) fn of(rocket: &Rocket<Orbit>) -> &[Pattern] {
+        let mounted = rocket.state::<Self>();
+        mounted.map_or(&[], |Self(all)| {
+            all.get_or_init(|| {
+                let answering = rocket.routes().filter(|route| route.rank != isize::MIN);
+                answering.map(Pattern::of).collect()
+            })
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use rocket::{
     http::{Method, uri::Origin},
 };
 
-use crate::http::pattern::Pattern;
+use crate::http::pattern::{Mounted, Pattern};
 
 /// Our paths with the methods that they answer.
 pub(crate) struct OwnPaths(Vec<Pattern>);
@@ -35,8 +35,8 @@ impl OwnPaths {
         let Ok(uri) = Origin::parse(path) else {
             return false;
         };
-        let mut routes = request.rocket().routes();
-        routes.any(|route| route.method == Method::Get && Pattern::of(route).is_at(&uri))
+        let mut mounted = Mounted::of(request.rocket()).iter();
+        mounted.any(|route| route.method == Method::Get && route.is_at(&uri))
     }
 
     /// Returns the nearest page at or above the path of this request.
