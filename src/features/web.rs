@@ -9,8 +9,8 @@ use rocket::{
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-#[cfg(any(feature = "passkeys", feature = "social"))]
-use crate::web::input;
+#[cfg(feature = "passkeys")]
+use crate::types::Message;
 use crate::{
     error::{Denied, Error},
     features::{recover, refresh_tokens, two_factor},
@@ -43,9 +43,8 @@ use crate::{
         factors::FactorRow,
     },
     templates::form::Field,
-    types::Message,
     web::{
-        input::{Input, Nothing, Tick},
+        input::{self, Input, Nothing, Tick},
         page,
         reply::{Answer, Reply, wants_json},
         site::Site,
