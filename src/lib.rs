@@ -174,7 +174,8 @@ pub use self::{
         UsernamePolicy,
     },
     notify::{
-        mail::{Mail, MailError, MailFailure, Mailbox, Mailer},
+        mailbox::Mailbox,
+        mailer::{Mail, MailError, MailFailure, Mailer},
         sms::{Sms, SmsSender},
     },
     secrets::{

@@ -10,7 +10,7 @@ use super::{
     out::{Answer, count, table},
 };
 use crate::{
-    notify::outbox::deliver_now,
+    notify::delivery::deliver_now,
     store::{MailInfo, MailState, outbox},
     types::Timestamp,
     web::site::Site,

@@ -22,9 +22,10 @@ use crate::{
     http::{context::HttpContext, cookies::CookieNames, pattern::Mounted},
     identity::{StandardEmailPolicy, StandardUsernamePolicy, sender},
     notify::{
-        context::{NotifyContext, objects},
-        mail::{self, Mailbox},
-        outbox::Courier,
+        context::{Courier, NotifyContext, objects},
+        mail,
+        mailbox::Mailbox,
+        sms, transport,
     },
     secrets::{Hasher, Keys, StandardPolicy},
     settings::{Base, ConfigError, RedirectRules, ReportLevel, Settings, SignInMethod, Strictness},
@@ -128,13 +129,11 @@ pub(super) async fn ignite(
     let transport = parts.mailer.is_none().then_some(settings.mail.transport);
     let mailer = parts.mailer.unwrap_or_else(|| {
         let (host, international) = (sender::ehlo_of(&base_url), settings.emails.international);
-        mail::mailer(&settings.mail, host, international)
+        transport::mailer(&settings.mail, host, international)
     });
     let development = strictness == Strictness::Development && settings.dev_mail.enabled;
     let mailbox = parts.mailbox.or_else(|| development.then(Mailbox::default));
-    let sms = parts
-        .sms
-        .or_else(|| crate::notify::sms::sender(&settings.sms));
+    let sms = parts.sms.or_else(|| sms::sender(&settings.sms));
     let (two_factor, unified) = (&settings.two_factor, &settings.unified);
     let wants_sms = two_factor.enabled && two_factor.methods.contains(&FactorKind::Sms)
         || unified.enabled && unified.methods.contains(&SignInMethod::Sms);

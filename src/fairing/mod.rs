@@ -38,11 +38,7 @@ use crate::{
     events::{Event, Subscriber},
     factors::{MfaPolicy, phone::PhoneParser, recovery::RecoveryCodes, totp::TotpProvider},
     identity::{EmailPolicy, UsernamePolicy},
-    notify::{
-        mail::{Mailbox, Mailer},
-        outbox::deliver,
-        sms::SmsSender,
-    },
+    notify::{delivery::deliver, mailbox::Mailbox, mailer::Mailer, sms::SmsSender},
     secrets::{Hasher, PasswordPolicy},
     settings::{ConfigError, Strictness},
     store::{Conn, Store, StoreError, User},

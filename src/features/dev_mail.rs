@@ -15,7 +15,7 @@ use super::Web;
 use crate::{
     error::Error,
     http::address::is_at_this_machine,
-    notify::mail::{Mail, Mailbox},
+    notify::{mailbox::Mailbox, mailer::Mail},
     settings::Strictness,
     templates::template,
     web::{

@@ -1,14 +1,17 @@
 //! What mails and messages need of the site.
 
-use std::{fmt, ops::Deref, sync::Arc};
+use std::{
+    fmt,
+    ops::Deref,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use serde_json::{Map, Value};
 
-use super::{
-    mail::{Mailbox, Mailer},
-    outbox::Courier,
-    sms::SmsSender,
-};
+use super::{mailbox::Mailbox, mailer::Mailer, sms::SmsSender};
 use crate::{
     events::{Client, EventKind, Events},
     settings::Base,
@@ -61,6 +64,21 @@ impl NotifyContext {
     /// The application's own values for a mail, by its name, such as `welcome`.
     pub(crate) fn mail_values(&self, which: &str) -> Map<String, Value> {
         objects(self.mail_values.iter().map(|add| add(which)))
+    }
+}
+
+/// Whether there are mails that the delivery does not know of yet.
+#[derive(Debug, Default)]
+pub(crate) struct Courier(AtomicBool);
+
+impl Courier {
+    pub(super) fn wake(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Whether it was woken since the last call.
+    pub(super) fn take(&self) -> bool {
+        self.0.swap(false, Ordering::AcqRel)
     }
 }
 

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::mail::{Mail, MailError};
+use super::mailer::{Mail, MailError};
 use crate::{
     settings::{SmsSettings, SmsTransport},
     types::Timestamp,
@@ -123,9 +123,8 @@ mod twilio {
 
     use async_trait::async_trait;
 
-    use super::{Sms, SmsSender};
-    use crate::settings::SmsSettings;
-    use crate::{notify::mail::MailError, secrets::Secret};
+    use super::{MailError, Sms, SmsSender};
+    use crate::{secrets::Secret, settings::SmsSettings};
 
     pub(super) struct Twilio {
         agent: ureq::Agent,

@@ -1,8 +1,8 @@
 //! How many mails and messages may go to one address, from all requests together.
 
+use super::context::NotifyContext;
 use crate::{
     identity::EmailAddress,
-    notify::context::NotifyContext,
     store::{
         Conn, StoreError,
         failures::{self, Allowance, Counted},

@@ -1,4 +1,4 @@
-//! Rows of mails that wait to be sent; their meaning is in [`crate::notify::outbox`].
+//! Rows of mails that wait to be sent; their meaning is in [`crate::notify::delivery`].
 
 use diesel::prelude::*;
 use serde::Serialize;
