@@ -33,8 +33,9 @@ use crate::{
     },
     store::{
         StoreError, User,
-        endings::{self, Ending, Named, SignIn},
+        endings::{self, Ending},
         families::{self, FamilyRow, NewFamily},
+        sign_in::{Named, SignIn},
         tokens, users,
     },
     types::{Life, Message, Timestamp},

@@ -39,8 +39,8 @@ use crate::{
     },
     store::{
         User,
-        endings::{Begun, WhichSession},
         factors::FactorRow,
+        sign_in::{Begun, WhichSession},
     },
     templates::form::Field,
     web::{

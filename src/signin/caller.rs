@@ -6,7 +6,7 @@ use super::api_key;
 use crate::{
     store::{
         User,
-        endings::{Begun, WhichSession},
+        sign_in::{Begun, WhichSession},
     },
     types::{Methods, ProvenAt, SessionId, Timestamp},
 };

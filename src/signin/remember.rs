@@ -23,9 +23,10 @@ use crate::{
     secrets::{Secret, digest, random_token},
     signin::caller::Caller,
     store::{
-        endings::{self, Ending, SignIn},
+        endings::{self, Ending},
         remember::{self, NewSeries},
         sessions,
+        sign_in::SignIn,
     },
 };
 

@@ -32,9 +32,11 @@ use crate::{
     signin::caller::Caller,
     store::{
         Conn, StoreError, User,
-        endings::{self, Begun, Ending, SignIn},
+        endings::{self, Ending},
         factors::{self as rows, FactorRow},
-        failures, tickets, users,
+        failures,
+        sign_in::{Begun, SignIn},
+        tickets, users,
     },
     types::{
         FactorKind, Message, Method, Methods, SessionId, Timestamp, Uniquifier, Usages, UserId,

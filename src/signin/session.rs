@@ -23,9 +23,10 @@ use crate::{
     signin::caller::{Caller, Mechanism},
     store::{
         StoreError, User, devices,
-        endings::{self, Ending, SignIn},
+        endings::{self, Ending},
         failures,
         sessions::{self, NewSession, SessionRow},
+        sign_in::SignIn,
         users,
     },
     types::{Life, Methods, ProvenAt, SessionId},

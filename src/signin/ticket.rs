@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 use data_encoding::BASE64URL_NOPAD;
 use serde::{Serialize, de::DeserializeOwned};
 
-pub(crate) use crate::store::endings::Begun;
+pub(crate) use crate::store::sign_in::Begun;
 use crate::{
     core::Core,
     error::Error,

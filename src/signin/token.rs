@@ -7,7 +7,7 @@ use crate::{
     events::{Client, EventKind},
     secrets::{Secret, digest, random_token},
     signin::caller::Caller,
-    store::{StoreError, User, endings::Begun, tokens, users},
+    store::{StoreError, User, sign_in::Begun, tokens, users},
     types::{Methods, ProvenAt, Timestamp},
 };
 

@@ -11,108 +11,12 @@ use super::{
     schema::{
         security_devices as devices, security_refresh_families as refresh,
         security_remember as remember, security_sessions as sessions, security_tickets as tickets,
-        security_tokens as tokens,
+        security_tokens as tokens, users,
     },
+    sign_in::SignIn,
     tickets::{NOTICED, SECOND_STEP, UNDO},
-    users,
 };
-use crate::types::{SessionId, UserId};
-
-/// One sign-in, by what names it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct SignIn {
-    /// The digest of the session's cookie.
-    pub(crate) session: Option<String>,
-    /// The digest of the remembered device's series.
-    pub(crate) series: Option<String>,
-    /// The digest of the series of the refresh token that was given in it.
-    pub(crate) refresh: Option<String>,
-    /// The digest of the cookie of a second step that waits in the same browser.
-    pub(crate) pending: Option<String>,
-}
-
-/// Which session, as a request knows it.
-#[derive(Clone, Debug)]
-pub(crate) enum WhichSession {
-    Id(SessionId),
-    /// By the digest of its cookie, which this request may have been given a moment ago.
-    Hash(String),
-}
-
-/// Where something is given or begun, so that it ends with that.
-#[derive(Clone, Debug)]
-pub(crate) enum Begun {
-    /// By a visitor, or on the word of a mail: it ends with no session.
-    ByVisitor,
-    /// In a session of this account.
-    InSession(UserId, WhichSession),
-    /// By the authentication token with this digest, in the sign-in that the token comes from.
-    ByToken(String),
-    /// By a caller who shows a proof with each request.
-    ByProof,
-}
-
-impl Begun {
-    /// What names the sign-in in a row. The sign-in is held for the rest of the transaction, which goes on only if
-    /// it has not ended.
-    pub(crate) fn hold(&self, conn: &mut Conn) -> Result<Named, StoreError> {
-        Ok(match self {
-            Self::ByVisitor => Named::default(),
-            Self::InSession(user, which) => super::sessions::hold(conn, user, which)?.into(),
-            Self::ByToken(hash) => super::tokens::hold(conn, hash)?,
-            Self::ByProof => Named::default(),
-        })
-    }
-
-    /// The same for a ticket: an empty hash says that it is of no session, and yet no visitor's.
-    pub(super) fn hold_ticket(&self, conn: &mut Conn) -> Result<Named, StoreError> {
-        let mut named = self.hold(conn)?;
-        if !matches!(self, Self::ByVisitor) {
-            named.session_hash.get_or_insert_default();
-        }
-        Ok(named)
-    }
-}
-
-/// The columns that name a sign-in.
-#[derive(Clone, Debug, Default, Queryable)]
-pub(crate) struct Named {
-    pub(crate) session_hash: Option<String>,
-    pub(crate) remember_series: Option<String>,
-}
-
-impl From<SignIn> for Named {
-    fn from(of: SignIn) -> Self {
-        Self {
-            session_hash: of.session,
-            remember_series: of.series,
-        }
-    }
-}
-
-/// A session of an account goes on under another hash, and what was given and begun in it goes with it.
-pub(crate) fn follow(
-    conn: &mut Conn,
-    user: &UserId,
-    old_hash: &str,
-    new_hash: &str,
-) -> Result<(), StoreError> {
-    macro_rules! follow {
-        ($table:ident) => {{
-            let given = $table::table
-                .filter($table::session_hash.eq(old_hash))
-                .filter($table::user_id.eq(user));
-            diesel::update(given)
-                .set($table::session_hash.eq(new_hash))
-                .execute(conn)?;
-        }};
-    }
-    follow!(refresh);
-    follow!(tokens);
-    follow!(tickets);
-    follow!(devices);
-    Ok(())
-}
+use crate::types::{Uniquifier, UserId};
 
 /// Why something ends, and whose.
 #[derive(Clone, Debug)]
@@ -373,14 +277,14 @@ fn end_all(conn: &mut Conn, row: Row, user: &UserId, ending: &Ending) -> Result<
     let mut ended = 0;
     if row.session == Takes::All {
         // A new uniquifier kills at once also what a request in flight is about to insert.
-        users::renew_uniquifier(conn, user)?;
+        renew_uniquifier(conn, user)?;
         ended = diesel::delete(sessions::table.filter(sessions::user_id.eq(user))).execute(conn)?;
     }
     if row.refresh == Takes::All {
         families::end_all_of(conn, user)?;
     }
     if row.tokens == Takes::All {
-        users::end_tokens(conn, user)?;
+        end_tokens(conn, user)?;
     }
     let of_user = || tickets::table.filter(tickets::user_id.eq(user));
     if row.mailed == Takes::All {
@@ -407,4 +311,20 @@ fn end_all(conn: &mut Conn, row: Row, user: &UserId, ending: &Ending) -> Result<
         diesel::delete(of_user()).execute(conn)?;
     }
     Ok(ended)
+}
+
+fn renew_uniquifier(conn: &mut Conn, id: &UserId) -> Result<(), StoreError> {
+    diesel::update(users::table.find(id))
+        .set(users::uniquifier.eq(Uniquifier::new()))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Ends every authentication token of an account, and every refresh token.
+pub(crate) fn end_tokens(conn: &mut Conn, id: &UserId) -> Result<(), StoreError> {
+    diesel::update(users::table.find(id))
+        .set(users::token_uniquifier.eq(Uniquifier::new()))
+        .execute(conn)?;
+    diesel::delete(tokens::table.filter(tokens::user_id.eq(id))).execute(conn)?;
+    families::end_all_of(conn, id)
 }

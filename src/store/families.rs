@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::{
     Conn, Store, StoreError, User,
-    endings::Named,
     schema::{security_refresh_families as families, users},
+    sign_in::Named,
     tokens,
 };
 use crate::types::{Methods, ProvenAt, RowId, Timestamp, Uniquifier, UserId};

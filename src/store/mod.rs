@@ -22,11 +22,13 @@ pub(crate) mod reset;
 pub(crate) mod roles;
 pub(crate) mod schema;
 pub(crate) mod sessions;
+pub(crate) mod sign_in;
 pub(crate) mod social;
 pub(crate) mod tickets;
 pub(crate) mod tokens;
 pub(crate) mod touches;
 mod url;
+mod user;
 pub(crate) mod users;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -56,7 +58,7 @@ pub use self::{
     sessions::SessionInfo,
     social::SocialAccountInfo,
     url::Manager,
-    users::{Grants, NewUser, User},
+    user::{Grants, NewUser, User},
 };
 use crate::{
     identity::text::is_hidden,

@@ -6,8 +6,9 @@ use diesel::prelude::*;
 
 use super::{
     Conn, StoreError, User,
-    endings::{self, Ending, SignIn},
+    endings::{self, Ending},
     schema::{security_remember, users},
+    sign_in::SignIn,
 };
 use crate::types::{Methods, ProvenAt, Timestamp, Uniquifier, UserId};
 

@@ -8,8 +8,9 @@ use serde::Serialize;
 use super::{
     Conn, Store, StoreError, User,
     conn::natively,
-    endings::{self, Ending, SignIn, WhichSession},
+    endings::{self, Ending},
     schema::{security_sessions, users},
+    sign_in::{self, SignIn, WhichSession},
 };
 use crate::types::{Methods, ProvenAt, SessionId, Timestamp, Uniquifier, UserId};
 
@@ -143,46 +144,13 @@ pub(crate) fn replace_by_hash(
     new: &NewSession,
 ) -> Result<(), StoreError> {
     diesel::delete(security_sessions::table.find(token_hash)).execute(conn)?;
-    endings::follow(conn, &new.user_id, token_hash, &new.token_hash)?;
+    sign_in::follow(conn, &new.user_id, token_hash, &new.token_hash)?;
     // Another account's goes without the device, which is none of its own.
     let other = SignIn {
         session: Some(token_hash.to_string()),
         ..SignIn::default()
     };
     endings::end(conn, &Ending::SignOut(other)).map(drop)
-}
-
-/// Goes on only if a session of an account has not ended, and holds on to it for the rest of the transaction;
-/// answers the sign-in that it is.
-///
-/// Whoever ends it at the same moment waits, and then ends what this transaction gave in it as well. An update
-/// comes first, so that nobody gives the session another hash after it was read.
-pub(crate) fn hold(
-    conn: &mut Conn,
-    user: &UserId,
-    which: &WhichSession,
-) -> Result<SignIn, StoreError> {
-    let of_user = || security_sessions::table.filter(security_sessions::user_id.eq(user));
-    let same = security_sessions::last_seen_at.eq(security_sessions::last_seen_at);
-    let columns = (security_sessions::token_hash, security_sessions::series);
-    let found: Option<(String, Option<String>)> = match which {
-        WhichSession::Id(id) => {
-            let mine = || of_user().filter(security_sessions::id.eq(id));
-            diesel::update(mine()).set(same).execute(conn)?;
-            mine().select(columns).get_result(conn).optional()?
-        }
-        WhichSession::Hash(hash) => {
-            let mine = || of_user().filter(security_sessions::token_hash.eq(hash));
-            diesel::update(mine()).set(same).execute(conn)?;
-            mine().select(columns).get_result(conn).optional()?
-        }
-    };
-    let (session, series) = found.ok_or(StoreError::Missing)?;
-    Ok(SignIn {
-        session: Some(session),
-        series,
-        ..SignIn::default()
-    })
 }
 
 /// Gives a session a new secret and a new moment of proof, if it is still the one presented.
@@ -204,7 +172,7 @@ pub(crate) fn renew(
         ))
         .execute(conn)?;
     if changed == 1 {
-        endings::follow(conn, user, old_hash, new_hash)?;
+        sign_in::follow(conn, user, old_hash, new_hash)?;
     }
     Ok(changed == 1)
 }
@@ -327,7 +295,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let (owner, session) = (owner.clone(), session.clone());
         self.write(move |conn| {
-            let held = hold(conn, &owner, &WhichSession::Id(session.clone()));
+            let held = sign_in::hold_session(conn, &owner, &WhichSession::Id(session.clone()));
             match held {
                 Ok(of) => Ok(endings::end(conn, &Ending::RevokeOne(of))? > 0),
                 Err(StoreError::Missing) => Ok(false),
@@ -350,7 +318,7 @@ impl Store {
     ) -> Result<usize, StoreError> {
         let (owner, keep) = (owner.clone(), keep.clone());
         self.write(move |conn| {
-            let keep = match hold(conn, &owner, &WhichSession::Id(keep.clone())) {
+            let keep = match sign_in::hold_session(conn, &owner, &WhichSession::Id(keep.clone())) {
                 // It has ended meanwhile: all others are the rest.
                 Err(StoreError::Missing) => SignIn::default(),
                 keep => keep?,

@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 
-use super::{Conn, StoreError, endings::Begun, schema::security_tickets as tickets};
+use super::{Conn, StoreError, schema::security_tickets as tickets, sign_in::Begun};
 use crate::types::{SKEW, Timestamp, UserId};
 
 /// A ticket to be written.

@@ -7,8 +7,8 @@ use diesel::prelude::*;
 use super::{
     Conn, StoreError, User,
     conn::natively,
-    endings::Named,
     schema::{security_tokens, users},
+    sign_in::Named,
 };
 use crate::types::{Methods, ProvenAt, Timestamp, Uniquifier, UserId};
 
@@ -52,24 +52,6 @@ pub(crate) fn find(
         .select((TokenRow::as_select(), User::as_select()))
         .get_result(conn));
     Ok(found.optional()?)
-}
-
-/// Goes on only if a token has not ended, and holds on to it for the rest of the transaction; answers the sign-in in
-/// which it was given.
-pub(super) fn hold(conn: &mut Conn, token_hash: &str) -> Result<Named, StoreError> {
-    let held = diesel::update(security_tokens::table.find(token_hash))
-        .set(security_tokens::expires_at.eq(security_tokens::expires_at))
-        .execute(conn)?;
-    if held == 0 {
-        return Err(StoreError::Missing);
-    }
-    Ok(security_tokens::table
-        .find(token_hash)
-        .select((
-            security_tokens::session_hash,
-            security_tokens::remember_series,
-        ))
-        .get_result(conn)?)
 }
 
 /// Writes a token that was given in the sign-in that `named` names.
