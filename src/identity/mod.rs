@@ -1,6 +1,7 @@
 //! Who somebody says they are: what was typed into the one field of the sign-in form.
 
 pub(crate) mod email;
+mod email_policy;
 pub(crate) mod sender;
 pub(crate) mod target;
 pub(crate) mod text;
@@ -9,7 +10,8 @@ pub(crate) mod username;
 use serde::Deserialize;
 use unicode_normalization::UnicodeNormalization;
 
-pub use email::{EmailAddress, EmailPolicy, StandardEmailPolicy};
+pub use email::EmailAddress;
+pub use email_policy::{EmailPolicy, StandardEmailPolicy};
 pub use username::{StandardUsernamePolicy, Username, UsernamePolicy, UsernameSettings};
 
 use crate::{secrets::digest, types::Message};

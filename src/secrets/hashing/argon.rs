@@ -6,7 +6,7 @@ use argon2::{
 };
 use subtle::ConstantTimeEq;
 
-use super::{HashError, HashingSettings, pool::Memory};
+use super::{error::HashError, pool::Memory, settings::HashingSettings};
 use crate::secrets::Secret;
 
 /// Most memory that a stored hash may ask for: 1 GiB.

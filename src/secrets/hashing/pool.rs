@@ -17,7 +17,7 @@ use argon2::Block;
 use thread_priority::{ThreadPriority, ThreadPriorityValue, set_current_thread_priority};
 use tokio::{sync::oneshot, time::timeout};
 
-use super::HashError;
+use super::error::HashError;
 
 /// Argon2's blocks of 1 KiB, kept by one thread from its first hash on.
 pub(super) struct Memory {
