@@ -22,7 +22,7 @@ use crate::{
     guards::identity,
     http::{headers, pattern::Mounted},
     types::Message,
-    web::{own_paths::OwnPaths, reply, site::Site},
+    web::{own_paths::OwnPaths, refuse::refuse, site::Site},
 };
 
 /// In the order of `Allow`.
@@ -163,7 +163,7 @@ async fn answer(
             }
             let message = Message::new("error.method");
             let error = Error::Unreadable(Status::MethodNotAllowed, message);
-            reply::refuse(request, site, &error)
+            refuse(request, site, &error)
         }
     };
     let allowed = METHODS.iter().filter(|method| own.contains(method));

@@ -46,8 +46,8 @@ use crate::{
     types::{Clock, SharedClock, Timestamp},
     web::{
         fields::{ExtraFields, Form},
+        finish::finish,
         hooks::Hooks,
-        reply,
         site::Site,
     },
 };
@@ -464,7 +464,7 @@ impl Fairing for Security {
 
     async fn on_response<'r>(&self, request: &'r Request<'_>, response: &mut Response<'r>) {
         methods::finish(request, response).await;
-        reply::finish(request, response);
+        finish(request, response);
     }
 
     async fn on_shutdown(&self, rocket: &Rocket<Orbit>) {

@@ -23,7 +23,8 @@ use crate::{
     web::{
         feature::{Feature, Link, MenuFor, sample_form},
         input::Tick,
-        reply::{Answer, Reply, wants_json},
+        json::wants_json,
+        reply::{Answer, Reply},
     },
 };
 

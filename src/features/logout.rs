@@ -15,7 +15,8 @@ use crate::{
     },
     web::{
         feature::{Feature, Link, MenuFor, sample_form},
-        reply::{Answer, Reply, wants_json},
+        json::wants_json,
+        reply::{Answer, Reply},
     },
 };
 

@@ -25,8 +25,9 @@ use crate::{
     templates::form::Field,
     types::{Life, Message, Method, Methods, Timestamp, UserId},
     web::{
+        json::wants_json,
         page,
-        reply::{Answer, Reply, wants_json},
+        reply::{Answer, Reply},
     },
 };
 

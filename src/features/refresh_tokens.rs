@@ -41,7 +41,8 @@ use crate::{
     types::{Life, Message, Timestamp},
     web::{
         feature::Feature,
-        input::{self, Proving},
+        input::Proving,
+        json::is_json,
         page,
         reply::{Answer, Reply},
         site::Site,
@@ -105,7 +106,7 @@ async fn sign_out(web: Web<'_>, form: Presented) -> Answer {
 /// The refresh token of a request.
 fn presented(web: &Web<'_>, body: Proving<Refresh>) -> Result<Option<String>, Error> {
     // A form of another site could be sent without a preflight.
-    if !web.request.content_type().is_some_and(input::is_json) {
+    if !web.request.content_type().is_some_and(is_json) {
         let message = Message::new("refresh_tokens.json_only");
         return Err(Error::Unreadable(Status::BadRequest, message));
     }

@@ -39,8 +39,9 @@ use crate::{
     web::{
         feature::{Feature, Link, MenuFor, sample_form, sample_mail},
         input::{self, Tick},
+        json::wants_json,
         page,
-        reply::{Answer, Reply, wants_json},
+        reply::{Answer, Reply},
     },
 };
 

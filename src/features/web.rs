@@ -45,8 +45,9 @@ use crate::{
     templates::form::Field,
     web::{
         input::{self, Input, Nothing, Tick},
+        json::wants_json,
         page,
-        reply::{Answer, Reply, wants_json},
+        reply::{Answer, Reply},
         site::Site,
         stale::{self, Drawn},
     },

@@ -7,7 +7,7 @@ use crate::{
     guards::identity,
     http::refusal,
     types::Message,
-    web::{reply, site::Site},
+    web::{refuse::refuse, site::Site},
 };
 
 /// Statuses that our guards and `Input` produce.
@@ -55,7 +55,7 @@ impl<'r> Responder<'r, 'static> for CaughtReply {
     fn respond_to(self, request: &'r Request<'_>) -> rocket::response::Result<'static> {
         match Site::of(request) {
             Ok(site) => {
-                let mut response: Response<'static> = reply::refuse(request, site, &self.0);
+                let mut response: Response<'static> = refuse(request, site, &self.0);
                 // A catcher's answer is not given the handler's cookies; the fairing adds ours.
                 response.remove_header("Set-Cookie");
                 Ok(response)

@@ -127,6 +127,72 @@ impl Field {
         self.hint = Some(hint);
         self
     }
+
+    /// What the template is given of a field of the form `id`.
+    fn view(
+        &self,
+        id: &str,
+        focused: bool,
+        say: &impl Fn(&Message) -> String,
+        invalid: &Invalid,
+    ) -> Value {
+        let label = match self.label.is_empty() {
+            true => String::new(),
+            false => say(&Message::new(self.label)),
+        };
+        let mut view = json!({
+            "name": self.name,
+            "id": format!("{id}-{}", self.name),
+            "kind": self.kind,
+            "label": label,
+            "value": if self.kind == "password" { "".into() } else { in_html(&self.value) },
+            "errors": self.errors(&label, say, invalid),
+            "required": self.required,
+            "autofocus": focused,
+            "checked": self.checked,
+        });
+        // A password that is pasted must not be cut without a word.
+        let longest = self.lengths.1.filter(|_| self.kind != "password");
+        let options = (self.kind == "select").then(|| {
+            let options = self.options.iter();
+            options
+                .map(|(value, label)| json!({"value": value, "label": say(label)}))
+                .collect()
+        });
+        let optional = [
+            ("autocomplete", self.autocomplete.map(Value::from)),
+            ("minlength", self.lengths.0.map(Value::from)),
+            ("maxlength", longest.map(Value::from)),
+            ("inputmode", self.inputmode.map(Value::from)),
+            ("options", options),
+            ("hint", self.hint.as_ref().map(|hint| say(hint).into())),
+            ("conditional", (!self.marked).then_some(true.into())),
+        ];
+        if let Value::Object(view) = &mut view {
+            let given = optional.into_iter();
+            view.extend(given.filter_map(|(key, value)| Some((key.to_string(), value?))));
+        }
+        view
+    }
+
+    /// What is wrong with the field. What is wrong with any field alike is told with its label.
+    fn errors(
+        &self,
+        label: &str,
+        say: &impl Fn(&Message) -> String,
+        invalid: &Invalid,
+    ) -> Vec<String> {
+        let named = |message: &Message| match message.key() {
+            _ if label.is_empty() => say(message),
+            "input.required" => say(&Message::new("input.required_named").with("label", label)),
+            "input.wrong_type" | "input.repeated" | "input.nul" => {
+                let named = Message::new("input.named").with("label", label);
+                say(&named.with("text", say(message)))
+            }
+            _ => say(message),
+        };
+        invalid.of(self.name).iter().map(named).collect()
+    }
 }
 
 impl FormView {
@@ -209,7 +275,7 @@ impl FormView {
         self.has_password() && !self.fields.iter().any(is_identity)
     }
 
-    /// The names of the fields, as programs are told.
+    /// What the page's template is given: the fields with what is wrong at each, and what is wrong with the form.
     pub(crate) fn view(
         &self,
         site: &Site,
@@ -218,64 +284,19 @@ impl FormView {
         invalid: &Invalid,
     ) -> Value {
         let say = |message: &Message| catalogue.say(language, message);
-        let errors = |field: &str| -> Vec<String> { invalid.of(field).iter().map(say).collect() };
-        // What is wrong with any field alike is told with its label.
-        let told = |field: &Field| -> Vec<String> {
-            let label = say(&Message::new(field.label));
-            let named = |message: &Message| match message.key() {
-                _ if field.label.is_empty() => say(message),
-                "input.required" => {
-                    say(&Message::new("input.required_named").with("label", &label))
-                }
-                "input.wrong_type" | "input.repeated" | "input.nul" => {
-                    let named = Message::new("input.named").with("label", &label);
-                    say(&named.with("text", say(message)))
-                }
-                _ => say(message),
-            };
-            invalid.of(field.name).iter().map(named).collect()
-        };
         // The first field that is wrong is where the reader wants to be.
-        let wrong = self
-            .fields
-            .iter()
-            .map(|field| field.name)
-            .find(|name| !invalid.of(name).is_empty());
-        let mut fields: Vec<Value> = self
-            .fields
-            .iter()
+        let names = self.fields.iter().map(|field| field.name);
+        let wrong = names.clone().find(|name| !invalid.of(name).is_empty());
+        let fields = self.fields.iter();
+        let mut fields: Vec<Value> = fields
             .map(|field| {
-                let mut view = json!({
-                    "name": field.name,
-                    "id": format!("{}-{}", self.id, field.name),
-                    "kind": field.kind,
-                    "label": if field.label.is_empty() { String::new() } else { say(&Message::new(field.label)) },
-                    "value": if field.kind == "password" { "".into() } else { in_html(&field.value) },
-                    "errors": told(field),
-                    "required": field.required,
-                    "autofocus": wrong.map_or(field.autofocus, |wrong| wrong == field.name),
-                    "checked": field.checked,
-                });
-                let optional = [
-                    ("autocomplete", field.autocomplete.map(Value::from)),
-                    ("minlength", field.lengths.0.map(Value::from)),
-                    // A password that is pasted must not be cut without a word.
-                    ("maxlength", field.lengths.1.filter(|_| field.kind != "password").map(Value::from)),
-                    ("inputmode", field.inputmode.map(Value::from)),
-                    ("options", (field.kind == "select").then(|| {
-                        let options = field.options.iter();
-                        options.map(|(value, label)| json!({"value": value, "label": say(label)})).collect()
-                    })),
-                    ("hint", field.hint.as_ref().map(|hint| say(hint).into())),
-                    ("conditional", (!field.marked).then_some(true.into())),
-                ];
-                if let Value::Object(view) = &mut view {
-                    view.extend(optional.into_iter().filter_map(|(key, value)| Some((key.to_string(), value?))));
-                }
-                view
+                let focused = wrong.map_or(field.autofocus, |wrong| wrong == field.name);
+                field.view(self.id, focused, &say, invalid)
             })
             .collect();
         if let Some(extra) = site.hooks.fields.get(self.id) {
+            let errors =
+                |field: &str| -> Vec<String> { invalid.of(field).iter().map(say).collect() };
             let at = fields
                 .iter()
                 .position(|field| field["kind"] == "checkbox")

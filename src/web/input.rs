@@ -20,7 +20,7 @@ use crate::{
     guards::{identity, probe::Probe},
     http::{cookies, csrf, json::repeated_key, refusal},
     types::Message,
-    web::{site::Site, stale},
+    web::{json::is_json, site::Site, stale},
 };
 
 /// A body decoded into `F` after the CSRF check: urlencoded, `multipart/form-data` or JSON alike.
@@ -410,11 +410,6 @@ fn wrong_type(path: &str, detail: &str) -> Error {
         ),
     };
     Invalid::field(field, Message::new(key)).into()
-}
-
-/// `application/json` and what is written like it.
-pub(crate) fn is_json(kind: &rocket::http::ContentType) -> bool {
-    kind.is_json() || kind.top() == "application" && kind.sub().as_str().ends_with("+json")
 }
 
 #[rocket::async_trait]

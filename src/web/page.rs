@@ -21,7 +21,7 @@ use crate::{
     types::Message,
     web::{
         feature::MenuFor,
-        paths::{ICON, STYLESHEET},
+        paths::{ICON, PASSKEYS, STYLESHEET},
         site::Site,
     },
 };
@@ -127,9 +127,8 @@ pub(crate) fn shared(
     urls.insert("home".into(), "/".into());
     urls.insert("stylesheet".into(), site.path(STYLESHEET).into());
     urls.insert("icon".into(), site.path(ICON).into());
-    #[cfg(feature = "passkeys")]
     if site.has_passkeys() {
-        let script = site.path(crate::web::paths::PASSKEYS);
+        let script = site.path(PASSKEYS);
         urls.insert("passkeys_script".into(), script.into());
     }
     let mut menu = Vec::new();

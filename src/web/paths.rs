@@ -7,5 +7,4 @@ pub(crate) const STYLESHEET: &str = "/security-assets/security.css";
 pub(crate) const ICON: &str = "/security-assets/icon.svg";
 
 /// Where the script is that asks browsers for passkeys.
-#[cfg(feature = "passkeys")]
 pub(crate) const PASSKEYS: &str = "/security-assets/passkeys.js";

@@ -23,7 +23,8 @@ use crate::{
     templates::form::{Field, FormView},
     types::{FactorKind, Message, PasskeyUsage, Usages},
     web::{
-        reply::{Answer, Reply, wants_json},
+        json::wants_json,
+        reply::{Answer, Reply},
         site::Site,
     },
 };

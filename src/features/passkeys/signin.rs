@@ -29,7 +29,8 @@ use crate::{
     types::{Message, Usages},
     web::{
         input::Tick,
-        reply::{Answer, Reply, or_again, wants_json},
+        json::wants_json,
+        reply::{Answer, Reply, or_again},
         site::Site,
     },
 };
@@ -204,9 +205,18 @@ async fn finish(
             finish_first(&web, &found, &form, next, with_token).await
         }
     };
-    let done = done.map(Reply::telling_target);
+    let done = done.map(telling_target);
     let next = form.next.as_deref().or(next).or(asked.as_deref());
     or_back(&web, done, "/wan-signin", next)
+}
+
+/// Tells a program that signed in where a browser would go from here.
+fn telling_target(reply: Reply) -> Reply {
+    let is_in = reply.json.contains_key("user");
+    match reply.redirect.as_ref().map(ToString::to_string) {
+        Some(target) if is_in => reply.json("post_login_url", target),
+        _ => reply,
+    }
 }
 
 /// Refuses where a passkey is a second factor alone.

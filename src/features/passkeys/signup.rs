@@ -29,7 +29,8 @@ use crate::{
     types::{Message, Method, PasskeyUsage},
     web::{
         input::Nothing,
-        reply::{Answer, Reply, or_again, wants_json},
+        json::wants_json,
+        reply::{Answer, Reply, or_again},
     },
 };
 

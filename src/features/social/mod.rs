@@ -36,7 +36,8 @@ use crate::{
     types::{Message, Method, Methods, UserId},
     web::{
         feature::{Feature, Link, MenuFor},
-        reply::{Answer, Reply, wants_json},
+        json::wants_json,
+        reply::{Answer, Reply},
         site::Site,
     },
 };
@@ -254,7 +255,7 @@ where
             &SocialError::Refused("it leads to no web page".into()),
         )
     })?;
-    Ok(Reply::leave(outward))
+    Ok(Reply::moved(outward.into_target()))
 }
 
 /// Visitors that may be on their way at once; beyond that the oldest start again.
@@ -448,7 +449,7 @@ fn passed_on(
     url.query_pairs_mut().extend_pairs(said);
     // None where it is too long for a header.
     match Outward::new(url) {
-        Some(to) => Ok(Reply::leave(to)),
+        Some(to) => Ok(Reply::moved(to.into_target())),
         None => Err(Invalid::form(Message::new("input.invalid")).into()),
     }
 }

@@ -28,7 +28,10 @@ use crate::{
     store::social,
     templates::form::{Field, FormView},
     types::{Life, Method, Methods, Timestamp},
-    web::reply::{Answer, Reply, wants_json},
+    web::{
+        json::wants_json,
+        reply::{Answer, Reply},
+    },
 };
 
 pub(super) fn routes() -> Vec<Route> {

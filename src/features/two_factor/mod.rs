@@ -41,8 +41,9 @@ use crate::{
     web::{
         feature::{Feature, Link, MenuFor, sample_form, sample_mail},
         input::Tick,
+        json::wants_json,
         page,
-        reply::{Answer, Reply, or_again, wants_json},
+        reply::{Answer, Reply, or_again},
     },
 };
 

@@ -26,8 +26,9 @@ use crate::{
     types::{FactorKind, Message, Usages},
     web::{
         input::Nothing,
+        json::wants_json,
         page,
-        reply::{Answer, Reply, or_again, wants_json},
+        reply::{Answer, Reply, or_again},
     },
 };
 

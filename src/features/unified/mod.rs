@@ -50,7 +50,8 @@ use crate::{
     web::{
         feature::{Feature, Link, MenuFor, sample_form, sample_mail},
         input::{Nothing, Tick},
-        reply::{Answer, Reply, or_again, wants_json},
+        json::wants_json,
+        reply::{Answer, Reply, or_again},
     },
 };
 
