@@ -219,7 +219,7 @@ async fn of_five_sign_ins_at_once_with_one_code_exactly_one_gets_in() {
 }
 
 #[rocket::async_test]
-async fn new_ones_end_the_old_and_nobody_uses_anothers() {
+async fn new_ones_end_the_old_and_nobody_uses_those_of_others() {
     for_each_database(|plan| async move {
         let (app, ada, phone, codes) = with_codes(plan.without_limits()).await;
         let bob = app.user(BOB).await;
