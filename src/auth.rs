@@ -15,7 +15,7 @@ use crate::{
         recover,
     },
     guards::{Policy, SignedIn, identity, judge},
-    http::{client::ClientInfo, cookies, csrf, refusal},
+    http::{browser::Browser, client::ClientInfo, csrf, refusal},
     identity::{Identity, target::Target},
     notify::mail::Scribe,
     secrets::{Password, PasswordHash},
@@ -58,6 +58,7 @@ use crate::{
 pub struct Auth<'r> {
     request: &'r Request<'r>,
     site: &'r Arc<Site>,
+    browser: &'r Browser,
     client: ClientInfo,
 }
 
@@ -114,7 +115,7 @@ impl Auth<'_> {
                     clears: None,
                 };
                 let caller =
-                    session::open(self.request, self.site, &self.client, &admitted, opening)
+                    session::open(self.browser, self.site, &self.client, &admitted, opening)
                         .await?;
                 Ok(SignIn::Done(SignedIn::of(Arc::new(caller))))
             }
@@ -125,7 +126,7 @@ impl Auth<'_> {
                         remember,
                         ..Wish::default()
                     };
-                    second::begin(self.request, self.site, &self.client, owing, wish).await?;
+                    second::begin(self.browser, self.site, &self.client, owing, wish).await?;
                 }
                 Ok(SignIn::Next(step))
             }
@@ -139,7 +140,7 @@ impl Auth<'_> {
     /// [`Error::Unavailable`].
     pub async fn sign_out(&self) -> Result<(), Error> {
         self.come_from_us().await?;
-        session::close(self.request, self.site, &self.client).await
+        session::close(self.browser, self.site, &self.client).await
     }
 
     /// Ends all sessions, remembered devices and tokens of an account.
@@ -188,7 +189,7 @@ impl Auth<'_> {
     /// # fn main() {}
     /// ```
     pub fn csrf_token(&self) -> String {
-        csrf::token(self.request, &self.site.http)
+        csrf::token(self.browser, &self.site.http)
     }
 
     /// Whether the caller of this request passes the policy `P`.
@@ -285,7 +286,7 @@ impl Auth<'_> {
             Some(is_ours) => is_ours,
             None => {
                 !csrf::writes(request.method())
-                    || !cookies::has_any(request, &site.http) && !identity::has_basic(request)
+                    || !self.browser.has_cookies() && !identity::has_basic(request)
                     || csrf::is_shown_by_headers(request, &site.http)
                     || identity::shows_own_header(request, site).await
             }
@@ -410,6 +411,7 @@ impl<'r> FromRequest<'r> for Auth<'r> {
             Some(site) => Outcome::Success(Self {
                 request,
                 site,
+                browser: Browser::of(request, &site.http),
                 client: ClientInfo::of(request, &site.http),
             }),
             None => {

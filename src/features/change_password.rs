@@ -223,7 +223,7 @@ async fn done(
     };
     let admitted = match caller.mechanism {
         Mechanism::Session => {
-            session::reopen(web.request, web.site, &web.client, user, methods, at).await?
+            session::reopen(web.browser, web.site, &web.client, user, methods, at).await?
         }
         // A token or Basic has no session; but it may ask for a new token.
         _ => match admit(web.site, user, methods).await? {

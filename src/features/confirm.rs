@@ -278,7 +278,7 @@ async fn confirm(web: &Web<'_>, held: Held<Confirm>, with_token: bool) -> Answer
         Some(caller) if caller.mechanism == Mechanism::Session => {
             if first {
                 let (methods, at) = (caller.methods, caller.authenticated_at);
-                session::reopen(web.request, web.site, &web.client, user, methods, at).await?;
+                session::reopen(web.browser, web.site, &web.client, user, methods, at).await?;
             }
             let target = page::after(web.site, settings.after.confirm.as_deref().unwrap_or("/"));
             Ok(Reply::done(target).csrf().flash("success", key))

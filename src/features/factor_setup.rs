@@ -221,7 +221,7 @@ pub(crate) async fn prove(
         let method: Method = setup.kind.method();
         let methods = caller.methods.and(method);
         session::reopen(
-            web.request,
+            web.browser,
             site,
             &web.client,
             now_user,

@@ -97,7 +97,7 @@ async fn submit(web: Web<'_>, next: Option<String>, form: Submitted<Logout>) -> 
     }
     // A request by token has no session of its own; whatever cookies came along are not its business.
     if !identity::has_token_header(web.request) {
-        session::close(web.request, web.site, &web.client).await?;
+        session::close(web.browser, web.site, &web.client).await?;
     }
     let next = form.next.or(asked.next);
     let target = web.next(next.as_deref(), &web.site.settings.after.logout);

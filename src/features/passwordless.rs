@@ -11,7 +11,6 @@ use super::{
 use crate::{
     error::Error,
     events::EventKind,
-    http::csrf,
     identity::{IdentityKind, target::Target},
     notify::notices,
     signin::{
@@ -222,7 +221,7 @@ async fn send(web: &Web<'_>, form: &Ask, next: Option<&str>) -> Result<(), Error
     let site = web.site;
     let asked = mailed::asked(web, &form.email, |_| None).await?;
     let bound_to = match site.settings.passwordless.same_browser {
-        true => Some(csrf::visitor(web.request, &site.http)?),
+        true => Some(web.browser.visitor()?),
         false => None,
     };
     let mailing = Mailing::<SignInLink> {

@@ -16,7 +16,7 @@ use super::Web;
 use crate::{
     error::{Denied, Error, Invalid},
     events::EventKind,
-    http::cookies::{self, Kind},
+    http::cookies::Kind,
     identity::target::Target,
     notify::{
         notices,
@@ -96,7 +96,7 @@ async fn sign_out(web: Web<'_>, form: Presented) -> Answer {
     if let Some(shown) = presented(&web, form?)? {
         end(&web, &shown).await?;
     }
-    session::forget_refresh(web.request, web.site);
+    session::forget_refresh(web.browser, web.site);
     Ok(Reply::done(page::after(
         web.site,
         &web.site.settings.after.logout,
@@ -113,9 +113,7 @@ fn presented(web: &Web<'_>, body: Proving<Refresh>) -> Result<Option<String>, Er
     let shown = match web.site.settings.refresh_tokens.mode {
         // A browser sends it by itself, whoever asks.
         RefreshMode::Cookie if !body.is_ours => return Err(Denied::Csrf.into()),
-        RefreshMode::Cookie => {
-            cookies::get(web.request, &web.site.http, Kind::Refresh).map(String::from)
-        }
+        RefreshMode::Cookie => web.browser.cookie(Kind::Refresh).map(String::from),
         RefreshMode::Body => body.form.refresh_token,
     };
     Ok(shown.filter(|shown| !shown.is_empty()))
@@ -184,11 +182,9 @@ fn hand_out(web: &Web<'_>, token: Secret<String>, until: Timestamp) -> Option<Se
     match site.settings.refresh_tokens.mode {
         RefreshMode::Body => Some(token),
         RefreshMode::Cookie => {
-            let mut cookie = cookies::make(&site.http, Kind::Refresh, token.expose().clone());
-            let seconds = site.now().seconds_until(until);
-            let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
-            cookie.set_max_age(time::Duration::seconds(seconds));
-            cookies::send(web.request, cookie);
+            let life = Life::seconds(site.now().seconds_until(until));
+            web.browser
+                .send_for(Kind::Refresh, token.expose().clone(), life);
             None
         }
     }
@@ -250,7 +246,7 @@ fn tell_reuse(web: &Web<'_>, user: User, posted: Posted) {
     web.site.posted(posted);
     let reuse = EventKind::RefreshReuse { user: user.id };
     web.site.event(Some(&web.client.client), reuse);
-    session::forget_refresh(web.request, web.site);
+    session::forget_refresh(web.browser, web.site);
 }
 
 /// What a refresh token was exchanged for.

@@ -73,7 +73,7 @@ async fn revoke(web: Web<'_>, id: &str, form: Submitted<Nothing>) -> Answer {
         return Err(Error::NotFound);
     }
     if caller.session.as_ref() == Some(&id) {
-        session::forget_cookies(web.request, web.site);
+        session::forget_cookies(web.browser, web.site);
     }
     done(&web, caller, Some(id))
 }

@@ -50,7 +50,7 @@ async fn login(web: Web<'_>, said: &str, user: UserId, methods: i64) -> Result<S
         return Err(Error::NotFound);
     };
     session::open(
-        web.request,
+        web.browser,
         web.site,
         &web.client,
         &admitted,

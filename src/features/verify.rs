@@ -155,7 +155,7 @@ async fn verify(
     {
         Proof::Right(Admission::In(admitted), buckets) => {
             session::renew(
-                web.request,
+                web.browser,
                 web.site,
                 &web.client,
                 &admitted,

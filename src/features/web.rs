@@ -18,11 +18,7 @@ use crate::{
         identity,
         strong::{Strong, strong},
     },
-    http::{
-        client::ClientInfo,
-        cookies::{self, Kind},
-        csrf, refusal,
-    },
+    http::{browser::Browser, client::ClientInfo, cookies::Kind, csrf, refusal},
     identity::target::Target,
     notify::mail::Scribe,
     secrets::digest,
@@ -75,6 +71,7 @@ impl Others {
 pub(crate) struct Web<'r> {
     pub(crate) request: &'r Request<'r>,
     pub(crate) site: &'r Arc<Site>,
+    pub(crate) browser: &'r Browser,
     pub(crate) client: ClientInfo,
     pub(crate) caller: Option<Arc<Caller>>,
 }
@@ -101,6 +98,7 @@ impl<'r> FromRequest<'r> for Web<'r> {
         Outcome::Success(Self {
             request,
             site,
+            browser: Browser::of(request, &site.http),
             client: ClientInfo::of(request, &site.http),
             caller,
         })
@@ -138,7 +136,7 @@ impl Web<'_> {
     /// must not replace the session of a browser on the way.
     pub(crate) fn visitors_only(&self) -> Result<(), Error> {
         let two_at_once = identity::has_token_header(self.request)
-            && cookies::get(self.request, &self.site.http, Kind::Session).is_some();
+            && self.browser.cookie(Kind::Session).is_some();
         if self.caller.is_some() || two_at_once {
             return Err(Denied::SignedIn.into());
         }
@@ -177,7 +175,7 @@ impl Web<'_> {
         let is_look = !csrf::writes(self.request.method())
             && (was_sent() || wants_json(self.request, self.site));
         match self.caller {
-            None if !is_look => second::abandon(self.request, self.site).await,
+            None if !is_look => second::abandon(self.browser, self.site).await,
             _ => Ok(()),
         }
     }
@@ -219,7 +217,7 @@ impl Web<'_> {
                 return recover::next_step(self, owing, opening.remember.is_start()).await;
             }
         };
-        session::open(self.request, self.site, &self.client, &admitted, opening).await?;
+        session::open(self.browser, self.site, &self.client, &admitted, opening).await?;
         let payload = self.user_payload(&admitted, with_token).await?;
         Ok(Reply::done(target)
             .json("user", payload)
@@ -233,7 +231,7 @@ impl Web<'_> {
         if owing.ways.is_empty() {
             return Ok(Err(owing));
         }
-        let trusted = trusted::check(self.request, self.site, &self.client, &owing.user).await?;
+        let trusted = trusted::check(self.browser, self.site, &self.client, &owing.user).await?;
         let Some(trusted) = trusted else {
             return Ok(Err(owing));
         };
@@ -278,8 +276,9 @@ impl Web<'_> {
             .caller
             .as_ref()
             .is_some_and(|caller| caller.session.is_some());
-        let came = || cookies::get(self.request, &self.site.http, Kind::Session).map(String::from);
-        cookies::outgoing(self.request, &self.site.http, Kind::Session)
+        let came = || self.browser.cookie(Kind::Session).map(String::from);
+        self.browser
+            .going(Kind::Session)
             .filter(|cookie| !cookie.is_empty())
             .or_else(|| came().filter(|_| by_session))
             .map(|cookie| digest(&cookie))
@@ -325,7 +324,7 @@ impl Web<'_> {
     pub(crate) fn bearer(&self) -> Bearer {
         Bearer {
             user: self.caller.as_ref().map(|caller| caller.user.id.clone()),
-            browser: cookies::get(self.request, &self.site.http, Kind::Visitor).map(String::from),
+            browser: self.browser.cookie(Kind::Visitor).map(String::from),
         }
     }
 
@@ -335,9 +334,8 @@ impl Web<'_> {
         if !second::ways(self.site, user).await?.is_empty() {
             return Ok(());
         }
-        if let Some(cookie) = self.client.device.knowing(&self.site.http, user) {
-            cookies::send(self.request, cookie);
-        }
+        let device = &self.client.device;
+        device.send_seal(self.browser, &self.site.http, user);
         Ok(())
     }
 

@@ -8,10 +8,7 @@ use crate::{
     core::Core,
     error::{Denied, Error},
     events::EventKind,
-    http::{
-        client::ClientInfo,
-        cookies::{self, Kind},
-    },
+    http::{browser::Browser, client::ClientInfo, cookies::Kind},
     identity::Identity,
     secrets::{Password, digest},
     signin::{
@@ -177,14 +174,15 @@ async fn find(request: &Request<'_>) -> Result<Caller, Error> {
             key: None,
         });
     }
-    if let Some(cookie) = cookies::get(request, &core.http, Kind::Session)
+    let browser = Browser::of(request, &core.http);
+    if let Some(cookie) = browser.cookie(Kind::Session)
         && let Some(caller) = session::resolve(core, cookie).await?
     {
         return Ok(caller);
     }
-    if let Some(cookie) = cookies::get(request, &core.http, Kind::Remember) {
+    if let Some(cookie) = browser.cookie(Kind::Remember) {
         let client = ClientInfo::of(request, &core.http);
-        if let Some(caller) = remember::restore(request, core, &client, cookie).await? {
+        if let Some(caller) = remember::restore(browser, core, &client, cookie).await? {
             return Ok(caller);
         }
     }

@@ -2,21 +2,20 @@
 
 use std::net::IpAddr;
 
-use rocket::{
-    Request,
-    http::{Cookie, SameSite},
-};
+use rocket::Request;
 
 use super::{
     address::{ClientAddress, client_address},
-    cookies::{self, Kind},
+    browser::Browser,
+    cookies::Kind,
 };
 use crate::{
     events::Client,
     http::{context::HttpContext, language},
     notify::{context::NotifyContext, mail::Scribe},
-    secrets::Purpose,
+    secrets::{Purpose, random_token},
     store::{User, cut},
+    types::Life,
 };
 
 /// Who asks.
@@ -35,13 +34,14 @@ impl ClientInfo {
         let values: Vec<&str> = request.headers().get(header.name()).collect();
         let peer: Option<IpAddr> = request.remote().map(|remote| remote.ip());
         let address = client_address(peer, &context.settings.trusted_proxies, header, &values);
+        let browser = Browser::of(request, context);
         let agent = request.headers().get_one("user-agent").unwrap_or_default();
         Self {
             client: Client {
                 address: address.map_or_else(String::new, |address| address.to_string()),
                 agent: cut(agent, 255),
             },
-            device: DeviceCookie::read(cookies::get(request, context, Kind::Device)),
+            device: DeviceCookie::read(browser.cookie(Kind::Device)),
             language: language::of(request, context),
             address,
         }
@@ -73,6 +73,9 @@ pub(crate) struct DeviceCookie {
     id: String,
     seals: Vec<String>,
 }
+
+/// How long a browser keeps its mark.
+const KEPT: Life = Life::days(365);
 
 const SEALS: usize = 5;
 /// Seals are cut to 16 bytes: forging one gains a budget of ten guesses.
@@ -113,13 +116,16 @@ impl DeviceCookie {
         known.then(|| self.id.clone())
     }
 
-    /// The cookie after `user` signed in here, unless it says so already.
-    pub(crate) fn knowing(&self, context: &HttpContext, user: &User) -> Option<Cookie<'static>> {
+    /// Sends the browser the cookie that says that `user` signed in here, unless its cookie says so already.
+    pub(crate) fn send_seal(&self, browser: &Browser, context: &HttpContext, user: &User) {
         if self.known_device(context, user).is_some() {
-            return None;
+            return;
         }
         let id = match self.id.is_empty() {
-            true => crate::secrets::random_token().ok()?.expose().clone(),
+            true => match random_token() {
+                Ok(id) => id.expose().clone(),
+                Err(_) => return,
+            },
             false => self.id.clone(),
         };
         let tag = context.keys.mac(Purpose::Device, &Self::parts(&id, user));
@@ -129,9 +135,6 @@ impl DeviceCookie {
             value.push('.');
             value.push_str(old);
         }
-        let mut cookie = cookies::make(context, Kind::Device, value);
-        cookie.set_max_age(time::Duration::days(365));
-        cookie.set_same_site(SameSite::Lax);
-        Some(cookie)
+        browser.send_for(Kind::Device, value, KEPT);
     }
 }

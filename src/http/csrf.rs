@@ -7,17 +7,10 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use data_encoding::BASE64URL_NOPAD;
-use rocket::{
-    Request,
-    http::{Cookie, Method, SameSite},
-};
+use rocket::{Request, http::Method};
 
-use super::cookies::{self, Kind};
-use crate::{
-    http::context::HttpContext,
-    secrets::{Purpose, random_token},
-    types::Timestamp,
-};
+use super::{browser::Browser, cookies::Kind};
+use crate::{http::context::HttpContext, secrets::Purpose, types::Timestamp};
 
 /// The form field.
 pub(crate) const FIELD: &str = "csrf_token";
@@ -30,13 +23,8 @@ const TIME: usize = 8;
 const NONCE: usize = TIME + 16;
 
 /// What tokens hang on: the session cookie if there is one, about to be sent or received.
-fn binding(request: &Request<'_>, context: &HttpContext) -> Option<(Kind, String)> {
-    let now = |kind| {
-        cookies::outgoing(request, context, kind)
-            .or_else(|| cookies::get(request, context, kind).map(String::from))
-            .filter(|value| !value.is_empty())
-            .map(|value| (kind, value))
-    };
+fn binding(browser: &Browser) -> Option<(Kind, String)> {
+    let now = |kind| browser.current(kind).map(|value| (kind, value));
     now(Kind::Session).or_else(|| now(Kind::Visitor))
 }
 
@@ -50,19 +38,14 @@ fn parts<'a>(nonce: &'a [u8], binding: &'a (Kind, String)) -> [&'a [u8]; 3] {
 }
 
 /// A token for this browser; a visitor without any cookie of ours is given one.
-pub(crate) fn token(request: &Request<'_>, context: &HttpContext) -> String {
-    let binding = match binding(request, context) {
+pub(crate) fn token(browser: &Browser, context: &HttpContext) -> String {
+    let binding = match binding(browser) {
         Some(binding) => binding,
         None => {
             // Without randomness there is no token, and every check fails: closed.
-            let Ok(value) = random_token() else {
+            let Ok(value) = browser.new_visitor() else {
                 return String::new();
             };
-            let value = value.expose().clone();
-            cookies::send(
-                request,
-                cookies::make(context, Kind::Visitor, value.clone()),
-            );
             (Kind::Visitor, value)
         }
     };
@@ -77,30 +60,12 @@ pub(crate) fn token(request: &Request<'_>, context: &HttpContext) -> String {
     BASE64URL_NOPAD.encode(&token)
 }
 
-/// What names this browser while nobody is signed in; one without any cookie of ours is given one.
-pub(crate) fn visitor(
-    request: &Request<'_>,
-    context: &HttpContext,
-) -> Result<String, getrandom::Error> {
-    let sent = cookies::outgoing(request, context, Kind::Visitor).filter(|value| !value.is_empty());
-    let known = sent.or_else(|| cookies::get(request, context, Kind::Visitor).map(String::from));
-    if let Some(value) = known {
-        return Ok(value);
-    }
-    let value = random_token()?.expose().clone();
-    cookies::send(
-        request,
-        cookies::make(context, Kind::Visitor, value.clone()),
-    );
-    Ok(value)
-}
-
 /// Whether `token` was made for this browser as it is now.
-pub(crate) fn is_valid(request: &Request<'_>, context: &HttpContext, token: &str) -> bool {
+pub(crate) fn is_valid(browser: &Browser, context: &HttpContext, token: &str) -> bool {
     // By the cookie that came: the page was made for it, even if the session behind it has just run
     // out and a remembered device opened another.
     let came = |kind| {
-        let value = cookies::get(request, context, kind).filter(|value| !value.is_empty())?;
+        let value = browser.cookie(kind).filter(|value| !value.is_empty())?;
         Some((kind, value.to_string()))
     };
     let Some(binding) = came(Kind::Session).or_else(|| came(Kind::Visitor)) else {
@@ -127,10 +92,10 @@ pub(crate) fn is_valid(request: &Request<'_>, context: &HttpContext, token: &str
 
 /// Whether a header carries a valid token.
 pub(crate) fn header_is_valid(request: &Request<'_>, context: &HttpContext) -> bool {
-    HEADERS
+    let mut tokens = HEADERS
         .iter()
-        .filter_map(|name| request.headers().get_one(name))
-        .any(|token| is_valid(request, context, token))
+        .filter_map(|name| request.headers().get_one(name));
+    tokens.any(|token| is_valid(Browser::of(request, context), context, token))
 }
 
 /// Whether the browser itself says that the request comes from a page of ours.
@@ -194,14 +159,14 @@ pub(crate) fn is_of_another_site(request: &Request<'_>, context: &HttpContext) -
     says && !is_same_origin(request, context)
 }
 
-/// The readable cookie for scripts, if the settings want one.
-pub(crate) fn send_readable(request: &Request<'_>, context: &HttpContext, token: &str) {
-    if let Some(name) = &context.settings.csrf.cookie {
-        let cookie = Cookie::build((name.clone(), token.to_string()))
-            .path("/")
-            .http_only(false)
-            .same_site(SameSite::Strict)
-            .secure(context.cookies.is_secure());
-        cookies::send(request, cookie.build());
+/// Sends the readable cookie for scripts, if the settings want one.
+pub(crate) fn send_readable(browser: &Browser, context: &HttpContext, token: String) {
+    if context.settings.csrf.cookie.is_some() {
+        browser.send_csrf_token(token);
     }
+}
+
+/// Makes the browser forget that cookie.
+pub(crate) fn forget_readable(browser: &Browser, context: &HttpContext) {
+    send_readable(browser, context, String::new());
 }

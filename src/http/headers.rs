@@ -4,18 +4,21 @@ use std::sync::atomic::Ordering;
 
 use rocket::{Request, Response, http::Header};
 
+use super::browser::Browser;
 use crate::{http::context::HttpContext, settings::HeaderSettings};
 
 /// Says that the answer to `request` is ours, so that [`finish`] gives it our headers.
 pub(crate) fn mark(request: &Request<'_>) {
-    super::cookies::pending(request)
+    Browser::unread(request)
+        .marks
         .ours
         .store(true, Ordering::Relaxed);
 }
 
 /// Says that the address of the page holds a secret, which no other page may be told as the referrer.
 pub(crate) fn hide_address(request: &Request<'_>) {
-    super::cookies::pending(request)
+    Browser::unread(request)
+        .marks
         .secret_address
         .store(true, Ordering::Relaxed);
 }
@@ -27,7 +30,8 @@ pub(crate) fn hide_address(request: &Request<'_>) {
     reason = "only sign-in with providers leads out, and may not be compiled in"
 )]
 pub(crate) fn let_forms_out(request: &Request<'_>) {
-    super::cookies::pending(request)
+    Browser::unread(request)
+        .marks
         .forms_lead_out
         .store(true, Ordering::Relaxed);
 }
@@ -39,11 +43,11 @@ pub(crate) fn finish<'r>(
     response: &mut Response<'r>,
     context: &'r HttpContext,
 ) {
-    let pending = super::cookies::pending(request);
-    if pending.ours.load(Ordering::Relaxed) {
+    let marks = &Browser::unread(request).marks;
+    if marks.ours.load(Ordering::Relaxed) {
         set(response, &context.settings.headers);
         let mut elsewhere = context.redirects.form_sources();
-        if pending.forms_lead_out.load(Ordering::Relaxed) {
+        if marks.forms_lead_out.load(Ordering::Relaxed) {
             elsewhere.extend((context.provider_origins)());
         }
         if !elsewhere.is_empty() {
@@ -51,7 +55,7 @@ pub(crate) fn finish<'r>(
             response.set_header(Header::new("Content-Security-Policy", policy));
         }
     }
-    if pending.secret_address.load(Ordering::Relaxed) {
+    if marks.secret_address.load(Ordering::Relaxed) {
         response.set_header(Header::new("Referrer-Policy", "no-referrer"));
     }
 }

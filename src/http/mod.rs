@@ -1,6 +1,7 @@
 //! What HTTP needs, each concern in one place.
 
 pub(crate) mod address;
+pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod context;
 pub(crate) mod cookies;

@@ -4,8 +4,6 @@
 //! sessions are ended. Requests that a browser sends at the same moment are told from that by a few
 //! seconds of grace.
 
-use rocket::Request;
-
 use super::{
     Admitted,
     admit::{Admission, NextStep, Owing, admit},
@@ -15,10 +13,7 @@ use crate::{
     core::Core,
     error::{Denied, Error},
     events::EventKind,
-    http::{
-        client::ClientInfo,
-        cookies::{self, Kind},
-    },
+    http::{browser::Browser, client::ClientInfo, cookies::Kind},
     notify::{notices, outbox},
     secrets::{Secret, digest, random_token},
     signin::caller::Caller,
@@ -82,11 +77,8 @@ pub(crate) fn prepare(core: &Core, admitted: &Admitted) -> Result<Prepared, Erro
     })
 }
 
-pub(crate) fn send_cookie(request: &Request<'_>, core: &Core, value: &str) {
-    let mut cookie = cookies::make(&core.http, Kind::Remember, value.to_string());
-    let seconds = i64::try_from(core.settings.remember.life.as_secs()).unwrap_or(i64::MAX);
-    cookie.set_max_age(time::Duration::seconds(seconds));
-    cookies::send(request, cookie);
+pub(crate) fn send_cookie(browser: &Browser, core: &Core, value: String) {
+    browser.send_for(Kind::Remember, value, core.settings.remember.life);
 }
 
 fn split(cookie: &str) -> Option<(&str, &str)> {
@@ -105,7 +97,7 @@ pub(crate) fn series_of(cookie: &str) -> Option<String> {
 /// The session counts as never proven, and has shown no method: a copied cookie opens nothing that asks for a fresh
 /// sign-in or a second factor.
 pub(crate) async fn restore(
-    request: &Request<'_>,
+    browser: &Browser,
     core: &Core,
     client: &ClientInfo,
     cookie: &str,
@@ -121,7 +113,7 @@ pub(crate) async fn restore(
             .await?
     };
     let Some((row, user)) = found else {
-        cookies::send(request, cookies::expired(&core.http, Kind::Remember));
+        browser.forget(Kind::Remember);
         return Ok(None);
     };
     if row.expires_at <= now
@@ -129,7 +121,7 @@ pub(crate) async fn restore(
         || row.user_uniquifier != user.uniquifier
         || !core.settings.remember.enabled
     {
-        cookies::send(request, cookies::expired(&core.http, Kind::Remember));
+        browser.forget(Kind::Remember);
         return Ok(None);
     }
     let next = random_token()?;
@@ -172,7 +164,7 @@ pub(crate) async fn restore(
                 Some(&client.client),
                 EventKind::RememberTheft { user: user.id },
             );
-            cookies::send(request, cookies::expired(&core.http, Kind::Remember));
+            browser.forget(Kind::Remember);
             return Err(Denied::BadCredential.into());
         }
     }
@@ -185,16 +177,16 @@ pub(crate) async fn restore(
         core.store
             .write(move |conn| endings::end(conn, &over))
             .await?;
-        cookies::send(request, cookies::expired(&core.http, Kind::Remember));
+        browser.forget(Kind::Remember);
         return Ok(None);
     };
     let opening = Opening {
         remember: Remember::Continue(name),
         clears: None,
     };
-    let caller = session::open(request, core, client, &admitted.remembered(), opening).await?;
+    let caller = session::open(browser, core, client, &admitted.remembered(), opening).await?;
     if rotated {
-        send_cookie(request, core, &format!("{series}.{}", next.expose()));
+        send_cookie(browser, core, format!("{series}.{}", next.expose()));
     }
     Ok(Some(caller))
 }

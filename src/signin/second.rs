@@ -3,7 +3,6 @@
 //! It is a ticket, bound to account and browser, good for a while (`two_factor.pending`) and a few guesses. Nothing is
 //! opened, remembered or handed out before it is answered.
 
-use rocket::Request;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -16,11 +15,7 @@ use crate::{
     error::{Denied, Error, Invalid},
     events::EventKind,
     factors::{self, Setup},
-    http::{
-        client::ClientInfo,
-        cookies::{self, Kind},
-        csrf,
-    },
+    http::{browser::Browser, client::ClientInfo, cookies::Kind},
     identity::target::Target,
     notify::{
         mail::{Addressee, Scribe},
@@ -125,7 +120,7 @@ pub(crate) enum State {
 
 /// Begins a second step in this browser.
 pub(crate) async fn begin(
-    request: &Request<'_>,
+    browser: &Browser,
     core: &Core,
     client: &ClientInfo,
     owing: Owing,
@@ -137,7 +132,7 @@ pub(crate) async fn begin(
         ..Pending::new(owing.methods, wish)
     };
     count_per_address(core, PerAddress::SecondStep, client).await?;
-    let held = open(request, core, &owing.user, Begun::ByVisitor, pending).await?;
+    let held = open(browser, core, &owing.user, Begun::ByVisitor, pending).await?;
     match owing.ways.as_slice() {
         [] => Ok(State::Setup),
         // The browser asks for whichever of them is there.
@@ -149,13 +144,13 @@ pub(crate) async fn begin(
 
 /// Begins a second step in the session of somebody who is signed in already.
 pub(crate) async fn begin_step_up(
-    request: &Request<'_>,
+    browser: &Browser,
     core: &Core,
     caller: &Caller,
     wish: Wish,
 ) -> Result<Held<SecondStep>, Error> {
     let pending = Pending::new(caller.methods, wish);
-    open(request, core, &caller.user, caller.begun(), pending).await
+    open(browser, core, &caller.user, caller.begun(), pending).await
 }
 
 /// Whether all of these are passkeys, and there are some.
@@ -165,17 +160,17 @@ pub(crate) fn are_passkeys(ways: &[FactorRow]) -> bool {
 }
 
 async fn open(
-    request: &Request<'_>,
+    browser: &Browser,
     core: &Core,
     user: &User,
     begun: Begun,
     pending: Pending,
 ) -> Result<Held<SecondStep>, Error> {
-    let browser = csrf::visitor(request, &core.http)?;
+    let visitor = browser.visitor()?;
     let terms = Terms {
         life: core.settings.two_factor.pending,
         user: Some(user.id.clone()),
-        bound_to: Some(browser.clone()),
+        bound_to: Some(visitor.clone()),
     };
     let handle = Handle::of_user(&user.id);
     let draft = ticket::draft::<SecondStep>(core, terms, begun, &handle, &pending)?.without_code();
@@ -192,11 +187,10 @@ async fn open(
         Err(StoreError::Missing) => return Err(Denied::BadCredential.into()),
         written => written?,
     }
-    let cookie = cookies::make(&core.http, Kind::Pending, secret.expose().clone());
-    cookies::send(request, cookie);
+    browser.send(Kind::Pending, secret.expose().clone());
     let bearer = Bearer {
         user: None,
-        browser: Some(browser),
+        browser: Some(visitor),
     };
     let presented = Presented::Link(secret.expose());
     let held = ticket::present::<SecondStep>(core, presented, &bearer).await?;
@@ -205,12 +199,12 @@ async fn open(
 
 /// What waits in this browser, if anything does.
 pub(crate) async fn held(
-    request: &Request<'_>,
+    browser: &Browser,
     core: &Core,
     bearer: &Bearer,
 ) -> Result<Option<Held<SecondStep>>, Error> {
-    let by_header = of_program(request, core);
-    let (secret, bearer) = match (cookies::get(request, &core.http, Kind::Pending), &by_header) {
+    let by_header = of_program(browser);
+    let (secret, bearer) = match (browser.cookie(Kind::Pending), &by_header) {
         (Some(cookie), _) => (cookie, bearer),
         (None, Some((secret, bearer))) => (*secret, bearer),
         (None, None) => return Ok(None),
@@ -220,14 +214,14 @@ pub(crate) async fn held(
 }
 
 /// What this browser or program shows of a second step that waits, whether it is good or not.
-pub(crate) fn shown<'r>(request: &'r Request<'_>, core: &Core) -> Option<&'r str> {
-    let cookie = cookies::get(request, &core.http, Kind::Pending);
-    cookie.or_else(|| of_program(request, core).map(|(secret, _)| secret))
+pub(crate) fn shown(browser: &Browser) -> Option<&str> {
+    let cookie = browser.cookie(Kind::Pending);
+    cookie.or_else(|| of_program(browser).map(|(secret, _)| secret))
 }
 
 /// Ends what waits in this browser, where somebody begins to sign in anew.
-pub(crate) async fn abandon(request: &Request<'_>, core: &Core) -> Result<(), Error> {
-    let Some(pending) = shown(request, core).map(digest) else {
+pub(crate) async fn abandon(browser: &Browser, core: &Core) -> Result<(), Error> {
+    let Some(pending) = shown(browser).map(digest) else {
         return Ok(());
     };
     let over = Ending::SignOut(SignIn {
@@ -237,32 +231,26 @@ pub(crate) async fn abandon(request: &Request<'_>, core: &Core) -> Result<(), Er
     core.store
         .write(move |conn| endings::end(conn, &over))
         .await?;
-    cookies::send(request, cookies::expired(&core.http, Kind::Pending));
+    browser.forget(Kind::Pending);
     Ok(())
 }
 
-/// The header in which a program without cookies shows what waits for its second step.
-const HEADER: &str = "Second-Step-Token";
-
 /// What a program is told that keeps no cookies, to show it in a header; `None` to all others.
-pub(crate) fn token_for_program(request: &Request<'_>, core: &Core) -> Option<String> {
-    if cookies::has_any(request, &core.http) {
+pub(crate) fn token_for_program(browser: &Browser) -> Option<String> {
+    if browser.has_cookies() {
         return None;
     }
-    let secret = cookies::outgoing(request, &core.http, Kind::Pending)?;
-    let browser = cookies::outgoing(request, &core.http, Kind::Visitor)?;
-    Some(format!("{secret}.{browser}"))
+    let secret = browser.going(Kind::Pending)?;
+    let visitor = browser.going(Kind::Visitor)?;
+    Some(format!("{secret}.{visitor}"))
 }
 
 /// What such a program shows. With cookies a request is judged by these.
-fn of_program<'r>(request: &'r Request<'_>, core: &Core) -> Option<(&'r str, Bearer)> {
-    if cookies::has_any(request, &core.http) {
-        return None;
-    }
-    let (secret, browser) = request.headers().get_one(HEADER)?.split_once('.')?;
+fn of_program(browser: &Browser) -> Option<(&str, Bearer)> {
+    let (secret, visitor) = browser.second_step_token()?.split_once('.')?;
     let bearer = Bearer {
         user: None,
-        browser: Some(browser.to_string()),
+        browser: Some(visitor.to_string()),
     };
     Some((secret, bearer))
 }

@@ -1,7 +1,5 @@
 //! Sessions: opened from an admission, found by a cookie's hash, ended for good.
 
-use rocket::Request;
-
 use super::{
     Admitted,
     admit::{announce, continued, standing},
@@ -14,12 +12,8 @@ use crate::{
     core::Core,
     error::{Denied, Error},
     events::EventKind,
-    http::{
-        client::ClientInfo,
-        cookies::{self, Kind},
-        csrf,
-    },
-    secrets::{digest, random_token},
+    http::{browser::Browser, client::ClientInfo, cookies::Kind, csrf},
+    secrets::{Secret, digest, random_token},
     signin::caller::{Caller, Mechanism},
     store::{
         StoreError, User, devices,
@@ -66,12 +60,12 @@ impl Opening<'_> {
 }
 
 /// The sign-in of this browser, by what its cookies hold.
-fn of_browser(request: &Request<'_>, core: &Core) -> SignIn {
+fn of_browser(browser: &Browser) -> SignIn {
     SignIn {
-        session: cookies::get(request, &core.http, Kind::Session).map(digest),
-        series: cookies::get(request, &core.http, Kind::Remember).and_then(remember::series_of),
+        session: browser.cookie(Kind::Session).map(digest),
+        series: browser.cookie(Kind::Remember).and_then(remember::series_of),
         refresh: None,
-        pending: second::shown(request, core).map(digest),
+        pending: second::shown(browser).map(digest),
     }
 }
 
@@ -79,7 +73,7 @@ fn of_browser(request: &Request<'_>, core: &Core) -> SignIn {
 ///
 /// The session that the browser had before, whosever it was, is ended: a planted one opens nothing.
 pub(crate) async fn open(
-    request: &Request<'_>,
+    browser: &Browser,
     core: &Core,
     client: &ClientInfo,
     admitted: &Admitted,
@@ -128,7 +122,7 @@ pub(crate) async fn open(
     };
     let most = (core.settings.session.most, core.settings.remember.most);
     // What this browser had before, whosever it was, makes way for the new sign-in.
-    let mut before = of_browser(request, core);
+    let mut before = of_browser(browser);
     let continued = match &opening.remember {
         Remember::Continue(series) => Some(series.clone()),
         _ => None,
@@ -137,7 +131,7 @@ pub(crate) async fn open(
         before.series = None;
     }
     let forgets = before.series.is_some();
-    let device = trusted::series_of(request, core);
+    let device = trusted::series_of(browser);
     let cleared = opening
         .clears
         .map(Buckets::cleared_by_success)
@@ -189,35 +183,30 @@ pub(crate) async fn open(
         Err(StoreError::Missing) => return Err(Denied::BadCredential.into()),
         Err(error) => return Err(error.into()),
     }
-    send_cookie(request, core, token.expose());
+    send_cookie(browser, core, &token);
     match series {
-        Some(series) => remember::send_cookie(request, core, series.cookie.expose()),
-        None if forgets => cookies::send(request, cookies::expired(&core.http, Kind::Remember)),
+        Some(series) => remember::send_cookie(browser, core, series.cookie.expose().clone()),
+        None if forgets => browser.forget(Kind::Remember),
         None => {}
     }
-    if let Some(cookie) = client.device.knowing(&core.http, &user) {
-        cookies::send(request, cookie);
-    }
+    client.device.send_seal(browser, &core.http, &user);
     if is_told {
         announce(core, admitted, Some(row.id), &client.client);
     }
     Ok(caller)
 }
 
-fn send_cookie(request: &Request<'_>, core: &Core, token: &str) {
-    cookies::send(
-        request,
-        cookies::make(&core.http, Kind::Session, token.to_string()),
-    );
-    if cookies::get(request, &core.http, Kind::Visitor).is_some() {
-        cookies::send(request, cookies::expired(&core.http, Kind::Visitor));
+fn send_cookie(browser: &Browser, core: &Core, token: &Secret<String>) {
+    browser.send(Kind::Session, token.expose().clone());
+    if browser.cookie(Kind::Visitor).is_some() {
+        browser.forget(Kind::Visitor);
     }
-    if cookies::get(request, &core.http, Kind::Pending).is_some() {
-        cookies::send(request, cookies::expired(&core.http, Kind::Pending));
+    if browser.cookie(Kind::Pending).is_some() {
+        browser.forget(Kind::Pending);
     }
     if core.settings.csrf.cookie.is_some() {
-        let token = csrf::token(request, &core.http);
-        csrf::send_readable(request, &core.http, &token);
+        let token = csrf::token(browser, &core.http);
+        csrf::send_readable(browser, &core.http, token);
     }
 }
 
@@ -288,7 +277,7 @@ pub(crate) fn extend_grace(core: &Core, caller: &Caller, within: Life, grace: Li
 
 /// After a new proof: the same session under a new id, fresh again.
 pub(crate) async fn renew(
-    request: &Request<'_>,
+    browser: &Browser,
     core: &Core,
     client: &ClientInfo,
     admitted: &Admitted,
@@ -296,11 +285,8 @@ pub(crate) async fn renew(
     clears: &Buckets,
 ) -> Result<(), Error> {
     // A remembered device may have opened the session in this very request.
-    let current = cookies::outgoing(request, &core.http, Kind::Session);
-    let current = current
-        .as_deref()
-        .or_else(|| cookies::get(request, &core.http, Kind::Session));
-    let Some(old) = current.map(digest) else {
+    let current = browser.current(Kind::Session);
+    let Some(old) = current.as_deref().map(digest) else {
         return Err(Denied::Anonymous.into());
     };
     let (token, now) = (random_token()?, core.now());
@@ -318,10 +304,10 @@ pub(crate) async fn renew(
     if !renewed {
         return Err(Denied::Anonymous.into());
     }
-    send_cookie(request, core, token.expose());
-    if let Some(cookie) = client.device.knowing(&core.http, admitted.user()) {
-        cookies::send(request, cookie);
-    }
+    send_cookie(browser, core, &token);
+    client
+        .device
+        .send_seal(browser, &core.http, admitted.user());
     let (user, methods) = (admitted.user().id.clone(), admitted.methods());
     core.event(
         Some(&client.client),
@@ -333,7 +319,7 @@ pub(crate) async fn renew(
 /// After a change that ended all sessions of an account: the browser that made it goes on, under a new
 /// session that is remembered if the old one was, and as fresh as the last proof.
 pub(crate) async fn reopen(
-    request: &Request<'_>,
+    browser: &Browser,
     core: &Core,
     client: &ClientInfo,
     user: User,
@@ -344,23 +330,23 @@ pub(crate) async fn reopen(
         return Ok(None);
     };
     let admitted = admitted.with_proof_at(proven_at);
-    let remembered = cookies::get(request, &core.http, Kind::Remember).is_some();
+    let remembered = browser.cookie(Kind::Remember).is_some();
     let opening = Opening {
         remember: Remember::chosen(core, Some(remembered)),
         clears: None,
     };
-    open(request, core, client, &admitted, opening).await?;
+    open(browser, core, client, &admitted, opening).await?;
     Ok(Some(admitted))
 }
 
 /// Signs out: the session, all that hangs on it and a second step that waits in this browser are gone, and the
 /// browser is told to forget.
 pub(crate) async fn close(
-    request: &Request<'_>,
+    browser: &Browser,
     core: &Core,
     client: &ClientInfo,
 ) -> Result<(), Error> {
-    let before = of_browser(request, core);
+    let before = of_browser(browser);
     if before != SignIn::default() {
         let user = core
             .store
@@ -377,31 +363,23 @@ pub(crate) async fn close(
             core.event(Some(&client.client), EventKind::LoggedOut { user });
         }
     }
-    forget_cookies(request, core);
+    forget_cookies(browser, core);
     Ok(())
 }
 
 /// Tells the browser to forget the cookie, where there is such a thing.
-pub(crate) fn forget_refresh(request: &Request<'_>, core: &Core) {
+pub(crate) fn forget_refresh(browser: &Browser, core: &Core) {
     let settings = &core.settings.refresh_tokens;
     if settings.enabled && settings.mode == crate::settings::RefreshMode::Cookie {
-        cookies::send(request, cookies::expired(&core.http, Kind::Refresh));
+        browser.forget(Kind::Refresh);
     }
 }
 
 /// Tells the browser to forget session, remembered device and what CSRF tokens hung on.
-pub(crate) fn forget_cookies(request: &Request<'_>, core: &Core) {
+pub(crate) fn forget_cookies(browser: &Browser, core: &Core) {
     for kind in [Kind::Session, Kind::Remember, Kind::Visitor, Kind::Pending] {
-        cookies::send(request, cookies::expired(&core.http, kind));
+        browser.forget(kind);
     }
-    forget_refresh(request, core);
-    if let Some(name) = &core.settings.csrf.cookie {
-        let mut cookie = rocket::http::Cookie::build((name.clone(), ""))
-            .path("/")
-            .build();
-        cookie.set_secure(core.http.cookies.is_secure());
-        cookie.set_same_site(rocket::http::SameSite::Strict);
-        cookie.set_max_age(time::Duration::ZERO);
-        cookies::send(request, cookie);
-    }
+    forget_refresh(browser, core);
+    csrf::forget_readable(browser, &core.http);
 }

@@ -4,15 +4,10 @@
 //! A cookie names a row, with a token that changes at each use; an old copy that comes back ends the row.
 //! A new password or a changed factor ends them all.
 
-use rocket::Request;
-
 use crate::{
     core::Core,
     error::Error,
-    http::{
-        client::ClientInfo,
-        cookies::{self, Kind},
-    },
+    http::{browser::Browser, client::ClientInfo, cookies::Kind},
     secrets::{Secret, digest, random_token},
     store::{
         User,
@@ -32,23 +27,20 @@ fn split(cookie: &str) -> Option<(&str, &str)> {
 }
 
 /// The name under which the row of this browser is kept.
-pub(crate) fn series_of(request: &Request<'_>, core: &Core) -> Option<String> {
+pub(crate) fn series_of(browser: &Browser) -> Option<String> {
     // The browser may have been trusted in this very request.
-    let sent = cookies::outgoing(request, &core.http, Kind::Trusted);
-    let cookie = sent
-        .as_deref()
-        .or_else(|| cookies::get(request, &core.http, Kind::Trusted))?;
-    split(cookie).map(|(series, _)| digest(series))
+    let cookie = browser.current(Kind::Trusted)?;
+    split(&cookie).map(|(series, _)| digest(series))
 }
 
 /// Whether the browser is trusted by `user`; its cookie is exchanged for the next.
 pub(crate) async fn check(
-    request: &Request<'_>,
+    browser: &Browser,
     core: &Core,
     client: &ClientInfo,
     user: &User,
 ) -> Result<Option<Trusted>, Error> {
-    let cookie = cookies::get(request, &core.http, Kind::Trusted).and_then(split);
+    let cookie = browser.cookie(Kind::Trusted).and_then(split);
     let Some((series, token)) = cookie.filter(|_| core.settings.two_factor.trust_devices) else {
         return Ok(None);
     };
@@ -78,7 +70,7 @@ pub(crate) async fn check(
     if !good {
         return Ok(None);
     }
-    send_cookie(request, core, &format!("{series}.{}", next.expose()));
+    send_cookie(browser, core, format!("{series}.{}", next.expose()));
     Ok(Some(Trusted(())))
 }
 
@@ -110,14 +102,11 @@ pub(crate) fn prepare(core: &Core, client: &ClientInfo, user: &User) -> Result<P
 
 impl Prepared {
     /// Once the row is written.
-    pub(crate) fn send(&self, request: &Request<'_>, core: &Core) {
-        send_cookie(request, core, self.cookie.expose());
+    pub(crate) fn send(&self, browser: &Browser, core: &Core) {
+        send_cookie(browser, core, self.cookie.expose().clone());
     }
 }
 
-fn send_cookie(request: &Request<'_>, core: &Core, value: &str) {
-    let mut cookie = cookies::make(&core.http, Kind::Trusted, value.to_string());
-    let seconds = i64::try_from(core.settings.two_factor.trust.as_secs()).unwrap_or(i64::MAX);
-    cookie.set_max_age(time::Duration::seconds(seconds));
-    cookies::send(request, cookie);
+fn send_cookie(browser: &Browser, core: &Core, value: String) {
+    browser.send_for(Kind::Trusted, value, core.settings.two_factor.trust);
 }

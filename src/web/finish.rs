@@ -7,7 +7,7 @@ use rocket::{
 
 use super::site::{Site, path_and_query};
 use crate::{
-    http::{cookies, headers},
+    http::{browser, headers},
     settings::Strictness,
 };
 
@@ -43,7 +43,7 @@ pub(crate) fn finish<'r>(request: &'r Request<'_>, response: &mut Response<'r>) 
         return;
     }
     if let Ok(site) = Site::of(request) {
-        cookies::flush(request, response, &site.http);
+        browser::flush(request, response, &site.http);
         headers::finish(request, response, &site.http);
     }
 }

@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 use crate::{
     error::{Denied, Error, Invalid},
     guards::{identity, probe::Probe},
-    http::{cookies, csrf, json::repeated_key, refusal},
+    http::{browser::Browser, csrf, json::repeated_key, refusal},
     types::Message,
     web::{json::is_json, site::Site, stale},
 };
@@ -271,13 +271,11 @@ async fn is_ours(
     if identity::shows_own_header(request, site).await {
         return true;
     }
-    if encoding == Encoding::Json
-        && !cookies::has_any(request, &site.http)
-        && !identity::has_basic(request)
-    {
+    let browser = Browser::of(request, &site.http);
+    if encoding == Encoding::Json && !browser.has_cookies() && !identity::has_basic(request) {
         return true;
     }
-    field.is_some_and(|token| csrf::is_valid(request, &site.http, token))
+    field.is_some_and(|token| csrf::is_valid(browser, &site.http, token))
         || csrf::header_is_valid(request, &site.http)
 }
 

@@ -13,12 +13,9 @@ use serde_json::{Map, Value, json};
 use crate::{
     error::Error,
     guards::identity,
-    http::{
-        cookies::{self, Kind},
-        csrf, language, refusal,
-    },
+    http::{browser::Browser, cookies::Kind, csrf, language, refusal},
     identity::target::Target,
-    types::Message,
+    types::{Life, Message},
     web::{
         feature::MenuFor,
         paths::{ICON, PASSKEYS, STYLESHEET},
@@ -37,18 +34,17 @@ pub(crate) fn after(site: &Site, path: &str) -> Target {
 /// Leaves a message for the next page: a kind and a key, so that nobody can put words into our mouth. What is said
 /// of a provider has its name behind an `@`.
 pub(crate) fn leave_message(request: &Request<'_>, site: &Site, kind: &str, key: &str) {
-    let mut cookie = cookies::make(&site.http, Kind::Flash, format!("{kind}:{key}"));
-    cookie.set_max_age(time::Duration::minutes(5));
-    cookies::send(request, cookie);
+    let browser = Browser::of(request, &site.http);
+    browser.send_for(Kind::Flash, format!("{kind}:{key}"), Life::minutes(5));
 }
 
 /// The messages that the page before left; showing them is forgetting them.
-fn take_messages(request: &Request<'_>, site: &Site, language: &str) -> Vec<Value> {
-    let Some(cookie) = cookies::get(request, &site.http, Kind::Flash) else {
+fn take_messages(browser: &Browser, site: &Site, language: &str) -> Vec<Value> {
+    let Some(cookie) = browser.cookie(Kind::Flash) else {
         return Vec::new();
     };
-    if cookies::outgoing(request, &site.http, Kind::Flash).is_none() {
-        cookies::send(request, cookies::expired(&site.http, Kind::Flash));
+    if browser.going(Kind::Flash).is_none() {
+        browser.forget(Kind::Flash);
     }
     let catalogue = site.views.catalogue();
     let kinds = ["info", "success", "warning", "error"];
@@ -89,7 +85,9 @@ fn link_of(site: &Site, key: &str) -> Option<(&'static str, &'static str)> {
 pub(crate) fn is_for_anybody(request: &Request<'_>, site: &Site) -> bool {
     request.method() == rocket::http::Method::Get
         && identity::known(request).is_none()
-        && cookies::get(request, &site.http, Kind::Flash).is_none()
+        && Browser::of(request, &site.http)
+            .cookie(Kind::Flash)
+            .is_none()
         && site.hooks.contexts.is_empty()
 }
 
@@ -104,10 +102,11 @@ pub(crate) fn context(
     let caller = identity::known(request);
     let user = caller.map(|caller| &caller.user);
     let mut context = shared(site, language, request.uri().path().as_str(), user);
-    context.insert("csrf_token".into(), csrf::token(request, &site.http).into());
+    let browser = Browser::of(request, &site.http);
+    context.insert("csrf_token".into(), csrf::token(browser, &site.http).into());
     context.insert(
         "messages".into(),
-        take_messages(request, site, language).into(),
+        take_messages(browser, site, language).into(),
     );
     context.insert("page".into(), json!({"name": name}));
     context.extend(site.hooks.page_values(name));

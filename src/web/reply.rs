@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     error::{Error, Invalid},
-    http::{csrf, headers, language},
+    http::{browser::Browser, csrf, headers, language},
     identity::target::Target,
     templates::{form::FormView, rendered::Key},
 };
@@ -214,7 +214,8 @@ impl Reply {
                 form,
                 own: self.context,
             };
-            let html = rendered.page(key, &csrf::token(request, &site.http), |key, token| {
+            let csrf_token = csrf::token(Browser::of(request, &site.http), &site.http);
+            let html = rendered.page(key, &csrf_token, |key, token| {
                 let own = with_form(key.form.as_ref(), key.own.clone());
                 let mut context = page::context(request, site, &language, name, own);
                 context.insert("csrf_token".into(), token.into());

@@ -13,7 +13,7 @@ use super::{page, site::Site};
 use crate::{
     error::Invalid,
     guards::identity,
-    http::{csrf, language},
+    http::{browser::Browser, csrf, language},
     identity::{IdentityKind, target::Target},
     templates::form::FormView,
     types::Message,
@@ -55,8 +55,9 @@ fn account_of(request: &Request<'_>, site: &Site, context: &Map<String, Value>) 
 }
 
 pub(super) fn token(request: &Request<'_>, site: &Site) -> String {
-    let token = csrf::token(request, &site.http);
-    csrf::send_readable(request, &site.http, &token);
+    let browser = Browser::of(request, &site.http);
+    let token = csrf::token(browser, &site.http);
+    csrf::send_readable(browser, &site.http, token.clone());
     token
 }
 

@@ -10,7 +10,7 @@ use rocket::Request;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    http::{cookies, csrf},
+    http::{browser::Browser, csrf},
     templates::form::FormView,
     web::{
         input,
@@ -91,7 +91,7 @@ pub(crate) fn offer_button(request: &Request<'_>, submit: &'static str) {
 /// Whether the request carried a token and no cookie of ours at all: the browser keeps none.
 pub(super) fn lacks_cookies(request: &Request<'_>, site: &Site) -> bool {
     let kept = request.local_cache(Stale::default).fields.get();
-    kept.is_some() && !cookies::has_any(request, &site.http)
+    kept.is_some() && !Browser::of(request, &site.http).has_cookies()
 }
 
 /// Returns the message that says what to do with a form that is offered again.

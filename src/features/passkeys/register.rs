@@ -276,7 +276,7 @@ async fn add(
     if first {
         let methods = caller.methods.union(proven(site, made.verifies()));
         session::reopen(
-            web.request,
+            web.browser,
             site,
             &web.client,
             now_user,

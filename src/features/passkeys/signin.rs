@@ -13,7 +13,6 @@ use super::{
 use crate::{
     error::{Denied, Error, Invalid},
     factors::passkey::{Asserting, descriptor, id_of},
-    http::csrf,
     identity::{Identity, target::Target},
     secrets::Purpose as Key,
     signin::{
@@ -120,7 +119,7 @@ impl Ask {
 async fn waiting(web: &Web<'_>, anew: bool) -> Result<Option<Held<SecondStep>>, Error> {
     let held = match anew {
         true => None,
-        false => second::held(web.request, web.site, &web.bearer()).await?,
+        false => second::held(web.browser, web.site, &web.bearer()).await?,
     };
     // Whoever has to set a factor up first has none to show.
     let held = held.filter(|held| !held.payload.sets_up);
@@ -268,7 +267,7 @@ async fn begin_first(
     }
     let mut challenge = form.challenge(web, begun, false);
     challenge.next = challenge.next.or_else(|| web.judged(next));
-    let browser = csrf::visitor(web.request, &site.http)?;
+    let browser = web.browser.visitor()?;
     let life = site.settings.passkeys.challenge;
     let draft = ticket::challenge::<WanSignin>(
         site,
@@ -348,7 +347,7 @@ async fn begin_second(
     }
     let (options, begun) = ceremonies(web)?.begin_known(&known)?;
     let challenge = form.challenge(web, begun, true);
-    let browser = csrf::visitor(web.request, &site.http)?;
+    let browser = web.browser.visitor()?;
     let (life, user) = (site.settings.passkeys.challenge, held.user.id.clone());
     let draft = ticket::challenge::<WanSignin>(
         site,

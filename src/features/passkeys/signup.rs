@@ -14,7 +14,7 @@ use crate::{
     error::{Error, Invalid},
     events::EventKind,
     factors::passkey::{Account, Registering},
-    http::{csrf, headers, language},
+    http::{headers, language},
     identity::{EmailAddress, Identity, target::Target},
     notify::{mail::Addressee, outbox::Postage},
     signin::{
@@ -262,7 +262,7 @@ async fn begin(web: &Web<'_>, wanted: &Wanted) -> Result<(String, Value), Error>
         begun,
         handle: wanted.handle,
     };
-    let browser = csrf::visitor(web.request, &site.http)?;
+    let browser = web.browser.visitor()?;
     let life = site.settings.passkeys.register_challenge;
     let draft = ticket::challenge::<WanCreate>(
         site,

@@ -192,7 +192,7 @@ async fn again(
         return Err(refused());
     };
     session::renew(
-        web.request,
+        web.browser,
         site,
         &web.client,
         &admitted,

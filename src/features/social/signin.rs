@@ -17,7 +17,6 @@ use super::{
 use crate::{
     error::{Denied, Error, Invalid},
     events::EventKind,
-    http::csrf,
     identity::{EmailAddress, Identity, target::Target},
     notify::notices,
     settings::Usernames,
@@ -104,7 +103,7 @@ async fn start(web: Web<'_>, name: &str, next: Option<&str>, form: Submitted<Sta
         remember: input::choice_where_shown(web.request, form.remember, form.remember_box),
         next: web.judged(next),
     };
-    let browser = csrf::visitor(web.request, &web.site.http)?;
+    let browser = web.browser.visitor()?;
     let done = lead::<OauthStart>(&web, provider, Return::Login, browser, None, &wish).await;
     let login = web.site.login_path();
     or_back(&web, provider.name(), done, &login, wish.next.as_deref())

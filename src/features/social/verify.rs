@@ -176,7 +176,7 @@ async fn again(
         Admission::Next(owing) => return web.owes(caller, &owing, next.as_deref()).await,
     };
     session::renew(
-        web.request,
+        web.browser,
         site,
         &web.client,
         &admitted,

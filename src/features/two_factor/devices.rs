@@ -24,7 +24,7 @@ pub(super) fn routes() -> Vec<Route> {
 #[get("/tf-devices")]
 async fn list(web: Web<'_>) -> Answer {
     let caller = web.signed_in()?;
-    let here = trusted::series_of(web.request, web.site);
+    let here = trusted::series_of(web.browser);
     let rows = web.site.store.trusted_devices_of(&caller.user.id).await?;
     let devices: Vec<Value> = rows
         .iter()

@@ -15,7 +15,7 @@ use super::{Submitted, Web, recover};
 use crate::{
     error::{Denied, Error, Invalid},
     events::EventKind,
-    http::cookies::{self, Kind},
+    http::cookies::Kind,
     identity::target::Target,
     notify::{
         mail::Addressee,
@@ -215,7 +215,7 @@ impl Rescue {
 
 /// What waits in this browser; without it there is no second step.
 pub(in crate::features) async fn pending(web: &Web<'_>) -> Result<Held<SecondStep>, Error> {
-    let held = second::held(web.request, web.site, &web.bearer()).await?;
+    let held = second::held(web.browser, web.site, &web.bearer()).await?;
     held.ok_or_else(second::no_pending)
 }
 
@@ -482,14 +482,14 @@ async fn step_up(web: &Web<'_>, next: Option<&str>) -> Result<Held<SecondStep>, 
         next: web.judged(next),
         ..Wish::default()
     };
-    second::begin_step_up(web.request, web.site, &caller, wish).await
+    second::begin_step_up(web.browser, web.site, &caller, wish).await
 }
 
 /// What somebody is told whose sign-in goes into its second step.
 pub(crate) async fn begin(web: &Web<'_>, owing: Owing, wish: Wish) -> Answer {
     let user = owing.user.id.clone();
     let kinds = ways_in_words(&owing.ways);
-    let state = second::begin(web.request, web.site, &web.client, owing, wish).await?;
+    let state = second::begin(web.browser, web.site, &web.client, owing, wish).await?;
     Ok(go_on(web, user, state).json_if(state == State::Select, "tf_setup_methods", kinds))
 }
 
@@ -529,7 +529,7 @@ fn go_on(web: &Web<'_>, user: crate::types::UserId, state: State) -> Reply {
             .json("tf_select", true),
         State::Setup => to("/tf-setup").json("tf_state", "setup_from_login"),
     };
-    match second::token_for_program(web.request, site) {
+    match second::token_for_program(web.browser) {
         Some(token) => reply.csrf().json("second_step_token", token),
         None => reply.csrf(),
     }
@@ -658,7 +658,7 @@ pub(in crate::features) async fn finish(
     passed: Passed,
 ) -> Answer {
     let (site, pending) = (web.site, &held.payload);
-    cookies::send(web.request, cookies::expired(&site.http, Kind::Pending));
+    web.browser.forget(Kind::Pending);
     // A factor that was shown in one session is none that was shown in another.
     let here = web
         .caller
@@ -684,7 +684,7 @@ pub(in crate::features) async fn finish(
             return Err(Denied::SecondFactor.into());
         };
         session::renew(
-            web.request,
+            web.browser,
             site,
             &web.client,
             &admitted,
@@ -721,7 +721,7 @@ pub(in crate::features) async fn finish(
             .await
             .map_err(outdated)?;
         site.posted(posted);
-        device.send(web.request, site);
+        device.send(web.browser, site);
         site.event(client, EventKind::DeviceTrusted { user: id });
     }
     let opening = Opening {

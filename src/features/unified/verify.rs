@@ -124,7 +124,7 @@ async fn submit(
         Ok((admission, buckets)) => match admission {
             Admission::In(admitted) => {
                 session::renew(
-                    web.request,
+                    web.browser,
                     web.site,
                     &web.client,
                     &admitted,
