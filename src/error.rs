@@ -12,8 +12,6 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use rocket::http::Status;
-
 use crate::{
     secrets::{HashError, PolicyError},
     store::{StoreError, Unique},
@@ -161,23 +159,6 @@ pub enum Denied {
 }
 
 impl Denied {
-    /// The status that says it in HTTP.
-    pub fn status(&self) -> Status {
-        match self {
-            Self::Anonymous
-            | Self::BadCredential
-            | Self::Inactive
-            | Self::Unconfirmed
-            | Self::NewPassword
-            | Self::Mechanism
-            | Self::SecondFactor
-            | Self::Stale => Status::Unauthorized,
-            Self::Forbidden => Status::Forbidden,
-            Self::Csrf | Self::SignedIn => Status::BadRequest,
-            Self::Locked { .. } => Status::TooManyRequests,
-        }
-    }
-
     /// The text that says it to people. Why a credential is bad is nobody's business.
     pub fn message(&self) -> Message {
         Message::new(match self {
@@ -198,6 +179,22 @@ impl Denied {
     }
 }
 
+/// Why a request could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unreadable {
+    /// The body, or what else the request must have, is not what it must be: 400.
+    Malformed,
+    /// The path has no route for the method: 405.
+    WrongMethod,
+    /// The body did not arrive in time: 408.
+    TooSlow,
+    /// The body is larger than the limit: 413.
+    TooLarge,
+    /// The body is of a type that is not accepted: 415.
+    UnsupportedType,
+}
+
 /// What a service function answers when it does not do what was asked.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -215,8 +212,8 @@ pub enum Error {
     },
     /// There is nothing there, or nothing for you: 404.
     NotFound,
-    /// The request could not be read: 400, 413 or 415.
-    Unreadable(Status, Message),
+    /// The request could not be read.
+    Unreadable(Unreadable, Message),
     /// A defect: 500, and a line in the log.
     Broken(String),
 }
@@ -239,7 +236,7 @@ impl fmt::Display for Error {
             Self::Denied(denied) => write!(f, "denied: {denied:?}"),
             Self::Unavailable { why, .. } => write!(f, "unavailable: {why}"),
             Self::NotFound => f.write_str("not found"),
-            Self::Unreadable(status, message) => write!(f, "{status}: {}", message.key()),
+            Self::Unreadable(why, message) => write!(f, "unreadable: {why:?}: {}", message.key()),
             Self::Broken(why) => write!(f, "broken: {why}"),
         }
     }

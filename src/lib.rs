@@ -157,7 +157,7 @@ mod web;
 pub use self::signin::ticket;
 pub use self::{
     auth::{Auth, SignIn},
-    error::{Denied, Error, Invalid},
+    error::{Denied, Error, Invalid, Unreadable},
     events::{Client, Event, EventKind},
     factors::{
         MfaPolicy,

@@ -18,7 +18,7 @@ use rocket::{
 };
 
 use crate::{
-    error::Error,
+    error::{Error, Unreadable},
     guards::identity,
     http::{headers, pattern::Mounted},
     types::Message,
@@ -162,7 +162,7 @@ async fn answer(
                 let _ = identity::resolve(request).await;
             }
             let message = Message::new("error.method");
-            let error = Error::Unreadable(Status::MethodNotAllowed, message);
+            let error = Error::Unreadable(Unreadable::WrongMethod, message);
             refuse(request, site, &error)
         }
     };

@@ -8,13 +8,13 @@
 //! exchanges old has no grace, or a thief who exchanges twice at once would go unseen.
 
 use data_encoding::BASE64URL_NOPAD;
-use rocket::{http::Status, post, routes};
+use rocket::{post, routes};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::Web;
 use crate::{
-    error::{Denied, Error, Invalid},
+    error::{Denied, Error, Invalid, Unreadable},
     events::EventKind,
     http::cookies::Kind,
     identity::target::Target,
@@ -108,7 +108,7 @@ fn presented(web: &Web<'_>, body: Proving<Refresh>) -> Result<Option<String>, Er
     // A form of another site could be sent without a preflight.
     if !web.request.content_type().is_some_and(is_json) {
         let message = Message::new("refresh_tokens.json_only");
-        return Err(Error::Unreadable(Status::BadRequest, message));
+        return Err(Error::Unreadable(Unreadable::Malformed, message));
     }
     let shown = match web.site.settings.refresh_tokens.mode {
         // A browser sends it by itself, whoever asks.

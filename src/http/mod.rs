@@ -12,3 +12,4 @@ pub(crate) mod language;
 mod params;
 pub(crate) mod pattern;
 pub(crate) mod refusal;
+pub(crate) mod status;

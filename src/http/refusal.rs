@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rocket::{Request, http::Status};
 
+use super::status::status_of;
 use crate::error::{Denied, Error};
 
 /// Whether whoever is refused for want of a fresh proof could give one by a passkey.
@@ -47,18 +48,6 @@ pub(crate) fn recall(request: &Request<'_>) -> Option<Error> {
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .clone()
-}
-
-/// The status of each error in HTTP.
-pub(crate) fn status_of(error: &Error) -> Status {
-    match error {
-        Error::Invalid(_) => Status::BadRequest,
-        Error::Denied(denied) => denied.status(),
-        Error::Unavailable { .. } => Status::ServiceUnavailable,
-        Error::NotFound => Status::NotFound,
-        Error::Unreadable(status, _) => *status,
-        Error::Broken(_) => Status::InternalServerError,
-    }
 }
 
 /// Seconds for `Retry-After`, where waiting helps.

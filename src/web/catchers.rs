@@ -3,11 +3,11 @@
 use rocket::{Catcher, Request, Response, http::Status, response::Responder};
 
 use crate::{
-    error::{Denied, Error},
+    error::{Denied, Error, Unreadable},
     guards::identity,
-    http::refusal,
+    http::{refusal, status::status_of},
     types::Message,
-    web::{refuse::refuse, site::Site},
+    web::{refuse::refuse_as, site::Site},
 };
 
 /// Statuses that our guards and `Input` produce.
@@ -31,36 +31,42 @@ const ON_OWN_PATHS: [u16; 3] = [404, 405, 500];
 pub async fn caught(status: Status, request: &Request<'_>) -> CaughtReply {
     // The page of the answer knows who is signed in; a failure to find out was said where it happened.
     let _ = identity::resolve(request).await;
-    let error = refusal::recall(request).filter(|error| refusal::status_of(error) == status);
-    CaughtReply(error.unwrap_or(match status.code {
+    let error = refusal::recall(request).filter(|error| status_of(error) == status);
+    let error = error.unwrap_or_else(|| match status.code {
         // Somebody else's refusal, in our words.
         401 => Denied::Anonymous.into(),
         403 => Denied::Forbidden.into(),
         404 => Error::NotFound,
-        405 => Error::Unreadable(status, Message::new("error.method")),
+        405 => Error::Unreadable(Unreadable::WrongMethod, Message::new("error.method")),
         503 => Error::Unavailable {
             retry_after: 5,
             why: "said by the application".into(),
         },
         500 => Error::Broken("said by the application".into()),
-        _ => Error::Unreadable(status, Message::new("error.unreadable")),
-    }))
+        _ => Error::Unreadable(Unreadable::Malformed, Message::new("error.unreadable")),
+    });
+    CaughtReply { status, error }
 }
 
 /// The answer of [`caught`].
 #[derive(Debug)]
-pub struct CaughtReply(Error);
+pub struct CaughtReply {
+    /// The status that was caught, which an error in our words may not have.
+    status: Status,
+    error: Error,
+}
 
 impl<'r> Responder<'r, 'static> for CaughtReply {
     fn respond_to(self, request: &'r Request<'_>) -> rocket::response::Result<'static> {
         match Site::of(request) {
             Ok(site) => {
-                let mut response: Response<'static> = refuse(request, site, &self.0);
+                let mut response: Response<'static> =
+                    refuse_as(request, site, &self.error, self.status);
                 // A catcher's answer is not given the handler's cookies; the fairing adds ours.
                 response.remove_header("Set-Cookie");
                 Ok(response)
             }
-            Err(_) => Err(refusal::status_of(&self.0)),
+            Err(_) => Err(self.status),
         }
     }
 }

@@ -8,7 +8,6 @@ use std::{
 use rocket::{
     Data, Request, Rocket, Sentinel,
     data::{FromData, Outcome, ToByteUnit},
-    http::Status,
     outcome::Outcome::{Error as Failed, Success},
     tokio::time::timeout,
 };
@@ -16,7 +15,7 @@ use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use crate::{
-    error::{Denied, Error, Invalid},
+    error::{Denied, Error, Invalid, Unreadable},
     guards::{identity, probe::Probe},
     http::{browser::Browser, csrf, json::repeated_key, refusal},
     types::Message,
@@ -159,7 +158,7 @@ async fn receive(request: &Request<'_>, data: Data<'_>) -> Result<(Body, bool), 
         Some(kind) if is_json(kind) => Encoding::Json,
         Some(_) => {
             return Err(Error::Unreadable(
-                Status::UnsupportedMediaType,
+                Unreadable::UnsupportedType,
                 Message::new("input.content_type"),
             ));
         }
@@ -175,7 +174,7 @@ async fn receive(request: &Request<'_>, data: Data<'_>) -> Result<(Body, bool), 
         Ok(Ok(body)) if body.is_complete() => body.into_inner(),
         Ok(Ok(_)) => {
             return Err(Error::Unreadable(
-                Status::PayloadTooLarge,
+                Unreadable::TooLarge,
                 Message::new("input.too_large"),
             ));
         }
@@ -185,7 +184,7 @@ async fn receive(request: &Request<'_>, data: Data<'_>) -> Result<(Body, bool), 
         }
         Err(_) => {
             return Err(Error::Unreadable(
-                Status::RequestTimeout,
+                Unreadable::TooSlow,
                 Message::new("input.broken_off"),
             ));
         }
@@ -198,7 +197,7 @@ async fn receive(request: &Request<'_>, data: Data<'_>) -> Result<(Body, bool), 
     let encoding = match encoding {
         Encoding::Empty if !body.is_empty() => {
             return Err(Error::Unreadable(
-                Status::UnsupportedMediaType,
+                Unreadable::UnsupportedType,
                 Message::new("input.content_type"),
             ));
         }
@@ -390,7 +389,7 @@ fn has_nul(value: &Value) -> bool {
 }
 
 fn unreadable(key: &'static str) -> Error {
-    Error::Unreadable(Status::BadRequest, Message::new(key))
+    Error::Unreadable(Unreadable::Malformed, Message::new(key))
 }
 
 /// A field that does not fit its type, by the name the client used.

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     error::{Denied, Error, Invalid},
     guards::identity,
-    http::{headers, language, refusal},
+    http::{headers, language, refusal, status::status_of},
     identity::target::{Target, next_of},
     templates::form::FormView,
     types::Message,
@@ -29,7 +29,7 @@ impl<'r> Responder<'r, 'static> for Error {
         refusal::remember(request, &self);
         match Site::of(request) {
             Ok(site) => Ok(refuse(request, site, &self)),
-            Err(_) => Err(refusal::status_of(&self)),
+            Err(_) => Err(status_of(&self)),
         }
     }
 }
@@ -48,8 +48,17 @@ fn message_of(error: &Error) -> Message {
 
 /// The answer to whoever is refused, by handler or by catcher.
 pub(crate) fn refuse(request: &Request<'_>, site: &Site, error: &Error) -> Response<'static> {
+    refuse_as(request, site, error, status_of(error))
+}
+
+/// The same under a status that was caught.
+pub(crate) fn refuse_as(
+    request: &Request<'_>,
+    site: &Site,
+    error: &Error,
+    status: Status,
+) -> Response<'static> {
     headers::mark(request);
-    let status = refusal::status_of(error);
     // Who shows a token is a program, whatever it accepts; unless the application decides otherwise.
     let by_token = site.hooks.wants_json.is_none() && identity::shows_token(request, site);
     let is_program = by_token || wants_json(request, site);
