@@ -9,12 +9,13 @@ use tokio::sync::Semaphore;
 use crate::store::passkeys;
 use crate::{
     events::{Client, EventKind},
-    factors::context::FactorContext,
+    factors::{context::FactorContext, passkey::Ceremonies},
     http::context::HttpContext,
     identity::{EmailAddress, EmailPolicy, UsernamePolicy},
     notify::{context::NotifyContext, outbox::Posted},
     secrets::{Hasher, PasswordPolicy},
     settings::{Base, Strictness, Transport},
+    social::Providers,
     store::{
         Conn, Store, StoreError, User,
         factors::FactorRow,
@@ -50,11 +51,9 @@ pub(crate) struct Core {
     /// The transport behind the mailer; none if the application brought a mailer of its own.
     pub(crate) transport: Option<Transport>,
     /// What is done with authenticators, where passkeys are on.
-    #[cfg(feature = "passkeys")]
-    pub(crate) passkeys: Option<crate::factors::passkey::Ceremonies>,
+    pub(crate) passkeys: Option<Ceremonies>,
     /// Where accounts elsewhere are, that open ours.
-    #[cfg(feature = "social")]
-    pub(crate) social: Arc<crate::social::Providers>,
+    pub(crate) social: Arc<Providers>,
     pub(crate) views: Arc<Views>,
     pub(crate) touches: Touches,
     pub(crate) key_uses: KeyUses,
@@ -118,10 +117,7 @@ impl Core {
 
     /// Whether passkeys are there.
     pub(crate) fn has_passkeys(&self) -> bool {
-        #[cfg(feature = "passkeys")]
-        return self.passkeys.is_some();
-        #[cfg(not(feature = "passkeys"))]
-        false
+        self.passkeys.is_some()
     }
 
     /// Whether passkeys are there that sign in without anything else.
@@ -154,30 +150,17 @@ impl Core {
 
     /// The providers by which somebody may come in.
     pub(crate) fn social_names(&self) -> Vec<String> {
-        #[cfg(feature = "social")]
-        return self.social.names();
-        #[cfg(not(feature = "social"))]
-        Vec::new()
+        self.social.names()
     }
 
     /// What people call the provider of this name, if there is one.
     pub(crate) fn social_label(&self, name: &str) -> Option<String> {
-        #[cfg(feature = "social")]
-        return self.social.get(name).map(|one| one.label().to_string());
-        #[cfg(not(feature = "social"))]
-        {
-            let _ = name;
-            None
-        }
+        self.social.label(name)
     }
 
     /// The providers by which somebody may prove it again.
     pub(crate) fn social_to_verify(&self) -> Vec<String> {
-        #[cfg(feature = "social")]
-        if self.settings.social.verify {
-            return self.social.names();
-        }
-        Vec::new()
+        self.social.to_verify()
     }
 
     /// Where people sign in.

@@ -145,7 +145,6 @@ mod notify;
 mod secrets;
 mod settings;
 mod signin;
-#[cfg(feature = "social")]
 mod social;
 mod store;
 mod templates;
@@ -165,7 +164,6 @@ pub use self::{
         recovery::{RecoveryCodes, RecoveryCodesError, StandardRecoveryCodes},
         totp::{Seed, StandardTotp, TotpError, TotpProvider},
     },
-    fairing::Security,
     features::invite::Invitation,
     guards::{Anonymous, Any, Fresh, Mfa, Policy, Public, Require, SignedIn, Via},
     http::{address::ClientAddress, cookies::CookieNames},
@@ -198,6 +196,7 @@ pub use self::{
         fields::Form,
         input::{Input, Nothing, Tick},
         page::Page,
+        security::Security,
     },
 };
 

@@ -30,9 +30,18 @@ use rocket::{http::Status, local};
 use crate::{
     fairing::housekeeping,
     identity::EmailAddress,
+    notify::mailbox::Mailbox,
     store::{NewUser, Store, StoreError, User, reset},
     types::{Clock, Life, Method, Methods, SystemClock, Timestamp, UserId},
+    web::security::Security,
 };
+
+impl Security {
+    /// Keeps a copy of every mail where the application's tests can look.
+    pub fn mailbox(self, mailbox: Mailbox) -> Self {
+        self.with(|parts| parts.mailbox = Some(mailbox))
+    }
+}
 
 /// A clock that stands still until it is moved; it begins at the present.
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use super::{
     failure::Failure,
     out::{Answer, count},
 };
-use crate::{fairing, web::site::Site};
+use crate::{fairing::database, web::site::Site};
 
 #[derive(Debug, Args)]
 pub(super) struct Migrate {
@@ -17,7 +17,7 @@ pub(super) struct Migrate {
 }
 
 pub(super) async fn perform(site: &Site, migrate: Migrate) -> Result<Answer, Failure> {
-    let pending = fairing::pending(&site.store).await?;
+    let pending = database::pending(&site.store).await?;
     if pending.is_empty() {
         let key = if migrate.check { "pending" } else { "applied" };
         return Ok(Answer::new(
@@ -34,7 +34,7 @@ pub(super) async fn perform(site: &Site, migrate: Migrate) -> Result<Answer, Fai
         )
         .well(false));
     }
-    fairing::migrate(&site.store)
+    database::migrate(&site.store)
         .await
         .map_err(|error| Failure::new(error.to_string()))?;
     Ok(Answer::new(
@@ -45,7 +45,7 @@ pub(super) async fn perform(site: &Site, migrate: Migrate) -> Result<Answer, Fai
 
 /// Before a command that needs the tables: a launch would have made them, unless the settings say no.
 pub(super) async fn as_launch_would(site: &Site) -> Result<(), Failure> {
-    let pending = fairing::pending(&site.store).await?;
+    let pending = database::pending(&site.store).await?;
     if pending.is_empty() {
         return Ok(());
     }
@@ -55,7 +55,7 @@ pub(super) async fn as_launch_would(site: &Site) -> Result<(), Failure> {
             "the database lacks {number}; apply with the command `migrate`"
         )));
     }
-    fairing::migrate(&site.store)
+    database::migrate(&site.store)
         .await
         .map(drop)
         .map_err(|error| Failure::new(error.to_string()))

@@ -27,7 +27,7 @@ use self::{
     out::{Answer, Out},
 };
 use crate::{
-    fairing::{ForCommand, HasCommands},
+    fairing::marks::{ForCommand, HasCommands},
     web::site::Site,
 };
 
@@ -169,16 +169,19 @@ async fn ignite(rocket: Rocket<Build>) -> Result<(Rocket<Ignite>, Arc<Site>), Fa
     }
 }
 
-#[cfg(all(test, feature = "sqlite"))]
+#[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use std::sync::{Mutex, PoisonError};
 
     use super::*;
-    use crate::fairing::Security;
+    use crate::{store::Dialect, web::security::Security};
 
     #[rocket::async_test]
     async fn subscribers_hear_of_every_change_before_the_command_ends() {
+        if !Dialect::Sqlite.is_compiled_in() {
+            return;
+        }
         let folder = tempfile::TempDir::new().unwrap();
         let heard = Arc::new(Mutex::new(Vec::new()));
         let build = || {

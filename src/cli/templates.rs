@@ -14,7 +14,7 @@ use super::{
     failure::Failure,
     out::{Answer, count, table},
 };
-use crate::{fairing::template_dir, settings::Settings, templates::catalogue};
+use crate::{fairing::environment::template_dir, settings::Settings, templates::catalogue};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Templates {

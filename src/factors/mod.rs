@@ -5,7 +5,6 @@
 //! second step of a sign-in, unified sign-in and re-authentication.
 
 pub(crate) mod context;
-#[cfg(feature = "passkeys")]
 pub(crate) mod passkey;
 pub(crate) mod phone;
 pub(crate) mod policy;

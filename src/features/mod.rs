@@ -36,12 +36,16 @@ mod new_password;
 mod web;
 
 pub(crate) use self::web::{Others, Submitted, Web};
+use rocket::Route;
 use serde_json::Value;
 
 use crate::{
     notify::notices,
     templates::views,
-    web::feature::{Feature, sample_form, sample_mail},
+    web::{
+        feature::{Feature, sample_form, sample_mail},
+        site::Site,
+    },
 };
 
 /// All features, in the order of the menu.
@@ -80,6 +84,19 @@ pub(crate) const ALL: &[&Feature] = &[
     #[cfg(feature = "testing")]
     &testing::FEATURE,
 ];
+
+/// What stands at the site's root, whatever our prefix is.
+pub(crate) fn root_routes(site: &Site) -> Vec<Route> {
+    let mut routes = Vec::new();
+    if site.settings.change_password.enabled {
+        routes.extend(change_password::root_routes());
+    }
+    #[cfg(feature = "passkeys")]
+    if site.has_passkeys() && !site.settings.passkeys.origins.is_empty() {
+        routes.extend(passkeys::root_routes());
+    }
+    routes
+}
 
 /// All built-in templates: those that pages and mails share, those of notices, then those of each feature.
 pub(crate) fn built_in() -> views::BuiltIn {

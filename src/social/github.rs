@@ -14,6 +14,7 @@ use super::{
     http::{Blocking, request},
     lenient::{complaint, flag, object, text},
     oauth::{Answered, Authentication, Client},
+    secret::secret_of,
 };
 use crate::settings::ProviderSettings;
 
@@ -56,7 +57,7 @@ impl Github {
         let wrong = |error: url::ParseError| format!("`issuer` is `{issuer}`: {error}");
         let client = Client {
             id: own.client_id.clone(),
-            secret: super::secret_of(own, &issuer)?,
+            secret: secret_of(own, &issuer)?,
         };
         let token = Url::parse(&format!("{base}/login/oauth/access_token")).map_err(wrong)?;
         let mut origins = own.origins.clone();

@@ -4,6 +4,9 @@
 use data_encoding::BASE64;
 use url::{Url, form_urlencoded};
 
+use data_encoding::BASE64URL_NOPAD;
+use sha2::{Digest, Sha256};
+
 use super::{
     SocialAnswer, SocialError, SocialRequest,
     http::{Blocking, request},
@@ -144,4 +147,9 @@ impl Client {
             id: text(&said, "id_token").map(String::from),
         })
     }
+}
+
+/// The S256 digest of a verifier.
+pub(crate) fn challenge_of(verifier: &Secret<String>) -> String {
+    BASE64URL_NOPAD.encode(&Sha256::digest(verifier.expose().as_bytes()))
 }

@@ -20,6 +20,7 @@ use super::{
     id_token::{self, Doubt, Expected},
     lenient::{Object, complaint, flag, object, quoted, text, texts},
     oauth::{Answered, Authentication, Client},
+    secret::secret_of,
 };
 use crate::settings::{ProviderSettings, ResponseMode, SocialSettings};
 
@@ -82,7 +83,7 @@ impl Oidc {
         )?;
         let client = Client {
             id: own.client_id.clone(),
-            secret: super::secret_of(own, &issuer)?,
+            secret: secret_of(own, &issuer)?,
         };
         Ok(Self(Arc::new(Inner {
             name: name.into(),

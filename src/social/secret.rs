@@ -9,7 +9,7 @@ use p256::{
 use serde_json::json;
 
 use super::SocialError;
-use crate::{secrets::Secret, types::Timestamp};
+use crate::{secrets::Secret, settings::ProviderSettings, types::Timestamp};
 
 /// How long a signed statement is good, in seconds: it is made anew for each exchange.
 const LIFE: i64 = 300;
@@ -20,6 +20,21 @@ pub(super) enum ClientSecret {
     None,
     Shared(Secret<String>),
     Signed(Box<Signed>),
+}
+
+/// What the settings say that we prove ourselves by.
+pub(super) fn secret_of(own: &ProviderSettings, issuer: &str) -> Result<ClientSecret, String> {
+    let Some(key) = own.private_key()? else {
+        return Ok(match &own.client_secret {
+            Some(secret) => ClientSecret::Shared(secret.clone()),
+            None => ClientSecret::None,
+        });
+    };
+    let (team, key_id) = own.team_id.as_deref().zip(own.key_id.as_deref()).ok_or(
+        "`private_key` needs `team_id` and `key_id`; the provider shows both where the key was made",
+    )?;
+    let signed = Signed::new(&key, key_id, team, &own.client_id, issuer)?;
+    Ok(ClientSecret::Signed(Box::new(signed)))
 }
 
 /// A statement that is signed with ES256 (RFC 7518, section 3.4), for whoever made the key known to the provider.

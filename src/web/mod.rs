@@ -14,5 +14,6 @@ pub(crate) mod paths;
 pub(crate) mod refuse;
 pub(crate) mod reply;
 pub(crate) mod response;
+pub(crate) mod security;
 pub(crate) mod site;
 pub(crate) mod stale;

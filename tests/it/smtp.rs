@@ -1,6 +1,6 @@
 //! The server that mails are sent to in tests, held to the protocol by a client that knows nothing of it.
 //!
-//! The mailer itself is tested where it is, in `src/notify/smtp.rs`, with the same server.
+//! The mailer itself is tested where it is, in `src/notify/smtp`, with the same server.
 
 use std::{
     io::{BufRead, BufReader, Write},

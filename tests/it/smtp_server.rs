@@ -1,6 +1,6 @@
 //! An SMTP server that keeps what it gets, on a thread and a runtime of its own.
 //!
-//! The tests of the library share this file with those of `src/notify/smtp.rs`.
+//! The tests of the library share this file with those of `src/notify/smtp`.
 #![allow(dead_code, reason = "each of the two uses a part of it")]
 #![allow(
     clippy::unwrap_used,

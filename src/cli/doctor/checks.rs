@@ -7,7 +7,8 @@ use rocket::{Ignite, Rocket, tokio::time::timeout};
 use super::finding::{Finding, fail, millis, ok, warn};
 use crate::{
     cli::out::count,
-    fairing, features,
+    fairing::environment,
+    features,
     secrets::{
         Password,
         known::{self, entropy},
@@ -58,7 +59,7 @@ pub(super) fn secret(rocket: &Rocket<Ignite>, site: &Site) -> Finding {
                 &format!("`security.secret`: {which}"),
             )
         }
-        _ => match fairing::rocket_key(rocket.figment()) {
+        _ => match environment::rocket_key(rocket.figment()) {
             Some(key) => judge(
                 known::problem(key.expose()),
                 entropy(key.expose()),

@@ -7,7 +7,7 @@ use diesel::{Column, QueryDsl, RunQueryDsl, Table, connection::SimpleConnection,
 use super::finding::{Finding, fail, millis, ok, warn};
 use crate::{
     cli::out::{count, list},
-    fairing,
+    fairing::database,
     store::{Dialect, StoreError, drift::selects, outbox, schema},
     types::{Life, Timestamp},
     web::site::Site,
@@ -31,12 +31,12 @@ pub(super) async fn answer(site: &Site) -> Finding {
 }
 
 pub(super) async fn migrations(site: &Site) -> Finding {
-    match fairing::obstacle(&site.store).await {
+    match database::obstacle(&site.store).await {
         Ok(None) => {}
         Ok(Some(problem)) => return fail(problem),
         Err(error) => return fail(error),
     }
-    match fairing::pending(&site.store).await {
+    match database::pending(&site.store).await {
         Ok(pending) if pending.is_empty() => ok("none is pending"),
         Ok(pending) if site.settings.database.migrate => warn(format!(
             "pending, and applied by the next launch or by `migrate`: {}",

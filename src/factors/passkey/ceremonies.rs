@@ -5,15 +5,15 @@ use std::{fmt, sync::Arc, time::Duration};
 use url::Url;
 use webauthn_rs::prelude::{Webauthn, WebauthnBuilder, WebauthnError};
 
-use super::policy::{StandardPolicy, WebauthnPolicy};
-use crate::settings::{ConfigError, PasskeySettings};
+use super::policy::{GivenPolicy, StandardPolicy};
+use crate::settings::{ConfigError, Settings};
 
 /// Everything that is done with authenticators.
 pub(crate) struct Ceremonies {
     pub(super) webauthn: Webauthn,
     /// What browsers are told of the time in which a passkey is to be made, in milliseconds.
     pub(super) register_timeout: u64,
-    pub(crate) policy: Arc<dyn WebauthnPolicy>,
+    pub(crate) policy: GivenPolicy,
 }
 
 impl fmt::Debug for Ceremonies {
@@ -25,11 +25,11 @@ impl fmt::Debug for Ceremonies {
 impl Ceremonies {
     /// For this site; `None` where passkeys are off, or the site has an address for a name.
     pub(crate) fn new(
-        settings: &PasskeySettings,
+        settings: &Settings,
         base_url: &Url,
-        site_name: &str,
-        policy: Option<Arc<dyn WebauthnPolicy>>,
+        policy: Option<GivenPolicy>,
     ) -> Result<Option<Self>, ConfigError> {
+        let (settings, site_name) = (&settings.passkeys, &settings.site_name.0);
         if !settings.enabled {
             return Ok(None);
         }

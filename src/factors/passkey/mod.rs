@@ -9,20 +9,34 @@
 //! taken as a second factor only. Attestation is not asked for: the model that an authenticator names is
 //! its own word, good for a label and no proof.
 
+#[cfg(feature = "passkeys")]
 mod answered;
+#[cfg(feature = "passkeys")]
 mod assertion;
+#[cfg(feature = "passkeys")]
 mod ceremonies;
+#[cfg(feature = "passkeys")]
 mod credential;
+#[cfg(feature = "passkeys")]
 mod policy;
+#[cfg(feature = "passkeys")]
 mod providers;
+#[cfg(feature = "passkeys")]
 mod registration;
+#[cfg(not(feature = "passkeys"))]
+mod without;
 
+#[cfg(feature = "passkeys")]
 pub use self::policy::{Attachment, PasskeyHint, WebauthnPolicy};
+#[cfg(not(feature = "passkeys"))]
+pub(crate) use self::without::{Ceremonies, GivenPolicy};
+#[cfg(feature = "passkeys")]
 pub(crate) use self::{
     answered::Answered,
     assertion::{Asserting, Shown, Unfit},
     ceremonies::Ceremonies,
     credential::{descriptor, id_of},
+    policy::GivenPolicy,
     providers::provider,
     registration::{Account, Made, Registering},
 };

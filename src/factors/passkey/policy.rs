@@ -1,5 +1,7 @@
 //! What an application chooses about passkeys.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -88,6 +90,9 @@ pub trait WebauthnPolicy: Send + Sync + 'static {
         check_name(name)
     }
 }
+
+/// The application's choices.
+pub(crate) type GivenPolicy = Arc<dyn WebauthnPolicy>;
 
 /// The choices of nobody: every default.
 #[derive(Clone, Copy, Debug, Default)]

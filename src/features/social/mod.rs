@@ -4,6 +4,7 @@
 //! Between going and coming back is a ticket, bound to the browser or session and used once; its secret is
 //! the `state`. Nonce and PKCE verifier are derived from that and rest nowhere.
 
+mod builder;
 mod link;
 mod signin;
 mod verify;
