@@ -43,9 +43,9 @@ pub(super) async fn housekeeping(site: std::sync::Weak<Site>) {
 pub(crate) async fn sweep(site: &Site) -> Result<(), StoreError> {
     let (now, settings) = (site.now(), &site.settings);
     let (idle, window) = (
-        now.before(settings.session.idle),
+        now.before(settings.session.idle.get()),
         // The longest time over which anything is counted is that of mails a day.
-        now.before(settings.limits.window.max(Life::days(1))),
+        now.before(settings.limits.window.get().max(Life::days(1))),
     );
     site.store
         .write(move |conn| {

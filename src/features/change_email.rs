@@ -282,7 +282,7 @@ async fn send(web: &Web<'_>, caller: &Strong, typed: &str) -> Result<(), Error> 
         return Err(wrong(Message::new("change_email.taken")));
     }
     let terms = Terms {
-        life: site.settings.change_email.life,
+        life: site.settings.change_email.life.get(),
         // Of nobody if the address is taken: written like any other, and opens nothing.
         user: (owner.is_none() && !is_reserved).then(|| user.id.clone()),
         bound_to: None,

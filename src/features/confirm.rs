@@ -194,7 +194,7 @@ async fn send(web: &Web<'_>, email: &str) -> Result<(), Error> {
     let mailing = Mailing::<Confirm> {
         mail: MAIL,
         path: "/confirm",
-        life: web.site.settings.confirm.life,
+        life: web.site.settings.confirm.life.get(),
         bound_to: None,
         payload: (),
     };

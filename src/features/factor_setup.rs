@@ -56,7 +56,7 @@ pub(crate) async fn begin(
     refuse_more(&known, setup)?;
     count_per_user(site, "factor_setup", &user.id).await?;
     let terms = Terms {
-        life: site.settings.two_factor.pending,
+        life: site.settings.two_factor.pending.get(),
         user: Some(user.id.clone()),
         bound_to: Some(session_of(caller)?),
     };
@@ -159,7 +159,7 @@ pub(crate) async fn prove(
     let (once, keys, now) = (held.once(), site.keys.clone(), site.now());
     let life = match setup.kind {
         FactorKind::Sms => site.settings.sms.life,
-        _ => site.settings.two_factor.mail_life,
+        _ => site.settings.two_factor.mail_life.get(),
     };
     let (owner, written, made) = (user.clone(), setup.clone(), held.created_at);
     let judged = site

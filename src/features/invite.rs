@@ -199,7 +199,7 @@ pub(crate) async fn invite(
         }
     };
     let terms = Terms {
-        life: site.settings.invite.life,
+        life: site.settings.invite.life.get(),
         user: Some(id.clone()),
         bound_to: None,
     };

@@ -227,7 +227,7 @@ async fn send(web: &Web<'_>, form: &Ask, next: Option<&str>) -> Result<(), Error
     let mailing = Mailing::<SignInLink> {
         mail: ("passwordless", "passwordless"),
         path: "/login",
-        life: site.settings.passwordless.life,
+        life: site.settings.passwordless.life.get(),
         bound_to,
         payload: Wish {
             remember: web.keeps(form.remember),

@@ -249,7 +249,7 @@ async fn send(web: &Web<'_>, email: &str) -> Result<(), Error> {
     let mailing = Mailing::<Reset> {
         mail: MAIL,
         path: "/reset",
-        life: web.site.settings.recover.life,
+        life: web.site.settings.recover.life.get(),
         bound_to: None,
         payload: Proof::Mail,
     };
@@ -280,7 +280,7 @@ pub(crate) fn prepare(
     user: &User,
 ) -> Result<Recovery, Error> {
     let terms = Terms {
-        life: site.settings.recover.life,
+        life: site.settings.recover.life.get(),
         user: Some(user.id.clone()),
         bound_to: None,
     };

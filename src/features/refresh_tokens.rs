@@ -130,7 +130,7 @@ pub(crate) async fn issue(
     let (site, user, now) = (web.site, admitted.user(), web.site.now());
     let settings = &site.settings.refresh_tokens;
     let (series, first) = (random_token()?, random_token()?);
-    let absolute_until = now.after(settings.absolute);
+    let absolute_until = now.after(settings.absolute.get());
     let row = NewFamily {
         series: digest(series.expose()),
         id: uuid::Uuid::now_v7().to_string(),
@@ -139,7 +139,7 @@ pub(crate) async fn issue(
         token_hash: digest(first.expose()),
         rotated_at: now,
         created_at: now,
-        idle_until: now.after(settings.idle).min(absolute_until),
+        idle_until: now.after(settings.idle.get()).min(absolute_until),
         absolute_until,
         authenticated_at: admitted.proven_at(),
         methods: admitted.methods(),
@@ -348,7 +348,7 @@ async fn exchange(web: &Web<'_>, shown: &str) -> Result<Option<Renewed>, Error> 
     let next = successors(site, series, presented);
     let digests: Vec<String> = next.iter().map(|next| digest(next.expose())).collect();
     let (until, grace) = (
-        now.after(settings.idle).min(row.absolute_until),
+        now.after(settings.idle.get()).min(row.absolute_until),
         settings.grace,
     );
     let (owner, uniquifier) = (user.id.clone(), user.uniquifier.clone());

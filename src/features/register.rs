@@ -332,7 +332,7 @@ fn welcome(web: &Web<'_>, new: &NewUser) -> Result<Option<Welcome>, Error> {
     };
     if settings.confirm.enabled {
         let terms = Terms {
-            life: settings.confirm.life,
+            life: settings.confirm.life.get(),
             user: Some(new.id.clone()),
             bound_to: None,
         };
@@ -515,7 +515,7 @@ async fn collision(
     };
     // A ticket of nobody, as a new account's would be written.
     let terms = Terms {
-        life: site.settings.confirm.life,
+        life: site.settings.confirm.life.get(),
         user: None,
         bound_to: None,
     };

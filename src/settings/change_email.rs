@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::table::{Problem, Table, not_zero};
-use crate::types::Life;
+use super::table::Table;
+use crate::types::{Life, NonZeroLife};
 
 /// `[security.change_email]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -12,7 +12,7 @@ pub struct ChangeEmailSettings {
     /// Whether people may change their e-mail address. _Default:_ `true`.
     pub enabled: bool,
     /// How long the new address has to prove itself. _Default:_ 2 h.
-    pub life: Life,
+    pub life: NonZeroLife,
     /// How long the old address can take it back; 0 for not at all, as where `[security.recover]` is
     /// off. _Default:_ 7 d.
     pub undo: Life,
@@ -22,7 +22,7 @@ impl Default for ChangeEmailSettings {
     fn default() -> Self {
         Self {
             enabled: true,
-            life: Life::hours(2),
+            life: Life::hours(2).or_a_second(),
             undo: Life::days(7),
         }
     }
@@ -30,9 +30,4 @@ impl Default for ChangeEmailSettings {
 
 impl Table for ChangeEmailSettings {
     const NAME: &'static str = "change_email";
-
-    fn check(&self) -> Result<(), Problem> {
-        not_zero("life", self.life)?;
-        Ok(())
-    }
 }

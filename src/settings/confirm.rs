@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::table::{Problem, Table, not_zero};
-use crate::types::Life;
+use super::table::Table;
+use crate::types::{Life, NonZeroLife};
 
 /// `[security.confirm]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -15,7 +15,7 @@ pub struct ConfirmSettings {
     /// even whoever registers with somebody's address learns whether it had an account. _Default:_ 1 d.
     pub grace: Life,
     /// How long link and code are good. _Default:_ 2 d.
-    pub life: Life,
+    pub life: NonZeroLife,
     /// Whether confirming also signs in. _Default:_ `false`.
     pub sign_in: bool,
 }
@@ -25,7 +25,7 @@ impl Default for ConfirmSettings {
         Self {
             enabled: true,
             grace: Life::days(1),
-            life: Life::days(2),
+            life: Life::days(2).or_a_second(),
             sign_in: false,
         }
     }
@@ -33,9 +33,4 @@ impl Default for ConfirmSettings {
 
 impl Table for ConfirmSettings {
     const NAME: &'static str = "confirm";
-
-    fn check(&self) -> Result<(), Problem> {
-        not_zero("life", self.life)?;
-        Ok(())
-    }
 }

@@ -2,8 +2,11 @@
 
 use serde::Deserialize;
 
-use super::table::{Problem, Table, not_zero};
-use crate::{secrets::Secret, types::Life};
+use super::table::{Problem, Table};
+use crate::{
+    secrets::Secret,
+    types::{Life, NonZeroLife},
+};
 
 /// `[security.database]`: where everything is kept.
 #[derive(Clone, Debug, Deserialize)]
@@ -15,7 +18,7 @@ pub struct DatabaseSettings {
     /// Connections kept. _Default:_ twice the cores, at least 4.
     pub connections: Option<u32>,
     /// How long a request waits for a connection before it gets 503. _Default:_ 5 s.
-    pub patience: Life,
+    pub patience: NonZeroLife,
     /// Whether pending migrations are applied at launch; otherwise by `migrate`. _Default:_ `true`.
     pub migrate: bool,
 }
@@ -25,7 +28,7 @@ impl Default for DatabaseSettings {
         Self {
             url: Secret::new("data/security.db".into()),
             connections: None,
-            patience: Life::seconds(5),
+            patience: Life::seconds(5).or_a_second(),
             migrate: true,
         }
     }
@@ -35,7 +38,6 @@ impl Table for DatabaseSettings {
     const NAME: &'static str = "database";
 
     fn check(&self) -> Result<(), Problem> {
-        not_zero("patience", self.patience)?;
         if self.connections == Some(0) {
             return Err(Problem::at(
                 "connections",

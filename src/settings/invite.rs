@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::table::{Problem, Table, not_zero};
-use crate::types::Life;
+use super::table::Table;
+use crate::types::{Life, NonZeroLife};
 
 /// `[security.invite]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -13,7 +13,7 @@ pub struct InviteSettings {
     /// `users invite`. _Default:_ `true`.
     pub enabled: bool,
     /// How long an invitation is good. _Default:_ 7 d.
-    pub life: Life,
+    pub life: NonZeroLife,
     /// Whether accepting it also signs in. _Default:_ `true`.
     pub sign_in: bool,
 }
@@ -22,7 +22,7 @@ impl Default for InviteSettings {
     fn default() -> Self {
         Self {
             enabled: true,
-            life: Life::days(7),
+            life: Life::days(7).or_a_second(),
             sign_in: true,
         }
     }
@@ -30,9 +30,4 @@ impl Default for InviteSettings {
 
 impl Table for InviteSettings {
     const NAME: &'static str = "invite";
-
-    fn check(&self) -> Result<(), Problem> {
-        not_zero("life", self.life)?;
-        Ok(())
-    }
 }

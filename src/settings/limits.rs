@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::table::{Problem, Table, not_zero};
-use crate::types::Life;
+use super::table::{Problem, Table};
+use crate::types::{Life, NonZeroLife};
 
 /// `[security.limits]`: how many failures shut a door.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -37,9 +37,9 @@ pub struct LimitSettings {
     /// browsers. A right code clears none of them. Mailed links and passkeys stay good. _Default:_ 50.
     pub codes_per_day: u32,
     /// The time in which failures are added up. _Default:_ 15 min.
-    pub window: Life,
+    pub window: NonZeroLife,
     /// How long the door stays shut. _Default:_ 15 min.
-    pub lock: Life,
+    pub lock: NonZeroLife,
 }
 
 impl Default for LimitSettings {
@@ -55,8 +55,8 @@ impl Default for LimitSettings {
             bytes_per_address: 1_000_000,
             code_attempts: 5,
             codes_per_day: 50,
-            window: Life::minutes(15),
-            lock: Life::minutes(15),
+            window: Life::minutes(15).or_a_second(),
+            lock: Life::minutes(15).or_a_second(),
         }
     }
 }
@@ -65,8 +65,6 @@ impl Table for LimitSettings {
     const NAME: &'static str = "limits";
 
     fn check(&self) -> Result<(), Problem> {
-        not_zero("window", self.window)?;
-        not_zero("lock", self.lock)?;
         for (key, number) in [
             ("per_account", self.per_account),
             ("per_address", self.per_address),

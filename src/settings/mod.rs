@@ -114,5 +114,5 @@ pub(crate) use self::{
 pub use crate::{
     identity::{IdentityKind, UsernameSettings},
     secrets::{BreachCheck, HashingSettings, PolicySettings},
-    types::Life,
+    types::{Life, NonZeroLife},
 };

@@ -6,9 +6,9 @@ use url::Url;
 
 use super::{
     ConfigError, Settings,
-    table::{Problem, Table, not_zero},
+    table::{Problem, Table},
 };
-use crate::types::{Life, PasskeyUsage, Usages};
+use crate::types::{Life, NonZeroLife, PasskeyUsage, Usages};
 
 /// `[security.passkeys]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -40,13 +40,13 @@ pub struct PasskeySettings {
     /// what they are for, such as `["secondary"]`. _Default:_ `true`.
     pub verify: PasskeyVerify,
     /// How long somebody may take to show a passkey. _Default:_ 5 min.
-    pub challenge: Life,
+    pub challenge: NonZeroLife,
     /// How long somebody may take to make one. _Default:_ 5 min.
-    pub register_challenge: Life,
+    pub register_challenge: NonZeroLife,
     /// Challenges of visitors that may be open at once; beyond that the oldest end. _Default:_ 10 000.
     pub challenges: u32,
     /// How long the mailed link of a sign-up is good. _Default:_ 1 h.
-    pub sign_up_life: Life,
+    pub sign_up_life: NonZeroLife,
 }
 
 /// Which passkeys can prove it again, by what they are for. A passkey for both uses counts for either.
@@ -121,10 +121,10 @@ impl Default for PasskeySettings {
             autofill: true,
             first_factor: true,
             verify: PasskeyVerify::ANY,
-            challenge: Life::minutes(5),
-            register_challenge: Life::minutes(5),
+            challenge: Life::minutes(5).or_a_second(),
+            register_challenge: Life::minutes(5).or_a_second(),
             challenges: 10_000,
-            sign_up_life: Life::hours(1),
+            sign_up_life: Life::hours(1).or_a_second(),
         }
     }
 }
@@ -133,17 +133,14 @@ impl Table for PasskeySettings {
     const NAME: &'static str = "passkeys";
 
     fn check(&self) -> Result<(), Problem> {
-        not_zero("challenge", self.challenge)?;
-        not_zero("register_challenge", self.register_challenge)?;
-        not_zero("sign_up_life", self.sign_up_life)?;
         for (key, life) in [
             ("challenge", self.challenge),
             ("register_challenge", self.register_challenge),
         ] {
-            if life.as_secs() > 3_600 {
+            if life.get().as_secs() > 3_600 {
                 return Err(format!(
                     "`{key}` is {} s, longer than anybody waits; write at most \"1 h\"",
-                    life.as_secs()
+                    life.get().as_secs()
                 )
                 .into());
             }

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::table::{Problem, Table, not_zero};
-use crate::types::Life;
+use super::table::Table;
+use crate::types::{Life, NonZeroLife};
 
 /// `[security.recover]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -12,7 +12,7 @@ pub struct RecoverSettings {
     /// Whether a forgotten password can be replaced by mail. _Default:_ `true`.
     pub enabled: bool,
     /// How long link and code are good. _Default:_ 1 d.
-    pub life: Life,
+    pub life: NonZeroLife,
     /// Whether a new password also signs in. _Default:_ `false`.
     pub sign_in: bool,
 }
@@ -21,7 +21,7 @@ impl Default for RecoverSettings {
     fn default() -> Self {
         Self {
             enabled: true,
-            life: Life::days(1),
+            life: Life::days(1).or_a_second(),
             sign_in: false,
         }
     }
@@ -29,9 +29,4 @@ impl Default for RecoverSettings {
 
 impl Table for RecoverSettings {
     const NAME: &'static str = "recover";
-
-    fn check(&self) -> Result<(), Problem> {
-        not_zero("life", self.life)?;
-        Ok(())
-    }
 }

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::table::{Problem, Table, not_zero};
-use crate::types::Life;
+use super::table::{Problem, Table};
+use crate::types::{Life, NonZeroLife};
 
 /// `[security.refresh_tokens]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -15,9 +15,9 @@ pub struct RefreshTokenSettings {
     /// _Default:_ `"cookie"`.
     pub mode: RefreshMode,
     /// How long one may rest unused. _Default:_ 7 d.
-    pub idle: Life,
+    pub idle: NonZeroLife,
     /// How long one sign-in lasts at most, however often it is used. _Default:_ 90 d.
-    pub absolute: Life,
+    pub absolute: NonZeroLife,
     /// How long the token before the present one is taken from requests sent at the same moment.
     /// At most 5 min. _Default:_ 10 s.
     pub grace: Life,
@@ -30,8 +30,8 @@ impl Default for RefreshTokenSettings {
         Self {
             enabled: false,
             mode: RefreshMode::Cookie,
-            idle: Life::days(7),
-            absolute: Life::days(90),
+            idle: Life::days(7).or_a_second(),
+            absolute: Life::days(90).or_a_second(),
             grace: Life::seconds(10),
             most: 100,
         }
@@ -42,8 +42,6 @@ impl Table for RefreshTokenSettings {
     const NAME: &'static str = "refresh_tokens";
 
     fn check(&self) -> Result<(), Problem> {
-        not_zero("idle", self.idle)?;
-        not_zero("absolute", self.absolute)?;
         if self.idle > self.absolute {
             return Err(Problem::at(
                 "idle",

@@ -4,11 +4,8 @@ use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    table::{Problem, Table, not_zero},
-    tokens::AT_MOST,
-};
-use crate::types::Life;
+use super::{table::Table, tokens::AT_MOST};
+use crate::types::{Life, NonZeroLife};
 
 /// `[security.remember]`: browsers that stay signed in beyond a session.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -19,7 +16,7 @@ pub struct RememberSettings {
     /// Whether it is so where nobody says. _Default:_ `false`.
     pub by_default: bool,
     /// How long a device is remembered. _Default:_ 30 d.
-    pub life: Life,
+    pub life: NonZeroLife,
     /// How many devices of an account are remembered; beyond it the oldest is forgotten. _Default:_ 100.
     pub most: NonZeroU32,
     /// How long the token before the present one is taken from requests sent at the same moment.
@@ -32,7 +29,7 @@ impl Default for RememberSettings {
         Self {
             enabled: true,
             by_default: false,
-            life: Life::days(30),
+            life: Life::days(30).or_a_second(),
             most: AT_MOST,
             grace: Life::seconds(10),
         }
@@ -41,9 +38,4 @@ impl Default for RememberSettings {
 
 impl Table for RememberSettings {
     const NAME: &'static str = "remember";
-
-    fn check(&self) -> Result<(), Problem> {
-        not_zero("life", self.life)?;
-        Ok(())
-    }
 }

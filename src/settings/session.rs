@@ -5,10 +5,10 @@ use std::num::NonZeroU32;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    table::{Problem, Table, not_zero},
+    table::{Problem, Table},
     tokens::AT_MOST,
 };
-use crate::types::Life;
+use crate::types::{Life, NonZeroLife};
 
 /// `[security.session]`: how long a session lasts.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -18,27 +18,27 @@ pub struct SessionSettings {
     /// _Default:_ `"security"`.
     pub cookie: String,
     /// How long a session may rest unused. _Default:_ 12 h.
-    pub idle: Life,
+    pub idle: NonZeroLife,
     /// How long a session lasts at most. _Default:_ 30 d.
-    pub absolute: Life,
+    pub absolute: NonZeroLife,
     /// How many sessions an account has at once; beyond it the oldest ends. _Default:_ 100.
     pub most: NonZeroU32,
     /// Whether an account gets a mail when somebody signs in to it in a browser that it does not know, with a link
     /// that signs out everywhere. The first sign-in of an account is none. _Default:_ `true`.
     pub new_device_mail: bool,
     /// How long that link is good. _Default:_ 7 d.
-    pub new_device_link: Life,
+    pub new_device_link: NonZeroLife,
 }
 
 impl Default for SessionSettings {
     fn default() -> Self {
         Self {
             cookie: "security".into(),
-            idle: Life::hours(12),
-            absolute: Life::days(30),
+            idle: Life::hours(12).or_a_second(),
+            absolute: Life::days(30).or_a_second(),
             most: AT_MOST,
             new_device_mail: true,
-            new_device_link: Life::days(7),
+            new_device_link: Life::days(7).or_a_second(),
         }
     }
 }
@@ -47,9 +47,6 @@ impl Table for SessionSettings {
     const NAME: &'static str = "session";
 
     fn check(&self) -> Result<(), Problem> {
-        not_zero("idle", self.idle)?;
-        not_zero("absolute", self.absolute)?;
-        not_zero("new_device_link", self.new_device_link)?;
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
         if self.cookie.is_empty() || !self.cookie.bytes().all(fits) {
             return Err(Problem::at(

@@ -1,7 +1,6 @@
 //! What every table has: a name, and a check of its own.
 
 use super::ConfigError;
-use crate::types::Life;
 
 /// A table of `[security]`.
 pub(super) trait Table {
@@ -54,15 +53,4 @@ impl From<&str> for Problem {
 /// Checks one table by itself.
 pub(super) fn check<T: Table>(table: &T) -> Result<(), ConfigError> {
     table.check().map_err(|problem| problem.in_table(T::NAME))
-}
-
-/// Refuses a length of time of 0 where that would turn a protection off, or let nobody in.
-pub(super) fn not_zero(key: &'static str, life: Life) -> Result<(), Problem> {
-    match life.as_secs() {
-        0 => Err(Problem::at(
-            key,
-            "is 0; write a length of time such as \"15 min\"",
-        )),
-        _ => Ok(()),
-    }
 }

@@ -4,8 +4,8 @@ use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
-use super::table::{Problem, Table, not_zero};
-use crate::types::Life;
+use super::table::Table;
+use crate::types::{Life, NonZeroLife};
 
 /// `[security.tokens]`: authentication tokens for programs.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -14,7 +14,7 @@ pub struct TokenSettings {
     /// Whether sign-in gives one to whoever asks with `?include_auth_token`. _Default:_ `true`.
     pub enabled: bool,
     /// How long one lives. _Default:_ 15 min.
-    pub life: Life,
+    pub life: NonZeroLife,
     /// How many an account has at once; beyond it the oldest end. _Default:_ 100.
     pub most: NonZeroU32,
     /// Whether one may also come in the query, as `?auth_token=`; it then stands in logs and histories.
@@ -29,7 +29,7 @@ impl Default for TokenSettings {
     fn default() -> Self {
         Self {
             enabled: true,
-            life: Life::minutes(15),
+            life: Life::minutes(15).or_a_second(),
             most: AT_MOST,
             in_query: false,
             end_with_password: true,
@@ -39,11 +39,6 @@ impl Default for TokenSettings {
 
 impl Table for TokenSettings {
     const NAME: &'static str = "tokens";
-
-    fn check(&self) -> Result<(), Problem> {
-        not_zero("life", self.life)?;
-        Ok(())
-    }
 }
 
 /// How many sign-ins of one kind an account has where nobody says.

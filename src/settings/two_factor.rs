@@ -5,13 +5,13 @@ use std::num::NonZeroU32;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    table::{Problem, Table, not_zero},
+    table::{Problem, Table},
     tokens::AT_MOST,
     values::twice,
 };
 use crate::{
     identity::EmailAddress,
-    types::{FactorKind, Life},
+    types::{FactorKind, Life, NonZeroLife},
 };
 
 /// `[security.two_factor]`.
@@ -28,13 +28,13 @@ pub struct TwoFactorSettings {
     /// The roles whose holders do not come in without one. _Default:_ none.
     pub required_roles: Vec<String>,
     /// How long a sign-in waits for its second step, and a factor for its first code. _Default:_ 10 min.
-    pub pending: Life,
+    pub pending: NonZeroLife,
     /// How long a mailed code is good. _Default:_ 15 min.
-    pub mail_life: Life,
+    pub mail_life: NonZeroLife,
     /// Whether people may ask not to be asked again in a browser. _Default:_ `true`.
     pub trust_devices: bool,
     /// For how long. _Default:_ 30 d.
-    pub trust: Life,
+    pub trust: NonZeroLife,
     /// In how many browsers of an account; beyond it the oldest is trusted no more. _Default:_ 100.
     pub most_devices: NonZeroU32,
     /// Whether somebody who lost every factor gets a code by mail instead. Whoever reads the mail can then
@@ -51,10 +51,10 @@ impl Default for TwoFactorSettings {
             methods: vec![FactorKind::Authenticator, FactorKind::Email],
             required: false,
             required_roles: Vec::new(),
-            pending: Life::minutes(10),
-            mail_life: Life::minutes(15),
+            pending: Life::minutes(10).or_a_second(),
+            mail_life: Life::minutes(15).or_a_second(),
             trust_devices: true,
-            trust: Life::days(30),
+            trust: Life::days(30).or_a_second(),
             most_devices: AT_MOST,
             rescue_email: false,
             rescue_mail: None,
@@ -66,9 +66,6 @@ impl Table for TwoFactorSettings {
     const NAME: &'static str = "two_factor";
 
     fn check(&self) -> Result<(), Problem> {
-        not_zero("pending", self.pending)?;
-        not_zero("mail_life", self.mail_life)?;
-        not_zero("trust", self.trust)?;
         if self.methods.contains(&FactorKind::Passkey) {
             return Err("`methods` lists \"passkey\", which has settings of its own; take it out, and see `security.passkeys`".into());
         }

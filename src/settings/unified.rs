@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    table::{Problem, Table, not_zero},
+    table::{Problem, Table},
     values::twice,
 };
-use crate::types::{FactorKind, Life};
+use crate::types::{FactorKind, Life, NonZeroLife};
 
 /// `[security.unified]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -21,7 +21,7 @@ pub struct UnifiedSettings {
     /// always do, listed or not. _Default:_ none.
     pub mfa_required: Vec<SignInMethod>,
     /// How long a mailed link or code is good. _Default:_ 15 min.
-    pub mail_life: Life,
+    pub mail_life: NonZeroLife,
     /// Whether `/login` leads here. _Default:_ `false`.
     pub replaces_login: bool,
 }
@@ -36,7 +36,7 @@ impl Default for UnifiedSettings {
                 SignInMethod::Authenticator,
             ],
             mfa_required: Vec::new(),
-            mail_life: Life::minutes(15),
+            mail_life: Life::minutes(15).or_a_second(),
             replaces_login: false,
         }
     }
@@ -46,7 +46,6 @@ impl Table for UnifiedSettings {
     const NAME: &'static str = "unified";
 
     fn check(&self) -> Result<(), Problem> {
-        not_zero("mail_life", self.mail_life)?;
         if !self.enabled {
             return match self.replaces_login {
                 true => Err(

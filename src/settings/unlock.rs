@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::table::{Problem, Table, not_zero};
-use crate::types::Life;
+use super::table::Table;
+use crate::types::{Life, NonZeroLife};
 
 /// `[security.unlock]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -12,23 +12,18 @@ pub struct UnlockSettings {
     /// Whether the owner of a locked account gets a link that opens it. _Default:_ `true`.
     pub enabled: bool,
     /// How long the link is good. _Default:_ 1 d.
-    pub life: Life,
+    pub life: NonZeroLife,
 }
 
 impl Default for UnlockSettings {
     fn default() -> Self {
         Self {
             enabled: true,
-            life: Life::days(1),
+            life: Life::days(1).or_a_second(),
         }
     }
 }
 
 impl Table for UnlockSettings {
     const NAME: &'static str = "unlock";
-
-    fn check(&self) -> Result<(), Problem> {
-        not_zero("life", self.life)?;
-        Ok(())
-    }
 }

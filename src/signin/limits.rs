@@ -199,8 +199,8 @@ fn counter(core: &Core, parts: [&str; 3], failures: u32) -> (String, Allowance) 
     let limits = &core.settings.limits;
     let allowance = Allowance {
         failures,
-        window: limits.window,
-        lock: limits.lock,
+        window: limits.window.get(),
+        lock: limits.lock.get(),
     };
     (core.keys.bucket(parts), allowance)
 }

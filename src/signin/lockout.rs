@@ -33,7 +33,7 @@ pub(crate) async fn offer(
     locked_until: Timestamp,
 ) -> Result<(), Error> {
     let terms = Terms {
-        life: core.settings.unlock.life,
+        life: core.settings.unlock.life.get(),
         user: user.map(|user| user.id.clone()),
         bound_to: None,
     };

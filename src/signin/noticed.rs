@@ -57,7 +57,7 @@ pub(crate) fn prepare(
         return Ok(None);
     }
     let terms = Terms {
-        life: settings.new_device_link,
+        life: settings.new_device_link.get(),
         user: Some(user.id.clone()),
         bound_to: None,
     };

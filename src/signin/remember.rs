@@ -67,7 +67,7 @@ pub(crate) fn prepare(core: &Core, admitted: &Admitted) -> Result<Prepared, Erro
         token_hash: digest(token.expose()),
         rotated_at: now,
         created_at: now,
-        expires_at: now.after(core.settings.remember.life),
+        expires_at: now.after(core.settings.remember.life.get()),
         authenticated_at: admitted.proven_at(),
         methods: admitted.methods(),
     };
@@ -78,7 +78,7 @@ pub(crate) fn prepare(core: &Core, admitted: &Admitted) -> Result<Prepared, Erro
 }
 
 pub(crate) fn send_cookie(browser: &Browser, core: &Core, value: String) {
-    browser.send_for(Kind::Remember, value, core.settings.remember.life);
+    browser.send_for(Kind::Remember, value, core.settings.remember.life.get());
 }
 
 fn split(cookie: &str) -> Option<(&str, &str)> {

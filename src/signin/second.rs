@@ -168,7 +168,7 @@ async fn open(
 ) -> Result<Held<SecondStep>, Error> {
     let visitor = browser.visitor()?;
     let terms = Terms {
-        life: core.settings.two_factor.pending,
+        life: core.settings.two_factor.pending.get(),
         user: Some(user.id.clone()),
         bound_to: Some(visitor.clone()),
     };
@@ -443,7 +443,9 @@ pub(crate) fn code_letter(
     } = sending;
     match to {
         Destination::Mailbox => {
-            let until = now.after(core.settings.two_factor.mail_life).min(ends);
+            let until = now
+                .after(core.settings.two_factor.mail_life.get())
+                .min(ends);
             let own = serde_json::json!({"code": code, "until": until.to_text()});
             let mail = ("two_factor", mail);
             let letter = scribe.letter(&Addressee::from(user), mail, postage, own)?;
@@ -492,7 +494,9 @@ async fn carry(
             to: &to,
             postage,
             mail,
-            ends: held.created_at.after(core.settings.two_factor.pending),
+            ends: held
+                .created_at
+                .after(core.settings.two_factor.pending.get()),
         };
         let (letter, until) = code_letter(&scribe, &held.user, sending, new.code.expose())?;
         pending.code_until = Some(until);

@@ -29,7 +29,7 @@ use crate::{
 /// Uses of a session closer together than this are not written down: a twentieth of the idle limit, at
 /// most five minutes. On a busy site these writes are the dearest part of a request.
 fn touch_every(core: &Core) -> Life {
-    let twentieth = Life::seconds(core.settings.session.idle.as_secs() / 20);
+    let twentieth = Life::seconds(core.settings.session.idle.get().as_secs() / 20);
     twentieth.clamp(Life::seconds(1), Life::minutes(5))
 }
 
@@ -92,7 +92,7 @@ pub(crate) async fn open(
         user_uniquifier: user.uniquifier.clone(),
         created_at: now,
         last_seen_at: now,
-        expires_at: now.after(core.settings.session.absolute),
+        expires_at: now.after(core.settings.session.absolute.get()),
         authenticated_at: admitted.proven_at(),
         grace_until: now,
         methods: admitted.methods(),
@@ -233,7 +233,7 @@ fn judge(core: &Core, row: SessionRow, user: User) -> Result<Option<Caller>, Err
     }
     let waiting = core.touches.waiting(&row.id);
     let seen = waiting.map_or(row.last_seen_at, |touch| touch.seen.max(row.last_seen_at));
-    if !seen.is_within(core.settings.session.idle, now) {
+    if !seen.is_within(core.settings.session.idle.get(), now) {
         return Ok(None);
     }
     standing(core, &user)?;

@@ -97,7 +97,7 @@ pub(crate) fn prepare(
     series: Option<String>,
 ) -> Result<(IssuedToken, tokens::NewToken), Error> {
     let (token, now) = (random_token()?, core.now());
-    let mut expires_at = now.after(core.settings.tokens.life);
+    let mut expires_at = now.after(core.settings.tokens.life.get());
     if let Some(hook) = &core.token_expiry {
         // The shorter of both wins, so that a hook can only tighten.
         expires_at = expires_at.min(hook(user).unwrap_or(expires_at));

@@ -92,7 +92,7 @@ pub(crate) fn prepare(core: &Core, client: &ClientInfo, user: &User) -> Result<P
             token_hash: digest(token.expose()),
             created_at: now,
             last_used_at: now,
-            expires_at: now.after(core.settings.two_factor.trust),
+            expires_at: now.after(core.settings.two_factor.trust.get()),
             address: client.client.address.clone(),
             agent: client.client.agent.clone(),
         },
@@ -108,5 +108,5 @@ impl Prepared {
 }
 
 fn send_cookie(browser: &Browser, core: &Core, value: String) {
-    browser.send_for(Kind::Trusted, value, core.settings.two_factor.trust);
+    browser.send_for(Kind::Trusted, value, core.settings.two_factor.trust.get());
 }

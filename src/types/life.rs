@@ -39,6 +39,14 @@ impl Life {
         Self(n * 86_400)
     }
 
+    /// This length, or a second where it is 0.
+    pub const fn or_a_second(self) -> NonZeroLife {
+        NonZeroLife(match self.0 {
+            0 => Self(1),
+            _ => self,
+        })
+    }
+
     /// The length in seconds.
     pub const fn as_secs(self) -> u64 {
         self.0
@@ -52,6 +60,46 @@ impl Life {
     /// The length as the standard library has it.
     pub const fn as_duration(self) -> Duration {
         Duration::from_secs(self.0)
+    }
+}
+
+/// A [`Life`] of at least a second: of what must not be over as soon as it begins, or be turned off by a 0.
+///
+/// ```
+/// use rocket_security::config::{Life, NonZeroLife};
+/// assert_eq!(NonZeroLife::new(Life::days(2)).map(NonZeroLife::get), Some(Life::days(2)));
+/// assert_eq!(NonZeroLife::new(Life::seconds(0)), None);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct NonZeroLife(Life);
+
+impl NonZeroLife {
+    /// `life`, if it is not 0.
+    pub const fn new(life: Life) -> Option<Self> {
+        match life.0 {
+            0 => None,
+            _ => Some(Self(life)),
+        }
+    }
+
+    /// The length as any other.
+    pub const fn get(self) -> Life {
+        self.0
+    }
+}
+
+impl fmt::Display for NonZeroLife {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<'de> Deserialize<'de> for NonZeroLife {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::new(Life::deserialize(deserializer)?).ok_or_else(|| {
+            de::Error::custom("0 is no length of time; write for example 900 or \"15 min\"")
+        })
     }
 }
 

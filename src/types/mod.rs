@@ -17,7 +17,7 @@ pub use self::{
     clock::{Clock, SharedClock, SystemClock},
     factor::FactorKind,
     ids::{RoleId, SessionId, Uniquifier, UserId},
-    life::Life,
+    life::{Life, NonZeroLife},
     message::Message,
     methods::{Method, Methods},
     time::Timestamp,

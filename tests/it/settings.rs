@@ -144,7 +144,11 @@ fn every_kind_of_wrong_setting_is_named_in_one_sentence() {
         ),
         (
             "[default.security.limits]\nlock = 0",
-            &["`security.limits.lock`"],
+            &["`security.limits.lock`", "0 is no length", "\"15 min\""],
+        ),
+        (
+            "[default.security.session]\nidle = \"0 s\"",
+            &["`security.session.idle`", "0 is no length", "\"15 min\""],
         ),
         (
             "[default.security]\nbase_url = \"example.com\"",

@@ -62,13 +62,17 @@ impl Ceremonies {
         let mut builder = WebauthnBuilder::new(rp_id, base_url)
             .map_err(wrong)?
             .rp_name(site_name)
-            .timeout(Duration::from_secs(settings.challenge.as_secs()));
+            .timeout(Duration::from_secs(settings.challenge.get().as_secs()));
         for origin in settings.parsed_origins()? {
             builder = builder.append_allowed_origin(&origin);
         }
         Ok(Some(Self {
             webauthn: builder.build().map_err(wrong)?,
-            register_timeout: settings.register_challenge.as_secs().saturating_mul(1_000),
+            register_timeout: settings
+                .register_challenge
+                .get()
+                .as_secs()
+                .saturating_mul(1_000),
             policy: policy.unwrap_or_else(|| Arc::new(StandardPolicy)),
         }))
     }

@@ -146,7 +146,7 @@ async fn begin(
     let (life, id) = (site.settings.passkeys.register_challenge, user.id.clone());
     let draft = ticket::challenge::<WanRegister>(
         site,
-        life,
+        life.get(),
         (Some(id), caller.begun()),
         &bound_to,
         &challenge,

@@ -271,7 +271,7 @@ async fn begin_first(
     let life = site.settings.passkeys.challenge;
     let draft = ticket::challenge::<WanSignin>(
         site,
-        life,
+        life.get(),
         (None, ticket::Begun::ByVisitor),
         &browser,
         &challenge,
@@ -351,7 +351,7 @@ async fn begin_second(
     let (life, user) = (site.settings.passkeys.challenge, held.user.id.clone());
     let draft = ticket::challenge::<WanSignin>(
         site,
-        life,
+        life.get(),
         (Some(user), ticket::Begun::ByVisitor),
         &browser,
         &challenge,

@@ -217,7 +217,7 @@ async fn send(web: &Web<'_>, form: &SignUp) -> Result<(), Error> {
         handle: Uuid::new_v4(),
     };
     let terms = Terms {
-        life: site.settings.passkeys.sign_up_life,
+        life: site.settings.passkeys.sign_up_life.get(),
         user: None,
         bound_to: None,
     };
@@ -266,7 +266,7 @@ async fn begin(web: &Web<'_>, wanted: &Wanted) -> Result<(String, Value), Error>
     let life = site.settings.passkeys.register_challenge;
     let draft = ticket::challenge::<WanCreate>(
         site,
-        life,
+        life.get(),
         (None, ticket::Begun::ByVisitor),
         &browser,
         &challenge,

@@ -142,7 +142,7 @@ async fn begin(
     let (life, bound_to) = (site.settings.passkeys.challenge, session_of(caller)?);
     let draft = ticket::challenge::<WanVerify>(
         site,
-        life,
+        life.get(),
         (Some(user), caller.begun()),
         &bound_to,
         &challenge,

@@ -290,7 +290,7 @@ fn validate_form(web: &Web<'_>, is_sign_in: bool) -> FormView {
     let (site, settings) = (web.site, &web.site.settings.two_factor);
     let mut fields = vec![Field::code("code").autofocus()];
     if settings.trust_devices && is_sign_in {
-        let until = site.now().after(settings.trust).to_text();
+        let until = site.now().after(settings.trust.get()).to_text();
         let hint = Message::new("field.remember_device_hint").with("until", until);
         let tick = Field::tick("remember_device", "field.remember_device", false);
         fields.push(tick.hint(hint));

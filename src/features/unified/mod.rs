@@ -739,7 +739,7 @@ fn prepare<P: Purpose<Payload = Sent>>(
     let (site, now) = (web.site, web.site.now());
     let life = match sent.kind {
         FactorKind::Sms => site.settings.sms.life,
-        _ => site.settings.unified.mail_life,
+        _ => site.settings.unified.mail_life.get(),
     };
     let terms = Terms {
         life,
