@@ -4,7 +4,7 @@
 //! nothing else. So a new way in cannot forget a check.
 
 use super::{
-    second::{Passed, further},
+    second_factors::{Passed, further},
     trusted::Trusted,
 };
 use crate::{
@@ -130,21 +130,11 @@ pub(crate) fn standing(core: &Core, user: &User) -> Result<(), Denied> {
 /// that moment: a password change or deactivation that commits meanwhile makes what is built on this
 /// admission void.
 pub(crate) async fn admit(core: &Core, user: User, methods: Methods) -> Result<Admission, Error> {
-    weigh(core, user, methods, None).await
+    admit_by_factor(core, user, methods, None).await
 }
 
-/// The same of somebody who has shown one of the account's factors: that is not asked for again.
-#[cfg(feature = "passkeys")]
+/// The same of somebody who may have shown one of the account's factors by its id: that is not asked for again.
 pub(crate) async fn admit_by_factor(
-    core: &Core,
-    user: User,
-    methods: Methods,
-    shown: &str,
-) -> Result<Admission, Error> {
-    weigh(core, user, methods, Some(shown)).await
-}
-
-async fn weigh(
     core: &Core,
     user: User,
     methods: Methods,
@@ -172,19 +162,16 @@ pub(crate) fn answered(core: &Core, user: User, passed: &Passed) -> Result<Admis
 
 /// A passkey that counted as one factor, and what was shown beside it, are two, even if both are held.
 fn two_with_passkey(methods: Methods) -> Methods {
-    #[cfg(feature = "passkeys")]
-    {
-        let mut others = methods.iter().filter(|method| {
-            !matches!(
-                method,
-                Method::Passkey | Method::Register | Method::Remembered
-            )
-        });
-        if methods.contains(Method::Passkey) && others.next().is_some() {
-            return methods.and_verified();
-        }
+    let mut others = methods.iter().filter(|method| {
+        !matches!(
+            method,
+            Method::Passkey | Method::Register | Method::Remembered
+        )
+    });
+    match methods.contains(Method::Passkey) && others.next().is_some() {
+        true => methods.and_verified(),
+        false => methods,
     }
-    methods
 }
 
 /// Lets somebody go on whose session was ended by their own change: what it had been admitted for stays.

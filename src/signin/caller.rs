@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::api_key;
+use super::scope::Scope;
 use crate::{
     store::{
         User,
@@ -39,7 +39,7 @@ pub(crate) struct Caller {
     /// The digest of the authentication token, if it is one.
     pub(crate) token: Option<String>,
     /// Which API key, if it is one, and what that was given.
-    pub(crate) key: Option<api_key::Scope>,
+    pub(crate) key: Option<Scope>,
 }
 
 impl Caller {

@@ -328,6 +328,10 @@ pub(crate) async fn tell_failure(
 }
 
 /// What one address may do only so often, whoever it is for.
+#[allow(
+    dead_code,
+    reason = "passkeys and providers ask for challenges, and may not be compiled in"
+)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PerAddress {
     /// Make an account.
@@ -335,10 +339,8 @@ pub(crate) enum PerAddress {
     /// Ask for a mail.
     Mail,
     /// Ask for a challenge, or go to a provider.
-    #[cfg(any(feature = "passkeys", feature = "social"))]
     Challenge,
     /// The same, for what a page offers by itself.
-    #[cfg(feature = "passkeys")]
     Offer,
     /// Begin a second step, after a right password.
     SecondStep,
@@ -349,11 +351,7 @@ impl PerAddress {
     const fn bytes(self) -> u32 {
         match self {
             Self::Registration | Self::Mail => 8 * 1_024,
-            #[cfg(any(feature = "passkeys", feature = "social"))]
-            Self::Challenge => 4 * 1_024,
-            #[cfg(feature = "passkeys")]
-            Self::Offer => 4 * 1_024,
-            Self::SecondStep => 4 * 1_024,
+            Self::Challenge | Self::Offer | Self::SecondStep => 4 * 1_024,
         }
     }
 }
@@ -372,9 +370,7 @@ pub(crate) async fn count_per_address(
     let times = match what {
         PerAddress::Registration => Some(("register", limits.registrations_per_address)),
         PerAddress::Mail => Some(("ask for a mail", limits.mails_per_address)),
-        #[cfg(any(feature = "passkeys", feature = "social"))]
         PerAddress::Challenge => Some(("ask for a challenge", limits.challenges_per_address)),
-        #[cfg(feature = "passkeys")]
         PerAddress::Offer => Some(("offer a challenge", limits.challenges_per_address)),
         PerAddress::SecondStep => None,
     };

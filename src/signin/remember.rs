@@ -18,8 +18,9 @@ use crate::{
     secrets::{Secret, digest, random_token},
     signin::caller::Caller,
     store::{
+        User,
         endings::{self, Ending},
-        remember::{self, NewSeries},
+        remember::{self, NewSeries, SeriesRow},
         sessions,
         sign_in::SignIn,
     },
@@ -105,75 +106,23 @@ pub(crate) async fn restore(
     let Some((series, token)) = split(cookie) else {
         return Ok(None);
     };
-    let (name, presented, now) = (digest(series), digest(token), core.now());
-    let found = {
-        let name = name.clone();
-        core.store
-            .read(move |conn| remember::find(conn, &name))
-            .await?
-    };
-    let Some((row, user)) = found else {
+    let (name, presented) = (digest(series), digest(token));
+    let Some(user) = owner(core, &name).await? else {
         browser.forget(Kind::Remember);
         return Ok(None);
     };
-    if row.expires_at <= now
-        || !row.rotated_at.has_been(now)
-        || row.user_uniquifier != user.uniquifier
-        || !core.settings.remember.enabled
-    {
-        browser.forget(Kind::Remember);
-        return Ok(None);
-    }
     let next = random_token()?;
-    let (rotated, row) = {
-        let (name, presented, next) = (name.clone(), presented.clone(), digest(next.expose()));
-        core.store
-            .write(move |conn| {
-                let rotated = remember::rotate(conn, &name, &presented, &next, now)?;
-                Ok((rotated, remember::find(conn, &name)?.map(|(row, _)| row)))
-            })
-            .await?
-    };
+    let (rotated, row) = rotate(core, &name, &presented, digest(next.expose())).await?;
     let Some(row) = row else { return Ok(None) };
-    if !rotated {
-        let in_grace = row.rotated_at.is_within(core.settings.remember.grace, now);
-        if !(in_grace && row.previous_hash.as_deref() == Some(presented.as_str())) {
-            let copied = Ending::CopiedRememberCookie(SignIn {
-                series: Some(name.clone()),
-                ..SignIn::default()
-            });
-            let notice = notices::remember_copied(&client.scribe(&core.notify), &user)?;
-            let posted = core
-                .store
-                .write(move |conn| {
-                    // Of two old copies at once one raises the alarm.
-                    match remember::hold(conn, &name)? {
-                        false => Ok(None),
-                        true => {
-                            endings::end(conn, &copied)?;
-                            outbox::put(conn, &notice).map(Some)
-                        }
-                    }
-                })
-                .await?;
-            let Some(posted) = posted else {
-                return Err(Denied::BadCredential.into());
-            };
-            core.posted(posted);
-            core.event(
-                Some(&client.client),
-                EventKind::RememberTheft { user: user.id },
-            );
+    if !rotated && !is_of_same_moment(core, &row, &presented) {
+        if end_copied(core, client, user, name).await? {
             browser.forget(Kind::Remember);
-            return Err(Denied::BadCredential.into());
         }
+        return Err(Denied::BadCredential.into());
     }
     let Admission::In(admitted) = admit(core, user, row.methods).await? else {
         // More is owed by now: the person signs in, and may be remembered anew.
-        let over = Ending::SignOut(SignIn {
-            series: Some(name),
-            ..SignIn::default()
-        });
+        let over = Ending::SignOut(of_series(name));
         core.store
             .write(move |conn| endings::end(conn, &over))
             .await?;
@@ -189,6 +138,88 @@ pub(crate) async fn restore(
         send_cookie(browser, core, format!("{series}.{}", next.expose()));
     }
     Ok(Some(caller))
+}
+
+fn of_series(name: String) -> SignIn {
+    SignIn {
+        series: Some(name),
+        ..SignIn::default()
+    }
+}
+
+/// The account whose device is remembered under `name`, as long as it may be.
+async fn owner(core: &Core, name: &str) -> Result<Option<User>, Error> {
+    let (name, now) = (name.to_string(), core.now());
+    let found = core
+        .store
+        .read(move |conn| remember::find(conn, &name))
+        .await?;
+    let good = found.filter(|(row, user)| {
+        row.expires_at > now
+            && row.rotated_at.has_been(now)
+            && row.user_uniquifier == user.uniquifier
+            && core.settings.remember.enabled
+    });
+    Ok(good.map(|(_, user)| user))
+}
+
+/// Exchanges the token of a device for the next. Answers whether the one that was presented is the one that the
+/// device has, and the row as it is now.
+async fn rotate(
+    core: &Core,
+    name: &str,
+    presented: &str,
+    next: String,
+) -> Result<(bool, Option<SeriesRow>), Error> {
+    let (name, presented, now) = (name.to_string(), presented.to_string(), core.now());
+    Ok(core
+        .store
+        .write(move |conn| {
+            let rotated = remember::rotate(conn, &name, &presented, &next, now)?;
+            Ok((rotated, remember::find(conn, &name)?.map(|(row, _)| row)))
+        })
+        .await?)
+}
+
+/// Whether a token was exchanged a moment ago, by another request of the same browser.
+fn is_of_same_moment(core: &Core, row: &SeriesRow, presented: &str) -> bool {
+    row.rotated_at
+        .is_within(core.settings.remember.grace, core.now())
+        && row.previous_hash.as_deref() == Some(presented)
+}
+
+/// Ends a device whose old token came back, with all that it opened, and tells its owner; false if another request
+/// did so before.
+async fn end_copied(
+    core: &Core,
+    client: &ClientInfo,
+    user: User,
+    name: String,
+) -> Result<bool, Error> {
+    let copied = Ending::CopiedRememberCookie(of_series(name.clone()));
+    let notice = notices::remember_copied(&client.scribe(&core.notify), &user)?;
+    let posted = core
+        .store
+        .write(move |conn| {
+            // Of two old copies at once one raises the alarm.
+            match remember::hold(conn, &name)? {
+                false => Ok(None),
+                true => {
+                    endings::end(conn, &copied)?;
+                    outbox::put(conn, &notice).map(Some)
+                }
+            }
+        })
+        .await?;
+    let Some(posted) = posted else {
+        return Ok(false);
+    };
+    core.posted(posted);
+    core.event(
+        Some(&client.client),
+        EventKind::RememberTheft { user: user.id },
+    );
+    Ok(true)
 }
 
 /// Refuses a new proof beside which more is owed.

@@ -1,10 +1,12 @@
 //! Sessions: opened from an admission, found by a cookie's hash, ended for good.
 
+use std::num::NonZeroU32;
+
 use super::{
     Admitted,
     admit::{announce, continued, standing},
     limits::Buckets,
-    noticed,
+    noticed::{self, Notice},
     remember::{self, Remember},
     second, trusted,
 };
@@ -13,12 +15,14 @@ use crate::{
     error::{Denied, Error},
     events::EventKind,
     http::{browser::Browser, client::ClientInfo, cookies::Kind, csrf},
+    notify::outbox::Posted,
     secrets::{Secret, digest, random_token},
     signin::caller::{Caller, Mechanism},
     store::{
-        StoreError, User, devices,
+        Conn, StoreError, User, devices,
         endings::{self, Ending},
         failures,
+        remember::{self as series, NewSeries},
         sessions::{self, NewSession, SessionRow},
         sign_in::SignIn,
         users,
@@ -79,13 +83,72 @@ pub(crate) async fn open(
     admitted: &Admitted,
     opening: Opening<'_>,
 ) -> Result<Caller, Error> {
-    let (token, now) = (random_token()?, core.now());
-    let user = admitted.user().clone();
-    let series = match opening.remember {
+    let token = random_token()?;
+    let user = admitted.user();
+    let begins = match opening.remember {
         Remember::Start => Some(remember::prepare(core, admitted)?),
         Remember::Continue(_) | Remember::No => None,
     };
-    let row = NewSession {
+    let goes_on = match opening.remember {
+        Remember::Continue(series) => Some(series),
+        Remember::Start | Remember::No => None,
+    };
+    let series = begins.as_ref().map(|begins| begins.row.series.clone());
+    let row = new_row(core, client, admitted, &token, goes_on.clone().or(series));
+    let caller = caller_of(user.clone(), &row);
+    // To come back to a sign-in, or to go on with it under a new session, is none.
+    let is_sign_in = !admitted.goes_on();
+    let is_told = is_sign_in || goes_on.is_some();
+    let mut before = of_browser(browser);
+    if goes_on.is_some() {
+        before.series = None;
+    }
+    let forgets = before.series.is_some();
+    let cleared = opening.clears.map(Buckets::cleared_by_success);
+    let opened = Opened {
+        row,
+        is_sign_in,
+        before,
+        goes_on,
+        begins: begins.as_ref().map(|begins| begins.row.clone()),
+        device: trusted::series_of(browser),
+        cleared: cleared.unwrap_or_default(),
+        notice: match is_sign_in {
+            true => noticed::prepare(core, client, user)?,
+            false => None,
+        },
+        most: core.settings.session.most,
+        most_remembered: core.settings.remember.most,
+    };
+    match core.store.write(move |conn| opened.write(conn)).await {
+        Ok(None) => {}
+        Ok(Some(posted)) => core.posted(posted),
+        // The account or the remembered device was deleted between the proof and now.
+        Err(StoreError::Missing) => return Err(Denied::BadCredential.into()),
+        Err(error) => return Err(error.into()),
+    }
+    send_cookie(browser, core, &token);
+    match begins {
+        Some(begins) => remember::send_cookie(browser, core, begins.cookie.expose().clone()),
+        None if forgets => browser.forget(Kind::Remember),
+        None => {}
+    }
+    client.device.send_seal(browser, &core.http, user);
+    if is_told {
+        announce(core, admitted, caller.session.clone(), &client.client);
+    }
+    Ok(caller)
+}
+
+fn new_row(
+    core: &Core,
+    client: &ClientInfo,
+    admitted: &Admitted,
+    token: &Secret<String>,
+    series: Option<String>,
+) -> NewSession {
+    let (user, now) = (admitted.user(), core.now());
+    NewSession {
         token_hash: digest(token.expose()),
         id: SessionId::new(),
         user_id: user.id.clone(),
@@ -98,13 +161,13 @@ pub(crate) async fn open(
         methods: admitted.methods(),
         address: client.client.address.clone(),
         agent: client.client.agent.clone(),
-        series: match &opening.remember {
-            Remember::Continue(series) => Some(series.clone()),
-            _ => series.as_ref().map(|series| series.row.series.clone()),
-        },
-    };
-    let caller = Caller {
-        user: user.clone(),
+        series,
+    }
+}
+
+fn caller_of(user: User, row: &NewSession) -> Caller {
+    Caller {
+        user,
         mechanism: Mechanism::Session,
         methods: row.methods,
         authenticated_at: row.authenticated_at,
@@ -112,88 +175,68 @@ pub(crate) async fn open(
         session: Some(row.id.clone()),
         token: None,
         key: None,
-    };
-    // To come back to a sign-in, or to go on with it under a new session, is none.
-    let is_sign_in = !admitted.goes_on();
-    let is_told = is_sign_in || matches!(opening.remember, Remember::Continue(_));
-    let notice = match is_sign_in {
-        true => noticed::prepare(core, client, &user)?,
-        false => None,
-    };
-    let most = (core.settings.session.most, core.settings.remember.most);
-    // What this browser had before, whosever it was, makes way for the new sign-in.
-    let mut before = of_browser(browser);
-    let continued = match &opening.remember {
-        Remember::Continue(series) => Some(series.clone()),
-        _ => None,
-    };
-    if continued.is_some() {
-        before.series = None;
     }
-    let forgets = before.series.is_some();
-    let device = trusted::series_of(browser);
-    let cleared = opening
-        .clears
-        .map(Buckets::cleared_by_success)
-        .unwrap_or_default();
-    let (series_row, written) = (
-        series.as_ref().map(|series| series.row.clone()),
-        row.clone(),
-    );
-    let outcome = core
-        .store
-        .write(move |conn| {
-            users::hold(conn, &written.user_id, &written.user_uniquifier)?;
-            // The device goes on where its session ran out.
-            if let (Some(planted), Some(_)) = (&before.session, &continued) {
-                sessions::replace_by_hash(conn, planted, &written)?;
-            } else {
-                endings::end(conn, &Ending::SignOut(before.clone()))?;
-            }
-            if let Some(continued) = &continued
-                && !crate::store::remember::hold(conn, continued)?
-            {
-                return Err(StoreError::Missing);
-            }
-            if let Some(series) = &series_row {
-                crate::store::remember::insert(conn, series)?;
-                crate::store::remember::end_beyond(conn, series, most.1)?;
-            }
-            sessions::insert(conn, &written)?;
-            sessions::end_beyond(conn, &written, most.0)?;
-            if let Some(device) = &device {
-                devices::used_in(conn, &written, device)?;
-            }
-            if is_sign_in {
-                users::note_sign_in(conn, &written.user_id, &written.address, now)?;
-            }
-            if !cleared.is_empty() {
-                failures::clear(conn, &cleared)?;
-            }
-            match &notice {
-                Some(notice) => noticed::put(conn, notice).map(Some),
-                None => Ok(None),
-            }
-        })
-        .await;
-    match outcome {
-        Ok(None) => {}
-        Ok(Some(posted)) => core.posted(posted),
-        // The account or the remembered device was deleted between the proof and now.
-        Err(StoreError::Missing) => return Err(Denied::BadCredential.into()),
-        Err(error) => return Err(error.into()),
+}
+
+/// What is written where a session is opened.
+struct Opened {
+    row: NewSession,
+    is_sign_in: bool,
+    /// The sign-in that this browser had before, whosever it was: it makes way for the new one.
+    before: SignIn,
+    /// The remembered device that the session continues.
+    goes_on: Option<String>,
+    /// The device that is remembered from now on.
+    begins: Option<NewSeries>,
+    /// The trusted device that the browser is.
+    device: Option<String>,
+    /// The counters that this success clears.
+    cleared: Vec<String>,
+    /// The mail that tells of the sign-in.
+    notice: Option<Notice>,
+    most: NonZeroU32,
+    most_remembered: NonZeroU32,
+}
+
+impl Opened {
+    fn write(&self, conn: &mut Conn) -> Result<Option<Posted>, StoreError> {
+        let row = &self.row;
+        users::hold(conn, &row.user_id, &row.user_uniquifier)?;
+        self.make_way(conn)?;
+        if let Some(series) = &self.begins {
+            series::insert(conn, series)?;
+            series::end_beyond(conn, series, self.most_remembered)?;
+        }
+        sessions::insert(conn, row)?;
+        sessions::end_beyond(conn, row, self.most)?;
+        if let Some(device) = &self.device {
+            devices::used_in(conn, row, device)?;
+        }
+        if self.is_sign_in {
+            users::note_sign_in(conn, &row.user_id, &row.address, row.created_at)?;
+        }
+        if !self.cleared.is_empty() {
+            failures::clear(conn, &self.cleared)?;
+        }
+        match &self.notice {
+            Some(notice) => noticed::put(conn, notice).map(Some),
+            None => Ok(None),
+        }
     }
-    send_cookie(browser, core, &token);
-    match series {
-        Some(series) => remember::send_cookie(browser, core, series.cookie.expose().clone()),
-        None if forgets => browser.forget(Kind::Remember),
-        None => {}
+
+    /// Ends what the browser had before; a device that the session continues stays.
+    fn make_way(&self, conn: &mut Conn) -> Result<(), StoreError> {
+        // The device goes on where its session ran out.
+        if let (Some(planted), Some(_)) = (&self.before.session, &self.goes_on) {
+            sessions::replace_by_hash(conn, planted, &self.row)?;
+        } else {
+            endings::end(conn, &Ending::SignOut(self.before.clone()))?;
+        }
+        match &self.goes_on {
+            Some(series) if !series::hold(conn, series)? => Err(StoreError::Missing),
+            _ => Ok(()),
+        }
     }
-    client.device.send_seal(browser, &core.http, &user);
-    if is_told {
-        announce(core, admitted, Some(row.id), &client.client);
-    }
-    Ok(caller)
 }
 
 fn send_cookie(browser: &Browser, core: &Core, token: &Secret<String>) {

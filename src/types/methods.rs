@@ -106,7 +106,6 @@ impl Methods {
 
     /// This set, where something that is held has checked its owner by PIN or finger, or something else
     /// was shown beside it, and that is to count like a password.
-    #[cfg(feature = "passkeys")]
     pub(crate) const fn and_verified(self) -> Self {
         Self(self.0 | VERIFIED)
     }

@@ -22,7 +22,7 @@ use crate::{
     factors::passkey::{Answered, Asserting, Ceremonies, Shown, Unfit},
     guards::Public,
     notify::{notices, outbox},
-    signin::ticket::{self, Draft, Found, Once, Purpose},
+    signin::ticket::{self, Draft, Once, Purpose, challenge::Found},
     store::{
         Conn, StoreError,
         passkeys::{self as rows, Owned},

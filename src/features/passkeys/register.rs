@@ -19,7 +19,7 @@ use crate::{
         outdated,
         second::{MOST, refuse_unproven},
         session,
-        ticket::{self, Purpose},
+        ticket::{Purpose, challenge},
     },
     store::{
         StoreError, Unique, devices,
@@ -144,7 +144,7 @@ async fn begin(
         handle,
     };
     let (life, id) = (site.settings.passkeys.register_challenge, user.id.clone());
-    let draft = ticket::challenge::<WanRegister>(
+    let draft = challenge::begin::<WanRegister>(
         site,
         life.get(),
         (Some(id), caller.begun()),
@@ -207,7 +207,7 @@ async fn add(
 ) -> Result<(String, PasskeyUsage), Error> {
     let (site, ceremonies, user) = (web.site, ceremonies(web)?, &caller.user);
     let bound_to = session_of(caller)?;
-    let found = ticket::find::<WanRegister>(site, token, Some(&bound_to)).await?;
+    let found = challenge::find::<WanRegister>(site, token, Some(&bound_to)).await?;
     let found = found
         .filter(|found| found.user.as_ref() == Some(&user.id))
         .ok_or_else(expired)?;

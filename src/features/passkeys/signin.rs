@@ -21,7 +21,10 @@ use crate::{
         remember::Remember,
         second::{self, SecondStep},
         session::Opening,
-        ticket::{self, Found, Held, Purpose},
+        ticket::{
+            self, Held, Purpose,
+            challenge::{self, Found},
+        },
     },
     store::{StoreError, users},
     templates::form::{Field, FormView},
@@ -189,7 +192,7 @@ async fn finish(
 ) -> Answer {
     let form = form?;
     let browser = web.bearer().browser;
-    let found = ticket::find::<WanSignin>(web.site, token, browser.as_deref()).await?;
+    let found = challenge::find::<WanSignin>(web.site, token, browser.as_deref()).await?;
     let with_token = include_auth_token.is_some();
     let asked = found.as_ref().and_then(|found| found.payload.next.clone());
     let done = match found {
@@ -269,7 +272,7 @@ async fn begin_first(
     challenge.next = challenge.next.or_else(|| web.judged(next));
     let browser = web.browser.visitor()?;
     let life = site.settings.passkeys.challenge;
-    let draft = ticket::challenge::<WanSignin>(
+    let draft = challenge::begin::<WanSignin>(
         site,
         life.get(),
         (None, ticket::Begun::ByVisitor),
@@ -349,7 +352,7 @@ async fn begin_second(
     let challenge = form.challenge(web, begun, true);
     let browser = web.browser.visitor()?;
     let (life, user) = (site.settings.passkeys.challenge, held.user.id.clone());
-    let draft = ticket::challenge::<WanSignin>(
+    let draft = challenge::begin::<WanSignin>(
         site,
         life.get(),
         (Some(user), ticket::Begun::ByVisitor),
@@ -395,7 +398,7 @@ async fn finish_first(
     };
     settle(web, outcome, &shown).await?;
     let methods = proven(site, shown.verified);
-    let admission = match admit_by_factor(site, user, methods, &shown.owned.row.id).await {
+    let admission = match admit_by_factor(site, user, methods, Some(&shown.owned.row.id)).await {
         Err(Error::Denied(denied @ (Denied::Inactive | Denied::Unconfirmed))) => {
             let failed = super::fail(web, Some(shown.owned.user.id), "the account is shut");
             return Err(match (site.settings.generic_answers.0, denied) {
@@ -441,7 +444,7 @@ async fn finish_second(
     let begun = &found.payload.begun;
     let shown = judge(web, found, begun, &form.credential, expected).await?;
     let (once, written) = (found.once(), shown.clone());
-    let answer = second::answer_by_passkey(site, &web.client, &held, move |conn| {
+    let answer = second::passkey::answer(site, &web.client, &held, move |conn| {
         let outcome = take_effect(conn, &once, &written, now)?;
         Ok((outcome == Outcome::Done, outcome))
     });

@@ -21,7 +21,10 @@ use crate::{
         admit::admit,
         limits::{PerAddress, count_per_address},
         session::Opening,
-        ticket::{self, Found, Handle, Purpose, Terms},
+        ticket::{
+            self, Handle, Purpose, Terms,
+            challenge::{self, Found},
+        },
         ticket_mail,
     },
     store::{NewUser, StoreError, Unique, factors, tickets, users},
@@ -115,7 +118,7 @@ async fn submit(web: Web<'_>, form: Submitted<SignUp>) -> Answer {
 async fn link(web: Web<'_>, token: &str) -> Answer {
     headers::hide_address(web.request);
     web.visitors_only()?;
-    let found = ticket::find::<WanSignup>(web.site, token, None).await?;
+    let found = challenge::find::<WanSignup>(web.site, token, None).await?;
     let spa = &web.site.settings.spa;
     if spa.enabled && !wants_json(web.request, web.site) {
         let (key, value) = match &found {
@@ -137,7 +140,7 @@ async fn ask(web: Web<'_>, token: &str, form: Submitted<Nothing>) -> Answer {
     web.pressed(form, "wan_create.submit")?;
     headers::hide_address(web.request);
     web.visitors_only()?;
-    let Some(found) = ticket::find::<WanSignup>(web.site, token, None).await? else {
+    let Some(found) = challenge::find::<WanSignup>(web.site, token, None).await? else {
         return gone(&web);
     };
     let (state, options) = begin(&web, &found.payload).await?;
@@ -155,7 +158,7 @@ async fn finish(
     let form = form?;
     headers::hide_address(web.request);
     web.visitors_only()?;
-    let Some(found) = ticket::find::<WanSignup>(web.site, token, None).await? else {
+    let Some(found) = challenge::find::<WanSignup>(web.site, token, None).await? else {
         return gone(&web);
     };
     let with_token = include_auth_token.is_some();
@@ -264,7 +267,7 @@ async fn begin(web: &Web<'_>, wanted: &Wanted) -> Result<(String, Value), Error>
     };
     let browser = web.browser.visitor()?;
     let life = site.settings.passkeys.register_challenge;
-    let draft = ticket::challenge::<WanCreate>(
+    let draft = challenge::begin::<WanCreate>(
         site,
         life.get(),
         (None, ticket::Begun::ByVisitor),
@@ -286,7 +289,7 @@ async fn create(
 ) -> Answer {
     let (site, now) = (web.site, web.site.now());
     let browser = web.bearer().browser;
-    let found = ticket::find::<WanCreate>(site, state, browser.as_deref()).await?;
+    let found = challenge::find::<WanCreate>(site, state, browser.as_deref()).await?;
     let handle = link.payload.handle;
     let found = found
         .filter(|found| found.payload.handle == handle)

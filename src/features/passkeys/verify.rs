@@ -18,7 +18,7 @@ use crate::{
         caller::Caller,
         limits::{Buckets, refuse_if_locked},
         outdated, session,
-        ticket::{self, Purpose},
+        ticket::{Purpose, challenge},
     },
     store::users,
     templates::form::{Field, FormView},
@@ -140,7 +140,7 @@ async fn begin(
         next: web.judged(next),
     };
     let (life, bound_to) = (site.settings.passkeys.challenge, session_of(caller)?);
-    let draft = ticket::challenge::<WanVerify>(
+    let draft = challenge::begin::<WanVerify>(
         site,
         life.get(),
         (Some(user), caller.begun()),
@@ -162,7 +162,7 @@ async fn again(
 ) -> Answer {
     let (site, now) = (web.site, web.site.now());
     let bound_to = session_of(caller)?;
-    let found = ticket::find::<WanVerify>(site, token, Some(&bound_to)).await?;
+    let found = challenge::find::<WanVerify>(site, token, Some(&bound_to)).await?;
     let found = found
         .filter(|found| found.user.as_ref() == Some(&caller.user.id))
         .ok_or_else(expired)?;
@@ -187,7 +187,12 @@ async fn again(
         .map_err(outdated)?;
     settle(web, outcome, &shown).await?;
     let methods = caller.methods.union(proven(site, shown.verified));
-    let admission = admit_by_factor(site, caller.user.clone(), methods, &shown.owned.row.id);
+    let admission = admit_by_factor(
+        site,
+        caller.user.clone(),
+        methods,
+        Some(&shown.owned.row.id),
+    );
     let Admission::In(admitted) = admission.await? else {
         return Err(refused());
     };

@@ -1,0 +1,173 @@
+//! What a second step is answered by: one of the account's factors, a code by mail, or a factor that is set up first.
+
+use super::{
+    pending::{Chosen, Pending, SecondStep, State, no_pending},
+    sending::{CODE, Destination, Sending, code_letter},
+};
+use crate::{
+    core::Core,
+    error::{Error, Invalid},
+    factors::Setup,
+    http::client::ClientInfo,
+    notify::outbox,
+    signin::{limits::count_per_user, ticket::Held},
+    store::{
+        StoreError, User,
+        factors::{self as rows, FactorRow},
+    },
+    types::{FactorKind, Message},
+};
+
+/// Chooses one of the account's factors, and sends its code if it has one.
+pub(crate) async fn choose(
+    core: &Core,
+    client: &ClientInfo,
+    held: Held<SecondStep>,
+    way: &FactorRow,
+) -> Result<State, Error> {
+    let kind = way
+        .kind()
+        .ok_or_else(|| Error::Broken("a factor of an unknown kind".into()))?;
+    let chosen = Some(Chosen::Factor(way.id.clone()));
+    let pending = Pending {
+        chosen,
+        setup: None,
+        ..held.payload.clone()
+    };
+    let to = Destination::of(kind, way.phone.as_deref());
+    carry(core, client, &held, pending, to, CODE).await?;
+    Ok(State::Ready(kind))
+}
+
+/// Chooses a code by mail, for whoever has lost every factor.
+pub(crate) async fn rescue(
+    core: &Core,
+    client: &ClientInfo,
+    held: Held<SecondStep>,
+) -> Result<(), Error> {
+    // Whoever has to set one up first has lost none.
+    if held.payload.sets_up {
+        return Err(no_pending());
+    }
+    let pending = Pending {
+        chosen: Some(Chosen::Rescue),
+        setup: None,
+        ..held.payload.clone()
+    };
+    carry(
+        core,
+        client,
+        &held,
+        pending,
+        Some(Destination::Mailbox),
+        "rescue",
+    )
+    .await
+}
+
+/// Sets a factor up in the middle of a sign-in that wants one.
+pub(crate) async fn begin_setup(
+    core: &Core,
+    client: &ClientInfo,
+    held: &Held<SecondStep>,
+    setup: Setup,
+) -> Result<(), Error> {
+    refuse_unproven(core, &held.user)?;
+    let id = held.user.id.clone();
+    let known = core
+        .store
+        .read(move |conn| rows::of_user(conn, &id))
+        .await?;
+    refuse_more(&known, &setup)?;
+    count_per_user(core, "factor_setup", &held.user.id).await?;
+    let phone = setup.phone.clone();
+    let to = Destination::of(setup.kind, phone.as_deref());
+    let pending = Pending {
+        setup: Some(setup.clone()),
+        chosen: None,
+        ..held.payload.clone()
+    };
+    carry(core, client, held, pending, to, CODE).await
+}
+
+/// Nobody sets a factor up who has not proven the address: it would lock the address's owner out.
+pub(crate) fn refuse_unproven(core: &Core, user: &User) -> Result<(), Error> {
+    match core.settings.confirm.enabled && user.confirmed_at.is_none() {
+        true => Err(Invalid::form(Message::new("login.unconfirmed")).into()),
+        false => Ok(()),
+    }
+}
+
+/// The most factors that an account has.
+pub(crate) const MOST: usize = 10;
+
+/// Nobody has more than so many, nor one mailbox twice.
+pub(crate) fn refuse_more(known: &[FactorRow], setup: &Setup) -> Result<(), Error> {
+    let twice = |row: &FactorRow| row.kind() == Some(setup.kind) && row.serves(setup.usage);
+    if known.len() >= MOST {
+        return Err(Invalid::form(Message::new("factor.too_many")).into());
+    }
+    if setup.kind == FactorKind::Email && known.iter().any(twice) {
+        return Err(Invalid::field("setup", Message::new("factor.held")).into());
+    }
+    Ok(())
+}
+
+/// Writes down what the ticket carries now; with a new code, which is sent, if there is somewhere to.
+async fn carry(
+    core: &Core,
+    client: &ClientInfo,
+    held: &Held<SecondStep>,
+    mut pending: Pending,
+    to: Option<Destination>,
+    mail: &'static str,
+) -> Result<(), Error> {
+    let (once, now) = (held.once(), core.now());
+    let mut sent = None;
+    pending.code_until = None;
+    if let Some(to) = to {
+        let new = once.new_code::<SecondStep>(core)?;
+        let scribe = client.scribe(&core.notify);
+        let postage = match &pending.setup {
+            Some(_) => to.postage_of_setup(&held.user),
+            None => Destination::postage(&held.user),
+        };
+        let sending = Sending {
+            to: &to,
+            postage,
+            mail,
+            ends: held.created_at.after(core.settings.two_factor.pending.get()),
+        };
+        let (letter, until) = code_letter(&scribe, &held.user, sending, new.code.expose())?;
+        pending.code_until = Some(until);
+        sent = Some((new, letter));
+    }
+    let posted = core
+        .store
+        .write(move |conn| {
+            let posted = match &sent {
+                Some((_, letter)) => Some(outbox::put(conn, letter)?),
+                None => None,
+            };
+            // One that is held back leaves the code before as it is.
+            if posted.as_ref().is_some_and(|posted| !posted.is_put()) {
+                return Ok(posted);
+            }
+            let code = sent.as_ref().map(|(code, _)| code);
+            if !once.carry::<SecondStep>(conn, &pending, code, now)? {
+                return Err(StoreError::Missing);
+            }
+            Ok(posted)
+        })
+        .await;
+    match posted {
+        Ok(None) => Ok(()),
+        Ok(Some(posted)) if posted.is_put() => {
+            core.posted(posted);
+            Ok(())
+        }
+        Ok(Some(_)) => Err(Invalid::form(Message::new("factor.too_often")).into()),
+        Err(StoreError::Missing) => Err(no_pending()),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,99 @@
+//! Codes on their way: where they go, and the mail or text message that takes them there.
+
+use crate::{
+    error::Error,
+    notify::{
+        mail::{Addressee, Scribe},
+        outbox::{Letter, Postage},
+        sms::Sms,
+    },
+    store::User,
+    types::{FactorKind, Message, Timestamp},
+};
+
+/// Where a code goes.
+#[derive(Clone, Debug)]
+pub(crate) enum Destination {
+    Mailbox,
+    Phone(String),
+}
+
+impl Destination {
+    /// Where codes of a kind go; nowhere for one that makes its own.
+    pub(crate) fn of(kind: FactorKind, phone: Option<&str>) -> Option<Self> {
+        match kind {
+            FactorKind::Authenticator | FactorKind::Passkey => None,
+            FactorKind::Email => Some(Self::Mailbox),
+            FactorKind::Sms => Some(Self::Phone(phone.unwrap_or_default().into())),
+        }
+    }
+
+    /// How codes of a second step are counted: by account, so that whoever knows no more than the number
+    /// uses up none of its owner's.
+    pub(super) fn postage(user: &User) -> Postage {
+        Postage::Steps(user.id.to_string())
+    }
+
+    /// How those of a set-up are: by where they go, whoever asks, since it may be a stranger's.
+    pub(crate) fn postage_of_setup(&self, user: &User) -> Postage {
+        Postage::Steps(match self {
+            Self::Mailbox => format!("set-up {}", user.email),
+            Self::Phone(phone) => format!("set-up {phone}"),
+        })
+    }
+}
+
+/// The mail with a code.
+pub(crate) const CODE: &str = "two_factor";
+
+/// How a code is sent.
+pub(crate) struct Sending<'a> {
+    pub(crate) to: &'a Destination,
+    pub(crate) postage: Postage,
+    /// Which of the mails of this feature, where it is one.
+    pub(crate) mail: &'static str,
+    /// When the ticket ends that the code is for.
+    pub(crate) ends: Timestamp,
+}
+
+/// The letter with a code, and until when that is good.
+pub(crate) fn code_letter(
+    scribe: &Scribe<'_>,
+    user: &User,
+    sending: Sending<'_>,
+    code: &str,
+) -> Result<(Letter, Timestamp), Error> {
+    let (core, now) = (scribe.context, scribe.context.now());
+    let Sending {
+        to,
+        postage,
+        mail,
+        ends,
+    } = sending;
+    match to {
+        Destination::Mailbox => {
+            let until = now.after(core.settings.two_factor.mail_life.get()).min(ends);
+            let own = serde_json::json!({"code": code, "until": until.to_text()});
+            let mail = ("two_factor", mail);
+            let letter = scribe.letter(&Addressee::from(user), mail, postage, own)?;
+            Ok((letter, until))
+        }
+        Destination::Phone(phone) => {
+            let until = now.after(core.settings.sms.life).min(ends);
+            let text = sms_text(scribe, code, until);
+            let sms = Sms::new(phone, text, now, until);
+            let letter = Letter::of_sms(core, "two_factor", sms, postage, false)?;
+            Ok((letter, until))
+        }
+    }
+}
+
+/// What a text message with a code says.
+pub(crate) fn sms_text(scribe: &Scribe<'_>, code: &str, until: Timestamp) -> String {
+    let core = scribe.context;
+    let message = Message::new("sms.code")
+        .with("code", code)
+        .with("site", &core.settings.site_name.0)
+        .with("until", until.to_text());
+    core.views.catalogue().say(scribe.language, &message)
+}

@@ -1,0 +1,24 @@
+//! Tickets: every step that is mailed or spans requests is a row, used once.
+//!
+//! The purpose is in the type, so a ticket for one thing cannot be spent on another. The database keeps
+//! a hash of the secret; of many uses at once exactly one succeeds. A mailed ticket also carries a code
+//! of six digits, for whoever reads the mail on another device: of that the database keeps a tag under
+//! our own key, and a ticket takes a few guesses only.
+
+pub(crate) mod challenge;
+mod draft;
+mod issue;
+mod once;
+mod present;
+mod row;
+
+pub(crate) use self::{
+    draft::{Draft, Handle, draft, put, put_beside},
+    once::Once,
+    present::{Bearer, Held, Presented, Refusal, present},
+};
+pub use self::{
+    issue::{Issued, Spent, end, issue, spend},
+    row::{Purpose, Terms},
+};
+pub(crate) use crate::store::sign_in::Begun;

@@ -1,0 +1,94 @@
+//! What a ticket is for, and the row that makes it good.
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    error::Error,
+    secrets::{Secret, digest, random_token},
+    store::{
+        Store, StoreError,
+        tickets::{self, NewTicket, TicketRow},
+    },
+    types::{Life, Timestamp, UserId},
+};
+
+/// What a kind of ticket is for.
+///
+/// ```
+/// use rocket_security::ticket::Purpose;
+/// enum Download {}
+/// impl Purpose for Download {
+///     const NAME: &'static str = "download";
+///     type Payload = String;
+/// }
+/// ```
+pub trait Purpose: Send + Sync + 'static {
+    /// A name of at most 32 characters, never used for anything else.
+    const NAME: &'static str;
+    /// What the ticket carries.
+    type Payload: Serialize + DeserializeOwned + Send;
+}
+
+/// Where and how long a ticket is good.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// How long.
+    pub life: Life,
+    /// The account it belongs to.
+    pub user: Option<UserId>,
+    /// The session or browser that must present it, as anything that names it.
+    pub bound_to: Option<String>,
+}
+
+pub(super) fn row<P: Purpose>(
+    now: Timestamp,
+    terms: Terms,
+    payload: &P::Payload,
+) -> Result<(NewTicket, Secret<String>), Error> {
+    let secret = random_token()?;
+    let row = NewTicket {
+        id: uuid::Uuid::now_v7().to_string(),
+        purpose: P::NAME.to_string(),
+        secret_hash: digest(secret.expose()),
+        user_id: terms.user,
+        bound_to: terms.bound_to.as_deref().map(digest),
+        payload: serde_json::to_string(payload)
+            .map_err(|error| Error::Broken(error.to_string()))?,
+        attempts_left: 0,
+        created_at: now,
+        expires_at: now.after(terms.life),
+        handle: None,
+        code_hash: None,
+        session_hash: None,
+        remember_series: None,
+    };
+    Ok((row, secret))
+}
+
+/// The hash of what was presented, if it can be a ticket's secret at all.
+pub(super) fn hash_of(presented: &str) -> Option<String> {
+    (presented.len() == 43).then(|| digest(presented))
+}
+
+/// Returns what a ticket carries, or `None` if this version cannot read it.
+///
+/// Another version of the application or of this crate wrote such a ticket. The visitor is told that it has expired.
+pub(super) fn payload_of<P: Purpose>(row: &TicketRow) -> Option<P::Payload> {
+    serde_json::from_str(&row.payload)
+        .map_err(|error| {
+            log::warn!(
+                "a stored ticket for `{}` cannot be read, and is treated as expired: {error}",
+                P::NAME
+            );
+        })
+        .ok()
+}
+
+/// Uses up a ticket that cannot be read.
+pub(super) async fn discard(store: &Store, row: TicketRow) -> Result<(), StoreError> {
+    let now = store.now();
+    store
+        .write(move |conn| tickets::consume(conn, &row.id, now))
+        .await?;
+    Ok(())
+}
