@@ -5,11 +5,12 @@ use std::{fmt, ops::Deref, sync::Arc};
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 
-#[cfg(feature = "passkeys")]
-use crate::store::passkeys;
 use crate::{
     events::{Client, EventKind},
-    factors::{context::FactorContext, passkey::Ceremonies},
+    factors::{
+        context::FactorContext,
+        passkey::{self, Ceremonies},
+    },
     http::context::HttpContext,
     identity::{EmailAddress, EmailPolicy, UsernamePolicy},
     notify::{context::NotifyContext, outbox::Posted},
@@ -121,23 +122,19 @@ impl Core {
     }
 
     /// Whether passkeys are there that sign in without anything else.
-    #[cfg(feature = "passkeys")]
     pub(crate) fn passkeys_sign_in(&self) -> bool {
-        self.passkeys.is_some() && self.settings.passkeys.first_factor
+        self.passkeys.is_some() && passkey::signs_in(&self.settings)
     }
 
     /// Whether an account has a passkey with which it could prove it again.
     pub(crate) async fn has_usable_passkey(&self, user: &UserId) -> Result<bool, StoreError> {
-        #[cfg(feature = "passkeys")]
-        if self.has_passkeys()
-            && let Some(usages) = self.settings.passkeys.verify.usages()
-        {
-            let user = user.clone();
-            let usable = move |conn: &mut _| passkeys::usable(conn, &user, Some(usages));
-            return Ok(!self.store.read(usable).await?.is_empty());
-        }
-        let _ = user;
-        Ok(false)
+        let usages = passkey::to_verify(&self.settings).filter(|_| self.has_passkeys());
+        let Some(usages) = usages else {
+            return Ok(false);
+        };
+        let user = user.clone();
+        let usable = move |conn: &mut _| passkey::usable(conn, &user, usages);
+        Ok(!self.store.read(usable).await?.is_empty())
     }
 
     /// The kinds of second factors that are asked for.

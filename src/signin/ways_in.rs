@@ -2,8 +2,9 @@
 
 use crate::{
     core::Core,
+    factors::passkey,
     settings::SignInMethod,
-    store::{Conn, StoreError, factors, users},
+    store::{Conn, StoreError, factors, social, users},
     types::{FactorKind, Usages, UserId},
 };
 
@@ -12,10 +13,8 @@ use crate::{
 pub(crate) struct WaysIn {
     password: bool,
     mail: bool,
-    #[cfg(feature = "passkeys")]
     passkeys: bool,
     /// The providers, by name and issuer.
-    #[cfg(feature = "social")]
     social: Vec<(String, String)>,
     factors: Vec<FactorKind>,
 }
@@ -35,9 +34,7 @@ impl WaysIn {
         Self {
             password: by_login || has(SignInMethod::Password),
             mail: settings.passwordless.enabled || has(SignInMethod::Email),
-            #[cfg(feature = "passkeys")]
             passkeys: core.passkeys_sign_in(),
-            #[cfg(feature = "social")]
             social: core.social.issuers(),
             factors,
         }
@@ -53,16 +50,14 @@ impl WaysIn {
         if self.mail || self.password && users::password_of(conn, user)?.is_some() {
             return Ok(true);
         }
-        #[cfg(feature = "passkeys")]
         if self.passkeys {
-            let passkeys = crate::store::passkeys::usable(conn, user, Some(Usages::FIRST))?;
-            if passkeys.iter().any(|row| row.id != leaving) {
+            let passkeys = passkey::usable(conn, user, Usages::FIRST)?;
+            if passkeys.iter().any(|id| id != leaving) {
                 return Ok(true);
             }
         }
-        #[cfg(feature = "social")]
         if !self.social.is_empty() {
-            let linked = crate::store::social::of_user(conn, user)?;
+            let linked = social::of_user(conn, user)?;
             if linked
                 .into_iter()
                 .any(|one| one.id != leaving && self.social.contains(&(one.provider, one.issuer)))

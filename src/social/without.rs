@@ -18,6 +18,10 @@ impl Providers {
         Vec::new()
     }
 
+    pub(crate) fn issuers(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
     pub(crate) fn to_verify(&self) -> Vec<String> {
         Vec::new()
     }

@@ -23,13 +23,15 @@ mod policy;
 mod providers;
 #[cfg(feature = "passkeys")]
 mod registration;
+#[cfg(feature = "passkeys")]
+mod usable;
 #[cfg(not(feature = "passkeys"))]
 mod without;
 
 #[cfg(feature = "passkeys")]
 pub use self::policy::{Attachment, PasskeyHint, WebauthnPolicy};
 #[cfg(not(feature = "passkeys"))]
-pub(crate) use self::without::{Ceremonies, GivenPolicy};
+pub(crate) use self::without::{Ceremonies, GivenPolicy, signs_in, to_verify, usable};
 #[cfg(feature = "passkeys")]
 pub(crate) use self::{
     answered::Answered,
@@ -39,4 +41,5 @@ pub(crate) use self::{
     policy::GivenPolicy,
     providers::provider,
     registration::{Account, Made, Registering},
+    usable::{signs_in, to_verify, usable},
 };

@@ -2,7 +2,11 @@
 
 use url::Url;
 
-use crate::settings::{ConfigError, Settings};
+use crate::{
+    settings::{ConfigError, Settings},
+    store::{Conn, StoreError},
+    types::{Usages, UserId},
+};
 
 /// The application's choices about passkeys. There are none.
 pub(crate) enum GivenPolicy {}
@@ -18,4 +22,16 @@ impl Ceremonies {
     ) -> Result<Option<Self>, ConfigError> {
         Ok(None)
     }
+}
+
+pub(crate) fn signs_in(_: &Settings) -> bool {
+    false
+}
+
+pub(crate) fn to_verify(_: &Settings) -> Option<Usages> {
+    None
+}
+
+pub(crate) fn usable(_: &mut Conn, _: &UserId, _: Usages) -> Result<Vec<String>, StoreError> {
+    Ok(Vec::new())
 }
