@@ -22,7 +22,10 @@ use crate::{
     factors::passkey::{Answered, Asserting, Ceremonies, Shown, Unfit},
     guards::Public,
     notify::{notices, outbox},
-    signin::ticket::{self, Draft, Once, Purpose, challenge::Found},
+    signin::ticket::{
+        self, Draft, Purpose,
+        challenge::{Found, Once},
+    },
     store::{
         Conn, StoreError,
         passkeys::{self as rows, Owned},

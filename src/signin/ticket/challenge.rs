@@ -1,9 +1,9 @@
 //! Tickets that one browser or session must present, and that have no code.
 #![allow(dead_code, reason = "passkeys may not be compiled in")]
 
+pub(crate) use super::once::Once;
 use super::{
     draft::{Draft, Handle, draft},
-    once::Once,
     row::{Purpose, Terms, discard, hash_of, payload_of},
 };
 use crate::{

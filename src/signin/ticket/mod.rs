@@ -14,7 +14,6 @@ mod row;
 
 pub(crate) use self::{
     draft::{Draft, Handle, draft, put, put_beside},
-    once::Once,
     present::{Bearer, Held, Presented, Refusal, present},
 };
 pub use self::{
