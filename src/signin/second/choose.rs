@@ -136,7 +136,9 @@ async fn carry(
             to: &to,
             postage,
             mail,
-            ends: held.created_at.after(core.settings.two_factor.pending.get()),
+            ends: held
+                .created_at
+                .after(core.settings.two_factor.pending.get()),
         };
         let (letter, until) = code_letter(&scribe, &held.user, sending, new.code.expose())?;
         pending.code_until = Some(until);

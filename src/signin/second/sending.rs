@@ -72,7 +72,9 @@ pub(crate) fn code_letter(
     } = sending;
     match to {
         Destination::Mailbox => {
-            let until = now.after(core.settings.two_factor.mail_life.get()).min(ends);
+            let until = now
+                .after(core.settings.two_factor.mail_life.get())
+                .min(ends);
             let own = serde_json::json!({"code": code, "until": until.to_text()});
             let mail = ("two_factor", mail);
             let letter = scribe.letter(&Addressee::from(user), mail, postage, own)?;
