@@ -5,7 +5,7 @@ use rocket_security::config::{Life, Settings};
 use serde_json::{Value, json};
 
 use crate::{
-    app::{Answer, App, PASSWORD, Plan, for_each_database},
+    app::{Answer, App, PASSWORD, Plan, for_each_database, on_sqlite},
     authenticators::{Key, options},
     factors::Authenticator,
     mailed::{NEW, assert_refused, credentials},
@@ -29,7 +29,7 @@ fn refusal(settings: &[(&str, Value)]) -> String {
 
 #[rocket::async_test]
 async fn an_account_can_be_made_without_a_password() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let app = plan
             .set("passwords.required", false)
             .set("passwordless.enabled", true)
@@ -91,7 +91,7 @@ async fn an_account_can_be_made_without_a_password() {
 
 #[rocket::async_test]
 async fn such_an_account_signs_in_by_passkey() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let app = plan
             .telling()
             .set("passwords.required", false)
@@ -256,7 +256,7 @@ async fn changes_and_set_up_lead_where_the_site_says() {
 
 #[rocket::async_test]
 async fn passkeys_can_be_second_factors_alone() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let app = plan.start().await;
         let user = app.user(ADA).await;
         let mut key = app.with_passkey(&user, Key::new(), "both").await;
@@ -437,7 +437,7 @@ async fn a_csrf_token_ends_where_the_site_says() {
 
 #[rocket::async_test]
 async fn recovery_codes_end_where_the_site_says() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let app = plan.set("recovery_codes.life", "30 d").start().await;
         let user = app.user(ADA).await;
         let browser = app.signed_in(&user).await.in_json();

@@ -3,7 +3,7 @@
 use rocket_security::config::Life;
 use serde_json::json;
 
-use crate::app::{App, PASSWORD, Plan, WRONG, for_each_database};
+use crate::app::{App, PASSWORD, Plan, WRONG, for_each_database, on_sqlite};
 
 const ADA: &str = "ada@example.com";
 const TEN_DAYS: i64 = 10 * 86_400_000;
@@ -15,7 +15,7 @@ fn back(app: &App, millis: i64) {
 
 #[rocket::async_test]
 async fn a_session_of_the_future_is_none_and_a_proof_of_the_future_is_not_fresh() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let app = plan.start().await;
         let ada = app.user(ADA).await;
         let browser = app.signed_in(&ada).await;
@@ -46,7 +46,7 @@ async fn a_session_of_the_future_is_none_and_a_proof_of_the_future_is_not_fresh(
 
 #[rocket::async_test]
 async fn a_proof_given_in_the_future_does_not_make_an_older_session_fresh() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let app = plan.set("session.idle", "20 d").start().await;
         let ada = app.user(ADA).await;
         let browser = app.signed_in(&ada).await.in_json();
@@ -68,7 +68,7 @@ async fn a_proof_given_in_the_future_does_not_make_an_older_session_fresh() {
 
 #[rocket::async_test]
 async fn remembered_and_trusted_browsers_of_the_future_are_strangers() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let app = plan.start().await;
         app.user(ADA).await;
         let browser = app.browser();
@@ -82,7 +82,7 @@ async fn remembered_and_trusted_browsers_of_the_future_are_strangers() {
 
 #[rocket::async_test]
 async fn links_of_the_future_open_nothing() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let app = plan.start().await;
         app.user(ADA).await;
         app.program()

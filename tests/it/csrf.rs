@@ -108,7 +108,7 @@ async fn a_token_dies_with_its_session() {
 async fn every_page_has_another_token_for_the_same_session() {
     let app = App::new().await;
     let browser = app.browser();
-    let (one, two) = (browser.csrf().await, browser.csrf().await);
+    let (one, two) = (browser.csrf().await, browser.copy().csrf().await);
     assert_ne!(one, two);
     assert_eq!(form(&browser, "/register", Some(&one)).await, 302);
 }

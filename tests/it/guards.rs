@@ -2,7 +2,7 @@
 
 use rocket_security::config::Life;
 
-use crate::app::{Actor, Answer, App, PASSWORD, Plan, for_each_database};
+use crate::app::{Actor, Answer, App, PASSWORD, Plan, for_each_database, on_sqlite};
 
 /// What a guard answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,7 +188,7 @@ async fn actors(app: &App) -> Vec<Actor<'_>> {
 
 #[rocket::async_test]
 async fn every_guard_answers_everybody_exactly() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let app = plan.start().await;
         let actors = actors(&app).await;
         for (route, row) in MATRIX {
@@ -218,7 +218,7 @@ async fn every_guard_answers_everybody_exactly() {
 
 #[rocket::async_test]
 async fn a_request_is_judged_by_its_token_alone() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let app = plan.start().await;
         let stale = app.user("stale@example.com").await;
         let ada = app.user("ada@example.com").await;

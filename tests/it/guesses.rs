@@ -4,7 +4,7 @@ use rocket_security::{NewUser, Username, config::Life};
 use serde_json::json;
 
 use crate::{
-    app::{Actor, App, PASSWORD, Plan, WRONG, for_each_database, hash_of},
+    app::{Actor, App, PASSWORD, Plan, WRONG, for_each_database, hash_of, on_sqlite},
     factors::Authenticator,
     mailed::{NEW, new_password},
 };
@@ -46,7 +46,7 @@ fn mailed(app: &App, to: &str) -> String {
 
 #[rocket::async_test]
 async fn a_right_password_of_digits_is_no_wrong_code_at_any_door() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let app = unified(plan).start().await;
         let ada = with_digits(&app).await;
         // From one address, in browsers that nobody knows, and by both names.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rocket::http::Method as Verb;
 use serde_json::{Value, json};
 
-use crate::app::{App, PASSWORD, Plan, for_each_database};
+use crate::app::{App, PASSWORD, Plan, for_each_database, on_sqlite};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
@@ -277,7 +277,7 @@ async fn huge_passwords_are_refused_quickly_and_never_hashed() {
 
 #[rocket::async_test]
 async fn hostile_text_is_refused_or_kept_whole() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let app = plan
             .telling()
             .set("identities", ["email", "username"])

@@ -3,7 +3,7 @@
 use rocket_security::{EventKind, Secret};
 use serde_json::{Value, json};
 
-use crate::app::{Answer, App, PASSWORD, Plan, WRONG, for_each_database};
+use crate::app::{Answer, App, PASSWORD, Plan, WRONG, on_sqlite};
 
 /// An answer without what differs in each: the CSRF token.
 fn bare(answer: &Answer) -> (u16, Value) {
@@ -22,7 +22,7 @@ fn bare_html(answer: &Answer) -> (u16, String) {
 
 #[rocket::async_test]
 async fn the_right_password_signs_in_by_form_and_by_json() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let app = plan.start().await;
         app.user("ada@example.com").await;
         let browser = app.browser();
@@ -90,7 +90,7 @@ async fn every_spelling_of_an_identity_signs_in() {
 
 #[rocket::async_test]
 async fn nobody_learns_who_has_an_account() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let app = plan.start().await;
         app.user("known@example.com").await;
         let shut = app.user("inactive@example.com").await;
@@ -191,7 +191,7 @@ async fn no_password_opens_an_account_without_one() {
 
 #[rocket::async_test]
 async fn a_planted_session_does_not_become_the_victims() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let app = plan.start().await;
         let mallory = app.user("mallory@example.com").await;
         app.user("victim@example.com").await;

@@ -3,11 +3,11 @@
 use rocket_security::{EventKind, config::Life};
 use serde_json::json;
 
-use crate::app::{App, PASSWORD, Plan, for_each_database};
+use crate::app::{App, PASSWORD, Plan, for_each_database, on_sqlite};
 
 #[rocket::async_test]
 async fn a_saved_cookie_is_dead_after_signing_out() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let app = plan.start().await;
         app.user("ada@example.com").await;
         let browser = app.browser();

@@ -7,7 +7,7 @@ use rocket_security::{EventKind, config::Life};
 use serde_json::{Value, json};
 
 use crate::{
-    app::{Actor, Answer, App, Plan, for_each_database},
+    app::{Actor, Answer, App, Plan, for_each_database, on_sqlite},
     authenticators::{Key, options, state},
     factors::REMEMBER,
     mailed::{SESSION, assert_refused},
@@ -65,7 +65,7 @@ const LIES: &[Lie] = &[
 
 #[rocket::async_test]
 async fn every_lie_is_found_out_at_sign_in() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let app = plan.without_limits().start().await;
         let ada = app.user(ADA).await;
         let mut key = app.with_passkey(&ada, Key::new(), "first").await;
@@ -131,7 +131,7 @@ async fn every_lie_is_found_out_at_sign_in() {
 
 #[rocket::async_test]
 async fn every_lie_is_found_out_when_a_passkey_is_made() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let app = plan.start().await;
         let ada = app.user(ADA).await;
         let browser = app.signed_in(&ada).await.in_json();
@@ -250,7 +250,7 @@ async fn of_two_uses_of_a_challenge_at_once_one_succeeds() {
 
 #[rocket::async_test]
 async fn a_challenge_is_for_one_ceremony() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let app = plan.set("passkeys.sign_up", true).start().await;
         let ada = app.user(ADA).await;
         let mut key = app.with_passkey(&ada, Key::new(), "both").await;
@@ -539,7 +539,7 @@ async fn others_passkeys_cannot_be_touched() {
 
 #[rocket::async_test]
 async fn what_cannot_be_read_is_400_and_what_is_too_long_413() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let app = plan.without_limits().start().await;
         let ada = app.user(ADA).await;
         let mut key = app.with_passkey(&ada, Key::new(), "first").await;
@@ -714,7 +714,7 @@ async fn challenges_of_visitors_do_not_pile_up() {
 
 #[rocket::async_test]
 async fn nobody_signs_up_for_somebody_elses_address() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let app: App = plan.set("passkeys.sign_up", true).start().await;
         let ada = app.user(ADA).await;
         let thief = app.browser().in_json();
@@ -765,7 +765,7 @@ async fn nobody_signs_up_for_somebody_elses_address() {
 
 #[rocket::async_test]
 async fn a_key_that_was_not_asked_for_answers_no_challenge() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let app = plan
             .set("passkeys.hints", true)
             .without_limits()

@@ -5,7 +5,7 @@ use data_encoding::{BASE64, BASE64URL};
 use serde_json::{Value, json};
 
 use crate::{
-    app::{Plan, for_each_database},
+    app::{Plan, on_sqlite},
     authenticators::{Key, ORIGIN, decoded, options, state},
 };
 
@@ -42,7 +42,7 @@ fn theirs_shown(shown: &Value, handle: bool) -> Value {
 
 #[rocket::async_test]
 async fn the_script_of_flask_security_adds_a_key_and_signs_in() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let app = plan.set("passkeys.hints", true).start().await;
         let ada = app.user(ADA).await;
         let browser = app.signed_in(&ada).await.in_json();
@@ -124,7 +124,7 @@ async fn what_stands_beside_the_specification_is_passed_over() {
 
 #[rocket::async_test]
 async fn an_android_application_of_the_settings_adds_keys_and_signs_in() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let app = plan.set("passkeys.origins", [ANDROID]).start().await;
         let ada = app.user(ADA).await;
         let mut key = Key {

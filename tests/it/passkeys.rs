@@ -5,7 +5,7 @@ use rocket_security::{EventKind, Method, NewUser, PasskeyUsage, WebauthnPolicy, 
 use serde_json::{Value, json};
 
 use crate::{
-    app::{Actor, App, PASSWORD, Plan, for_each_database},
+    app::{Actor, App, PASSWORD, Plan, for_each_database, on_sqlite},
     authenticators::{Independent, Key, ORIGIN, decoded, options, state},
     factors::{PENDING, REMEMBER},
     mailed::{SESSION, assert_refused},
@@ -73,7 +73,7 @@ async fn a_passkey_is_added_and_signs_in_with_nothing_typed() {
 
 #[rocket::async_test]
 async fn another_implementation_of_authenticators_is_understood() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let app = plan.start().await;
         let ada = app.user(ADA).await;
         let browser = app.signed_in(&ada).await.in_json();
@@ -193,7 +193,7 @@ async fn an_application_chooses_otherwise() {
 
 #[rocket::async_test]
 async fn pages_do_it_by_forms() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let app = plan.start().await;
         let ada = app.user(ADA).await;
         let browser = app.signed_in(&ada).await;
@@ -270,7 +270,7 @@ async fn the_script_is_served_and_no_page_has_one_inside() {
 
 #[rocket::async_test]
 async fn what_is_typed_reveals_nothing() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let plan = plan.set("passkeys.hints", true).without_limits();
         let app = plan.start().await;
         let (ada, bob) = (app.user(ADA).await, app.user(BOB).await);
@@ -323,7 +323,7 @@ async fn what_is_typed_reveals_nothing() {
 
 #[rocket::async_test]
 async fn a_key_that_checks_nobody_is_a_second_factor_and_no_passkey() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let app = plan.start().await;
         let ada = app.user(ADA).await;
         let browser = app.signed_in(&ada).await.in_json();
@@ -368,7 +368,7 @@ async fn a_key_that_checks_nobody_is_a_second_factor_and_no_passkey() {
 
 #[rocket::async_test]
 async fn a_second_factor_passkey_asks_for_itself_where_there_are_no_others() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let app = plan.set("two_factor.enabled", false).start().await;
         let ada = app.user(ADA).await;
         let mut keys = [Key::plain(), Key::plain()];
@@ -395,7 +395,7 @@ async fn a_second_factor_passkey_asks_for_itself_where_there_are_no_others() {
 
 #[rocket::async_test]
 async fn a_second_step_is_answered_by_whichever_factor_is_chosen() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let app = plan.start().await;
         let ada = app.user(ADA).await;
         let phone = app.with_authenticator(&ada).await;
@@ -447,7 +447,7 @@ async fn a_second_step_is_answered_by_whichever_factor_is_chosen() {
 
 #[rocket::async_test]
 async fn a_passkey_counts_as_one_factor_where_the_settings_say_so() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let app = plan.set("passkeys.multi_factor", false).start().await;
         let (ada, bob) = (app.user(ADA).await, app.user(BOB).await);
         let phone = app.with_authenticator(&ada).await;
@@ -1056,7 +1056,7 @@ const OLDER: &str = "{\"begun\": {\"state\": \"of an older version\"}}";
 
 #[rocket::async_test]
 async fn a_challenge_that_an_older_version_wrote_has_expired() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let app = plan.set("passkeys.sign_up", true).start().await;
         let ada = app.user(ADA).await;
         let mut key = app.with_passkey(&ada, Key::new(), "first").await;
@@ -1124,7 +1124,7 @@ async fn a_challenge_that_an_older_version_wrote_has_expired() {
 
 #[rocket::async_test]
 async fn a_credential_that_an_older_version_wrote_opens_nothing() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let app = plan.start().await;
         let ada = app.user(ADA).await;
         let mut key = app.with_passkey(&ada, Key::new(), "both").await;

@@ -4,7 +4,7 @@ use rocket_security::{EventKind, Method, Methods, config::Life};
 use serde_json::{Value, json};
 
 use crate::{
-    app::{App, PASSWORD, Plan, WRONG, for_each_database},
+    app::{App, PASSWORD, Plan, WRONG, for_each_database, on_sqlite},
     mailed::{NEW, assert_refused, credentials, link_in, new_password},
     smtp_server::SmtpServer,
 };
@@ -140,7 +140,7 @@ async fn a_person_goes_where_they_wanted_and_is_remembered() {
 
 #[rocket::async_test]
 async fn nobody_learns_whether_an_address_has_an_account() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let app = on(plan).start().await;
         app.user(ADA).await;
         app.user_with("new@example.com", |new| new.confirmed(false))
@@ -209,7 +209,7 @@ async fn it_proves_the_address_and_removes_what_somebody_planted() {
 
 #[rocket::async_test]
 async fn it_is_good_only_where_it_was_asked_for_if_the_site_wants_that() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let app = on(plan)
             .set("passwordless.same_browser", true)
             .start()

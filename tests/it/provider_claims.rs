@@ -6,7 +6,7 @@ use rocket_security::config::Life;
 use serde_json::{Value, json};
 
 use crate::{
-    app::{App, Plan, for_each_database},
+    app::{App, Plan, for_each_database, on_sqlite},
     provider::{
         AUTHORIZE, CLIENT_ID, Deviation, GITHUB_EMAILS, GITHUB_TOKEN, GITHUB_USER, METADATA,
         Person, Provider, TOKEN, USERINFO,
@@ -191,7 +191,7 @@ fn trusting(plan: Plan) -> Plan {
 
 #[rocket::async_test]
 async fn every_provider_of_the_field_signs_its_people_in() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let provider = Provider::start();
         let app = app_of(trusting(plan), &provider).await;
         for (n, like) in field().into_iter().enumerate() {
@@ -287,7 +287,7 @@ async fn what_is_not_used_may_have_any_type() {
 
 #[rocket::async_test]
 async fn an_address_whose_proof_cannot_be_read_is_not_proven() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let provider = Provider::start();
         let app = app_of(plan.set("social.match_email", ["example"]), &provider).await;
         app.user(ADA).await;
@@ -498,7 +498,7 @@ async fn with_apple(plan: Plan, provider: &Provider) -> App {
 
 #[rocket::async_test]
 async fn apple_posts_its_answer_and_takes_a_signed_secret() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let provider = Provider::start();
         let app = with_apple(plan, &provider).await;
         provider.signed_in(Person::new("001122.abc.0011", ADA));

@@ -4,7 +4,7 @@ use rocket_security::{EventKind, config::Life};
 use serde_json::{Value, json};
 
 use crate::{
-    app::{App, PASSWORD, Plan, WRONG, for_each_database},
+    app::{App, PASSWORD, Plan, WRONG, for_each_database, on_sqlite},
     mailed::{NEW, assert_refused, credentials, link_in, new_password},
     smtp_server::SmtpServer,
 };
@@ -147,7 +147,7 @@ async fn a_person_chooses_a_password_with_the_code() {
 
 #[rocket::async_test]
 async fn nobody_learns_whether_an_address_has_an_account() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let app = plan.start().await;
         app.user(ADA).await;
         app.user_with("shut@example.com", |new| new.active(false))

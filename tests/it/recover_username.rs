@@ -4,7 +4,7 @@ use rocket_security::{EventKind, Username};
 use serde_json::json;
 
 use crate::{
-    app::{App, Plan, for_each_database},
+    app::{App, Plan, on_sqlite},
     mailed::assert_refused,
     smtp_server::SmtpServer,
 };
@@ -26,7 +26,7 @@ async fn ada(app: &App) {
 
 #[rocket::async_test]
 async fn the_owner_gets_it_once() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let server = SmtpServer::start().await;
         let app = with_usernames(plan).smtp(&server).start().await;
         ada(&app).await;
@@ -73,7 +73,7 @@ async fn a_person_asks_by_the_form() {
 
 #[rocket::async_test]
 async fn nobody_learns_whether_an_address_has_an_account() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let app = with_usernames(plan).start().await;
         ada(&app).await;
         app.user("bob@example.com").await;

@@ -5,7 +5,7 @@ use rocket_security::{EventKind, Method, Methods, User, config::Life, prelude::*
 use serde_json::json;
 
 use crate::{
-    app::{Actor, Answer, App, PASSWORD, Plan, for_each_database},
+    app::{Actor, Answer, App, PASSWORD, Plan, for_each_database, on_sqlite},
     factors::{Authenticator, PENDING, REMEMBER, TRUSTED},
     mailed::{NEW, SESSION, assert_refused, credentials, link_in, new_password},
 };
@@ -30,7 +30,7 @@ fn passed(kind: &EventKind) -> bool {
 
 #[rocket::async_test]
 async fn a_program_is_told_what_is_owed_and_gets_in_by_the_code() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let (app, _, phone) = with_ada(plan).await;
         let before = app.admitted().await;
         let browser = app.browser().in_json();
@@ -84,7 +84,7 @@ async fn a_program_is_told_what_is_owed_and_gets_in_by_the_code() {
 
 #[rocket::async_test]
 async fn a_program_without_cookies_shows_what_waits_in_a_header() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let (app, _, phone) = with_ada(plan).await;
         let begin = async || {
             let body = json!({"email": ADA, "password": PASSWORD});
@@ -143,7 +143,7 @@ async fn a_program_without_cookies_shows_what_waits_in_a_header() {
 
 #[rocket::async_test]
 async fn a_person_is_led_to_the_code_and_on_to_where_they_wanted() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let (app, _, phone) = with_ada(plan).await;
         let browser = app.browser();
         let fields = [("email", ADA), ("password", PASSWORD)];
@@ -183,7 +183,7 @@ async fn a_person_is_led_to_the_code_and_on_to_where_they_wanted() {
 
 #[rocket::async_test]
 async fn of_several_one_is_chosen_first() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let app = plan.without_limits().start().await;
         let ada = app.user(ADA).await;
         app.with_mailed_codes(&ada).await;
@@ -435,7 +435,7 @@ async fn many_guesses_at_once_over_many_challenges_are_no_more_than_the_limit_al
 
 #[rocket::async_test]
 async fn codes_are_read_as_people_and_programs_write_them_and_no_further() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let (app, _, phone) = with_ada(plan.without_limits()).await;
         let full_width = |code: &str| -> String {
             let wide = |c: char| char::from_u32(u32::from(c) - 0x30 + 0xFF10).unwrap();
@@ -649,7 +649,7 @@ async fn with_nothing_pending_there_is_no_second_step() {
 
 #[rocket::async_test]
 async fn whoever_waits_is_nobody_yet() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let (app, ada, _) = with_ada(plan).await;
         let waiting = app.waiting(ADA).await;
         for path in [
@@ -731,7 +731,7 @@ async fn is_asked(app: &App, browser: &Actor<'_>, answer: &Answer, phone: &Authe
 
 #[rocket::async_test]
 async fn no_first_factor_gets_in_without_the_second() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let plan = plan
             .without_limits()
             .set("passwordless.enabled", true)
@@ -851,7 +851,7 @@ impl rocket_security::MfaPolicy for Outsiders {
 #[rocket::async_test]
 async fn where_one_is_required_it_is_set_up_before_anybody_is_in() {
     for how in ["setting", "role", "policy"] {
-        for_each_database(|plan| async move {
+        on_sqlite(|plan| async move {
             let plan = match how {
                 "setting" => plan.set("two_factor.required", true),
                 "role" => plan.set("two_factor.required_roles", ["admin"]),
@@ -1172,7 +1172,7 @@ async fn a_mailbox_that_was_the_first_factor_is_asked_again_where_it_is_the_seco
 
 #[rocket::async_test]
 async fn a_person_who_is_refused_for_want_of_a_factor_shows_it_and_goes_on() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let app = plan.start().await;
         let ada = app.user(ADA).await;
         let (browser, phone) = of_one_factor(&app, &ada).await;

@@ -7,7 +7,7 @@ use rocket_security::{EventKind, config::Life};
 use serde_json::json;
 
 use crate::{
-    app::{Actor, App, PASSWORD, Plan, for_each_database},
+    app::{Actor, App, PASSWORD, Plan, for_each_database, on_sqlite},
     provider::{Deviation, Person, Provider, REFUSAL},
     social::{
         LINK, START, UNLINK, VERIFY, accounts, app_of, knowing, led, link, said, there_and_back,
@@ -43,7 +43,7 @@ async fn is_refused(browser: &Actor<'_>, path: &str, why: &str) {
 
 #[rocket::async_test]
 async fn an_answer_belongs_to_one_question_of_one_browser() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let provider = Provider::start();
         let app = app_of(plan, &provider).await;
         provider.signed_in(Person::new("1", EVE));
@@ -525,7 +525,7 @@ async fn what_a_provider_says_of_an_error_is_not_repeated() {
 
 #[rocket::async_test]
 async fn proving_it_again_takes_the_very_account_and_a_new_answer() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let provider = Provider::start();
         let app = app_of(plan, &provider).await;
         let (ada, eve) = (app.user(ADA).await, app.user(EVE).await);

@@ -4,7 +4,7 @@ use rocket_security::{MailError, Sms, SmsSender};
 use serde_json::{Value, json};
 
 use crate::{
-    app::{Answer, App, PASSWORD, Plan, WRONG, for_each_database},
+    app::{Answer, App, PASSWORD, Plan, WRONG, for_each_database, on_sqlite},
     mailed::{NEW, credentials},
 };
 
@@ -44,7 +44,7 @@ fn registration(email: &str, username: &str, password: &str) -> Value {
 
 #[rocket::async_test]
 async fn registration_names_everything_that_is_wrong_at_once() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let plan = plan.telling().set("identities", ["email", "username"]);
         let app = plan.set("register.username", "optional").start().await;
         ada(&app).await;
@@ -79,7 +79,7 @@ async fn registration_names_everything_that_is_wrong_at_once() {
 
 #[rocket::async_test]
 async fn an_account_that_must_be_confirmed_first_is_made_and_not_refused() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let app = plan.telling().set("confirm.grace", 0).start().await;
         let answer = app.post("/register", registration(ADA, "", PASSWORD)).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
@@ -103,7 +103,7 @@ async fn an_account_that_must_be_confirmed_first_is_made_and_not_refused() {
 
 #[rocket::async_test]
 async fn sign_in_says_which_of_the_two_is_wrong() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let plan = plan.telling().set("identities", ["email", "username"]);
         let app = plan.start().await;
         ada(&app).await;
@@ -181,7 +181,7 @@ async fn with_address_and_username_the_address_wins() {
 
 #[rocket::async_test]
 async fn unified_sign_in_says_what_is_wrong_and_where() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let app = plan
             .telling()
             .set("unified.enabled", true)

@@ -18,7 +18,7 @@ use rocket_security::{
 use serde_json::{Value, json};
 
 use crate::{
-    app::{Actor, Answer, App, PASSWORD, Plan, SECRET, for_each_database},
+    app::{Actor, Answer, App, PASSWORD, Plan, SECRET, for_each_database, on_sqlite},
     factors::{Authenticator, PENDING, Phones, REMEMBER, TRUSTED, six_digits},
     mailed::{NEW, SESSION, assert_refused, credentials},
     smtp_server::{Behaviour, SmtpServer},
@@ -109,7 +109,7 @@ async fn an_authenticator_counts_from_its_first_code_on() {
 
 #[rocket::async_test]
 async fn a_person_sets_an_authenticator_up_by_the_pages() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let app = plan.start().await;
         let ada = app.user(ADA).await;
         let browser = app.signed_in(&ada).await;
@@ -303,7 +303,7 @@ async fn the_picture_says_the_same_as_the_link() {
 
 #[rocket::async_test]
 async fn only_what_is_offered_is_set_up_and_only_so_many() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let app = plan.without_limits().start().await;
         let ada = app.user(ADA).await;
         let browser = app.signed_in(&ada).await.in_json();
@@ -833,7 +833,7 @@ async fn trusted_by_one_of_two<'a>(app: &'a App, phone: &Authenticator) -> Actor
 
 #[rocket::async_test]
 async fn no_browser_is_trusted_where_that_is_off_or_the_factor_is_not_there_yet() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let app = plan
             .without_limits()
             .set("two_factor.trust_devices", false)
@@ -963,7 +963,7 @@ async fn a_number_with_its_country_is_kept_whatever_the_region() {
 
 #[rocket::async_test]
 async fn codes_go_to_a_phone() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let phones = Phones::default();
         let app = with_phones(plan, &phones).without_limits().start().await;
         let ada = app.user(ADA).await;
@@ -1208,7 +1208,7 @@ async fn whoever_lost_it_gets_a_code_by_mail_only_where_that_is_allowed() {
 
 #[rocket::async_test]
 async fn rescue_by_mail_is_refused_where_it_is_off() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let app = plan.start().await;
         let ada = app.user(ADA).await;
         app.with_authenticator(&ada).await;

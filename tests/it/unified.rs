@@ -5,7 +5,7 @@ use rocket_security::{EventKind, MailError, NewUser, Sms, SmsSender, User, confi
 use serde_json::{Value, json};
 
 use crate::{
-    app::{Actor, Answer, App, PASSWORD, Plan, WRONG, for_each_database},
+    app::{Actor, Answer, App, PASSWORD, Plan, WRONG, for_each_database, on_sqlite},
     factors::Authenticator,
 };
 
@@ -95,7 +95,7 @@ async fn with_name(app: &App) -> User {
 
 #[rocket::async_test]
 async fn any_name_goes_with_any_passcode_that_the_account_has() {
-    for_each_database(|on| async move {
+    on_sqlite(|on| async move {
         let app = plan(on).start().await;
         let ada = with_name(&app).await;
         let browser = app.signed_in(&ada).await.in_json();
@@ -244,7 +244,7 @@ async fn programs_are_told_what_there_is() {
 
 #[rocket::async_test]
 async fn password_and_mail_owe_a_further_factor_and_what_one_holds_does_not() {
-    for_each_database(|on| async move {
+    on_sqlite(|on| async move {
         let app = plan(on).start().await;
         let ada = app.user(ADA).await;
         let browser = app.signed_in(&ada).await.in_json();
@@ -285,7 +285,7 @@ async fn password_and_mail_owe_a_further_factor_and_what_one_holds_does_not() {
 
 #[rocket::async_test]
 async fn known_and_unknown_are_answered_alike_with_the_same_work() {
-    for_each_database(|on| async move {
+    on_sqlite(|on| async move {
         let app = plan(on)
             .without_limits()
             .set("limits.mails_per_address", 100_000)
@@ -381,7 +381,7 @@ async fn of_six_at_once_with_one_code_exactly_one_comes_in() {
 
 #[rocket::async_test]
 async fn proving_it_again_takes_any_passcode() {
-    for_each_database(|on| async move {
+    on_sqlite(|on| async move {
         let app = plan(on).start().await;
         let ada = app.user(ADA).await;
         let browser = app.signed_in(&ada).await;

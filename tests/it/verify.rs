@@ -4,7 +4,7 @@ use rocket::{get, http::Method as Verb, post, routes};
 use rocket_security::{EventKind, config::Life, prelude::*};
 use serde_json::{Value, json};
 
-use crate::app::{App, PASSWORD, Plan, WRONG, for_each_database};
+use crate::app::{App, PASSWORD, Plan, WRONG, for_each_database, on_sqlite};
 
 const ADA: &str = "ada@example.com";
 
@@ -66,7 +66,7 @@ async fn freshness_ends_exactly() {
 
 #[rocket::async_test]
 async fn grace_helps_whoever_is_in_the_middle_of_it_but_has_a_hard_end() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let app = plan.start().await;
         let ada = app.user("ada@example.com").await;
         let busy = app.signed_in(&ada).await;
@@ -190,7 +190,7 @@ fn settings(_who: SignedIn) -> &'static str {
 
 #[rocket::async_test]
 async fn a_form_that_was_refused_leads_back_to_its_page() {
-    for_each_database(|plan| async move {
+    on_sqlite(|plan| async move {
         let app = plan
             .set("session.idle", "20 d")
             .mount(routes![pay, cart, save, settings])
