@@ -170,7 +170,6 @@ async fn ignite(rocket: Rocket<Build>) -> Result<(Rocket<Ignite>, Arc<Site>), Fa
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use std::sync::{Mutex, PoisonError};
 

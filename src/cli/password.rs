@@ -65,7 +65,6 @@ fn line(input: impl BufRead) -> Result<Zeroizing<String>, Failure> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

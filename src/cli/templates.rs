@@ -188,7 +188,6 @@ fn write(path: &Path, text: &str, force: bool) -> std::io::Result<bool> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -170,7 +170,6 @@ pub(crate) fn standard(region: &str) -> Result<std::sync::Arc<dyn PhoneParser>, 
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

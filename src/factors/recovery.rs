@@ -77,7 +77,6 @@ impl RecoveryCodes for StandardRecoveryCodes {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use std::collections::BTreeSet;
 

@@ -135,7 +135,6 @@ pub(crate) fn grouped(key: &str) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

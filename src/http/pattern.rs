@@ -112,7 +112,6 @@ fn same(one: &str, other: &str) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use rocket::{
         Data, Route, async_trait,

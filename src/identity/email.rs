@@ -190,7 +190,6 @@ pub(super) fn ascii_domain(domain: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
 

@@ -90,7 +90,6 @@ fn covers(entry: &str, domain: &str) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test wants to fail loudly")]
 mod tests {
     use super::*;
 

@@ -215,7 +215,6 @@ fn tag(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
 

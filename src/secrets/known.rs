@@ -186,7 +186,6 @@ pub(crate) fn entropy(bytes: &[u8]) -> u32 {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::secrets::random_token;

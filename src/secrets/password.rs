@@ -154,7 +154,6 @@ impl fmt::Debug for PasswordHash {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
 

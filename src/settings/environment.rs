@@ -281,7 +281,6 @@ fn kind_of(found: &Actual) -> &'static str {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -112,7 +112,6 @@ impl RedirectRules {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test wants to fail loudly")]
 mod tests {
     use super::*;
     use crate::identity::target::decoded;

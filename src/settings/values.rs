@@ -119,7 +119,6 @@ pub(super) fn twice<T: PartialEq>(list: &[T]) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test wants to fail loudly")]
 mod tests {
     use super::*;
 

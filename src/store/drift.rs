@@ -133,7 +133,6 @@ pub(crate) fn misfit(conn: &mut Conn) -> Result<Option<String>, StoreError> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -253,7 +253,6 @@ impl ManageConnection for Manager {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -7,10 +7,10 @@ use serde_json::json;
 
 use crate::{
     app::{PASSWORD, Plan, for_each_database},
-    mailed::link_in,
-    provider::{Person, Provider},
     smtp_server::SmtpServer,
-    social::{START, accounts, app_of, led},
+    with_smtp::mailed::link_in,
+    with_social::provider::{Person, Provider},
+    with_social::social::{START, accounts, app_of, led},
 };
 
 /// Addresses that stand for another by Unicode's normalisation or by full case folding, and that other.

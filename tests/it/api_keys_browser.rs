@@ -1,6 +1,6 @@
 //! A person who makes keys for programs, at a browser: headless Chromium at a small site that takes them.
 //!
-//! Wants what [`crate::browser`] wants. Pages are looked over as in [`crate::browser_factors`].
+//! Wants what [`crate::with_cli::browser`] wants. Pages are looked over as in [`crate::browser_factors`].
 
 use fantoccini::Locator;
 use http_body_util::{BodyExt, Empty};
@@ -11,7 +11,7 @@ use rocket_security::prelude::*;
 
 use crate::{
     app::SECRET,
-    browser::{ADA, Person, until_it_answers},
+    with_cli::browser::{ADA, Person, until_it_answers},
 };
 
 policies! {

@@ -61,7 +61,6 @@ pub(crate) async fn until_it_answers(port: u16) {
     }
 }
 
-#[allow(clippy::print_stderr, reason = "whoever runs the tests wants to know")]
 pub(crate) async fn browser() -> Option<(Process, Client)> {
     let port = free_port();
     let driver = Command::new("chromedriver")

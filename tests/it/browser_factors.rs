@@ -16,8 +16,8 @@ use fantoccini::{Locator, key::Key};
 use rocket::tokio;
 
 use crate::{
-    browser::{ADA, PASSWORD, Person, wait},
-    factors::{Authenticator, six_digits},
+    with_cli::browser::{ADA, PASSWORD, Person, wait},
+    with_factors::factors::{Authenticator, six_digits},
 };
 
 const PHONE: &str = "+16502530000";

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use crate::{
     app::{Actor, App, PASSWORD, Plan, WRONG, for_each_database},
-    mailed::{NEW, SESSION, assert_refused, credentials},
     smtp_server::SmtpServer,
+    with_smtp::mailed::{NEW, SESSION, assert_refused, credentials},
 };
 
 const ADA: &str = "ada@example.com";

@@ -5,8 +5,8 @@ use serde_json::json;
 
 use crate::{
     app::{Actor, App, PASSWORD, Plan, for_each_database},
-    mailed::assert_refused,
     smtp_server::SmtpServer,
+    with_smtp::mailed::assert_refused,
 };
 
 const ADA: &str = "ada@example.com";

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use crate::{
     app::{Answer, App, PASSWORD, Plan, for_each_database, on_sqlite},
-    authenticators::{Key, options},
-    factors::Authenticator,
-    mailed::{NEW, assert_refused, credentials},
+    with_factors::factors::Authenticator,
+    with_passkeys::authenticators::{Key, options},
+    with_smtp::mailed::{NEW, assert_refused, credentials},
 };
 
 const ADA: &str = "ada@example.com";
@@ -247,7 +247,10 @@ async fn changes_and_set_up_lead_where_the_site_says() {
     let mut key = Key::new();
     let asked = browser.copy().in_json().begin_passkey("One", "first").await;
     let made = key.create(&options(&asked)).to_string();
-    let path = format!("/wan-register/{}", crate::authenticators::state(&asked));
+    let path = format!(
+        "/wan-register/{}",
+        crate::with_passkeys::authenticators::state(&asked)
+    );
     let answer = browser.post_form(&path, &[("credential", &made)]).await;
     assert_eq!(answer.location(), Some("/keys"), "{}", answer.text());
 }

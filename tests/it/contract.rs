@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use crate::{
     app::{Answer, App, PASSWORD, Plan},
-    authenticators::{Key, options, state},
-    factors::Authenticator,
-    mailed::{NEW, new_password},
+    with_factors::factors::Authenticator,
+    with_passkeys::authenticators::{Key, options, state},
+    with_smtp::mailed::{NEW, new_password},
 };
 
 const ADA: &str = "ada@example.com";
@@ -450,7 +450,7 @@ async fn every_answer_has_the_keys_that_the_contract_names() {
         .await;
     let begun = answers.note("POST /us-setup phone", &begun);
     let code = app.mails_to(PHONE).pop().unwrap().text;
-    let code = crate::factors::six_digits(&code);
+    let code = crate::with_factors::factors::six_digits(&code);
     let path = format!("/us-setup/{}", begun["state"].as_str().unwrap());
     answers.note(
         "POST /us-setup/<token>",

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use crate::{
     app::{Actor, Answer, App, PASSWORD, Plan, WRONG, for_each_database},
-    factors::{Authenticator, PENDING, REMEMBER, TRUSTED},
-    mailed::{SESSION, credentials},
+    with_factors::factors::{Authenticator, PENDING, REMEMBER, TRUSTED},
+    with_smtp::mailed::{SESSION, credentials},
 };
 
 const ADA: &str = "ada@example.com";

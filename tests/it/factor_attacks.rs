@@ -6,8 +6,8 @@ use serde_json::json;
 
 use crate::{
     app::{Actor, App, PASSWORD, Plan, for_each_database},
-    factors::{Authenticator, Phones, six_digits},
-    mailed::{NEW, assert_refused, credentials, new_password},
+    with_factors::factors::{Authenticator, Phones, six_digits},
+    with_smtp::mailed::{NEW, assert_refused, credentials, new_password},
 };
 
 const ADA: &str = "ada@example.com";
@@ -310,5 +310,5 @@ async fn a_mailbox_shown_twice_makes_no_browser_a_trusted_one() {
     let code = app.code_to(ADA, "two_factor");
     let body = json!({"code": code, "remember_device": true});
     assert_eq!(browser.post_json("/tf-validate", body).await.status, 200);
-    assert_eq!(browser.cookie(crate::factors::TRUSTED), None);
+    assert_eq!(browser.cookie(crate::with_factors::factors::TRUSTED), None);
 }

@@ -8,7 +8,7 @@ use totp_rs::{Algorithm, Builder};
 
 use crate::{
     app::{Actor, Answer, App, PASSWORD},
-    mailed::{SESSION, credentials},
+    with_smtp::mailed::{SESSION, credentials},
 };
 
 pub const REMEMBER: &str = "security_remember";

@@ -238,7 +238,7 @@ async fn the_applications_answers_have_no_cache_control_of_ours() {
 #[cfg(all(feature = "cli", feature = "sqlite"))]
 #[rocket::async_test]
 async fn a_form_leads_a_browser_to_another_host_that_redirects_allow() {
-    use crate::browser::{
+    use crate::with_cli::browser::{
         Process, arrives, browser, command, fill, free_port, submit, until_it_answers, wait,
     };
 

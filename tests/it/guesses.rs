@@ -5,8 +5,8 @@ use serde_json::json;
 
 use crate::{
     app::{Actor, App, PASSWORD, Plan, WRONG, for_each_database, hash_of, on_sqlite},
-    factors::Authenticator,
-    mailed::{NEW, new_password},
+    with_factors::factors::Authenticator,
+    with_smtp::mailed::{NEW, new_password},
 };
 
 const ADA: &str = "ada@example.com";

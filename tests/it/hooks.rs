@@ -35,7 +35,7 @@ const TESTED: &[(&str, &str, &str)] = &[
         "security.webauthn_policy(OurKeys)",
     ),
     ("social", "social", "an_application_brings_its_own_provider"),
-    ("on", "app", ".on(move |event|"),
+    ("on", "app/plan", ".on(move |event|"),
     (
         "on_register",
         "hooks",
@@ -86,7 +86,7 @@ const TESTED: &[(&str, &str, &str)] = &[
         "overrides",
         "texts_values_and_languages_are_the_applications_to_set",
     ),
-    ("clock", "app", ".clock(clock.clone())"),
+    ("clock", "app/plan", ".clock(clock.clone())"),
     (
         "store",
         "hooks",
@@ -107,7 +107,7 @@ const TESTED: &[(&str, &str, &str)] = &[
         "hooks",
         "the_applications_policies_judge_instead_of_ours",
     ),
-    ("mailbox", "app", ".mailbox(mails.clone())"),
+    ("mailbox", "app/plan", ".mailbox(mails.clone())"),
 ];
 
 #[test]

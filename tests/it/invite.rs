@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::{
     app::{Answer, App, PASSWORD, Plan, for_each_database},
-    mailed::{NEW, assert_refused, link_in, new_password},
     smtp_server::SmtpServer,
+    with_smtp::mailed::{NEW, assert_refused, link_in, new_password},
 };
 
 const BOB: &str = "bob@example.com";

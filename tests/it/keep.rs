@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 use crate::{
     app::{Actor, App, PASSWORD, Plan, for_each_database},
-    authenticators::{Key, options, state},
-    factors::REMEMBER,
-    mailed::{NEW, new_password},
+    with_factors::factors::REMEMBER,
+    with_passkeys::authenticators::{Key, options, state},
+    with_smtp::mailed::{NEW, new_password},
 };
 
 const ADA: &str = "ada@example.com";

@@ -129,7 +129,7 @@ async fn every_path_of_ours_answers_head_and_options_and_405_with_allow() {
 #[cfg(all(feature = "cli", feature = "sqlite"))]
 #[rocket::async_test]
 async fn no_method_puts_the_token_of_a_mailed_link_into_the_log_of_a_release() {
-    use crate::browser::{Process, command, free_port, until_it_answers};
+    use crate::with_cli::browser::{Process, command, free_port, until_it_answers};
     use std::io::{Read, Write};
 
     let folder = tempfile::tempdir().unwrap();

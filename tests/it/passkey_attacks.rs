@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use crate::{
     app::{Actor, Answer, App, Plan, for_each_database, on_sqlite},
-    authenticators::{Key, options, state},
-    factors::REMEMBER,
-    mailed::{SESSION, assert_refused},
+    with_factors::factors::REMEMBER,
+    with_passkeys::authenticators::{Key, options, state},
+    with_smtp::mailed::{SESSION, assert_refused},
 };
 
 const ADA: &str = "ada@example.com";

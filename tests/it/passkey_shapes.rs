@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     app::{Plan, on_sqlite},
-    authenticators::{Key, ORIGIN, decoded, options, state},
+    with_passkeys::authenticators::{Key, ORIGIN, decoded, options, state},
 };
 
 const ADA: &str = "ada@example.com";

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use crate::{
     app::{Actor, App, PASSWORD, Plan, for_each_database, on_sqlite},
-    authenticators::{Independent, Key, ORIGIN, decoded, options, state},
-    factors::{PENDING, REMEMBER},
-    mailed::{SESSION, assert_refused},
+    with_factors::factors::{PENDING, REMEMBER},
+    with_passkeys::authenticators::{Independent, Key, ORIGIN, decoded, options, state},
+    with_smtp::mailed::{SESSION, assert_refused},
 };
 
 const ADA: &str = "ada@example.com";

@@ -1,7 +1,7 @@
 //! A person with a passkey: headless Chromium, with authenticators that exist in it alone, at the pages and
 //! the script of the demonstration site.
 //!
-//! Wants what [`crate::browser`] wants.
+//! Wants what [`crate::with_cli::browser`] wants.
 
 use std::{io::Write, process::Stdio};
 
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::smtp_server::SmtpServer;
 use crate::{
     app::PASSWORD,
-    browser::{
+    with_cli::browser::{
         Process, arrives, browser, command, fill, free_port, shows, submit, until_it_answers, wait,
     },
 };

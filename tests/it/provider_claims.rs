@@ -7,11 +7,13 @@ use serde_json::{Value, json};
 
 use crate::{
     app::{App, Plan, for_each_database, on_sqlite},
-    provider::{
+    with_social::provider::{
         AUTHORIZE, CLIENT_ID, Deviation, GITHUB_EMAILS, GITHUB_TOKEN, GITHUB_USER, METADATA,
         Person, Provider, TOKEN, USERINFO,
     },
-    social::{LINK, START, VERIFY, accounts, app_of, knowing, led, link, said, there_and_back},
+    with_social::social::{
+        LINK, START, VERIFY, accounts, app_of, knowing, led, link, said, there_and_back,
+    },
 };
 
 const ADA: &str = "ada@example.com";

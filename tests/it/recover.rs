@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use crate::{
     app::{App, PASSWORD, Plan, WRONG, for_each_database, on_sqlite},
-    mailed::{NEW, assert_refused, credentials, link_in, new_password},
     smtp_server::SmtpServer,
+    with_smtp::mailed::{NEW, assert_refused, credentials, link_in, new_password},
 };
 
 const ADA: &str = "ada@example.com";

@@ -5,8 +5,8 @@ use serde_json::json;
 
 use crate::{
     app::{App, Plan, on_sqlite},
-    mailed::assert_refused,
     smtp_server::SmtpServer,
+    with_smtp::mailed::assert_refused,
 };
 
 const ADA: &str = "ada@example.com";

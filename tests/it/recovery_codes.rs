@@ -6,8 +6,8 @@ use serde_json::json;
 
 use crate::{
     app::{Actor, App, PASSWORD, Plan, for_each_database},
-    factors::{Authenticator, REMEMBER, TRUSTED},
-    mailed::{assert_refused, credentials},
+    with_factors::factors::{Authenticator, REMEMBER, TRUSTED},
+    with_smtp::mailed::{assert_refused, credentials},
 };
 
 const ADA: &str = "ada@example.com";

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use crate::{
     app::{Actor, Answer, App, PASSWORD, Plan, for_each_database, on_sqlite},
-    factors::{Authenticator, PENDING, REMEMBER, TRUSTED},
-    mailed::{NEW, SESSION, assert_refused, credentials, link_in, new_password},
+    with_factors::factors::{Authenticator, PENDING, REMEMBER, TRUSTED},
+    with_smtp::mailed::{NEW, SESSION, assert_refused, credentials, link_in, new_password},
 };
 
 const ADA: &str = "ada@example.com";

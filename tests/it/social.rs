@@ -12,7 +12,7 @@ use url::Url;
 
 use crate::{
     app::{Actor, Answer, App, PASSWORD, Plan, for_each_database},
-    provider::{Deviation, Person, Provider},
+    with_social::provider::{Deviation, Person, Provider},
 };
 
 const ADA: &str = "ada@example.com";

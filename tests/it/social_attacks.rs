@@ -8,8 +8,8 @@ use serde_json::json;
 
 use crate::{
     app::{Actor, App, PASSWORD, Plan, for_each_database, on_sqlite},
-    provider::{Deviation, Person, Provider, REFUSAL},
-    social::{
+    with_social::provider::{Deviation, Person, Provider, REFUSAL},
+    with_social::social::{
         LINK, START, UNLINK, VERIFY, accounts, app_of, knowing, led, link, said, there_and_back,
     },
 };

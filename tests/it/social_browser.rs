@@ -1,7 +1,7 @@
 //! A person with accounts elsewhere, at a browser: headless Chromium goes from the demonstration site to a
 //! provider that asks, and back.
 //!
-//! Wants what [`crate::browser`] wants. Pages are looked over as in [`crate::browser_factors`].
+//! Wants what [`crate::with_cli::browser`] wants. Pages are looked over as in [`crate::browser_factors`].
 
 use fantoccini::{Locator, wd::WebDriverCompatibleCommand};
 use hyper::Method;
@@ -9,8 +9,8 @@ use rocket::tokio;
 use serde_json::{Value, json};
 
 use crate::{
-    browser::{ADA, Person, wait},
-    provider::{self, Provider},
+    with_cli::browser::{ADA, Person, wait},
+    with_social::provider::{self, Provider},
 };
 
 /// What the browser has to complain of.

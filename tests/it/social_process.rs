@@ -9,8 +9,8 @@ use std::{
 
 use crate::{
     app::{Actor, App, Plan},
-    provider::{ask, led as led_back},
-    social::{START, VERIFY, led, said},
+    with_social::provider::{ask, led as led_back},
+    with_social::social::{START, VERIFY, led, said},
 };
 
 /// Stopped when it is dropped.
@@ -24,7 +24,6 @@ impl Drop for Process {
 }
 
 /// The provider with two people, and where it is.
-#[allow(clippy::print_stderr, reason = "whoever runs the tests wants to know")]
 async fn start() -> Option<(Process, String)> {
     let name = std::env::var("SECURITY_TEST_PROVIDER");
     let name = name.unwrap_or_else(|_| "oidc-provider-mock".into());

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::{
     app::{PASSWORD, Plan, for_each_database},
-    mailed::{NEW, credentials, new_password},
+    with_smtp::mailed::{NEW, credentials, new_password},
 };
 
 const ADA: &str = "ada@example.com";

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     app::{Answer, App, PASSWORD, Plan, WRONG, for_each_database, on_sqlite},
-    mailed::{NEW, credentials},
+    with_smtp::mailed::{NEW, credentials},
 };
 
 const ADA: &str = "ada@example.com";

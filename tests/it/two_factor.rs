@@ -19,9 +19,9 @@ use serde_json::{Value, json};
 
 use crate::{
     app::{Actor, Answer, App, PASSWORD, Plan, SECRET, for_each_database, on_sqlite},
-    factors::{Authenticator, PENDING, Phones, REMEMBER, TRUSTED, six_digits},
-    mailed::{NEW, SESSION, assert_refused, credentials},
     smtp_server::{Behaviour, SmtpServer},
+    with_factors::factors::{Authenticator, PENDING, Phones, REMEMBER, TRUSTED, six_digits},
+    with_smtp::mailed::{NEW, SESSION, assert_refused, credentials},
 };
 
 const ADA: &str = "ada@example.com";
@@ -1543,7 +1543,7 @@ async fn taking_an_address_back_removes_what_was_set_up_since() {
             let answer = app.post(undo, json!({})).await;
             assert_eq!(answer.status, 200, "{}", answer.text());
             let recovery = app.link_to(&user.email, "recover");
-            let new = crate::mailed::new_password(NEW);
+            let new = crate::with_smtp::mailed::new_password(NEW);
             assert_eq!(app.post(&recovery, new).await.status, 200);
         }
         // Of hers, only what she had before is there; his recovery codes are older, and so good still.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     app::{Actor, Answer, App, PASSWORD, Plan, WRONG, for_each_database, on_sqlite},
-    factors::Authenticator,
+    with_factors::factors::Authenticator,
 };
 
 const ADA: &str = "ada@example.com";

@@ -5,8 +5,8 @@ use serde_json::json;
 
 use crate::{
     app::{App, PASSWORD, Plan, WRONG, for_each_database},
-    mailed::{assert_refused, credentials, link_in},
     smtp_server::SmtpServer,
+    with_smtp::mailed::{assert_refused, credentials, link_in},
 };
 
 const ADA: &str = "ada@example.com";

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use crate::{
     app::{Actor, PASSWORD, Plan, for_each_database},
-    factors::{REMEMBER, TRUSTED},
-    mailed::{SESSION, credentials},
-    provider::Provider,
-    social::{LINK, knowing, led},
+    with_factors::factors::{REMEMBER, TRUSTED},
+    with_smtp::mailed::{SESSION, credentials},
+    with_social::provider::Provider,
+    with_social::social::{LINK, knowing, led},
 };
 
 const ADA: &str = "ada@example.com";

@@ -117,7 +117,6 @@ fn check_name(typed: &str) -> Result<String, Message> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test wants to fail loudly")]
 mod tests {
     use super::*;
 

@@ -255,7 +255,6 @@ async fn make_tls(encryption: Encryption, host: String) -> Result<Tls, MailError
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test wants to fail loudly")]
 mod tests {
     use futures_util::future::join_all;
     use lettre::transport::smtp::{

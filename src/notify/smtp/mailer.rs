@@ -149,7 +149,6 @@ fn takes_international(connection: &AsyncSmtpConnection) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test wants to fail loudly")]
 mod tests {
     use std::time::{Duration, Instant};
 

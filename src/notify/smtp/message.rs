@@ -96,7 +96,6 @@ fn system_time(at: Timestamp) -> SystemTime {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test wants to fail loudly")]
 mod tests {
     use super::*;
     use crate::{

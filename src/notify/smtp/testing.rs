@@ -1,7 +1,5 @@
 //! What several tests of this folder need.
 
-#![allow(clippy::unwrap_used, reason = "a test wants to fail loudly")]
-
 use super::{mailer::Smtp, smtp_server::SmtpServer};
 use crate::{
     notify::mailer::{Mail, MailFailure, Mailer},

@@ -137,7 +137,6 @@ impl Hasher {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
     use crate::secrets::Secret;

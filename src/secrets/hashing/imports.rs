@@ -268,7 +268,6 @@ fn named<T: std::str::FromStr>(params: &str, name: &str) -> Option<T> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use crate::secrets::{
         Hasher, HashingSettings, Password, PasswordHash, Secret, Verdict, hashing::is_supported,

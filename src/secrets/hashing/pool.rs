@@ -206,7 +206,6 @@ fn step_back() {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use std::sync::mpsc;
 

@@ -90,7 +90,6 @@ fn count(body: &str, rest: &str) -> Result<u64, String> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use std::{
         io::{BufRead, BufReader, Write},

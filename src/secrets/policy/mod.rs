@@ -177,7 +177,6 @@ async fn strength(check: &PasswordCheck<'_>) -> Result<u8, PolicyError> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
 

@@ -48,6 +48,7 @@ impl<'a> Actor<'a> {
     }
 
     /// Asks for pages again.
+    #[cfg(all(feature = "smtp", feature = "sms"))]
     pub fn of_pages(mut self) -> Self {
         self.json = false;
         self

@@ -48,7 +48,6 @@ impl Backend {
 }
 
 /// The databases at hand; says once what was left out.
-#[allow(clippy::print_stderr, reason = "whoever runs the tests wants to know")]
 pub fn backends() -> Vec<Backend> {
     static SAID: Once = Once::new();
     let required = std::env::var("SECURITY_TEST_REQUIRE").unwrap_or_default();
