@@ -6,7 +6,6 @@ use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 
 use crate::{
-    events::{Client, EventKind},
     factors::{
         context::FactorContext,
         passkey::{self, Ceremonies},
@@ -101,10 +100,6 @@ impl Core {
             tokens: self.settings.tokens.end_with_password,
             api_keys: self.settings.api_keys.end_with_password,
         }
-    }
-
-    pub(crate) fn event(&self, client: Option<&Client>, kind: EventKind) {
-        self.notify.event(client, kind);
     }
 
     /// The name of a transport by which mails reach nobody, if it is the one that is set.

@@ -120,6 +120,7 @@ compile_error!(
 
 mod accounts;
 mod auth;
+mod change;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod core;
@@ -155,9 +156,11 @@ mod web;
 
 pub use self::signin::ticket;
 pub use self::{
+    accounts::Accounts,
     auth::{Auth, SignIn},
+    change::{Change, Changed},
     error::{Denied, Error, Invalid, Unreadable},
-    events::{Client, Event, EventKind},
+    events::{Actor, Client, Event, EventKind},
     factors::{
         MfaPolicy,
         phone::{Phone, PhoneParser, PlainPhoneParser},

@@ -1,3 +1,13 @@
-//! Changes of accounts: one service for each, called by handlers, by `Auth` and by the command line.
+//! Changes of accounts: one service for each, whoever asks for it.
+//!
+//! What happens inside the transaction is a method of [`Change`](crate::Change); routes, commands and the application
+//! share it. [`Accounts`](crate::Accounts) is the application's hand on it.
 
+mod create;
+mod handle;
 pub(crate) mod password;
+mod roles;
+mod sessions;
+mod users;
+
+pub use self::handle::Accounts;

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use super::{mailbox::Mailbox, mailer::Mailer, sms::SmsSender};
 use crate::{
-    events::{Client, EventKind, Events},
+    events::{Actor, EventKind, Events},
     settings::Base,
     store::Store,
     templates::views::Views,
@@ -57,8 +57,9 @@ impl Deref for NotifyContext {
 }
 
 impl NotifyContext {
-    pub(crate) fn event(&self, client: Option<&Client>, kind: EventKind) {
-        self.events.emit(self.now(), client.cloned(), kind);
+    /// Tells of something that a job of ours did.
+    pub(crate) fn system_event(&self, kind: EventKind) {
+        self.events.emit(self.now(), Actor::System, None, kind);
     }
 
     /// The application's own values for a mail, by its name, such as `welcome`.

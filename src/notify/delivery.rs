@@ -174,13 +174,10 @@ async fn try_one(
         .write(move |conn| outbox::settle(conn, &id, &lease, &written, now))
         .await?;
     if settled && matches!(outcome, Outcome::Failed { .. }) {
-        context.event(
-            None,
-            EventKind::MailUndeliverable {
-                mail: claimed.id,
-                kind: claimed.kind,
-            },
-        );
+        context.system_event(EventKind::MailUndeliverable {
+            mail: claimed.id,
+            kind: claimed.kind,
+        });
     }
     Ok(failure)
 }

@@ -178,18 +178,4 @@ impl Store {
             .await?;
         Ok(rows.into_iter().map(ApiKeyInfo::from).collect())
     }
-
-    /// Ends one API key of an account; false if there is none of that id that belongs to that account.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Unavailable`].
-    pub async fn revoke_api_key(&self, owner: &UserId, id: &str) -> Result<bool, StoreError> {
-        let Ok(id) = id.parse::<RowId>() else {
-            return Ok(false);
-        };
-        let owner = owner.clone();
-        self.write(move |conn| delete(conn, &owner, id.as_str()))
-            .await
-    }
 }

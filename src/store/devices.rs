@@ -141,6 +141,14 @@ pub(crate) fn delete_expired(conn: &mut Conn, now: Timestamp) -> Result<(), Stor
     Ok(())
 }
 
+/// Trusts a device no more; false if the account has none of that id.
+pub(crate) fn delete(conn: &mut Conn, owner: &UserId, id: &str) -> Result<bool, StoreError> {
+    let device = devices::table
+        .filter(devices::id.eq(id))
+        .filter(devices::user_id.eq(owner));
+    Ok(diesel::delete(device).execute(conn)? == 1)
+}
+
 /// The public operations on trusted devices.
 impl Store {
     /// The devices on which an account is not asked for its second factor, the newest first.
@@ -158,29 +166,6 @@ impl Store {
                 .limit(1_000)
                 .select(DeviceInfo::as_select())
                 .load(conn)?)
-        })
-        .await
-    }
-
-    /// Trusts a device no more; false if the account has none of that id.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Unavailable`].
-    pub async fn revoke_trusted_device(
-        &self,
-        owner: &UserId,
-        id: &str,
-    ) -> Result<bool, StoreError> {
-        let Ok(id) = id.parse::<RowId>() else {
-            return Ok(false);
-        };
-        let owner = owner.clone();
-        self.write(move |conn| {
-            let device = devices::table
-                .filter(devices::id.eq(id.as_str()))
-                .filter(devices::user_id.eq(&owner));
-            Ok(diesel::delete(device).execute(conn)? == 1)
         })
         .await
     }

@@ -192,7 +192,13 @@ pub(crate) fn delete_expired(conn: &mut Conn, now: Timestamp) -> Result<(), Stor
     Ok(())
 }
 
-/// The public operations on refresh tokens.
+/// Ends one family of an account, with the authentication tokens that it gave; false if the account has none of that id.
+pub(crate) fn revoke(conn: &mut Conn, owner: &UserId, id: &str) -> Result<bool, StoreError> {
+    let mine = families::id.eq(id).and(families::user_id.eq(owner));
+    Ok(end_where!(conn, mine)? == 1)
+}
+
+/// The public queries on refresh tokens.
 impl Store {
     /// The families of refresh tokens of an account, the newest first.
     ///
@@ -209,29 +215,6 @@ impl Store {
                 .limit(1_000)
                 .select(RefreshInfo::as_select())
                 .load(conn)?)
-        })
-        .await
-    }
-
-    /// Ends one family of an account, with the authentication tokens that it gave; false if there is none of that id that belongs to that account.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Unavailable`].
-    pub async fn revoke_refresh_tokens(
-        &self,
-        owner: &UserId,
-        id: &str,
-    ) -> Result<bool, StoreError> {
-        let Ok(id) = id.parse::<RowId>() else {
-            return Ok(false);
-        };
-        let owner = owner.clone();
-        self.write(move |conn| {
-            let mine = families::id
-                .eq(id.as_str())
-                .and(families::user_id.eq(&owner));
-            Ok(end_where!(conn, mine)? == 1)
         })
         .await
     }

@@ -321,6 +321,48 @@ pub(crate) fn delete(conn: &mut Conn, user: &UserId, id: &str) -> Result<bool, S
     Ok(diesel::delete(row).execute(conn)? == 1)
 }
 
+/// What the owner calls a passkey; `None` if the account has none of that id.
+pub(crate) fn name_of(
+    conn: &mut Conn,
+    user: &UserId,
+    id: &str,
+) -> Result<Option<String>, StoreError> {
+    let found = of_user(conn, user)?.into_iter().find(|row| row.id == id);
+    Ok(found.map(|row| row.name))
+}
+
+/// Deletes every passkey of an account, and the name under which authenticators know it; answers their names.
+pub(crate) fn delete_all(conn: &mut Conn, user: &UserId) -> Result<Vec<String>, StoreError> {
+    let names = of_user(conn, user)?.into_iter().map(|row| row.name);
+    let names = names.collect();
+    let all = factors::table
+        .filter(factors::user_id.eq(user))
+        .filter(factors::kind.eq(FactorKind::Passkey.name()));
+    diesel::delete(all).execute(conn)?;
+    diesel::delete(handles::table.find(user)).execute(conn)?;
+    Ok(names)
+}
+
+/// Takes back that a passkey is suspect; its counter goes on from where it is. Answers its name, or `None` if it was
+/// not suspect.
+pub(crate) fn trust(
+    conn: &mut Conn,
+    user: &UserId,
+    id: &str,
+) -> Result<Option<String>, StoreError> {
+    let suspect = of_user(conn, user)?
+        .into_iter()
+        .find(|row| row.id == id && row.suspect_at.is_some());
+    let Some(suspect) = suspect else {
+        return Ok(None);
+    };
+    let none: Option<Timestamp> = None;
+    diesel::update(passkeys::table.find(id))
+        .set(passkeys::suspect_at.eq(none))
+        .execute(conn)?;
+    Ok(Some(suspect.name))
+}
+
 /// The public operations on passkeys.
 impl Store {
     /// The passkeys and security keys of an account, the oldest first.
@@ -368,64 +410,6 @@ impl Store {
                 Some(user) => users::by_id(conn, &user),
                 None => Ok(None),
             }
-        })
-        .await
-    }
-
-    /// Deletes a passkey, even the last way into the account; false if the account has none of that id.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Unavailable`].
-    pub async fn delete_passkey(&self, user: &UserId, id: &str) -> Result<bool, StoreError> {
-        let Ok(id) = id.parse::<RowId>() else {
-            return Ok(false);
-        };
-        let user = user.clone();
-        self.write(move |conn| delete(conn, &user, id.as_str()))
-            .await
-    }
-
-    /// Deletes every passkey of an account, and the name under which authenticators know it; answers how
-    /// many there were.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Unavailable`].
-    pub async fn delete_passkeys(&self, user: &UserId) -> Result<usize, StoreError> {
-        let user = user.clone();
-        self.write(move |conn| {
-            let all = factors::table
-                .filter(factors::user_id.eq(&user))
-                .filter(factors::kind.eq(FactorKind::Passkey.name()));
-            let deleted = diesel::delete(all).execute(conn)?;
-            diesel::delete(handles::table.find(&user)).execute(conn)?;
-            Ok(deleted)
-        })
-        .await
-    }
-
-    /// Takes back that a passkey is suspect, on the application's word; its counter goes on from where it
-    /// is. False if it was not.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Unavailable`].
-    pub async fn trust_passkey(&self, user: &UserId, id: &str) -> Result<bool, StoreError> {
-        let (user, id) = (user.clone(), id.to_string());
-        self.write(move |conn| {
-            let theirs = of_user(conn, &user)?;
-            if !theirs
-                .iter()
-                .any(|row| row.id == id && row.suspect_at.is_some())
-            {
-                return Ok(false);
-            }
-            let none: Option<Timestamp> = None;
-            Ok(diesel::update(passkeys::table.find(&id))
-                .set(passkeys::suspect_at.eq(none))
-                .execute(conn)?
-                == 1)
         })
         .await
     }

@@ -120,6 +120,45 @@ pub(crate) fn permit(
     Ok(added)
 }
 
+/// The role called `name`, made if need be.
+pub(crate) fn find_or_create(
+    conn: &mut Conn,
+    name: &str,
+    now: Timestamp,
+) -> Result<Role, StoreError> {
+    if let Some(role) = find(conn, name)? {
+        return Ok(role);
+    }
+    match conn.transaction(|conn| create(conn, name, None, now)) {
+        // Another was faster; the row is there now.
+        Err(StoreError::Taken(Unique::RoleName | Unique::Other)) => {
+            find(conn, name)?.ok_or(StoreError::Missing)
+        }
+        other => other,
+    }
+}
+
+/// Takes a role from an account; false if it did not have it.
+pub(crate) fn take(conn: &mut Conn, id: &UserId, role: &Role) -> Result<bool, StoreError> {
+    Ok(diesel::delete(user_roles::table.find((id, &role.id))).execute(conn)? == 1)
+}
+
+/// Takes permissions from a role; answers how many it had.
+pub(crate) fn forbid(
+    conn: &mut Conn,
+    role: &Role,
+    permissions: &[String],
+) -> Result<usize, StoreError> {
+    let good: Vec<&String> = permissions
+        .iter()
+        .filter(|name| checked(name).is_ok())
+        .collect();
+    let which = role_permissions::table
+        .filter(role_permissions::role_id.eq(&role.id))
+        .filter(role_permissions::permission.eq_any(good));
+    Ok(diesel::delete(which).execute(conn)?)
+}
+
 /// Deletes a role with its permissions and grants; answers who had it, or `None` if there was none.
 pub(crate) fn delete(conn: &mut Conn, name: &str) -> Result<Option<Vec<UserId>>, StoreError> {
     let Some(role) = find(conn, name)? else {
@@ -133,7 +172,7 @@ pub(crate) fn delete(conn: &mut Conn, name: &str) -> Result<Option<Vec<UserId>>,
     Ok((deleted == 1).then_some(holders))
 }
 
-/// The public operations on roles; each is one statement or one transaction.
+/// The public queries on roles. [`Accounts`](crate::Accounts) changes them.
 impl Store {
     /// The role called `name`.
     ///
@@ -143,55 +182,6 @@ impl Store {
     pub async fn find_role(&self, name: &str) -> Result<Option<Role>, StoreError> {
         let name = name.to_string();
         self.read(move |conn| find(conn, &name)).await
-    }
-
-    /// Makes a role.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Taken`] if there is one of that name, [`StoreError::Refused`] if the name is unfit.
-    pub async fn create_role(
-        &self,
-        name: &str,
-        description: Option<&str>,
-    ) -> Result<Role, StoreError> {
-        let (name, description, now) =
-            (name.to_string(), description.map(String::from), self.now());
-        self.write(move |conn| create(conn, &name, description.as_deref(), now))
-            .await
-    }
-
-    /// The role called `name`, made if need be.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Refused`] if the name is unfit.
-    pub async fn find_or_create_role(&self, name: &str) -> Result<Role, StoreError> {
-        let (name, now) = (name.to_string(), self.now());
-        self.write(move |conn| {
-            if let Some(role) = find(conn, &name)? {
-                return Ok(role);
-            }
-            match conn.transaction(|conn| create(conn, &name, None, now)) {
-                // Another was faster; the row is there now.
-                Err(StoreError::Taken(Unique::RoleName | Unique::Other)) => {
-                    find(conn, &name)?.ok_or(StoreError::Missing)
-                }
-                other => other,
-            }
-        })
-        .await
-    }
-
-    /// Deletes a role with its permissions and grants; false if there was none.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Unavailable`].
-    pub async fn delete_role(&self, name: &str) -> Result<bool, StoreError> {
-        let name = name.to_string();
-        self.write(move |conn| Ok(delete(conn, &name)?.is_some()))
-            .await
     }
 
     /// All roles by name, each with its permissions.
@@ -224,74 +214,6 @@ impl Store {
         .await
     }
 
-    /// Gives a role to an account; false if it had it.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Missing`] if there is no such account or role.
-    pub async fn add_role_to_user(&self, id: &UserId, role: &str) -> Result<bool, StoreError> {
-        let (id, role) = (id.clone(), role.to_string());
-        self.write(move |conn| {
-            let role = find(conn, &role)?.ok_or(StoreError::Missing)?;
-            give(conn, &id, &role)
-        })
-        .await
-    }
-
-    /// Takes a role from an account; false if it did not have it.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Missing`] if there is no such role.
-    pub async fn remove_role_from_user(&self, id: &UserId, role: &str) -> Result<bool, StoreError> {
-        let (id, role) = (id.clone(), role.to_string());
-        self.write(move |conn| {
-            let role = find(conn, &role)?.ok_or(StoreError::Missing)?;
-            Ok(diesel::delete(user_roles::table.find((&id, &role.id))).execute(conn)? == 1)
-        })
-        .await
-    }
-
-    /// Adds permissions to a role; answers how many were new.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Missing`] if there is no such role, [`StoreError::Refused`] if a name is unfit.
-    pub async fn add_permissions_to_role(
-        &self,
-        role: &str,
-        permissions: &[&str],
-    ) -> Result<usize, StoreError> {
-        let (role, permissions) = (role.to_string(), owned(permissions));
-        self.write(move |conn| {
-            let role = find(conn, &role)?.ok_or(StoreError::Missing)?;
-            permit(conn, &role, &permissions)
-        })
-        .await
-    }
-
-    /// Takes permissions from a role; answers how many it had.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Missing`] if there is no such role.
-    pub async fn remove_permissions_from_role(
-        &self,
-        role: &str,
-        permissions: &[&str],
-    ) -> Result<usize, StoreError> {
-        let (role, mut permissions) = (role.to_string(), owned(permissions));
-        permissions.retain(|name| checked(name).is_ok());
-        self.write(move |conn| {
-            let role = find(conn, &role)?.ok_or(StoreError::Missing)?;
-            let which = role_permissions::table
-                .filter(role_permissions::role_id.eq(&role.id))
-                .filter(role_permissions::permission.eq_any(&permissions));
-            Ok(diesel::delete(which).execute(conn)?)
-        })
-        .await
-    }
-
     /// The accounts that have a role, in order of creation.
     ///
     /// # Errors
@@ -313,8 +235,4 @@ impl Store {
         })
         .await
     }
-}
-
-fn owned(names: &[&str]) -> Vec<String> {
-    names.iter().map(ToString::to_string).collect()
 }

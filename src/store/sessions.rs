@@ -260,7 +260,36 @@ pub(crate) fn delete_expired(
     Ok(())
 }
 
-/// The public operations on sessions.
+/// Ends one session of an account, with its remembered and trusted device, its tokens and what was begun in it;
+/// false if the account has none of that id.
+pub(crate) fn revoke(
+    conn: &mut Conn,
+    owner: &UserId,
+    session: &SessionId,
+) -> Result<bool, StoreError> {
+    match sign_in::hold_session(conn, owner, &WhichSession::Id(session.clone())) {
+        Ok(of) => Ok(endings::end(conn, &Ending::RevokeOne(of))? > 0),
+        Err(StoreError::Missing) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Ends every sign-in of an account but that of the session `keep`; answers how many sessions.
+pub(crate) fn revoke_others(
+    conn: &mut Conn,
+    owner: &UserId,
+    keep: &SessionId,
+) -> Result<usize, StoreError> {
+    let keep = match sign_in::hold_session(conn, owner, &WhichSession::Id(keep.clone())) {
+        // It has ended meanwhile: all others are the rest.
+        Err(StoreError::Missing) => SignIn::default(),
+        keep => keep?,
+    };
+    let user = owner.clone();
+    endings::end(conn, &Ending::RevokeOthers { user, keep })
+}
+
+/// The public queries on sessions.
 impl Store {
     /// The sessions of an account, the newest first.
     ///
@@ -277,54 +306,6 @@ impl Store {
                 .limit(1_000)
                 .select(SessionInfo::as_select())
                 .load(conn)?)
-        })
-        .await
-    }
-
-    /// Ends one session of an account, with its remembered and trusted device, its tokens and what was begun in it;
-    /// false if there is none
-    /// of that id that belongs to that account.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Unavailable`].
-    pub async fn revoke_session(
-        &self,
-        owner: &UserId,
-        session: &SessionId,
-    ) -> Result<bool, StoreError> {
-        let (owner, session) = (owner.clone(), session.clone());
-        self.write(move |conn| {
-            let held = sign_in::hold_session(conn, &owner, &WhichSession::Id(session.clone()));
-            match held {
-                Ok(of) => Ok(endings::end(conn, &Ending::RevokeOne(of))? > 0),
-                Err(StoreError::Missing) => Ok(false),
-                Err(error) => Err(error),
-            }
-        })
-        .await
-    }
-
-    /// Ends every sign-in of an account but that of the session `keep`: sessions, remembered and trusted devices,
-    /// tokens, second steps that wait, and what was begun there. Answers how many sessions.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Unavailable`].
-    pub async fn revoke_other_sessions(
-        &self,
-        owner: &UserId,
-        keep: &SessionId,
-    ) -> Result<usize, StoreError> {
-        let (owner, keep) = (owner.clone(), keep.clone());
-        self.write(move |conn| {
-            let keep = match sign_in::hold_session(conn, &owner, &WhichSession::Id(keep.clone())) {
-                // It has ended meanwhile: all others are the rest.
-                Err(StoreError::Missing) => SignIn::default(),
-                keep => keep?,
-            };
-            let user = owner.clone();
-            endings::end(conn, &Ending::RevokeOthers { user, keep })
         })
         .await
     }

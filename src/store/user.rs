@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use diesel::prelude::*;
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::schema::users;
 use crate::{
@@ -91,6 +92,8 @@ pub struct NewUser {
     pub(crate) password: Option<PasswordHash>,
     pub(crate) active: bool,
     pub(crate) confirmed: bool,
+    /// The values of the application's own fields.
+    pub(crate) extra: Map<String, Value>,
 }
 
 impl NewUser {
@@ -103,6 +106,7 @@ impl NewUser {
             password: None,
             active: true,
             confirmed: false,
+            extra: Map::new(),
         }
     }
 
@@ -122,6 +126,12 @@ impl NewUser {
     /// Sets whether the account may be used.
     pub fn active(mut self, active: bool) -> Self {
         self.active = active;
+        self
+    }
+
+    /// Sets a value that `on_register` gets, as if somebody had entered it in a field of the application.
+    pub fn extra(mut self, field: &str, value: impl Into<Value>) -> Self {
+        self.extra.insert(field.into(), value.into());
         self
     }
 

@@ -437,7 +437,8 @@ pub(crate) fn grants(conn: &mut Conn, id: &UserId) -> Result<Grants, StoreError>
     Ok(grants)
 }
 
-fn set_active(
+/// Lets an account in or shuts it out, and ends what was opened before; false if it was so already.
+pub(crate) fn set_active(
     conn: &mut Conn,
     id: &UserId,
     active: bool,
@@ -456,45 +457,46 @@ fn set_active(
     }
 }
 
-/// The public operations on accounts; each is one statement or one transaction.
-impl Store {
-    /// Makes an account.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Taken`] if the address or username belongs to another account.
-    pub async fn create_user(&self, new: NewUser) -> Result<User, StoreError> {
-        let now = self.now();
-        self.write(move |conn| insert(conn, &new, now)).await
-    }
-
-    /// Deletes an account with its sessions, tokens and grants; false if there was none.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Refused`] if a table of the application still refers to it.
-    pub async fn delete_user(&self, id: &UserId) -> Result<bool, StoreError> {
-        let id = id.clone();
-        self.write(move |conn| {
-            let Some(user) = by_id(conn, &id)? else {
-                return Ok(false);
-            };
-            endings::end(conn, &Ending::Deletion(id.clone()))?;
-            // Its mails go with it, those that wait and those that only say to whom they went.
-            super::outbox::delete_to(conn, &user.email)?;
-            match diesel::delete(users::table.find(&id)).execute(conn) {
-                Ok(deleted) => Ok(deleted == 1),
-                Err(error) => Err(match StoreError::from(error) {
-                    StoreError::Missing => StoreError::Refused(
-                        "another table refers to the account without ON DELETE".into(),
-                    ),
-                    error => error,
-                }),
+/// Deletes an account with its sessions, tokens and grants; false if there was none.
+pub(crate) fn delete(conn: &mut Conn, id: &UserId) -> Result<bool, StoreError> {
+    let Some(user) = by_id(conn, id)? else {
+        return Ok(false);
+    };
+    endings::end(conn, &Ending::Deletion(id.clone()))?;
+    // Its mails go with it, those that wait and those that only say to whom they went.
+    super::outbox::delete_to(conn, &user.email)?;
+    match diesel::delete(users::table.find(id)).execute(conn) {
+        Ok(deleted) => Ok(deleted == 1),
+        Err(error) => Err(match StoreError::from(error) {
+            StoreError::Missing => {
+                StoreError::Refused("another table refers to the account without ON DELETE".into())
             }
-        })
-        .await
+            error => error,
+        }),
     }
+}
 
+/// Ends every way in but the password: sessions, remembered devices, tokens, API keys, factors, open tickets.
+pub(crate) fn revoke_all(conn: &mut Conn, id: &UserId) -> Result<(), StoreError> {
+    by_id(conn, id)?.ok_or(StoreError::Missing)?;
+    tickets::end_of_purpose(conn, id, tickets::UNDO)?;
+    end_all_that_opens(conn, id)
+}
+
+/// Marks the address as proven on the application's word, which ends nothing; false if it was.
+pub(crate) fn declare_confirmed(
+    conn: &mut Conn,
+    id: &UserId,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let changed = diesel::update(users::table.find(id).filter(users::confirmed_at.is_null()))
+        .set(users::confirmed_at.eq(now))
+        .execute(conn)?;
+    Ok(changed == 1)
+}
+
+/// The public queries on accounts. [`Accounts`](crate::Accounts) changes them.
+impl Store {
     /// The account with this id.
     ///
     /// # Errors

@@ -20,7 +20,7 @@ use std::{
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// The layers from the lowest to the highest: a folder or a file of `src` each.
-const ORDER: [&str; 22] = [
+const ORDER: [&str; 23] = [
     "types",
     "secrets",
     "identity",
@@ -34,6 +34,7 @@ const ORDER: [&str; 22] = [
     "factors",
     "http",
     "core",
+    "change",
     "signin",
     "accounts",
     "guards",

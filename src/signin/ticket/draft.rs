@@ -5,18 +5,7 @@ use std::marker::PhantomData;
 use data_encoding::BASE64URL_NOPAD;
 
 use super::row::{Purpose, Terms, row};
-use crate::{
-    core::Core,
-    error::Error,
-    identity::Identity,
-    secrets::{Purpose as Key, Secret, digest},
-    store::{
-        Conn, StoreError,
-        sign_in::Begun,
-        tickets::{self, NewTicket},
-    },
-    types::{Timestamp, UserId},
-};
+use crate::{core::Core, error::Error, identity::Identity, secrets::{Purpose as Key, Secret, digest}, settings::Base, store::{Conn, StoreError, sign_in::Begun, tickets::{self, NewTicket}}, types::{Timestamp, UserId}};
 
 /// Who a code is asked for: what links the mail's ticket to the form in which the code is typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,8 +28,8 @@ impl Handle {
     }
 
     /// A name that has no account, or an address that is to get one.
-    pub(crate) fn of_identity(core: &Core, identity: &Identity) -> Self {
-        let tag = core
+    pub(crate) fn of_identity(base: &Base, identity: &Identity) -> Self {
+        let tag = base
             .keys
             .mac(Key::Limits, &[b"handle", identity.bucket().as_bytes()]);
         Self(BASE64URL_NOPAD.encode(&tag))

@@ -1,50 +1,8 @@
-//! Everything that happens, for the application's own log, metrics or alerts.
-//!
-//! Each subscriber has a queue and a task of its own: a slow one delays nobody, a panicking one loses
-//! one event. An event never carries a secret: no password, token, code or hash.
+//! The kinds of events.
 
-use std::{
-    future::Future,
-    panic::AssertUnwindSafe,
-    pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
-
-use futures_util::FutureExt;
 use serde::Serialize;
-use tokio::{
-    sync::{Notify, mpsc},
-    time::timeout,
-};
 
 use crate::types::{FactorKind, Methods, SessionId, Timestamp, UserId};
-
-/// Something that happened.
-#[derive(Clone, Debug, Serialize)]
-#[non_exhaustive]
-pub struct Event {
-    /// When.
-    pub at: Timestamp,
-    /// From where; absent for commands and jobs.
-    pub client: Option<Client>,
-    /// What.
-    #[serde(flatten)]
-    pub kind: EventKind,
-}
-
-/// Where a request came from.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct Client {
-    /// The client's address.
-    pub address: String,
-    /// The client's `User-Agent`, cut to 255 characters.
-    pub agent: String,
-}
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -91,7 +49,7 @@ pub enum EventKind {
         /// Who.
         user: UserId,
     },
-    /// An owner ended sessions: in the list, or by the link of the mail about a new sign-in.
+    /// Sessions were ended: in the list, by the link of the mail about a new sign-in, or by the application.
     SessionRevoked {
         /// Whose.
         user: UserId,
@@ -222,6 +180,13 @@ pub enum EventKind {
         /// What its owner calls it.
         name: String,
     },
+    /// A passkey whose counter went back may be used again.
+    PasskeyTrusted {
+        /// The owner of the passkey.
+        user: UserId,
+        /// The name that the owner gave it.
+        name: String,
+    },
     /// A second factor was shown.
     SecondFactorPassed {
         /// By whom.
@@ -290,6 +255,11 @@ pub enum EventKind {
     /// A token for programs was given out.
     TokenIssued {
         /// Whose.
+        user: UserId,
+    },
+    /// Tokens for programs were revoked: all of an account, or one refresh token with what it gave.
+    TokensRevoked {
+        /// Whose tokens they were.
         user: UserId,
     },
     /// An old copy of a refresh token came back: it was in two hands, and nothing of its sign-in is good any more.
@@ -370,145 +340,83 @@ pub enum EventKind {
     },
 }
 
-type Boxed = Pin<Box<dyn Future<Output = ()> + Send>>;
-pub(crate) type Subscriber = Arc<dyn Fn(Event) -> Boxed + Send + Sync>;
-
-/// Events one subscriber may be behind before the newest are dropped (with a line in the log).
-const BACKLOG: usize = 4_096;
-/// How long a subscriber may take over one event.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// How long a process that ends waits for its subscribers.
-#[cfg(feature = "cli")]
-const FAREWELL: Duration = Duration::from_secs(5);
-
-/// The list of subscribers, running.
-#[derive(Clone, Default)]
-pub(crate) struct Events {
-    queues: Arc<[mpsc::Sender<Event>]>,
-    pending: Arc<Pending>,
-}
-
-/// Events that some subscriber has not dealt with, and the news that there are none left.
-#[derive(Default)]
-struct Pending {
-    count: AtomicUsize,
-    none: Notify,
-}
-
-impl Pending {
-    fn done(&self) {
-        if self.count.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.none.notify_waiters();
-        }
-    }
-}
-
-impl Events {
-    /// Starts a task for each subscriber.
-    pub(crate) fn start(subscribers: Vec<Subscriber>) -> Self {
-        let pending = Arc::new(Pending::default());
-        let queues = subscribers.into_iter().map(|subscriber| {
-            let pending = pending.clone();
-            let (sender, mut receiver) = mpsc::channel::<Event>(BACKLOG);
-            tokio::spawn(async move {
-                while let Some(event) = receiver.recv().await {
-                    // The call itself may panic, before there is a future.
-                    let handled =
-                        AssertUnwindSafe(async { subscriber(event).await }).catch_unwind();
-                    match timeout(PATIENCE, handled).await {
-                        Ok(Ok(())) => {}
-                        Ok(Err(_)) => log::error!("an event subscriber panicked"),
-                        Err(_) => log::error!("an event subscriber took longer than {PATIENCE:?}"),
-                    }
-                    pending.done();
-                }
-            });
-            sender
-        });
-        Self {
-            queues: queues.collect(),
-            pending,
-        }
-    }
-
-    pub(crate) fn has_subscribers(&self) -> bool {
-        !self.queues.is_empty()
-    }
-
-    pub(crate) fn emit(&self, at: Timestamp, client: Option<Client>, kind: EventKind) {
-        if self.queues.is_empty() {
-            return;
-        }
-        let event = Event { at, client, kind };
-        for queue in self.queues.iter() {
-            self.pending.count.fetch_add(1, Ordering::AcqRel);
-            if queue.try_send(event.clone()).is_err() {
-                self.pending.done();
-                log::warn!(
-                    "an event subscriber is more than {BACKLOG} events behind; one was dropped"
-                );
-            }
+impl EventKind {
+    /// The account that this is about, if it is about one.
+    pub fn user(&self) -> Option<&UserId> {
+        match self {
+            Self::Authenticated { user, .. }
+            | Self::Reauthenticated { user, .. }
+            | Self::LoggedOut { user, .. }
+            | Self::SessionRevoked { user, .. }
+            | Self::RememberTheft { user, .. }
+            | Self::Registered { user, .. }
+            | Self::RegistrationCollision { user, .. }
+            | Self::ConfirmInstructionsSent { user, .. }
+            | Self::EmailConfirmed { user, .. }
+            | Self::ResetInstructionsSent { user, .. }
+            | Self::PasswordReset { user, .. }
+            | Self::LoginInstructionsSent { user, .. }
+            | Self::UsernameRecoverySent { user, .. }
+            | Self::ChangeEmailInstructionsSent { user, .. }
+            | Self::EmailChanged { user, .. }
+            | Self::EmailChangeUndone { user, .. }
+            | Self::UsernameChanged { user, .. }
+            | Self::Unlocked { user, .. }
+            | Self::Invited { user, .. }
+            | Self::InvitationAccepted { user, .. }
+            | Self::PasswordChangeRequired { user, .. }
+            | Self::FactorAdded { user, .. }
+            | Self::FactorRemoved { user, .. }
+            | Self::PasskeyAdded { user, .. }
+            | Self::PasskeyRemoved { user, .. }
+            | Self::PasskeySuspect { user, .. }
+            | Self::PasskeyTrusted { user, .. }
+            | Self::SecondFactorPassed { user, .. }
+            | Self::SecondFactorOff { user, .. }
+            | Self::SecondFactorCodeSent { user, .. }
+            | Self::SigninCodeSent { user, .. }
+            | Self::DeviceTrusted { user, .. }
+            | Self::DeviceRevoked { user, .. }
+            | Self::RecoveryCodesGenerated { user, .. }
+            | Self::RecoveryCodeUsed { user, .. }
+            | Self::SecondFactorHelp { user, .. }
+            | Self::PasswordChanged { user, .. }
+            | Self::TokenIssued { user, .. }
+            | Self::TokensRevoked { user, .. }
+            | Self::RefreshReuse { user, .. }
+            | Self::SocialLinked { user, .. }
+            | Self::SocialUnlinked { user, .. }
+            | Self::ApiKeyCreated { user, .. }
+            | Self::ApiKeyRevoked { user, .. }
+            | Self::Activated { user, .. }
+            | Self::Deactivated { user, .. }
+            | Self::Deleted { user, .. }
+            | Self::AccessReset { user, .. }
+            | Self::RoleAdded { user, .. }
+            | Self::RoleRemoved { user, .. } => Some(user),
+            Self::AuthenticationFailed { user, .. } | Self::Locked { user, .. } => user.as_ref(),
+            Self::Unauthenticated { .. }
+            | Self::MailUndeliverable { .. }
+            | Self::PermissionsChanged { .. } => None,
         }
     }
 
-    /// Waits until every subscriber has dealt with what was emitted, but not for long: for a process
-    /// that is about to end. False if some event was still on its way.
-    #[cfg(feature = "cli")]
-    pub(crate) async fn drain(&self) -> bool {
-        let drained = async {
-            loop {
-                // Listening begins before the look, so that the last `done` is not missed in between.
-                let none = self.pending.none.notified();
-                let mut none = std::pin::pin!(none);
-                none.as_mut().enable();
-                if self.pending.count.load(Ordering::Acquire) == 0 {
-                    return;
-                }
-                none.await;
-            }
-        };
-        timeout(FAREWELL, drained).await.is_ok()
-    }
-}
-
-#[cfg(all(test, feature = "cli"))]
-mod tests {
-    use crate::events::*;
-
-    fn subscriber(heard: &Arc<AtomicUsize>, pause: Duration) -> Subscriber {
-        let heard = heard.clone();
-        Arc::new(move |_| {
-            let heard = heard.clone();
-            Box::pin(async move {
-                tokio::time::sleep(pause).await;
-                heard.fetch_add(1, Ordering::SeqCst);
-            })
-        })
-    }
-
-    #[rocket::async_test]
-    async fn draining_waits_for_slow_subscribers_and_for_panics() {
-        let heard = Arc::new(AtomicUsize::new(0));
-        let panics: Subscriber = Arc::new(|_| panic!("on purpose"));
-        let slow = subscriber(&heard, Duration::from_millis(20));
-        let events = Events::start(vec![panics, slow, subscriber(&heard, Duration::ZERO)]);
-        for _ in 0..3 {
-            let kind = EventKind::LoggedOut {
-                user: UserId::new(),
-            };
-            events.emit(Timestamp::from_millis(0), None, kind);
-        }
-        assert!(events.drain().await);
-        assert_eq!(heard.load(Ordering::SeqCst), 6);
-    }
-
-    #[rocket::async_test]
-    async fn draining_nothing_takes_no_time() {
-        assert!(Events::default().drain().await);
-        assert!(
-            Events::start(vec![subscriber(&Arc::default(), Duration::ZERO)])
-                .drain()
-                .await
-        );
+    /// Whether anybody can cause it, without having proven to be the account's owner.
+    pub(crate) const fn is_by_visitor(&self) -> bool {
+        matches!(
+            self,
+            Self::AuthenticationFailed { .. }
+                | Self::Unauthenticated { .. }
+                | Self::Locked { .. }
+                | Self::RememberTheft { .. }
+                | Self::RegistrationCollision { .. }
+                | Self::ResetInstructionsSent { .. }
+                | Self::LoginInstructionsSent { .. }
+                | Self::UsernameRecoverySent { .. }
+                | Self::ConfirmInstructionsSent { .. }
+                | Self::SigninCodeSent { .. }
+                | Self::PasskeySuspect { .. }
+                | Self::RefreshReuse { .. }
+        )
     }
 }

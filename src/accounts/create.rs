@@ -1,0 +1,52 @@
+//! Making an account: the one way for registration, invitation, sign-up by provider or passkey, the application and
+//! the command line.
+
+use super::Accounts;
+use crate::{
+    change::Change,
+    events::EventKind,
+    identity::Identity,
+    signin::ticket::Handle,
+    store::{NewUser, StoreError, Unique, User, tickets, users},
+};
+
+impl Change<'_> {
+    /// Creates an account. The application's `on_register` runs in the same transaction, with the values of
+    /// [`NewUser::extra`].
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Taken`] if the address or username belongs to another account, or if the address was changed
+    /// away from another account whose owner can still undo that.
+    pub fn create_user(&mut self, new: &NewUser) -> Result<User, StoreError> {
+        let now = self.now();
+        // An address that its owner can still take back is theirs alone.
+        let identity = Identity::Email(new.email.clone());
+        let reserved = Handle::of_identity(&self.notify().base, &identity);
+        if tickets::open_under(self, tickets::UNDO, reserved.as_str(), now)?.is_some() {
+            return Err(StoreError::Taken(Unique::Email));
+        }
+        let user = users::insert(self, new, now)?;
+        self.on_register().run(self, &user, &new.extra)?;
+        self.event(EventKind::Registered {
+            user: user.id.clone(),
+        });
+        if new.confirmed {
+            self.event(EventKind::EmailConfirmed {
+                user: user.id.clone(),
+            });
+        }
+        Ok(user)
+    }
+}
+
+impl Accounts {
+    /// Creates an account. See [`Change::create_user`].
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Taken`] if the address or username belongs to another account.
+    pub async fn create_user(&self, new: NewUser) -> Result<User, StoreError> {
+        self.change(move |change| change.create_user(&new)).await
+    }
+}

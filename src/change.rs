@@ -1,0 +1,298 @@
+//! A change: one transaction with its mails and its events.
+//!
+//! [`Core::change`] is the only way to change an account. The mails are rows of the outbox, written in the same
+//! transaction. The events go out after the commit, once, however often the database made the transaction run.
+
+use std::{
+    mem,
+    ops::{Deref, DerefMut},
+};
+
+use crate::{
+    core::{Core, Registering},
+    events::{Actor, Client, EventKind},
+    http::client::ClientInfo,
+    notify::{
+        context::NotifyContext,
+        mail::Scribe,
+        outbox::{self, Letter, Posted},
+    },
+    store::{Conn, StoreError},
+    types::{Timestamp, UserId},
+};
+
+/// The language of mails that no request asks for.
+const FIRST_LANGUAGE: &str = "en";
+
+/// Who makes a change, and from where.
+#[derive(Clone, Debug)]
+pub(crate) struct By {
+    door: Door,
+    client: Option<Client>,
+    language: String,
+}
+
+/// What a change comes through.
+#[derive(Clone, Debug)]
+enum Door {
+    /// A route of ours: the actor is the account that the change is about.
+    Route,
+    /// The application's code, with the account that is signed in in its request.
+    Application { signed_in: Option<UserId> },
+    /// A command.
+    CommandLine,
+}
+
+impl By {
+    /// A request to a route of ours.
+    pub(crate) fn route(client: &ClientInfo) -> Self {
+        Self {
+            door: Door::Route,
+            client: Some(client.client.clone()),
+            language: client.language.clone(),
+        }
+    }
+
+    /// The application's code in a request, in which `signed_in` may be signed in.
+    pub(crate) fn handler(client: &ClientInfo, signed_in: Option<UserId>) -> Self {
+        Self {
+            door: Door::Application { signed_in },
+            ..Self::route(client)
+        }
+    }
+
+    /// The application's code outside of requests.
+    pub(crate) fn application() -> Self {
+        Self {
+            door: Door::Application { signed_in: None },
+            client: None,
+            language: FIRST_LANGUAGE.into(),
+        }
+    }
+
+    /// A command.
+    #[cfg_attr(not(feature = "cli"), expect(dead_code))]
+    pub(crate) fn command_line() -> Self {
+        Self {
+            door: Door::CommandLine,
+            ..Self::application()
+        }
+    }
+
+    fn actor(&self, kind: &EventKind) -> Actor {
+        match (&self.door, kind.user()) {
+            (Door::Route, user) => actor_of_route(kind, user),
+            (Door::CommandLine, _) => Actor::CommandLine,
+            (Door::Application { signed_in: None }, _) => Actor::Application,
+            (
+                Door::Application {
+                    signed_in: Some(own),
+                },
+                user,
+            ) => match user == Some(own) {
+                true => Actor::User(own.clone()),
+                false => Actor::Administrator(own.clone()),
+            },
+        }
+    }
+
+    /// Writes mails on behalf of whoever makes the change.
+    pub(crate) fn scribe<'a>(&'a self, notify: &'a NotifyContext) -> Scribe<'a> {
+        Scribe {
+            context: notify,
+            client: self.client.as_ref(),
+            language: &self.language,
+        }
+    }
+}
+
+fn actor_of_route(kind: &EventKind, user: Option<&UserId>) -> Actor {
+    match user.filter(|_| !kind.is_by_visitor()) {
+        Some(user) => Actor::User(user.clone()),
+        None => Actor::Visitor,
+    }
+}
+
+/// What came of a change beside its rows; it goes out after the commit.
+#[derive(Default)]
+struct Made {
+    mails: Vec<Posted>,
+    events: Vec<EventKind>,
+}
+
+/// A transaction that changes accounts, with the mails and events that belong to it.
+///
+/// It is a [`Conn`], so the application's own queries run in the same transaction: `.execute(change.conn())`. If the
+/// closure returns an error, nothing is written, no mail is sent and no event is emitted.
+///
+/// The closure may run more than once, when the database asks for that (deadlock, serialization, busy).
+pub struct Change<'c> {
+    conn: &'c mut Conn,
+    notify: &'c NotifyContext,
+    on_register: &'c Registering,
+    by: &'c By,
+    now: Timestamp,
+    made: Made,
+}
+
+impl std::fmt::Debug for Change<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Change")
+            .field("now", &self.now)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Deref for Change<'_> {
+    type Target = Conn;
+
+    fn deref(&self) -> &Conn {
+        self.conn
+    }
+}
+
+impl DerefMut for Change<'_> {
+    fn deref_mut(&mut self) -> &mut Conn {
+        self.conn
+    }
+}
+
+impl Change<'_> {
+    /// Returns the connection, for queries of the application in this transaction.
+    pub fn conn(&mut self) -> &mut Conn {
+        self.conn
+    }
+
+    /// Returns the moment of the change.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Queues a mail; false if its recipient got one of its kind a moment ago, and this one is held back.
+    pub(crate) fn mail(&mut self, letter: &Letter) -> Result<bool, StoreError> {
+        let posted = outbox::put(self.conn, letter)?;
+        let is_put = posted.is_put();
+        self.made.mails.push(posted);
+        Ok(is_put)
+    }
+
+    /// Emits an event after the commit.
+    pub(crate) fn event(&mut self, kind: EventKind) {
+        self.made.events.push(kind);
+    }
+
+    /// Writes mails on behalf of whoever makes the change.
+    pub(crate) fn scribe(&self) -> Scribe<'_> {
+        self.by.scribe(self.notify)
+    }
+
+    pub(crate) fn notify(&self) -> &NotifyContext {
+        self.notify
+    }
+
+    /// The application's part in making an account.
+    pub(crate) fn on_register(&self) -> Registering {
+        self.on_register.clone()
+    }
+}
+
+/// What [`Core::change_in`] came to. Its mails are queued with the transaction that it is part of; its events wait.
+#[must_use = "call `committed` after the commit, so that events go out"]
+pub struct Changed<T> {
+    value: T,
+    made: Made,
+    by: By,
+    core: std::sync::Arc<Core>,
+}
+
+impl<T> std::fmt::Debug for Changed<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Changed")
+    }
+}
+
+impl<T> Changed<T> {
+    /// Emits the events and returns the value of the closure. Call it once the transaction is committed.
+    pub fn committed(self) -> T {
+        self.core.announce(&self.by, self.made);
+        self.value
+    }
+}
+
+impl Core {
+    /// Runs `work` in a transaction, then sends its mails and its events.
+    ///
+    /// # Errors
+    ///
+    /// What `work` returns, and [`StoreError::Unavailable`]; then nothing has happened.
+    pub(crate) async fn change<T, F>(&self, by: &By, mut work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Change<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (notify, on_register) = (self.notify.clone(), self.on_register.clone());
+        let (maker, now) = (by.clone(), self.now());
+        let (value, made) = self
+            .store
+            .write(move |conn| {
+                let mut change = Change {
+                    conn,
+                    notify: &notify,
+                    on_register: &on_register,
+                    by: &maker,
+                    now,
+                    made: Made::default(),
+                };
+                let value = work(&mut change)?;
+                Ok((value, mem::take(&mut change.made)))
+            })
+            .await?;
+        self.announce(by, made);
+        Ok(value)
+    }
+
+    /// Runs `work` in a transaction that the application has begun on `conn`.
+    pub(crate) fn change_in<T>(
+        self: &std::sync::Arc<Self>,
+        by: &By,
+        conn: &mut Conn,
+        work: impl FnOnce(&mut Change<'_>) -> Result<T, StoreError>,
+    ) -> Result<Changed<T>, StoreError> {
+        let mut change = Change {
+            conn,
+            notify: &self.notify,
+            on_register: &self.on_register,
+            by,
+            now: self.now(),
+            made: Made::default(),
+        };
+        let value = work(&mut change)?;
+        let made = mem::take(&mut change.made);
+        Ok(Changed {
+            value,
+            made,
+            by: by.clone(),
+            core: self.clone(),
+        })
+    }
+
+    fn announce(&self, by: &By, made: Made) {
+        for posted in made.mails {
+            self.notify.posted(posted);
+        }
+        for kind in made.events {
+            let actor = by.actor(&kind);
+            let events = &self.notify.events;
+            events.emit(self.now(), actor, by.client.as_ref(), kind);
+        }
+    }
+
+    /// Tells of something that changes no row, or whose row is written later: a failed attempt, a look.
+    pub(crate) fn event(&self, client: Option<&Client>, kind: EventKind) {
+        let actor = match client {
+            Some(_) => actor_of_route(&kind, kind.user()),
+            None => Actor::System,
+        };
+        self.notify.events.emit(self.now(), actor, client, kind);
+    }
+}
