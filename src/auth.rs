@@ -8,16 +8,12 @@ use rocket::{
 };
 
 use crate::{
-    accounts::password::{require_new_password, set_password},
+    accounts::{Accounts, invitation::Invitation},
+    change::By,
     error::{Denied, Error, Invalid},
-    features::{
-        invite::{self, Invitation},
-        recover,
-    },
     guards::{Policy, SignedIn, identity, judge},
     http::{browser::Browser, client::ClientInfo, csrf, refusal},
     identity::{Identity, target::Target},
-    notify::mail::Scribe,
     secrets::{Password, PasswordHash},
     signin::{
         NextStep,
@@ -149,13 +145,7 @@ impl Auth<'_> {
     ///
     /// [`Error::Unavailable`].
     pub async fn sign_out_everywhere(&self, user: &UserId) -> Result<(), Error> {
-        self.come_from_us().await?;
-        let id = user.clone();
-        Ok(self
-            .site
-            .store
-            .write(move |conn| users::end_sessions(conn, &id, true))
-            .await?)
+        Ok(self.accounts().await?.sign_out_everywhere(user).await?)
     }
 
     /// Gives a token for programs to the account that is signed in, on the strength of that sign-in.
@@ -274,8 +264,7 @@ impl Auth<'_> {
     ///
     /// [`Error::Invalid`] with what the policy says, [`Error::NotFound`] if there is no such account.
     pub async fn set_password(&self, user: &UserId, password: &str) -> Result<(), Error> {
-        self.come_from_us().await?;
-        set_password(self.site, &self.scribe(), user, password).await
+        self.accounts().await?.set_password(user, password).await
     }
 
     /// Refuses a change in a request that a page of another site may have sent: one that failed its CSRF check, or
@@ -297,8 +286,17 @@ impl Auth<'_> {
         }
     }
 
-    fn scribe(&self) -> Scribe<'_> {
-        self.client.scribe(&self.site.notify)
+    /// Returns what changes accounts and roles, for this request: its events name the account that is signed in as an
+    /// administrator, or as the user where it changes itself.
+    ///
+    /// # Errors
+    ///
+    /// [`Denied::Csrf`] in a request that a page of another site may have sent; [`Error::Unavailable`].
+    pub async fn accounts(&self) -> Result<Accounts, Error> {
+        self.come_from_us().await?;
+        let signed_in = self.current_user().await?.map(|who| who.id.clone());
+        let by = By::handler(&self.client, signed_in);
+        Ok(Accounts::new(self.site.core.clone(), by))
     }
 
     /// Lets nobody into an account who does not choose a new password first; its sessions end now.
@@ -307,8 +305,7 @@ impl Auth<'_> {
     ///
     /// [`Error::NotFound`] if there is no such account.
     pub async fn require_new_password(&self, user: &UserId) -> Result<(), Error> {
-        self.come_from_us().await?;
-        require_new_password(self.site, &self.scribe(), user).await
+        Ok(self.accounts().await?.require_new_password(user).await?)
     }
 
     /// Mails an account what it needs to choose a new password.
@@ -318,15 +315,7 @@ impl Auth<'_> {
     /// [`Error::NotFound`] if there is no such account or `[security.recover]` is off, [`Error::Denied`]
     /// if the account is inactive.
     pub async fn send_recovery(&self, user: &UserId) -> Result<(), Error> {
-        self.come_from_us().await?;
-        let user = self
-            .site
-            .store
-            .find_user(user)
-            .await?
-            .ok_or(Error::NotFound)?;
-        recover::send_link(self.site, &self.scribe(), &user, true).await?;
-        Ok(())
+        self.accounts().await?.send_recovery(user).await
     }
 
     /// Makes an account for somebody who chooses the password by a mailed link. Whoever was invited and
@@ -357,9 +346,7 @@ impl Auth<'_> {
     /// username is another's; [`Error::Denied`] if whoever was invited before is inactive now;
     /// [`Error::NotFound`] if a role does not exist or `[security.invite]` is off.
     pub async fn invite(&self, invitation: &Invitation) -> Result<User, Error> {
-        self.come_from_us().await?;
-        let (user, _) = invite::invite(self.site, &self.scribe(), invitation, true).await?;
-        Ok(user)
+        self.accounts().await?.invite(invitation).await
     }
 
     /// The path of one of our pages, under the prefix: `url("login")`.
@@ -396,7 +383,7 @@ impl Auth<'_> {
         asked.unwrap_or_else(|| Target::local(otherwise)).into()
     }
 
-    /// The store, for everything about accounts and roles.
+    /// The store, which reads accounts and roles.
     pub fn store(&self) -> &Store {
         &self.site.store
     }

@@ -71,7 +71,7 @@ impl By {
     }
 
     /// A command.
-    #[cfg_attr(not(feature = "cli"), expect(dead_code))]
+    #[allow(dead_code, reason = "commands are a feature of Cargo")]
     pub(crate) fn command_line() -> Self {
         Self {
             door: Door::CommandLine,
@@ -130,7 +130,6 @@ pub struct Change<'c> {
     conn: &'c mut Conn,
     notify: &'c NotifyContext,
     on_register: &'c Registering,
-    by: &'c By,
     now: Timestamp,
     made: Made,
 }
@@ -181,11 +180,6 @@ impl Change<'_> {
         self.made.events.push(kind);
     }
 
-    /// Writes mails on behalf of whoever makes the change.
-    pub(crate) fn scribe(&self) -> Scribe<'_> {
-        self.by.scribe(self.notify)
-    }
-
     pub(crate) fn notify(&self) -> &NotifyContext {
         self.notify
     }
@@ -231,7 +225,7 @@ impl Core {
         F: FnMut(&mut Change<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         let (notify, on_register) = (self.notify.clone(), self.on_register.clone());
-        let (maker, now) = (by.clone(), self.now());
+        let now = self.now();
         let (value, made) = self
             .store
             .write(move |conn| {
@@ -239,7 +233,6 @@ impl Core {
                     conn,
                     notify: &notify,
                     on_register: &on_register,
-                    by: &maker,
                     now,
                     made: Made::default(),
                 };
@@ -262,7 +255,6 @@ impl Core {
             conn,
             notify: &self.notify,
             on_register: &self.on_register,
-            by,
             now: self.now(),
             made: Made::default(),
         };

@@ -156,7 +156,7 @@ mod web;
 
 pub use self::signin::ticket;
 pub use self::{
-    accounts::Accounts,
+    accounts::{Accounts, invitation::Invitation},
     auth::{Auth, SignIn},
     change::{Change, Changed},
     error::{Denied, Error, Invalid, Unreadable},
@@ -167,7 +167,6 @@ pub use self::{
         recovery::{RecoveryCodes, RecoveryCodesError, StandardRecoveryCodes},
         totp::{Seed, StandardTotp, TotpError, TotpProvider},
     },
-    features::invite::Invitation,
     guards::{Anonymous, Any, Fresh, Mfa, Policy, Public, Require, SignedIn, Via},
     http::{address::ClientAddress, cookies::CookieNames},
     identity::{

@@ -28,10 +28,11 @@ use std::sync::{
 use rocket::{http::Status, local};
 
 use crate::{
+    accounts::Accounts,
     fairing::housekeeping,
     identity::EmailAddress,
     notify::mailbox::Mailbox,
-    store::{NewUser, Store, StoreError, User, reset},
+    store::{NewUser, StoreError, User, reset},
     types::{Clock, Life, Method, Methods, SystemClock, Timestamp, UserId},
     web::security::Security,
 };
@@ -110,9 +111,9 @@ impl LoginAs for local::blocking::Client {
 
     #[allow(clippy::expect_used, reason = "a test wants to fail loudly")]
     fn new_user(&self, email: &str) -> User {
-        let store: &Store = self.rocket().state().expect("`Security` is attached");
+        let accounts: &Accounts = self.rocket().state().expect("`Security` is attached");
         let email = EmailAddress::parse(email).expect("an e-mail address");
-        let made = store.create_user(NewUser::new(email).confirmed(true));
+        let made = accounts.create_user(NewUser::new(email).confirmed(true));
         // A runtime of its own: that of the client is busy waiting for us.
         rocket::tokio::runtime::Builder::new_current_thread()
             .enable_all()

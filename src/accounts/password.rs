@@ -1,52 +1,115 @@
 //! Setting a password.
 
+use super::Accounts;
 use crate::{
+    change::Change,
     core::Core,
     error::{Error, Invalid},
     events::EventKind,
-    notify::{mail::Scribe, notices, outbox},
+    notify::notices,
     secrets::{Password, PasswordCheck, PasswordHash},
-    store::users,
+    store::{
+        StoreError, User,
+        users::{self, EndsWithPassword},
+    },
     types::{Message, UserId},
 };
 
-/// Marks the password as one to be replaced, for handlers and the command line alike.
-pub(crate) async fn require_new_password(
-    core: &Core,
-    scribe: &Scribe<'_>,
-    user: &UserId,
-) -> Result<(), Error> {
-    core.store.require_new_password(user).await?;
-    let kind = EventKind::PasswordChangeRequired { user: user.clone() };
-    core.event(scribe.client, kind);
-    Ok(())
+impl Change<'_> {
+    /// Sets a password that is hashed already, and ends the account's sessions, and its tokens if `tokens_too`. It asks
+    /// no policy, sends no mail, and leaves API keys alone, whatever `api_keys.end_with_password` says;
+    /// [`Accounts::set_password`] does all of that.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] if there is no such account.
+    pub fn set_password_hash(
+        &mut self,
+        id: &UserId,
+        hash: &PasswordHash,
+        tokens_too: bool,
+    ) -> Result<User, StoreError> {
+        let ends = EndsWithPassword {
+            tokens: tokens_too,
+            api_keys: false,
+        };
+        self.replace_password(id, hash, ends)
+    }
+
+    pub(crate) fn replace_password(
+        &mut self,
+        id: &UserId,
+        hash: &PasswordHash,
+        ends: EndsWithPassword,
+    ) -> Result<User, StoreError> {
+        let now = self.now();
+        let user = users::set_password(self, id, hash, ends, now)?;
+        self.event(EventKind::PasswordChanged { user: id.clone() });
+        Ok(user)
+    }
+
+    /// Lets nobody in who does not choose a new password first; sessions and tokens end now.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] if there is no such account.
+    pub fn require_new_password(&mut self, id: &UserId) -> Result<(), StoreError> {
+        let now = self.now();
+        users::require_new_password(self, id, now)?;
+        self.event(EventKind::PasswordChangeRequired { user: id.clone() });
+        Ok(())
+    }
 }
 
-/// Sets a password by the policy and tells its owner, for handlers and the command line alike.
-pub(crate) async fn set_password(
-    core: &Core,
-    scribe: &Scribe<'_>,
-    user: &UserId,
-    password: &str,
-) -> Result<(), Error> {
-    let password =
-        Password::parse(password).map_err(|message| Invalid::field("password", message))?;
-    let account = core.store.find_user(user).await?.ok_or(Error::NotFound)?;
-    let hash = checked_hash(core, &password, &account.email, account.username.as_deref()).await?;
-    let notice = notices::password_changed(scribe, &account)?;
-    let ends = core.ends_with_password();
-    let (id, now) = (user.clone(), core.now());
-    let posted = core
-        .store
-        .write(move |conn| {
-            users::set_password(conn, &id, &hash, ends, now)?;
-            outbox::put(conn, &notice)
+impl Accounts {
+    /// Sets a password that the policy accepts, ends the account's sessions, and tells its owner by mail.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] with what the policy says, [`Error::NotFound`] if there is no such account.
+    pub async fn set_password(&self, user: &UserId, password: &str) -> Result<(), Error> {
+        let core = &self.core;
+        let password =
+            Password::parse(password).map_err(|message| Invalid::field("password", message))?;
+        let account = core.store.find_user(user).await?.ok_or(Error::NotFound)?;
+        let username = account.username.as_deref();
+        let hash = checked_hash(core, &password, &account.email, username).await?;
+        let notice = notices::password_changed(&self.by.scribe(&core.notify), &account)?;
+        let (id, ends) = (user.clone(), core.ends_with_password());
+        self.change(move |change| {
+            change.replace_password(&id, &hash, ends)?;
+            change.mail(&notice)
         })
         .await?;
-    core.posted(posted);
-    let user = user.clone();
-    core.event(scribe.client, EventKind::PasswordChanged { user });
-    Ok(())
+        Ok(())
+    }
+
+    /// Sets a password that is hashed already. See [`Change::set_password_hash`].
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] if there is no such account.
+    pub async fn set_password_hash(
+        &self,
+        id: &UserId,
+        hash: PasswordHash,
+        tokens_too: bool,
+    ) -> Result<User, StoreError> {
+        let id = id.clone();
+        self.change(move |change| change.set_password_hash(&id, &hash, tokens_too))
+            .await
+    }
+
+    /// Lets nobody in who does not choose a new password first; sessions and tokens end now.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] if there is no such account.
+    pub async fn require_new_password(&self, id: &UserId) -> Result<(), StoreError> {
+        let id = id.clone();
+        self.change(move |change| change.require_new_password(&id))
+            .await
+    }
 }
 
 /// Hashes a password that the policy finds good for this account.

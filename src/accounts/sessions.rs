@@ -4,7 +4,7 @@ use super::Accounts;
 use crate::{
     change::Change,
     events::EventKind,
-    store::{StoreError, api_keys, devices, families, passkeys, sessions, users},
+    store::{StoreError, api_keys, devices, endings, families, passkeys, sessions, users},
     types::{RowId, SessionId, UserId},
 };
 
@@ -42,7 +42,7 @@ impl Change<'_> {
     ///
     /// [`StoreError::Unavailable`].
     pub fn end_tokens(&mut self, id: &UserId) -> Result<(), StoreError> {
-        users::end_tokens(self, id)?;
+        endings::end_tokens(self, id)?;
         self.event(EventKind::TokensRevoked { user: id.clone() });
         Ok(())
     }

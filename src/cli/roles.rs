@@ -8,13 +8,9 @@ use serde_json::{Value, json};
 use super::{
     failure::Failure,
     out::{Answer, count, list, table},
-    users,
+    users::{self, accounts},
 };
-use crate::{
-    events::EventKind,
-    store::{Role, roles as rows},
-    web::site::Site,
-};
+use crate::{store::Role, web::site::Site};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Roles {
@@ -100,23 +96,15 @@ pub(super) async fn find(site: &Site, name: &str) -> Result<Role, Failure> {
 }
 
 async fn create(site: &Site, create: Create) -> Result<Answer, Failure> {
-    let (permissions, now) = (create.permissions.clone(), site.now());
-    let role = site
-        .store
-        .write(move |conn| {
-            let role = rows::create(conn, &create.name, create.description.as_deref(), now)?;
-            rows::permit(conn, &role, &create.permissions)?;
+    let permissions = create.permissions.clone();
+    let role = accounts(site)
+        .change(move |change| {
+            let role = change.create_role(&create.name, create.description.as_deref())?;
+            let names: Vec<&str> = create.permissions.iter().map(String::as_str).collect();
+            change.add_permissions_to_role(&role.name, &names)?;
             Ok(role)
         })
         .await?;
-    if !permissions.is_empty() {
-        site.event(
-            None,
-            EventKind::PermissionsChanged {
-                role: role.name.clone(),
-            },
-        );
-    }
     let permissions: BTreeSet<String> = permissions.into_iter().collect();
     let granted = match permissions.is_empty() {
         true => "no permissions".into(),
@@ -132,16 +120,7 @@ async fn create(site: &Site, create: Create) -> Result<Answer, Failure> {
 async fn add(site: &Site, grant: &Grant) -> Result<Answer, Failure> {
     let user = users::find(site, &grant.identity).await?;
     let role = find(site, &grant.role).await?.name;
-    let changed = site.store.add_role_to_user(&user.id, &role).await?;
-    if changed {
-        site.event(
-            None,
-            EventKind::RoleAdded {
-                user: user.id.clone(),
-                role: role.clone(),
-            },
-        );
-    }
+    let changed = accounts(site).add_role_to_user(&user.id, &role).await?;
     let text = match changed {
         true => format!("{} has the role {role} now", user.email),
         false => format!("{} had the role {role} already", user.email),
@@ -155,16 +134,9 @@ async fn add(site: &Site, grant: &Grant) -> Result<Answer, Failure> {
 async fn remove(site: &Site, grant: &Grant) -> Result<Answer, Failure> {
     let user = users::find(site, &grant.identity).await?;
     let role = find(site, &grant.role).await?.name;
-    let changed = site.store.remove_role_from_user(&user.id, &role).await?;
-    if changed {
-        site.event(
-            None,
-            EventKind::RoleRemoved {
-                user: user.id.clone(),
-                role: role.clone(),
-            },
-        );
-    }
+    let changed = accounts(site)
+        .remove_role_from_user(&user.id, &role)
+        .await?;
     let text = match changed {
         true => format!("{} no longer has the role {role}", user.email),
         false => format!("{} did not have the role {role}", user.email),
@@ -178,17 +150,11 @@ async fn remove(site: &Site, grant: &Grant) -> Result<Answer, Failure> {
 async fn permissions(site: &Site, change: &Permissions, add: bool) -> Result<Answer, Failure> {
     let role = find(site, &change.role).await?.name;
     let names: Vec<&str> = change.permissions.iter().map(String::as_str).collect();
+    let accounts = accounts(site);
     let number = match add {
-        true => site.store.add_permissions_to_role(&role, &names).await?,
-        false => {
-            site.store
-                .remove_permissions_from_role(&role, &names)
-                .await?
-        }
+        true => accounts.add_permissions_to_role(&role, &names).await?,
+        false => accounts.remove_permissions_from_role(&role, &names).await?,
     };
-    if number > 0 {
-        site.event(None, EventKind::PermissionsChanged { role: role.clone() });
-    }
     let all = site.store.list_roles().await?;
     let left = all
         .into_iter()
@@ -210,27 +176,16 @@ async fn permissions(site: &Site, change: &Permissions, add: bool) -> Result<Ans
 async fn delete(site: &Site, name: String) -> Result<Answer, Failure> {
     let role = find(site, &name).await?.name;
     let gone = name.clone();
-    let holders = site
-        .store
-        .write(move |conn| rows::delete(conn, &gone))
+    let holders = accounts(site)
+        .change(move |change| change.delete_role_of(&gone))
         .await?;
     let Some(holders) = holders else {
         return Err(Failure::unknown("role", &name, []));
     };
-    for user in &holders {
-        site.event(
-            None,
-            EventKind::RoleRemoved {
-                user: user.clone(),
-                role: role.clone(),
-            },
-        );
-    }
-    site.event(None, EventKind::PermissionsChanged { role: role.clone() });
-    let had = count(holders.len(), "account", "accounts");
+    let had = count(holders, "account", "accounts");
     Ok(Answer::new(
         format!("the role {role} is deleted; {had} had it"),
-        json!({ "role": role, "deleted": true, "accounts": holders.len() }),
+        json!({ "role": role, "deleted": true, "accounts": holders }),
     ))
 }
 

@@ -1,7 +1,7 @@
 //! `users`: accounts, by the same validators and the same store as over HTTP.
 
 use clap::{Args, Subcommand};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{
     failure::Failure,
@@ -10,17 +10,12 @@ use super::{
     roles,
 };
 use crate::{
-    accounts::password::{self, checked_hash, set_password},
+    accounts::{Accounts, invitation::Invitation, password::checked_hash},
+    change::By,
     error::Invalid,
-    events::EventKind,
-    features::{
-        invite::{self, Invitation},
-        recover,
-    },
     identity::{EmailAddress, Identity, IdentityKind, Username},
-    notify::mail::Scribe,
     secrets::{Password, Secret},
-    store::{Grants, NewUser, SessionInfo, StoreError, Unique, User, roles as role_rows, users},
+    store::{Grants, NewUser, SessionInfo, StoreError, Unique, User, users},
     types::{Timestamp, UserId},
     web::site::Site,
 };
@@ -94,7 +89,7 @@ pub(super) struct Invite {
     #[arg(long = "role", value_name = "ROLE")]
     roles: Vec<String>,
     #[command(flatten)]
-    by: By,
+    by: Delivery,
 }
 
 #[derive(Debug, Args)]
@@ -102,11 +97,11 @@ pub(super) struct SendRecovery {
     /// The account's e-mail address, username or id.
     identity: String,
     #[command(flatten)]
-    by: By,
+    by: Delivery,
 }
 
 #[derive(Debug, Args)]
-struct By {
+struct Delivery {
     /// Send no mail: print the link, to be handed over by other means. It is shown this once.
     #[arg(long)]
     print: bool,
@@ -153,6 +148,11 @@ pub(super) async fn perform(site: &Site, command: Users) -> Result<Answer, Failu
         Users::List(list) => self::list_all(site, list).await,
         Users::Show(who) => show(site, &who.identity).await,
     }
+}
+
+/// What changes accounts, on behalf of the command line.
+pub(super) fn accounts(site: &Site) -> Accounts {
+    Accounts::new(site.core.clone(), By::command_line())
 }
 
 /// The account behind an id, an e-mail address or a username, whatever the settings let sign in. Scripts call
@@ -214,34 +214,16 @@ async fn create(site: &Site, create: Create) -> Result<Answer, Failure> {
     if let Some(username) = username {
         new = new.username(username);
     }
-    let (hook, now) = (site.on_register.clone(), site.now());
-    let (user, grants) = site
-        .store
-        .write(move |conn| {
-            let user = users::insert(conn, &new, now)?;
-            hook.run(conn, &user, &Map::new())?;
+    let (user, grants) = accounts(site)
+        .change(move |change| {
+            let user = change.create_user(&new)?;
             for role in &roles {
-                role_rows::give(conn, &user.id, role)?;
+                change.add_role_to_user(&user.id, &role.name)?;
             }
-            let grants = users::grants(conn, &user.id)?;
+            let grants = users::grants(change, &user.id)?;
             Ok((user, grants))
         })
         .await?;
-    site.event(
-        None,
-        EventKind::Registered {
-            user: user.id.clone(),
-        },
-    );
-    for role in &grants.roles {
-        site.event(
-            None,
-            EventKind::RoleAdded {
-                user: user.id.clone(),
-                role: role.clone(),
-            },
-        );
-    }
     let state = if user.active {
         "active"
     } else {
@@ -270,7 +252,8 @@ async fn invite(site: &Site, command: &Invite) -> Result<Answer, Failure> {
         refuse_inactive(&user)?;
     }
     let by_mail = !command.by.print;
-    let (user, url) = invite::invite(site, &Scribe::of(&site.notify), &invitation, by_mail)
+    let (user, url) = accounts(site)
+        .invitation_link(&invitation, by_mail)
         .await
         .map_err(|error| Failure::of(site, error))?;
     let grants = site.store.grants(&user.id).await?;
@@ -290,7 +273,8 @@ async fn send_recovery(site: &Site, command: &SendRecovery) -> Result<Answer, Fa
     let user = find(site, &command.identity).await?;
     refuse_inactive(&user)?;
     let by_mail = !command.by.print;
-    let url = recover::send_link(site, &Scribe::of(&site.notify), &user, by_mail)
+    let url = accounts(site)
+        .recovery_link(&user.id, by_mail)
         .await
         .map_err(|error| Failure::of(site, error))?;
     Ok(handed_over(
@@ -331,9 +315,7 @@ fn handed_over(by_mail: bool, what: &str, url: &Secret<String>, mut json: Value)
 
 async fn require_new_password(site: &Site, identity: &str) -> Result<Answer, Failure> {
     let user = find(site, identity).await?;
-    password::require_new_password(site, &Scribe::of(&site.notify), &user.id)
-        .await
-        .map_err(|error| Failure::of(site, error))?;
+    accounts(site).require_new_password(&user.id).await?;
     let how = match site.settings.recover.enabled {
         true => "the next sign-in asks for a new password",
         false => {
@@ -347,22 +329,9 @@ async fn require_new_password(site: &Site, identity: &str) -> Result<Answer, Fai
 async fn set_active(site: &Site, identity: &str, active: bool) -> Result<Answer, Failure> {
     let user = find(site, identity).await?;
     let changed = match active {
-        true => site.store.activate_user(&user.id).await?,
-        false => site.store.deactivate_user(&user.id).await?,
+        true => accounts(site).activate_user(&user.id).await?,
+        false => accounts(site).deactivate_user(&user.id).await?,
     };
-    if changed {
-        site.event(
-            None,
-            match active {
-                true => EventKind::Activated {
-                    user: user.id.clone(),
-                },
-                false => EventKind::Deactivated {
-                    user: user.id.clone(),
-                },
-            },
-        );
-    }
     let (is, was) = if changed {
         ("is", "now")
     } else {
@@ -378,13 +347,7 @@ async fn set_active(site: &Site, identity: &str, active: bool) -> Result<Answer,
 
 async fn reset_access(site: &Site, identity: &str) -> Result<Answer, Failure> {
     let user = find(site, identity).await?;
-    site.store.reset_user_access(&user.id).await?;
-    site.event(
-        None,
-        EventKind::AccessReset {
-            user: user.id.clone(),
-        },
-    );
+    accounts(site).revoke_all(&user.id).await?;
     let text = format!("every way in but the password is ended for {}", user.email);
     Ok(Answer::new(text, json!({ "id": user.id, "changed": true })))
 }
@@ -392,7 +355,8 @@ async fn reset_access(site: &Site, identity: &str) -> Result<Answer, Failure> {
 async fn change_password(site: &Site, change: ChangePassword) -> Result<Answer, Failure> {
     let user = find(site, &change.identity).await?;
     let typed = change.password.read()?;
-    set_password(site, &Scribe::of(&site.notify), &user.id, &typed)
+    accounts(site)
+        .set_password(&user.id, &typed)
         .await
         .map_err(|error| Failure::of(site, error))?;
     let text = format!(
@@ -404,15 +368,9 @@ async fn change_password(site: &Site, change: ChangePassword) -> Result<Answer, 
 
 async fn delete(site: &Site, identity: &str) -> Result<Answer, Failure> {
     let user = find(site, identity).await?;
-    if !site.store.delete_user(&user.id).await? {
+    if !accounts(site).delete_user(&user.id).await? {
         return Err(Failure::unknown("account", identity, []));
     }
-    site.event(
-        None,
-        EventKind::Deleted {
-            user: user.id.clone(),
-        },
-    );
     Ok(Answer::new(
         format!("{} is deleted", user.email),
         json!({ "id": user.id, "deleted": true }),

@@ -9,6 +9,7 @@ use tera::Tera;
 use validator::Validate;
 
 use crate::{
+    accounts::Accounts,
     events::{Event, Subscriber},
     factors::{MfaPolicy, phone::PhoneParser, recovery::RecoveryCodes, totp::TotpProvider},
     identity::{EmailPolicy, UsernamePolicy},
@@ -75,36 +76,36 @@ impl Security {
     /// Runs once at each launch, when the tables are there and before the first request: for roles and accounts
     /// that must exist. It is not run by commands. An error stops the launch.
     ///
-    /// A [`Store`] and a [`Hasher`] are also managed by Rocket: `rocket.state::<Store>()` answers after ignition,
-    /// and in a fairing that is attached after this one.
+    /// An [`Accounts`], a [`Store`] and a [`Hasher`] are also managed by Rocket: `rocket.state::<Accounts>()` answers
+    /// after ignition, and in a fairing that is attached after this one.
     ///
     /// ```
     /// use rocket_security::{EmailAddress, NewUser, Password, Security, StoreError};
     ///
-    /// let security = Security::default().seed(|store, hasher| async move {
-    ///     store.find_or_create_role("admin").await?;
+    /// let security = Security::default().seed(|accounts, hasher| async move {
+    ///     accounts.find_or_create_role("admin").await?;
     ///     let email = EmailAddress::parse("root@example.com").map_err(|_| StoreError::Missing)?;
-    ///     if store.find_user_by_email(&email).await?.is_none() {
+    ///     if accounts.store().find_user_by_email(&email).await?.is_none() {
     ///         let password = Password::parse("correct horse battery staple")
     ///             .map_err(|_| StoreError::Missing)?;
     ///         let hash = hasher
     ///             .hash(&password)
     ///             .await
     ///             .map_err(|error| StoreError::Refused(error.to_string()))?;
-    ///         let user = store
+    ///         let user = accounts
     ///             .create_user(NewUser::new(email).confirmed(true).password(hash))
     ///             .await?;
-    ///         store.add_role_to_user(&user.id, "admin").await?;
+    ///         accounts.add_role_to_user(&user.id, "admin").await?;
     ///     }
     ///     Ok(())
     /// });
     /// ```
     pub fn seed<F, T>(self, hook: F) -> Self
     where
-        F: FnOnce(Store, Hasher) -> T + Send + 'static,
+        F: FnOnce(Accounts, Hasher) -> T + Send + 'static,
         T: Future<Output = Result<(), StoreError>> + Send + 'static,
     {
-        let hook: Seed = Box::new(move |store, hasher| Box::pin(hook(store, hasher)));
+        let hook: Seed = Box::new(move |accounts, hasher| Box::pin(hook(accounts, hasher)));
         self.with(|parts| parts.seeds.push(hook))
     }
 

@@ -11,6 +11,8 @@ use super::{
     mount::report_routes,
 };
 use crate::{
+    accounts::Accounts,
+    change::By,
     core::{Core, Registering},
     events::Events,
     factors::{
@@ -97,8 +99,9 @@ pub(super) async fn ignite(
         log::warn!("mails reach nobody: `security.mail.transport` is \"{name}\"; write \"smtp\"");
     }
     let routes = report_routes(&site, rocket).await?;
+    let accounts = Accounts::new(site.core.clone(), By::application());
     for seed in seeds {
-        seed(site.store.clone(), site.hasher.clone())
+        seed(accounts.clone(), site.hasher.clone())
             .await
             .map_err(|why| ConfigError(format!("the hook `Security::seed` failed: {why}")))?;
     }

@@ -6,6 +6,8 @@ use rocket::{Build, Rocket};
 
 use super::{gate, methods, report};
 use crate::{
+    accounts::Accounts,
+    change::By,
     features::root_routes,
     guards::routes::Routes,
     http::pattern::Mounted,
@@ -92,6 +94,7 @@ pub(super) fn mount(mut rocket: Rocket<Build>, site: Arc<Site>, routes: Routes) 
         .manage(own_paths)
         .manage(Mounted::default())
         .manage(site.store.clone())
+        .manage(Accounts::new(site.core.clone(), By::application()))
         .manage(site.hasher.clone())
         .manage(site.http.cookies.clone())
         .manage(routes)

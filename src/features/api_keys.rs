@@ -13,10 +13,7 @@ use crate::{
         target::Target,
         text::{self, NotAName},
     },
-    notify::{
-        notices,
-        outbox::{self, Posted},
-    },
+    notify::notices,
     secrets::{Secret, digest, random_token},
     signin::{api_key, caller::Mechanism, limits::count_per_user, outdated},
     store::{
@@ -288,7 +285,7 @@ fn check_expiry(
 }
 
 enum Made {
-    Done(Posted),
+    Done,
     TooMany,
     NotYours,
 }
@@ -327,24 +324,29 @@ async fn make(
     };
     let notice = notices::api_key_created(&web.scribe(), user, &name, &asked)?;
     let (uniquifier, most) = (user.uniquifier.clone(), i64::from(settings.most));
-    let made = site
-        .store
-        .write(move |conn| {
-            users::hold(conn, &row.user_id, &uniquifier)?;
-            if api_keys::count_of(conn, &row.user_id)? >= most {
+    let made = web
+        .change(move |change| {
+            users::hold(change, &row.user_id, &uniquifier)?;
+            if api_keys::count_of(change, &row.user_id)? >= most {
                 return Ok(Made::TooMany);
             }
-            let grants = users::grants(conn, &row.user_id)?;
+            let grants = users::grants(change, &row.user_id)?;
             if !asked.iter().all(|one| grants.has_permission(one)) {
                 return Ok(Made::NotYours);
             }
-            api_keys::insert(conn, &row)?;
-            outbox::put(conn, &notice).map(Made::Done)
+            api_keys::insert(change, &row)?;
+            change.mail(&notice)?;
+            change.event(EventKind::ApiKeyCreated {
+                user: row.user_id.clone(),
+                key: row.id.clone(),
+                name: row.name.clone(),
+            });
+            Ok(Made::Done)
         })
         .await
         .map_err(outdated)?;
-    let posted = match made {
-        Made::Done(posted) => posted,
+    match made {
+        Made::Done => {}
         Made::TooMany => {
             let message = Message::new("api_keys.too_many").with("most", most);
             return Err(Invalid::form(message).into());
@@ -352,14 +354,7 @@ async fn make(
         Made::NotYours => {
             return Err(Invalid::field("permissions", Message::new("api_keys.not_yours")).into());
         }
-    };
-    site.posted(posted);
-    let created = EventKind::ApiKeyCreated {
-        user: user.id.clone(),
-        key: id.clone(),
-        name,
-    };
-    site.event(Some(&web.client.client), created);
+    }
     let key = api_key::write(site, &id, &secret);
     Ok((id, key))
 }
@@ -378,24 +373,20 @@ async fn end(web: &Web<'_>, caller: &Strong, id: &str) -> Result<(), Error> {
     };
     let name = name.ok_or(Error::NotFound)?;
     let notice = notices::api_key_revoked(&web.scribe(), user, &name)?;
-    let (owner, uniquifier, key) = (user.id.clone(), user.uniquifier.clone(), id.clone());
-    let posted = site
-        .store
-        .write(move |conn| {
-            users::hold(conn, &owner, &uniquifier)?;
-            if !api_keys::delete(conn, &owner, &key)? {
-                return Ok(None);
+    let (owner, uniquifier) = (user.id.clone(), user.uniquifier.clone());
+    let revoked = web
+        .change(move |change| {
+            users::hold(change, &owner, &uniquifier)?;
+            let revoked = change.revoke_api_key(&owner, &id)?;
+            if revoked {
+                change.mail(&notice)?;
             }
-            outbox::put(conn, &notice).map(Some)
+            Ok(revoked)
         })
         .await
         .map_err(outdated)?;
-    site.posted(posted.ok_or(Error::NotFound)?);
-    let revoked = EventKind::ApiKeyRevoked {
-        user: user.id.clone(),
-        key: id,
-        name,
-    };
-    site.event(Some(&web.client.client), revoked);
-    Ok(())
+    match revoked {
+        true => Ok(()),
+        false => Err(Error::NotFound),
+    }
 }

@@ -11,16 +11,16 @@ use serde_json::json;
 use super::{
     Submitted, Web,
     mailed::{self, AskForm, CodeForm},
-    recover,
 };
 use crate::{
+    accounts::recovery,
     error::{Error, Invalid},
     events::EventKind,
     guards::strong::Strong,
     identity::{EmailAddress, Identity},
     notify::{
         mail::Addressee,
-        outbox::{self, Letter, Postage},
+        outbox::{Letter, Postage},
     },
     signin::{
         limits::{Buckets, PerAddress, count_per_address, count_per_user},
@@ -33,7 +33,7 @@ use crate::{
         form::{Field, FormView},
         template,
     },
-    types::{Message, UserId},
+    types::Message,
     web::{
         feature::{Feature, Link, MenuFor, sample_form, sample_mail},
         input::Nothing,
@@ -316,22 +316,16 @@ async fn send(web: &Web<'_>, caller: &Strong, typed: &str) -> Result<(), Error> 
         )?,
     };
     let (id, uniquifier) = (user.id.clone(), user.uniquifier.clone());
-    let posted = site
-        .store
-        .write(move |conn| {
-            users::hold(conn, &id, &uniquifier)?;
-            ticket_mail::put(conn, &letter, &draft)
-        })
-        .await
-        .map_err(outdated)?;
-    let sent = posted.is_put() && owner.is_none() && !is_reserved;
-    site.posted(posted);
-    if sent {
-        let user = user.id.clone();
-        let kind = EventKind::ChangeEmailInstructionsSent { user };
-        site.event(Some(&web.client.client), kind);
-    }
-    Ok(())
+    let is_free = owner.is_none() && !is_reserved;
+    web.change(move |change| {
+        users::hold(change, &id, &uniquifier)?;
+        if ticket_mail::put(change, &letter, &draft)? && is_free {
+            change.event(EventKind::ChangeEmailInstructionsSent { user: id.clone() });
+        }
+        Ok(())
+    })
+    .await
+    .map_err(outdated)
 }
 
 /// The ticket behind a code: of the new address, whoever is signed in.
@@ -376,37 +370,35 @@ async fn change(web: &Web<'_>, held: Held<ChangeEmail>) -> Answer {
         payload.old_key.clone(),
         site.now(),
     );
-    let outcome = site
-        .store
-        .write(move |conn| {
-            if !once.consume(conn, now)? || !users::set_email(conn, &id, &old_key, &new, now)? {
+    let was_unproven = user.confirmed_at.is_none();
+    let outcome = web
+        .change(move |change| {
+            if !once.consume(change, now)? || !users::set_email(change, &id, &old_key, &new, now)? {
                 return Err(StoreError::Missing);
             }
             // As it was when the notice was written; else somebody changed to it in between.
-            let open = tickets::open_under(conn, Undo::NAME, handle.as_str(), now)?;
+            let open = tickets::open_under(change, Undo::NAME, handle.as_str(), now)?;
             if open.map(|(_, since)| since) != back {
                 return Err(StoreError::Missing);
             }
             if let Some(since) = back {
-                tickets::end_since(conn, &id, Undo::NAME, since)?;
+                tickets::end_since(change, &id, Undo::NAME, since)?;
             }
-            notice
-                .as_ref()
-                .map(|(letter, undo)| {
-                    if let Some(undo) = undo {
-                        ticket::put_beside(conn, undo)?;
-                    }
-                    outbox::put(conn, letter)
-                })
-                .transpose()
+            if let Some((letter, undo)) = &notice {
+                if let Some(undo) = undo {
+                    ticket::put_beside(change, undo)?;
+                }
+                change.mail(letter)?;
+            }
+            change.event(EventKind::EmailChanged { user: id.clone() });
+            if was_unproven {
+                change.event(EventKind::EmailConfirmed { user: id.clone() });
+            }
+            Ok(())
         })
         .await;
     match outcome {
-        Ok(posted) => {
-            if let Some(posted) = posted {
-                site.posted(posted);
-            }
-        }
+        Ok(()) => {}
         // Used meanwhile, or the address it was to replace is another by now: nothing was changed.
         Err(StoreError::Missing) => return Err(mailed::gone()),
         // Somebody registered it meanwhile. Whoever reads its mail may know.
@@ -414,11 +406,6 @@ async fn change(web: &Web<'_>, held: Held<ChangeEmail>) -> Answer {
             return Err(Invalid::field("email", Message::new("change_email.taken")).into());
         }
         Err(error) => return Err(error.into()),
-    }
-    let (client, id) = (Some(&web.client.client), || user.id.clone());
-    site.event(client, EventKind::EmailChanged { user: id() });
-    if user.confirmed_at.is_none() {
-        site.event(client, EventKind::EmailConfirmed { user: id() });
     }
     let target = match &web.caller {
         Some(_) => {
@@ -481,47 +468,38 @@ async fn undo(web: &Web<'_>, held: Held<Undo>) -> Answer {
     let old = EmailAddress::parse(&held.payload.old).map_err(|_| mailed::gone())?;
     let to = Addressee::at(old.address());
     let recovery = match site.settings.recover.enabled {
-        true => Some(recover::prepare(site, &web.scribe(), &to, user)?),
+        true => Some(recovery::prepare(site, &web.scribe(), &to, user)?),
         false => None,
     };
     let (once, id, since, now) = (held.once(), user.id.clone(), held.created_at, site.now());
     // Whoever took the account may have set them up before they changed its address.
     let suspect = since.before(site.settings.change_email.undo);
     let email = old.clone();
-    let outcome = site
-        .store
-        .write(move |conn| {
-            if !once.consume(conn, now)? {
-                return Ok(None);
+    let outcome = web
+        .change(move |change| {
+            if !once.consume(change, now)? {
+                return Ok(false);
             }
-            users::restore_email(conn, &id, &email, now)?;
-            factors::delete_since(conn, &id, suspect)?;
-            social::delete_since(conn, &id, suspect)?;
+            users::restore_email(change, &id, &email, now)?;
+            factors::delete_since(change, &id, suspect)?;
+            social::delete_since(change, &id, suspect)?;
             // What was changed after that is undone with it; an earlier address may still take it back.
-            tickets::end_since(conn, &id, Undo::NAME, since)?;
-            let posted = match &recovery {
-                Some(recovery) => recover::put(conn, recovery, true)?,
-                None => None,
-            };
-            Ok(Some(posted))
+            tickets::end_since(change, &id, Undo::NAME, since)?;
+            if let Some(recovery) = &recovery {
+                change.recovery(recovery, true)?;
+            }
+            change.event(EventKind::EmailChangeUndone { user: id.clone() });
+            Ok(true)
         })
         .await;
-    let posted = match outcome {
-        Ok(Some(posted)) => posted,
-        Ok(None) => return Err(mailed::gone()),
+    match outcome {
+        Ok(true) => {}
+        Ok(false) => return Err(mailed::gone()),
         Err(StoreError::Taken(Unique::Email)) => {
             return Err(Invalid::form(Message::new("change_email.taken")).into());
         }
         Err(error) => return Err(error.into()),
-    };
-    if let Some(posted) = posted {
-        site.posted(posted);
     }
-    let id: UserId = user.id.clone();
-    site.event(
-        Some(&web.client.client),
-        EventKind::EmailChangeUndone { user: id },
-    );
     let target = page::after(site, &site.login_path());
     Ok(Reply::done(target)
         .flash("success", "change_email.undone")

@@ -13,10 +13,9 @@ use super::{
 };
 use crate::{
     error::{Error, Invalid},
-    events::EventKind,
     guards::strong::shown_what_it_takes,
     identity::target::Target,
-    notify::{notices, outbox},
+    notify::notices,
     secrets::Password,
     signin::{
         admit::{Admission, admit},
@@ -184,24 +183,16 @@ async fn change(
     };
     let hash = site.hasher.hash(&new).await?;
     let notice = notices::password_changed(&web.scribe(), user)?;
-    let (id, uniquifier, now) = (user.id.clone(), user.uniquifier.clone(), site.now());
+    let (id, uniquifier) = (user.id.clone(), user.uniquifier.clone());
     let ends = site.ends_with_password();
-    let (user, posted) = site
-        .store
-        .write(move |conn| {
-            users::hold(conn, &id, &uniquifier)?;
-            let user = users::set_password(conn, &id, &hash, ends, now)?;
-            Ok((user, outbox::put(conn, &notice)?))
-        })
-        .await
-        .map_err(outdated)?;
-    site.posted(posted);
-    let id = user.id.clone();
-    site.event(
-        Some(&web.client.client),
-        EventKind::PasswordChanged { user: id },
-    );
-    Ok(user)
+    web.change(move |change| {
+        users::hold(change, &id, &uniquifier)?;
+        let user = change.replace_password(&id, &hash, ends)?;
+        change.mail(&notice)?;
+        Ok(user)
+    })
+    .await
+    .map_err(outdated)
 }
 
 /// All sessions have ended; whoever changed it goes on.

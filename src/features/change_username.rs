@@ -9,9 +9,9 @@ use crate::{
     error::{Error, Invalid},
     events::EventKind,
     guards::strong::Strong,
-    notify::{notices, outbox},
+    notify::notices,
     signin::{limits::count_per_user, outdated},
-    store::{StoreError, User, users},
+    store::{User, users},
     templates::{
         form::{Field, FormView},
         template,
@@ -110,22 +110,13 @@ async fn change(web: &Web<'_>, caller: &Strong, typed: &str) -> Result<User, Err
     }
     let notice = notices::username_changed(&web.scribe(), user, username.name())?;
     let (id, uniquifier, now) = (user.id.clone(), user.uniquifier.clone(), site.now());
-    let (posted, renamed) = site
-        .store
-        .write(move |conn| {
-            users::hold(conn, &id, &uniquifier)?;
-            users::set_username(conn, &id, &username, now)?;
-            let posted = outbox::put(conn, &notice)?;
-            let renamed = users::by_id(conn, &id)?.ok_or(StoreError::Missing)?;
-            Ok((posted, renamed))
-        })
-        .await
-        .map_err(outdated)?;
-    site.posted(posted);
-    let user = user.id.clone();
-    site.event(
-        Some(&web.client.client),
-        EventKind::UsernameChanged { user },
-    );
-    Ok(renamed)
+    web.change(move |change| {
+        users::hold(change, &id, &uniquifier)?;
+        let renamed = users::set_username(change, &id, &username, now)?;
+        change.mail(&notice)?;
+        change.event(EventKind::UsernameChanged { user: id.clone() });
+        Ok(renamed)
+    })
+    .await
+    .map_err(outdated)
 }

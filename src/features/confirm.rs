@@ -198,13 +198,8 @@ async fn send(web: &Web<'_>, email: &str) -> Result<(), Error> {
         bound_to: None,
         payload: (),
     };
-    if mailed::mail_ticket(web, &asked, mailing).await?
-        && let Some(user) = asked.user
-    {
-        let kind = EventKind::ConfirmInstructionsSent { user: user.id };
-        web.site.event(Some(&web.client.client), kind);
-    }
-    Ok(())
+    let told = |user| EventKind::ConfirmInstructionsSent { user };
+    mailed::mail_ticket(web, &asked, mailing, told).await
 }
 
 /// Notes that somebody else wants the address of an account that has not proven it.
@@ -235,34 +230,21 @@ async fn confirm(web: &Web<'_>, held: Held<Confirm>, with_token: bool) -> Answer
     let own = web.caller.is_some();
     let handle = Handle::of_user(&id);
     let confirmed = web
-        .site
-        .store
-        .write(move |conn| {
-            if !once.consume(conn, now)? {
+        .change(move |change| {
+            if !once.consume(change, now)? {
                 return Ok(None);
             }
-            let mark = tickets::open_under(conn, Contested::NAME, handle.as_str(), now)?;
+            let mark = tickets::open_under(change, Contested::NAME, handle.as_str(), now)?;
             let password = match mark.is_some() && !own {
                 true => EarlierPassword::Remove,
                 false => EarlierPassword::Keep,
             };
-            let (confirmed, posted) = mailed::prove_address(conn, &id, password, &removed, now)?;
-            Ok(users::by_id(conn, &id)?.map(|user| (confirmed, posted, user)))
+            let confirmed = change.prove_address(&id, password, Some(&removed))?;
+            Ok(users::by_id(change, &id)?.map(|user| (confirmed, user)))
         })
         .await?;
-    let Some((confirmed, posted, user)) = confirmed else {
-        return Err(mailed::gone());
-    };
-    if let Some(posted) = posted {
-        web.site.posted(posted);
-    }
+    let (confirmed, user) = confirmed.ok_or_else(mailed::gone)?;
     let first = confirmed != Confirmed::Before;
-    if first {
-        let kind = EventKind::EmailConfirmed {
-            user: user.id.clone(),
-        };
-        web.site.event(Some(&web.client.client), kind);
-    }
     let settings = &web.site.settings;
     let key = match confirmed {
         Confirmed::Before => "confirm.already",

@@ -5,12 +5,10 @@ use serde_json::json;
 
 use super::{Submitted, Web, mailed};
 use crate::{
-    events::EventKind,
     signin::{
         noticed::{Noticed, PATH},
         ticket::Held,
     },
-    store::users,
     templates::{form::FormView, template},
     web::{
         feature::{Feature, sample_form},
@@ -67,26 +65,20 @@ async fn by_link(web: Web<'_>, token: &str, form: Submitted<Nothing>) -> Answer 
 async fn end(web: &Web<'_>, held: Held<Noticed>) -> Answer {
     let (site, once, now) = (web.site, held.once(), web.site.now());
     let user = held.user.id.clone();
-    let ended = site
-        .store
-        .write(move |conn| {
-            if !once.consume(conn, now)? {
+    let ended = web
+        .change(move |change| {
+            if !once.consume(change, now)? {
                 return Ok(false);
             }
             // Whatever became of the session of the mail: its browser may have opened another. None is known after
             // this, so that the next sign-in is told by mail again.
-            users::end_sessions(conn, &user, true)?;
+            change.sign_out_everywhere(&user)?;
             Ok(true)
         })
         .await?;
     if !ended {
         return Err(mailed::gone());
     }
-    let kind = EventKind::SessionRevoked {
-        user: held.user.id.clone(),
-        session: None,
-    };
-    site.event(Some(&web.client.client), kind);
     let target = page::after(site, &site.login_path());
     Ok(Reply::done(target)
         .flash("success", "end_session.done")

@@ -134,7 +134,7 @@ pub(crate) struct Proven {
 }
 
 enum Judged {
-    Done(Box<(outbox::Posted, crate::store::User)>),
+    Done(Box<crate::store::User>),
     Wrong,
     Gone,
     TooMany,
@@ -162,10 +162,9 @@ pub(crate) async fn prove(
         _ => site.settings.two_factor.mail_life.get(),
     };
     let (owner, written, made) = (user.clone(), setup.clone(), held.created_at);
-    let judged = site
-        .store
-        .write(move |conn| {
-            let Some((_, tag)) = once.attempt::<FactorSetup>(conn, now)? else {
+    let judged = web
+        .change(move |change| {
+            let Some((_, tag)) = once.attempt::<FactorSetup>(change, now)? else {
                 return Ok(Judged::Gone);
             };
             let step = match written.kind {
@@ -176,22 +175,26 @@ pub(crate) async fn prove(
             let Some(step) = step else {
                 return Ok(Judged::Wrong);
             };
-            users::hold(conn, &owner.id, &owner.uniquifier)?;
-            if !once.consume(conn, now)? {
+            users::hold(change, &owner.id, &owner.uniquifier)?;
+            if !once.consume(change, now)? {
                 return Ok(Judged::Gone);
             }
             // Of two that are set up at once the later finds what the other has made.
-            if rows::of_user(conn, &owner.id)?.len() >= MOST {
+            if rows::of_user(change, &owner.id)?.len() >= MOST {
                 return Ok(Judged::TooMany);
             }
-            rows::insert(conn, &factors::row(&written, &owner, step, now))?;
-            devices::delete_all_of(conn, &owner.id)?;
+            rows::insert(change, &factors::row(&written, &owner, step, now))?;
+            devices::delete_all_of(change, &owner.id)?;
             if first {
-                users::end_sessions(conn, &owner.id, true)?;
+                users::end_sessions(change, &owner.id, true)?;
             }
-            let posted = outbox::put(conn, &notice)?;
-            let user = users::by_id(conn, &owner.id)?.ok_or(StoreError::Missing)?;
-            Ok(Judged::Done(Box::new((posted, user))))
+            change.mail(&notice)?;
+            change.event(EventKind::FactorAdded {
+                user: owner.id.clone(),
+                method: written.kind,
+            });
+            let user = users::by_id(change, &owner.id)?.ok_or(StoreError::Missing)?;
+            Ok(Judged::Done(Box::new(user)))
         })
         .await;
     let judged = match judged {
@@ -201,7 +204,7 @@ pub(crate) async fn prove(
         }
         judged => judged.map_err(outdated)?,
     };
-    let (posted, now_user) = match judged {
+    let now_user = match judged {
         Judged::Done(done) => *done,
         Judged::Wrong => {
             let methods = Methods::of(setup.kind.method());
@@ -211,12 +214,6 @@ pub(crate) async fn prove(
         Judged::Gone => return Err(Invalid::form(Message::new("ticket.invalid")).into()),
         Judged::TooMany => return Err(Invalid::form(Message::new("factor.too_many")).into()),
     };
-    site.posted(posted);
-    let added = EventKind::FactorAdded {
-        user: user.id.clone(),
-        method: setup.kind,
-    };
-    site.event(Some(&web.client.client), added);
     if first {
         let method: Method = setup.kind.method();
         let methods = caller.methods.and(method);

@@ -7,23 +7,22 @@ use serde::Deserialize;
 use super::{Submitted, Web};
 use crate::{
     error::{Error, Invalid},
+    events::EventKind,
     http::headers,
     identity::{EmailAddress, Identity, target::Target},
-    notify::{
-        mail::Addressee,
-        outbox::{self, Letter, Postage, Posted},
-    },
+    notify::{mail::Addressee, outbox::Postage},
     signin::{
         limits::{Buckets, PerAddress, count_failure, count_per_address, refuse_if_locked},
+        outdated,
         ticket::{self, Handle, Held, Presented, Purpose, Refusal, Terms},
         ticket_mail,
     },
     store::{
-        Conn, StoreError, User,
-        users::{self, Confirmed, EarlierPassword},
+        User,
+        users::{self},
     },
     templates::form::Field,
-    types::{Life, Message, Method, Methods, Timestamp, UserId},
+    types::{Life, Message, Method, Methods, UserId},
     web::{
         json::wants_json,
         page,
@@ -159,12 +158,13 @@ pub(crate) struct Mailing<'a, P: Purpose> {
     pub(crate) payload: P::Payload,
 }
 
-/// Mails a ticket to whom it was asked for; true if a mail is on its way.
+/// Mails a ticket to the account that it was asked for, and tells of it by the event `told`.
 pub(crate) async fn mail_ticket<P: Purpose>(
     web: &Web<'_>,
     asked: &Asked,
     mailing: Mailing<'_, P>,
-) -> Result<bool, Error> {
+    told: fn(UserId) -> EventKind,
+) -> Result<(), Error> {
     let terms = Terms {
         life: mailing.life,
         user: asked.user.as_ref().map(|user| user.id.clone()),
@@ -184,8 +184,17 @@ pub(crate) async fn mail_ticket<P: Purpose>(
         postage_for(web, asked),
         own,
     )?;
-    let sent = ticket_mail::write(web.site, letter, draft).await?;
-    Ok(sent && asked.user.is_some())
+    let user = asked.user.as_ref().map(|user| user.id.clone());
+    web.change(move |change| {
+        if ticket_mail::put(change, &letter, &draft)?
+            && let Some(user) = &user
+        {
+            change.event(told(user.clone()));
+        }
+        Ok(())
+    })
+    .await
+    .map_err(outdated)
 }
 
 /// What somebody asks for in a browser in which they signed in before is counted apart, so that nobody
@@ -198,42 +207,28 @@ fn postage_for(web: &Web<'_>, asked: &Asked) -> Postage {
     device.map_or(Postage::Limited, Postage::Device)
 }
 
-/// Notes the proof of an address; `removed` tells the owner if that took a password away.
-pub(crate) fn prove_address(
-    conn: &mut Conn,
-    id: &UserId,
-    password: EarlierPassword,
-    removed: &Letter,
-    now: Timestamp,
-) -> Result<(Confirmed, Option<Posted>), StoreError> {
-    let confirmed = users::confirm(conn, id, password, now)?;
-    let posted = match confirmed {
-        Confirmed::Now {
-            password_removed: true,
-        } => Some(outbox::put(conn, removed)?),
-        _ => None,
-    };
-    Ok((confirmed, posted))
-}
-
-/// Mails something that carries no ticket to whom it was asked for; true if a mail is on its way.
+/// Mails something that carries no ticket to the account that it was asked for, and tells of it by the event `told`.
 pub(crate) async fn mail(
     web: &Web<'_>,
     asked: &Asked,
     which: (&'static str, &'static str),
     own: serde_json::Value,
-) -> Result<bool, Error> {
+    told: fn(UserId) -> EventKind,
+) -> Result<(), Error> {
     let letter = web
         .scribe()
         .letter(&asked.addressee(), which, postage_for(web, asked), own)?;
-    let posted = web
-        .site
-        .store
-        .write(move |conn| outbox::put(conn, &letter))
-        .await?;
-    let sent = posted.is_put() && asked.user.is_some();
-    web.site.posted(posted);
-    Ok(sent)
+    let user = asked.user.as_ref().map(|user| user.id.clone());
+    web.change(move |change| {
+        if change.mail(&letter)?
+            && let Some(user) = &user
+        {
+            change.event(told(user.clone()));
+        }
+        Ok(())
+    })
+    .await?;
+    Ok(())
 }
 
 // Presenting.

@@ -20,10 +20,7 @@ use crate::{
         session::Opening,
         ticket::{Held, Purpose},
     },
-    store::{
-        StoreError,
-        users::{self, Confirmed, EarlierPassword},
-    },
+    store::users::{self, EarlierPassword},
     templates::{
         form::{Field, FormView},
         template,
@@ -234,13 +231,8 @@ async fn send(web: &Web<'_>, form: &Ask, next: Option<&str>) -> Result<(), Error
             next: web.judged(next),
         },
     };
-    if mailed::mail_ticket(web, &asked, mailing).await?
-        && let Some(user) = asked.user
-    {
-        let kind = EventKind::LoginInstructionsSent { user: user.id };
-        site.event(Some(&web.client.client), kind);
-    }
-    Ok(())
+    let told = |user| EventKind::LoginInstructionsSent { user };
+    mailed::mail_ticket(web, &asked, mailing, told).await
 }
 
 /// Uses the ticket up and brings its owner to the gate.
@@ -258,28 +250,16 @@ async fn sign_in(
     refuse_if_locked(site, &buckets).await?;
     let removed = notices::password_removed(&web.scribe(), &held.user)?;
     let (once, id, now) = (held.once(), held.user.id.clone(), site.now());
-    let done = site
-        .store
-        .write(move |conn| {
-            if !once.consume(conn, now)? {
+    let done = web
+        .change(move |change| {
+            if !once.consume(change, now)? {
                 return Ok(None);
             }
-            let (confirmed, posted) =
-                mailed::prove_address(conn, &id, EarlierPassword::Remove, &removed, now)?;
-            let user = users::by_id(conn, &id)?.ok_or(StoreError::Missing)?;
-            Ok(Some((user, confirmed, posted)))
+            change.prove_address(&id, EarlierPassword::Remove, Some(&removed))?;
+            users::by_id(change, &id)
         })
         .await?;
-    let Some((user, confirmed, posted)) = done else {
-        return Err(mailed::gone());
-    };
-    if let Some(posted) = posted {
-        site.posted(posted);
-    }
-    if confirmed != Confirmed::Before {
-        let user = user.id.clone();
-        site.event(Some(&web.client.client), EventKind::EmailConfirmed { user });
-    }
+    let user = done.ok_or_else(mailed::gone)?;
     let target = web.next(held.payload.next.as_deref(), &site.settings.after.login);
     let admission = admit(site, user, Methods::of(Method::Email)).await?;
     let opening = Opening {

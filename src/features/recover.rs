@@ -5,7 +5,7 @@
 //! sign-in as ever.
 
 use rocket::{get, post, routes};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::json;
 
 use super::{
@@ -14,16 +14,12 @@ use super::{
     new_password::{self, NewPassword},
 };
 use crate::{
-    core::Core,
+    accounts::recovery::{MAIL, Proof, Reset},
     error::{Denied, Error, Invalid},
     events::EventKind,
     identity::target::Target,
-    notify::{
-        mail::{Addressee, Scribe},
-        notices,
-        outbox::{self, Letter, Postage},
-    },
-    secrets::{Password, Secret, Verdict},
+    notify::notices,
+    secrets::{Password, Verdict},
     signin::{
         NextStep,
         admit::{Owing, admit},
@@ -31,12 +27,11 @@ use crate::{
         outdated,
         remember::Remember,
         session::Opening,
-        ticket::{self, Draft, Handle, Held, Purpose, Terms},
-        ticket_mail,
+        ticket::{self, Handle, Held, Terms},
     },
     store::{
-        Conn, StoreError, User, failures,
-        users::{self, Confirmed, EarlierPassword},
+        StoreError, User, failures,
+        users::{self, EarlierPassword},
     },
     templates::{
         form::{Field, FormView},
@@ -92,29 +87,6 @@ pub(crate) const FEATURE: Feature = Feature {
 const ASK: &str = "security/recover/recover.html";
 const CODE: &str = "security/recover/code.html";
 const LINK: &str = "security/recover/link.html";
-const MAIL: (&str, &str) = ("recover", "recover");
-
-/// The ticket with which a new password is set.
-pub(crate) enum Reset {}
-
-impl Purpose for Reset {
-    const NAME: &'static str = "reset";
-    type Payload = Proof;
-}
-
-/// What holding the ticket proves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Proof {
-    /// The address: it was mailed there.
-    Mail,
-    /// What was shown at a sign-in that wants a new password.
-    SignIn {
-        methods: i64,
-        /// Whether that browser is to be remembered.
-        remember: bool,
-    },
-}
 
 /// How long somebody who signed in may take to choose the new password that is asked for.
 const FORCED: Life = Life::minutes(10);
@@ -253,89 +225,8 @@ async fn send(web: &Web<'_>, email: &str) -> Result<(), Error> {
         bound_to: None,
         payload: Proof::Mail,
     };
-    if mailed::mail_ticket(web, &asked, mailing).await?
-        && let Some(user) = asked.user
-    {
-        let kind = EventKind::ResetInstructionsSent { user: user.id };
-        web.site.event(Some(&web.client.client), kind);
-    }
-    Ok(())
-}
-
-/// A ticket and its letter for an account, to be written in one transaction by [`put`].
-#[derive(Clone)]
-pub(crate) struct Recovery {
-    draft: Draft<Reset>,
-    letter: Letter,
-    /// The link, for whoever hands it over by other means.
-    pub(crate) url: Secret<String>,
-}
-
-/// Prepares what lets an account choose a new password, whoever sees to it: an administrator, or the
-/// undoing of a takeover.
-pub(crate) fn prepare(
-    site: &Core,
-    scribe: &Scribe<'_>,
-    to: &Addressee<'_>,
-    user: &User,
-) -> Result<Recovery, Error> {
-    let terms = Terms {
-        life: site.settings.recover.life.get(),
-        user: Some(user.id.clone()),
-        bound_to: None,
-    };
-    let draft = ticket::draft::<Reset>(
-        site,
-        terms,
-        ticket::Begun::ByVisitor,
-        &Handle::of_user(&user.id),
-        &Proof::Mail,
-    )?;
-    let own = ticket_mail::context(site, "/reset", &draft);
-    let letter = scribe.letter(to, MAIL, Postage::Free, own)?;
-    let url = Secret::new(site.absolute(&format!("/reset/{}", draft.secret.expose())));
-    Ok(Recovery { draft, letter, url })
-}
-
-/// Writes the ticket, and the letter if it is to be mailed.
-pub(crate) fn put(
-    conn: &mut Conn,
-    recovery: &Recovery,
-    by_mail: bool,
-) -> Result<Option<outbox::Posted>, StoreError> {
-    ticket::put(conn, &recovery.draft)?;
-    by_mail
-        .then(|| outbox::put(conn, &recovery.letter))
-        .transpose()
-}
-
-/// Sends an account the mail with which it can choose a new password, or only makes the link, to be
-/// handed over by other means.
-pub(crate) async fn send_link(
-    site: &Core,
-    scribe: &Scribe<'_>,
-    user: &User,
-    by_mail: bool,
-) -> Result<Secret<String>, Error> {
-    if !site.settings.recover.enabled {
-        return Err(Error::NotFound);
-    }
-    // Its link would open nothing.
-    if !user.active {
-        return Err(Invalid::field("email", Message::new("login.inactive")).into());
-    }
-    let recovery = prepare(site, scribe, &Addressee::from(user), user)?;
-    let url = recovery.url.clone();
-    let posted = site
-        .store
-        .write(move |conn| put(conn, &recovery, by_mail))
-        .await?;
-    if let Some(posted) = posted {
-        site.posted(posted);
-    }
-    let user = user.id.clone();
-    site.event(scribe.client, EventKind::ResetInstructionsSent { user });
-    Ok(url)
+    let told = |user| EventKind::ResetInstructionsSent { user };
+    mailed::mail_ticket(web, &asked, mailing, told).await
 }
 
 /// Uses the ticket up and sets the password, or answers what is wrong with it and leaves the ticket.
@@ -351,37 +242,28 @@ async fn reset(web: &Web<'_>, held: Held<Reset>, typed: &NewPassword, with_token
     let (once, id, proof, now) = (held.once(), user.id.clone(), held.payload, site.now());
     let mut locks = Buckets::names_of_account(site, user);
     locks.extend(Buckets::of_user(site, user, &web.client).cleared_by_success());
-    let changed = site
-        .store
-        .write(move |conn| {
-            if !once.consume(conn, now)? {
+    let changed = web
+        .change(move |change| {
+            if !once.consume(change, now)? {
                 return Ok(None);
             }
             let mut user =
-                users::set_password(conn, &id, &hash, users::EndsWithPassword::ALL, now)?;
-            let mut confirmed = Confirmed::Before;
+                users::set_password(change, &id, &hash, users::EndsWithPassword::ALL, now)?;
+            change.event(EventKind::PasswordReset { user: id.clone() });
             if proof == Proof::Mail {
                 // The password is the owner's own by now.
-                confirmed = users::confirm(conn, &id, EarlierPassword::Keep, now)?;
+                change.prove_address(&id, EarlierPassword::Keep, None)?;
                 // Whoever reads the mail need not wait until a guesser's lock ends.
-                failures::clear(conn, &locks)?;
-                user = users::by_id(conn, &id)?.ok_or(StoreError::Missing)?;
+                failures::clear(change, &locks)?;
+                user = users::by_id(change, &id)?.ok_or(StoreError::Missing)?;
             }
-            Ok(Some((user, confirmed, outbox::put(conn, &notice)?)))
+            change.mail(&notice)?;
+            Ok(Some(user))
         })
         .await?;
-    let Some((user, confirmed, posted)) = changed else {
-        return Err(mailed::gone());
-    };
-    site.posted(posted);
+    let user = changed.ok_or_else(mailed::gone)?;
     if proof == Proof::Mail {
         web.know_device(&user).await?;
-    }
-    let id = || user.id.clone();
-    let client = Some(&web.client.client);
-    site.event(client, EventKind::PasswordReset { user: id() });
-    if confirmed != Confirmed::Before {
-        site.event(client, EventKind::EmailConfirmed { user: id() });
     }
     let after = site.settings.after.reset.as_deref();
     if site.settings.recover.sign_in && web.caller.is_none() {

@@ -96,11 +96,6 @@ async fn send(web: &Web<'_>, email: &str) -> Result<(), Error> {
         return Err(Invalid::field("email", Message::new("recover_username.none")).into());
     }
     let which = ("recover_username", "recover_username");
-    if mailed::mail(web, &asked, which, json!({"username": username})).await?
-        && let Some(user) = asked.user
-    {
-        let kind = EventKind::UsernameRecoverySent { user: user.id };
-        web.site.event(Some(&web.client.client), kind);
-    }
-    Ok(())
+    let told = |user| EventKind::UsernameRecoverySent { user };
+    mailed::mail(web, &asked, which, json!({"username": username}), told).await
 }

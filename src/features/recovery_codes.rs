@@ -13,7 +13,7 @@ use crate::{
     error::{Error, Invalid},
     events::EventKind,
     guards::strong::Strong,
-    notify::{notices, outbox},
+    notify::notices,
     secrets::{Purpose, Secret},
     signin::{limits::count_per_user, outdated, second},
     store::{
@@ -193,23 +193,22 @@ async fn make(web: &Web<'_>, caller: &Strong) -> Result<Vec<Secret<String>>, Err
         .collect();
     let notice = notices::recovery_codes_new(&web.scribe(), user)?;
     let (id, uniquifier) = (user.id.clone(), user.uniquifier.clone());
-    let posted = site
-        .store
-        .write(move |conn| {
-            users::hold(conn, &id, &uniquifier)?;
-            if factors::serving(conn, &id, Usages::SECOND)?.is_empty() {
-                return Ok(None);
+    let made = web
+        .change(move |change| {
+            users::hold(change, &id, &uniquifier)?;
+            if factors::serving(change, &id, Usages::SECOND)?.is_empty() {
+                return Ok(false);
             }
-            factors::replace_codes(conn, &id, &rows)?;
-            outbox::put(conn, &notice).map(Some)
+            factors::replace_codes(change, &id, &rows)?;
+            change.mail(&notice)?;
+            change.event(EventKind::RecoveryCodesGenerated { user: id.clone() });
+            Ok(true)
         })
         .await
         .map_err(outdated)?;
-    // There is nothing that they would stand for.
-    let posted = posted.ok_or_else(|| Invalid::form(Message::new("mf.none")))?;
-    site.posted(posted);
-    let user = user.id.clone();
-    let kind = EventKind::RecoveryCodesGenerated { user };
-    site.event(Some(&web.client.client), kind);
-    Ok(codes)
+    match made {
+        true => Ok(codes),
+        // There is nothing that they would stand for.
+        false => Err(Invalid::form(Message::new("mf.none")).into()),
+    }
 }

@@ -14,14 +14,12 @@ use serde_json::Value;
 
 use super::Web;
 use crate::{
+    change::Change,
     error::{Denied, Error, Invalid, Unreadable},
     events::EventKind,
     http::cookies::Kind,
     identity::target::Target,
-    notify::{
-        notices,
-        outbox::{self, Posted},
-    },
+    notify::{notices, outbox::Letter},
     secrets::{Purpose, Secret, digest, random_token},
     settings::RefreshMode,
     signin::{
@@ -38,7 +36,7 @@ use crate::{
         sign_in::{Named, SignIn},
         tokens, users,
     },
-    types::{Life, Message, Timestamp},
+    types::{Life, Message, Timestamp, UserId},
     web::{
         feature::Feature,
         input::Proving,
@@ -203,35 +201,44 @@ pub(crate) async fn end(web: &Web<'_>, shown: &str) -> Result<(), Error> {
         return Ok(());
     };
     let notice = notices::refresh_reuse(&web.scribe(), &user)?;
-    let reused = site
-        .store
-        .write(move |conn| {
-            let Some(row) = families::hold(conn, &name)? else {
-                return Ok(None);
+    let user = user.id;
+    let reused = web
+        .change(move |change| {
+            let Some(row) = families::hold(change, &name)? else {
+                return Ok(false);
             };
             match place(&row, &hash, grace, now) {
                 Place::Old if row.idle_until > now => {
-                    endings::end(conn, &copied(&name, &row))?;
-                    outbox::put(conn, &notice).map(Some)
+                    end_copied(change, &name, &row, (&user, &notice))?;
+                    Ok(true)
                 }
-                _ => families::end(conn, &name).map(|()| None),
+                _ => families::end(change, &name).map(|()| false),
             }
         })
         .await?;
-    if let Some(posted) = reused {
-        tell_reuse(web, user, posted);
+    if reused {
+        session::forget_refresh(web.browser, web.site);
     }
     Ok(())
 }
 
-/// The end of the whole sign-in that a copied refresh token comes from.
-fn copied(name: &str, row: &FamilyRow) -> Ending {
-    Ending::CopiedRefreshToken(SignIn {
+/// Ends the whole sign-in that a copied refresh token comes from, and tells its owner.
+fn end_copied(
+    change: &mut Change<'_>,
+    name: &str,
+    row: &FamilyRow,
+    (user, notice): (&UserId, &Letter),
+) -> Result<(), StoreError> {
+    let copied = Ending::CopiedRefreshToken(SignIn {
         session: row.session_hash.clone(),
         series: row.remember_series.clone(),
         refresh: Some(name.to_string()),
         pending: None,
-    })
+    });
+    endings::end(change, &copied)?;
+    change.mail(notice)?;
+    change.event(EventKind::RefreshReuse { user: user.clone() });
+    Ok(())
 }
 
 /// The family of this name, if it is still its owner's.
@@ -239,14 +246,6 @@ async fn find(site: &Site, name: &str) -> Result<Option<(FamilyRow, User)>, Erro
     let name = name.to_string();
     let found = site.store.read(move |conn| families::find(conn, &name));
     Ok(found.await?)
-}
-
-/// After the end of a family of which somebody has a copy.
-fn tell_reuse(web: &Web<'_>, user: User, posted: Posted) {
-    web.site.posted(posted);
-    let reuse = EventKind::RefreshReuse { user: user.id };
-    web.site.event(Some(&web.client.client), reuse);
-    session::forget_refresh(web.browser, web.site);
 }
 
 /// What a refresh token was exchanged for.
@@ -303,7 +302,7 @@ enum Outcome {
     /// The token opens nothing (any more).
     Refused,
     /// An old token came back: the family has ended.
-    Reused(Posted),
+    Reused,
     /// The family changed in between: look again.
     Again,
 }
@@ -353,18 +352,17 @@ async fn exchange(web: &Web<'_>, shown: &str) -> Result<Option<Renewed>, Error> 
     );
     let (owner, uniquifier) = (user.id.clone(), user.uniquifier.clone());
     let tokens_at_most = site.settings.tokens.most;
-    let outcome = site
-        .store
-        .write(move |conn| {
-            users::hold(conn, &owner, &uniquifier)?;
-            let Some(row) = families::hold(conn, &name)? else {
+    let outcome = web
+        .change(move |change| {
+            users::hold(change, &owner, &uniquifier)?;
+            let Some(row) = families::hold(change, &name)? else {
                 return Ok(Outcome::Refused);
             };
             let key = match place(&row, &hash, grace, now) {
                 Place::Present if row.idle_until <= now => None,
                 Place::Present => match digests.first() {
                     Some(first) => {
-                        families::rotate(conn, &name, &hash, first, until, now)?;
+                        families::rotate(change, &name, &hash, first, until, now)?;
                         Some(0)
                     }
                     None => None,
@@ -375,8 +373,8 @@ async fn exchange(web: &Web<'_>, shown: &str) -> Result<Option<Renewed>, Error> 
                     let Some(notice) = &notice else {
                         return Ok(Outcome::Again);
                     };
-                    endings::end(conn, &copied(&name, &row))?;
-                    return outbox::put(conn, notice).map(Outcome::Reused);
+                    end_copied(change, &name, &row, (&owner, notice))?;
+                    return Ok(Outcome::Reused);
                 }
             };
             let Some(key) = key else {
@@ -386,13 +384,15 @@ async fn exchange(web: &Web<'_>, shown: &str) -> Result<Option<Renewed>, Error> 
                 session_hash: row.session_hash,
                 remember_series: row.remember_series,
             };
-            tokens::insert(conn, &token_row, named, tokens_at_most)?;
+            tokens::insert(change, &token_row, named, tokens_at_most)?;
+            change.event(EventKind::TokenIssued {
+                user: owner.clone(),
+            });
             Ok(Outcome::Exchanged(key))
         })
         .await;
     match outcome {
         Ok(Outcome::Exchanged(key)) => {
-            token::announce(site, &user, &web.client.client);
             let Some(next) = next.get(key) else {
                 return Err(wrong());
             };
@@ -406,8 +406,8 @@ async fn exchange(web: &Web<'_>, shown: &str) -> Result<Option<Renewed>, Error> 
         }
         Ok(Outcome::Again) => Ok(None),
         Ok(Outcome::Refused) => Err(wrong()),
-        Ok(Outcome::Reused(posted)) => {
-            tell_reuse(web, user, posted);
+        Ok(Outcome::Reused) => {
+            session::forget_refresh(web.browser, web.site);
             Err(wrong())
         }
         // Signed out everywhere, shut out or given a new password in between.

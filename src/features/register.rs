@@ -18,13 +18,14 @@ use crate::{
     identity::{EmailAddress, Identity, Username},
     notify::{
         mail::Addressee,
-        outbox::{self, Letter, Postage},
+        outbox::{Letter, Postage},
     },
     secrets::Password,
     settings::Usernames,
     signin::{
         admit::admit,
         limits::{PerAddress, count_per_address},
+        outdated,
         remember::Remember,
         session::Opening,
         ticket::{self, Draft, Handle, Terms},
@@ -264,6 +265,7 @@ async fn register(web: &Web<'_>, form: &Register) -> Result<Option<User>, Error>
         return Ok(None);
     }
     let mut new = NewUser::new(checked.email.clone());
+    new.extra = checked.extra.clone();
     if let Some(hash) = hash {
         new = new.password(hash);
     }
@@ -271,39 +273,22 @@ async fn register(web: &Web<'_>, form: &Register) -> Result<Option<User>, Error>
         new = new.username(username);
     }
     let welcome = welcome(web, &new)?;
-    // An address that its owner can still take back is theirs alone.
-    let reserved = Handle::of_identity(site, &Identity::Email(checked.email.clone()));
-    let (hook, extra, now) = (site.on_register.clone(), checked.extra.clone(), site.now());
-    let made = site
-        .store
-        .write(move |conn| {
-            if tickets::open_under(conn, tickets::UNDO, reserved.as_str(), now)?.is_some() {
-                return Err(StoreError::Taken(Unique::Email));
-            }
-            let user = users::insert(conn, &new, now)?;
-            hook.run(conn, &user, &extra)?;
-            let mut posted = None;
+    let made = web
+        .change(move |change| {
+            let user = change.create_user(&new)?;
             if let Some((letter, ticket)) = &welcome {
+                change.mail(letter)?;
                 if let Some(ticket) = ticket {
-                    ticket::put(conn, ticket)?;
+                    ticket::put(change, ticket)?;
+                    let user = user.id.clone();
+                    change.event(EventKind::ConfirmInstructionsSent { user });
                 }
-                posted = Some(outbox::put(conn, letter)?);
             }
-            Ok((user, posted))
+            Ok(user)
         })
         .await;
     match made {
-        Ok((user, posted)) => {
-            if let Some(posted) = posted {
-                site.posted(posted);
-            }
-            let (client, id) = (Some(&web.client.client), || user.id.clone());
-            site.event(client, EventKind::Registered { user: id() });
-            if site.settings.confirm.enabled {
-                site.event(client, EventKind::ConfirmInstructionsSent { user: id() });
-            }
-            Ok(Some(user))
-        }
+        Ok(user) => Ok(Some(user)),
         // Somebody was faster.
         Err(error @ StoreError::Taken(_)) => match taken(web, &checked).await? {
             Some(taken) => {
@@ -487,7 +472,6 @@ async fn collision(
         existing_email,
         existing_username: !existing_email,
     };
-    site.event(Some(&web.client.client), kind);
     let (scribe, typed) = (web.scribe(), checked.email.address());
     // An account's mail goes to its address as it is stored. One that is only held back for its owner is not
     // the account's any more: then to that address itself.
@@ -522,7 +506,12 @@ async fn collision(
     let identity = Identity::Email(checked.email.clone());
     let handle = Handle::of_identity(site, &identity);
     let decoy = ticket::draft::<Confirm>(site, terms, ticket::Begun::ByVisitor, &handle, &())?;
-    ticket_mail::write(site, letter, decoy).await?;
+    web.change(move |change| {
+        change.event(kind.clone());
+        ticket_mail::put(change, &letter, &decoy)
+    })
+    .await
+    .map_err(outdated)?;
     // Where nobody could choose another password, nobody's is taken away.
     let replaceable = site.settings.recover.enabled || site.settings.passwordless.enabled;
     let unproven = owner.confirmed_at.is_none() && site.settings.confirm.enabled;

@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use super::{Submitted, Web};
 use crate::{
     error::{Denied, Error},
-    events::EventKind,
     identity::target::Target,
     signin::{caller::Caller, session},
     store::SessionInfo,
@@ -69,13 +68,15 @@ async fn revoke(web: Web<'_>, id: &str, form: Submitted<Nothing>) -> Answer {
     if caller.session.as_ref() != Some(&id) {
         web.strong_by_any().await?;
     }
-    if !web.site.store.revoke_session(&caller.user.id, &id).await? {
+    let (owner, which) = (caller.user.id.clone(), id.clone());
+    let ended = web.change(move |change| change.revoke_session(&owner, &which));
+    if !ended.await? {
         return Err(Error::NotFound);
     }
     if caller.session.as_ref() == Some(&id) {
         session::forget_cookies(web.browser, web.site);
     }
-    done(&web, caller, Some(id))
+    Ok(done(&web))
 }
 
 #[post("/sessions/revoke-others", data = "<form>")]
@@ -87,20 +88,14 @@ async fn revoke_others(web: Web<'_>, form: Submitted<Nothing>) -> Answer {
         return Err(Denied::Mechanism.into());
     };
     web.strong_by_any().await?;
-    web.site
-        .store
-        .revoke_other_sessions(&caller.user.id, keep)
+    let (owner, keep) = (caller.user.id.clone(), keep.clone());
+    web.change(move |change| change.revoke_other_sessions(&owner, &keep))
         .await?;
-    done(&web, caller, None)
+    Ok(done(&web))
 }
 
-fn done(web: &Web<'_>, caller: &Caller, session: Option<SessionId>) -> Answer {
-    let kind = EventKind::SessionRevoked {
-        user: caller.user.id.clone(),
-        session,
-    };
-    web.site.event(Some(&web.client.client), kind);
-    Ok(Reply::done(Target::local(&web.site.path("/sessions"))).flash("success", "sessions.ended"))
+fn done(web: &Web<'_>) -> Reply {
+    Reply::done(Target::local(&web.site.path("/sessions"))).flash("success", "sessions.ended")
 }
 
 fn view(row: &SessionInfo, caller: &Caller) -> Value {

@@ -73,13 +73,14 @@ async fn unlock(web: &Web<'_>, held: Held<Unlock>) -> Answer {
     let (site, once, now) = (web.site, held.once(), web.site.now());
     let mut names = Buckets::names_of_account(site, &held.user);
     names.extend(held.payload);
-    let opened = site
-        .store
-        .write(move |conn| {
-            if !once.consume(conn, now)? {
+    let user = held.user.id.clone();
+    let opened = web
+        .change(move |change| {
+            if !once.consume(change, now)? {
                 return Ok(false);
             }
-            failures::clear(conn, &names)?;
+            failures::clear(change, &names)?;
+            change.event(EventKind::Unlocked { user: user.clone() });
             Ok(true)
         })
         .await?;
@@ -87,8 +88,6 @@ async fn unlock(web: &Web<'_>, held: Held<Unlock>) -> Answer {
         return Err(mailed::gone());
     }
     web.know_device(&held.user).await?;
-    let user = held.user.id;
-    site.event(Some(&web.client.client), EventKind::Unlocked { user });
     let target = page::after(site, &site.login_path());
     Ok(Reply::done(target)
         .flash("success", "unlock.done")

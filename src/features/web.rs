@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 #[cfg(feature = "passkeys")]
 use crate::types::Message;
 use crate::{
+    change::{By, Change},
     error::{Denied, Error},
     features::{recover, refresh_tokens, two_factor},
     guards::{
@@ -34,7 +35,7 @@ use crate::{
         trusted,
     },
     store::{
-        User,
+        StoreError, User,
         factors::FactorRow,
         sign_in::{Begun, WhichSession},
     },
@@ -313,6 +314,20 @@ impl Web<'_> {
     /// Tells programs who is signed in.
     pub(crate) fn naming(&self, reply: Reply, user: &User) -> Reply {
         reply.json("user", self.account(user))
+    }
+
+    /// Who makes a change in this request.
+    pub(crate) fn by(&self) -> By {
+        By::route(&self.client)
+    }
+
+    /// Makes a change: one transaction, then its mails and events.
+    pub(crate) async fn change<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Change<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.site.change(&self.by(), work).await
     }
 
     /// Who writes the mails that this request leads to.

@@ -64,16 +64,6 @@ pub(crate) struct Scribe<'a> {
 }
 
 impl<'a> Scribe<'a> {
-    /// For commands and jobs: in the site's first language.
-    #[cfg(feature = "cli")]
-    pub(crate) fn of(context: &'a NotifyContext) -> Self {
-        Self {
-            context,
-            client: None,
-            language: "en",
-        }
-    }
-
     /// On behalf of whoever asks.
     pub(crate) fn on_behalf(
         context: &'a NotifyContext,

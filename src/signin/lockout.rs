@@ -5,6 +5,7 @@ use super::{
     ticket::{self, Handle, Purpose, Terms},
 };
 use crate::{
+    change::By,
     core::Core,
     error::Error,
     http::client::ClientInfo,
@@ -53,6 +54,6 @@ pub(crate) async fn offer(
     let letter = client
         .scribe(&core.notify)
         .letter(&to, MAIL, Postage::Limited, own)?;
-    ticket_mail::write(core, letter, draft).await?;
+    ticket_mail::write(core, &By::route(client), letter, draft).await?;
     Ok(())
 }

@@ -4,40 +4,37 @@ use serde_json::json;
 
 use super::ticket::{self, Draft, Purpose};
 use crate::{
+    change::{By, Change},
     core::Core,
     error::Error,
-    notify::outbox::{self, Letter, Posted},
-    store::{Conn, StoreError},
+    notify::outbox::Letter,
+    store::StoreError,
 };
 
 /// Writes a letter and its ticket; true if the letter is in the outbox, and not held back since one like
 /// it went there a moment ago. Then the older ticket stays the good one.
 pub(crate) async fn write<P: Purpose>(
     core: &Core,
+    by: &By,
     letter: Letter,
     draft: Draft<P>,
 ) -> Result<bool, Error> {
-    let posted = core
-        .store
-        .write(move |conn| put(conn, &letter, &draft))
+    core.change(by, move |change| put(change, &letter, &draft))
         .await
-        .map_err(super::outdated)?;
-    let is_put = posted.is_put();
-    core.posted(posted);
-    Ok(is_put)
+        .map_err(super::outdated)
 }
 
 /// The same as part of a transaction: the ticket is written only if its letter is.
 pub(crate) fn put<P: Purpose>(
-    conn: &mut Conn,
+    change: &mut Change<'_>,
     letter: &Letter,
     draft: &Draft<P>,
-) -> Result<Posted, StoreError> {
-    let posted = outbox::put(conn, letter)?;
-    if posted.is_put() {
-        ticket::put(conn, draft)?;
+) -> Result<bool, StoreError> {
+    let is_put = change.mail(letter)?;
+    if is_put {
+        ticket::put(change, draft)?;
     }
-    Ok(posted)
+    Ok(is_put)
 }
 
 /// What the letter of a ticket says of it: link, code and until when.

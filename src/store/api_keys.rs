@@ -9,7 +9,7 @@ use super::{
     conn::natively,
     schema::{security_api_keys as keys, users},
 };
-use crate::types::{Life, RowId, Timestamp, UserId};
+use crate::types::{Life, Timestamp, UserId};
 
 /// A key to be written.
 #[derive(Clone, Debug, Insertable)]

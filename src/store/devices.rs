@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use serde::Serialize;
 
 use super::{Conn, Store, StoreError, schema::security_devices as devices, sessions::NewSession};
-use crate::types::{RowId, SKEW, Timestamp, Uniquifier, UserId};
+use crate::types::{SKEW, Timestamp, Uniquifier, UserId};
 
 /// A trusted device to be written.
 #[derive(Clone, Debug, Insertable)]

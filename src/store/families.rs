@@ -10,7 +10,7 @@ use super::{
     sign_in::Named,
     tokens,
 };
-use crate::types::{Methods, ProvenAt, RowId, Timestamp, Uniquifier, UserId};
+use crate::types::{Methods, ProvenAt, Timestamp, Uniquifier, UserId};
 
 /// A family to be written.
 #[derive(Clone, Debug, Insertable)]

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     secrets::digest,
-    types::{FactorKind, PasskeyUsage, RowId, Timestamp, Usages, UserId},
+    types::{FactorKind, PasskeyUsage, Timestamp, Usages, UserId},
 };
 
 /// A passkey to be written, beside its factor.

@@ -9,6 +9,7 @@ use std::{
 
 use super::hooks::Hooks;
 use crate::{
+    accounts::Accounts,
     events::Subscriber,
     factors::{
         MfaPolicy, passkey::GivenPolicy, phone::PhoneParser, recovery::RecoveryCodes,
@@ -25,7 +26,7 @@ use crate::{
 
 /// What runs once at each launch.
 pub(crate) type Seed = Box<
-    dyn FnOnce(Store, Hasher) -> Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>
+    dyn FnOnce(Accounts, Hasher) -> Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>
         + Send,
 >;
 

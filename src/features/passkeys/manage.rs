@@ -17,7 +17,7 @@ use crate::{
     guards::strong::Strong,
     http::language,
     identity::target::Target,
-    notify::{notices, outbox},
+    notify::notices,
     signin::{outdated, second::MOST, ticket::Purpose, ways_in::WaysIn},
     store::{StoreError, devices, factors, passkeys::PasskeyRow, tickets, users},
     templates::form::{Field, FormView},
@@ -273,8 +273,7 @@ async fn call(
 }
 
 enum Judged {
-    /// The letter, and whether no second factor is left.
-    Done(outbox::Posted, bool),
+    Done,
     LastWay,
     LastFactor,
 }
@@ -290,13 +289,13 @@ async fn remove(web: &Web<'_>, caller: &Strong, row: PasskeyRow) -> Result<(), E
         row.serves(Usages::FIRST),
         row.serves(Usages::SECOND),
     );
-    let judged = site
-        .store
-        .write(move |conn| {
+    let name = row.name;
+    let judged = web
+        .change(move |change| {
             // Of two removals at once the second finds what the first has left.
-            users::hold(conn, &owner.id, &owner.uniquifier)?;
-            let all = factors::of_user(conn, &owner.id)?;
-            if first && !ways.without(conn, &owner.id, &id)? {
+            users::hold(change, &owner.id, &owner.uniquifier)?;
+            let all = factors::of_user(change, &owner.id)?;
+            if first && !ways.without(change, &owner.id, &id)? {
                 return Ok(Judged::LastWay);
             }
             let left = all
@@ -306,36 +305,30 @@ async fn remove(web: &Web<'_>, caller: &Strong, row: PasskeyRow) -> Result<(), E
             if last && required {
                 return Ok(Judged::LastFactor);
             }
-            if !rows::delete(conn, &owner.id, &id)? {
+            if !rows::delete(change, &owner.id, &id)? {
                 return Err(StoreError::Missing);
             }
             if second {
-                devices::delete_all_of(conn, &owner.id)?;
+                devices::delete_all_of(change, &owner.id)?;
             }
-            tickets::end_of_purpose(conn, &owner.id, WanRegister::NAME)?;
+            tickets::end_of_purpose(change, &owner.id, WanRegister::NAME)?;
             if last {
-                factors::replace_codes(conn, &owner.id, &[])?;
+                factors::replace_codes(change, &owner.id, &[])?;
             }
-            Ok(Judged::Done(outbox::put(conn, &notice)?, last))
+            change.mail(&notice)?;
+            let (user, name) = (owner.id.clone(), name.clone());
+            change.event(EventKind::PasskeyRemoved { user, name });
+            if last {
+                let user = owner.id.clone();
+                change.event(EventKind::SecondFactorOff { user });
+            }
+            Ok(Judged::Done)
         })
         .await
         .map_err(outdated)?;
-    let (posted, last) = match judged {
-        Judged::Done(posted, last) => (posted, last),
-        Judged::LastWay => return Err(Invalid::form(Message::new("passkey.last_one")).into()),
-        Judged::LastFactor => {
-            return Err(Invalid::form(Message::new("passkey.last_factor")).into());
-        }
-    };
-    site.posted(posted);
-    let (client, id) = (Some(&web.client.client), user.id.clone());
-    let removed = EventKind::PasskeyRemoved {
-        user: id.clone(),
-        name: row.name,
-    };
-    site.event(client, removed);
-    if last {
-        site.event(client, EventKind::SecondFactorOff { user: id });
+    match judged {
+        Judged::Done => Ok(()),
+        Judged::LastWay => Err(Invalid::form(Message::new("passkey.last_one")).into()),
+        Judged::LastFactor => Err(Invalid::form(Message::new("passkey.last_factor")).into()),
     }
-    Ok(())
 }

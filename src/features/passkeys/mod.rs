@@ -21,7 +21,7 @@ use crate::{
     events::EventKind,
     factors::passkey::{Answered, Asserting, Ceremonies, Shown, Unfit},
     guards::Public,
-    notify::{notices, outbox},
+    notify::notices,
     signin::ticket::{
         self, Draft, Purpose,
         challenge::{Found, Once},
@@ -321,31 +321,27 @@ async fn settle(web: &Web<'_>, outcome: Outcome, shown: &Shown) -> Result<(), Er
 /// Shuts a passkey out of which there may be a copy, and tells its owner. With `once` only if that
 /// challenge is still open: what is merely said twice is no copy.
 async fn copied(web: &Web<'_>, owned: &Owned, once: Option<Once>) -> Result<(), Error> {
-    let (site, now) = (web.site, web.site.now());
+    let now = web.site.now();
     let notice = notices::passkey_suspect(&web.scribe(), &owned.user, &owned.row.name)?;
-    let id = owned.row.id.clone();
-    let posted = site
-        .store
-        .write(move |conn| {
-            if let Some(once) = &once
-                && !once.consume(conn, now)?
-            {
-                return Ok(None);
-            }
-            match rows::suspect(conn, &id, now)? {
-                true => Ok(Some(outbox::put(conn, &notice)?)),
-                false => Ok(None),
-            }
-        })
-        .await?;
-    if let Some(posted) = posted {
-        site.posted(posted);
-        let suspect = EventKind::PasskeySuspect {
-            user: owned.user.id.clone(),
-            name: owned.row.name.clone(),
-        };
-        site.event(Some(&web.client.client), suspect);
-    }
+    let (id, user, name) = (
+        owned.row.id.clone(),
+        owned.user.id.clone(),
+        owned.row.name.clone(),
+    );
+    web.change(move |change| {
+        if let Some(once) = &once
+            && !once.consume(change, now)?
+        {
+            return Ok(());
+        }
+        if rows::suspect(change, &id, now)? {
+            change.mail(&notice)?;
+            let (user, name) = (user.clone(), name.clone());
+            change.event(EventKind::PasskeySuspect { user, name });
+        }
+        Ok(())
+    })
+    .await?;
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use crate::{
     factors::passkey::{Account, Made, Registering},
     features::factor_setup::session_of,
     guards::strong::Strong,
-    notify::{notices, outbox},
+    notify::notices,
     signin::{
         outdated,
         second::{MOST, refuse_unproven},
@@ -191,8 +191,8 @@ pub(super) fn factor(
 }
 
 enum Judged {
-    /// The letter, the account as it is now, and whether every other session was ended.
-    Done(Box<(outbox::Posted, crate::store::User, bool)>),
+    /// The account as it is now, and whether every other session was ended.
+    Done(Box<(crate::store::User, bool)>),
     Gone,
     TooMany,
     NameTaken,
@@ -219,38 +219,39 @@ async fn add(
     let (passkey, owner) = (made.row(&factor.id)?, user.clone());
     let (handle, name) = (asked.handle.to_string(), asked.name.clone());
     let is_second = asked.usage != PasskeyUsage::First;
-    let judged = site
-        .store
-        .write(move |conn| {
-            users::hold(conn, &owner.id, &owner.uniquifier)?;
-            if !once.consume(conn, now)? {
+    let judged = web
+        .change(move |change| {
+            users::hold(change, &owner.id, &owner.uniquifier)?;
+            if !once.consume(change, now)? {
                 return Ok(Judged::Gone);
             }
-            if factors::of_user(conn, &owner.id)?.len() >= MOST {
+            if factors::of_user(change, &owner.id)?.len() >= MOST {
                 return Ok(Judged::TooMany);
             }
-            let known = rows::of_user(conn, &owner.id)?;
+            let known = rows::of_user(change, &owner.id)?;
             if known.iter().any(|row| row.name == name) {
                 return Ok(Judged::NameTaken);
             }
             // Made for another name than the account has by now: nobody would find it.
-            if rows::take_handle(conn, &owner.id, &handle)? != handle {
+            if rows::take_handle(change, &owner.id, &handle)? != handle {
                 return Ok(Judged::Gone);
             }
-            let mut before = factors::serving(conn, &owner.id, Usages::SECOND)?;
+            let mut before = factors::serving(change, &owner.id, Usages::SECOND)?;
             before.retain(|way| counts.contains(way));
             let first = is_second && before.is_empty();
-            factors::insert(conn, &factor)?;
-            rows::insert(conn, &passkey)?;
+            factors::insert(change, &factor)?;
+            rows::insert(change, &passkey)?;
             if is_second {
-                devices::delete_all_of(conn, &owner.id)?;
+                devices::delete_all_of(change, &owner.id)?;
             }
             if first {
-                users::end_sessions(conn, &owner.id, true)?;
+                users::end_sessions(change, &owner.id, true)?;
             }
-            let posted = outbox::put(conn, &notice)?;
-            let user = users::by_id(conn, &owner.id)?.ok_or(StoreError::Missing)?;
-            Ok(Judged::Done(Box::new((posted, user, first))))
+            change.mail(&notice)?;
+            let (user, name) = (owner.id.clone(), name.clone());
+            change.event(EventKind::PasskeyAdded { user, name });
+            let user = users::by_id(change, &owner.id)?.ok_or(StoreError::Missing)?;
+            Ok(Judged::Done(Box::new((user, first))))
         })
         .await;
     let judged = match judged {
@@ -259,7 +260,7 @@ async fn add(
         }
         judged => judged.map_err(outdated)?,
     };
-    let (posted, now_user, first) = match judged {
+    let (now_user, first) = match judged {
         Judged::Done(done) => *done,
         Judged::Gone => return Err(expired()),
         Judged::TooMany => {
@@ -267,12 +268,6 @@ async fn add(
         }
         Judged::NameTaken => return Err(name_taken("name")),
     };
-    site.posted(posted);
-    let added = EventKind::PasskeyAdded {
-        user: user.id.clone(),
-        name: asked.name.clone(),
-    };
-    site.event(Some(&web.client.client), added);
     if first {
         let methods = caller.methods.union(proven(site, made.verifies()));
         session::reopen(

@@ -3,7 +3,7 @@
 
 use rocket::{Route, get, post, routes};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
@@ -20,6 +20,7 @@ use crate::{
     signin::{
         admit::admit,
         limits::{PerAddress, count_per_address},
+        outdated,
         session::Opening,
         ticket::{
             self, Handle, Purpose, Terms,
@@ -239,16 +240,20 @@ async fn send(web: &Web<'_>, form: &SignUp) -> Result<(), Error> {
     let letter = web
         .scribe()
         .letter(&to, ("passkeys", mail), Postage::Limited, own)?;
-    ticket_mail::write(site, letter, draft).await?;
-    if let Some((owner, _)) = owner {
-        let collision = EventKind::RegistrationCollision {
-            user: owner.id,
-            existing_email: true,
-            existing_username: false,
-        };
-        site.event(Some(&web.client.client), collision);
-    }
-    Ok(())
+    let owner = owner.map(|(owner, _)| owner.id);
+    web.change(move |change| {
+        ticket_mail::put(change, &letter, &draft)?;
+        if let Some(user) = owner.clone() {
+            change.event(EventKind::RegistrationCollision {
+                user,
+                existing_email: true,
+                existing_username: false,
+            });
+        }
+        Ok(())
+    })
+    .await
+    .map_err(outdated)
 }
 
 async fn begin(web: &Web<'_>, wanted: &Wanted) -> Result<(String, Value), Error> {
@@ -298,7 +303,6 @@ async fn create(
     let made =
         ceremonies(web)?.finish_registration(&found.payload.begun, usage, &form.credential)?;
     let email = EmailAddress::parse(&link.payload.email).map_err(|_| mailed::gone())?;
-    let reserved = Handle::of_identity(site, &Identity::Email(email.clone()));
     let new = NewUser::new(email).confirmed(true);
     let name = site.views.catalogue().say(
         language::of(web.request, &site.http).as_str(),
@@ -307,21 +311,20 @@ async fn create(
     let factor = register::factor(&new.id, &name, usage, &made, now);
     let passkey = made.row(&factor.id)?;
     let (mailed_once, once) = (link.once(), found.once());
-    let (hook, said) = (site.on_register.clone(), handle.to_string());
-    let written = site
-        .store
-        .write(move |conn| {
-            if !mailed_once.consume(conn, now)? || !once.consume(conn, now)? {
+    let said = handle.to_string();
+    let written = web
+        .change(move |change| {
+            if !mailed_once.consume(change, now)? || !once.consume(change, now)? {
                 return Err(StoreError::Missing);
             }
-            if tickets::open_under(conn, tickets::UNDO, reserved.as_str(), now)?.is_some() {
-                return Err(StoreError::Taken(Unique::Email));
-            }
-            let user = users::insert(conn, &new, now)?;
-            hook.run(conn, &user, &Map::new())?;
-            rows::take_handle(conn, &user.id, &said)?;
-            factors::insert(conn, &factor)?;
-            rows::insert(conn, &passkey)?;
+            let user = change.create_user(&new)?;
+            rows::take_handle(change, &user.id, &said)?;
+            factors::insert(change, &factor)?;
+            rows::insert(change, &passkey)?;
+            change.event(EventKind::PasskeyAdded {
+                user: user.id.clone(),
+                name: name.clone(),
+            });
             Ok(user)
         })
         .await;
@@ -335,10 +338,6 @@ async fn create(
         }
         written => written?,
     };
-    let (client, id) = (Some(&web.client.client), || user.id.clone());
-    site.event(client, EventKind::Registered { user: id() });
-    site.event(client, EventKind::EmailConfirmed { user: id() });
-    site.event(client, EventKind::PasskeyAdded { user: id(), name });
     let methods = proven(site, made.verifies()).and(Method::Register);
     let admission = admit(site, user, methods).await?;
     let after = site.settings.after.register.as_deref().unwrap_or("/");

@@ -15,7 +15,7 @@ use crate::{
     guards::strong::Strong,
     http::headers,
     identity::target::Target,
-    notify::{notices, outbox},
+    notify::notices,
     signin::{caller::Caller, outdated, ticket::Purpose, ways_in::WaysIn},
     social::{SocialProfile, SocialProvider},
     store::{SocialAccountInfo, StoreError, User, social, users},
@@ -189,53 +189,46 @@ pub(super) async fn write(
         user.uniquifier.clone(),
         provider.name().to_string(),
     );
-    let written = site
-        .store
-        .write(move |conn| {
-            users::hold(conn, &id, &uniquifier)?;
-            if let Some((_, owner)) = social::owner_of(conn, &key)? {
+    let written = web
+        .change(move |change| {
+            users::hold(change, &id, &uniquifier)?;
+            if let Some((_, owner)) = social::owner_of(change, &key)? {
                 // Done already, by the same person.
                 return match owner.id == id {
-                    true => Ok(None),
+                    true => Ok(()),
                     false => Err(StoreError::Refused("social.linked_elsewhere".into())),
                 };
             }
-            match social::of_user_at(conn, &id, &name)? {
+            match social::of_user_at(change, &id, &name)? {
                 Some(other) if other.issuer == key.issuer => {
                     return Err(StoreError::Refused("social.linked_already".into()));
                 }
                 // The provider moved, and the former link opens nothing any more.
-                Some(former) => drop(social::delete(conn, &id, &former.id)?),
+                Some(former) => drop(social::delete(change, &id, &former.id)?),
                 None => {}
             }
-            social::insert(conn, &row)?;
-            outbox::put(conn, &notice).map(Some)
+            social::insert(change, &row)?;
+            change.mail(&notice)?;
+            change.event(EventKind::SocialLinked {
+                user: id.clone(),
+                provider: row.provider.clone(),
+            });
+            Ok(())
         })
         .await;
-    let posted = match written {
-        Ok(posted) => posted,
+    match written {
+        Ok(()) => Ok(()),
         Err(StoreError::Refused(why)) if why == "social.linked_already" => {
-            return Err(wrong("social.linked_already"));
+            Err(wrong("social.linked_already"))
         }
-        Err(StoreError::Refused(_) | StoreError::Taken(_)) => {
-            return Err(wrong("social.linked_elsewhere"));
-        }
-        Err(error) => return Err(outdated(error)),
-    };
-    if let Some(posted) = posted {
-        site.posted(posted);
-        let linked = EventKind::SocialLinked {
-            user: user.id.clone(),
-            provider: provider.name().into(),
-        };
-        site.event(Some(&web.client.client), linked);
+        Err(StoreError::Refused(_) | StoreError::Taken(_)) => Err(wrong("social.linked_elsewhere")),
+        Err(error) => Err(outdated(error)),
     }
-    Ok(())
 }
 
 /// What came of ending a link.
 enum Ended {
-    Done(outbox::Posted),
+    Done,
     None,
     LastWay,
 }
@@ -250,32 +243,30 @@ async fn end(web: &Web<'_>, caller: &Strong, name: &str) -> Answer {
     let notice = notices::social_unlinked(&web.scribe(), user, &label)?;
     let ways = WaysIn::of(site);
     let (id, uniquifier, at) = (user.id.clone(), user.uniquifier.clone(), name.to_string());
-    let ended = site
-        .store
-        .write(move |conn| {
-            users::hold(conn, &id, &uniquifier)?;
-            let Some(account) = social::of_user_at(conn, &id, &at)? else {
+    let ended = web
+        .change(move |change| {
+            users::hold(change, &id, &uniquifier)?;
+            let Some(account) = social::of_user_at(change, &id, &at)? else {
                 return Ok(Ended::None);
             };
-            if !ways.without(conn, &id, &account.id)? {
+            if !ways.without(change, &id, &account.id)? {
                 return Ok(Ended::LastWay);
             }
-            social::delete(conn, &id, &account.id)?;
-            outbox::put(conn, &notice).map(Ended::Done)
+            social::delete(change, &id, &account.id)?;
+            change.mail(&notice)?;
+            change.event(EventKind::SocialUnlinked {
+                user: id.clone(),
+                provider: at.clone(),
+            });
+            Ok(Ended::Done)
         })
         .await
         .map_err(outdated)?;
-    let posted = match ended {
-        Ended::Done(posted) => posted,
+    match ended {
+        Ended::Done => {}
         Ended::None => return Err(Error::NotFound),
         Ended::LastWay => return Err(wrong("social.last_way")),
-    };
-    site.posted(posted);
-    let unlinked = EventKind::SocialUnlinked {
-        user: user.id.clone(),
-        provider: name.to_string(),
-    };
-    site.event(Some(&web.client.client), unlinked);
+    }
     let target = Target::local(&site.path(PATH));
     Ok(Reply::done(target)
         .csrf()

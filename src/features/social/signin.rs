@@ -6,11 +6,10 @@ use rocket::{
     get, post, routes,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::Map;
 use uuid::Uuid;
 
 use super::{
-    super::{Submitted, Web, mailed},
+    super::{Submitted, Web},
     Back, Posted, Return, key_of, label_of, lead, link, mark, or_back, passed_on, profile,
     provider, returned, wrong,
 };
@@ -29,10 +28,10 @@ use crate::{
     },
     social::{ProviderEmail, SocialProfile, SocialProvider},
     store::{
-        NewUser, StoreError, Unique, User,
+        NewUser, StoreError, User,
         social::{self, NewSocialAccount},
         tickets,
-        users::{self, Confirmed, EarlierPassword},
+        users::{self, EarlierPassword},
     },
     templates::form::{Field, FormView},
     types::{Method, Methods},
@@ -281,7 +280,7 @@ async fn matched(
     came: &SocialProfile,
     user: User,
 ) -> Result<User, Error> {
-    let (site, now) = (web.site, web.site.now());
+    let site = web.site;
     if !user.active {
         return Err(Denied::Inactive.into());
     }
@@ -289,30 +288,21 @@ async fn matched(
     refuse_if_locked(site, &buckets).await?;
     let removed = notices::password_removed(&web.scribe(), &user)?;
     let (id, key) = (user.id.clone(), user.email.clone());
-    let proven = site
-        .store
-        .write(move |conn| {
-            let (confirmed, posted) =
-                mailed::prove_address(conn, &id, EarlierPassword::Remove, &removed, now)?;
-            let user = users::by_id(conn, &id)?.ok_or(StoreError::Missing)?;
+    let proven = web
+        .change(move |change| {
+            change.prove_address(&id, EarlierPassword::Remove, Some(&removed))?;
+            let user = users::by_id(change, &id)?.ok_or(StoreError::Missing)?;
             // The address may have become another's in this moment.
             match user.email == key {
-                true => Ok((user, confirmed, posted)),
+                true => Ok(user),
                 false => Err(StoreError::Missing),
             }
         })
         .await;
-    let (user, confirmed, posted) = match proven {
+    let user = match proven {
         Err(StoreError::Missing) => return Err(wrong("social.expired")),
         proven => proven?,
     };
-    if let Some(posted) = posted {
-        site.posted(posted);
-    }
-    if confirmed != Confirmed::Before {
-        let user = user.id.clone();
-        site.event(Some(&web.client.client), EventKind::EmailConfirmed { user });
-    }
     // Whoever owes more is matched again the next time.
     if let Admission::In(_) = admit(site, user.clone(), Methods::of(Method::Oauth)).await? {
         link::write(web, provider, came, &user).await?;
@@ -327,39 +317,26 @@ async fn sign_up(
     came: &SocialProfile,
     email: EmailAddress,
 ) -> Result<User, Error> {
-    let (site, now) = (web.site, web.site.now());
-    let reserved = Handle::of_identity(site, &Identity::Email(email.clone()));
     let new = NewUser::new(email).confirmed(true);
     let key = key_of(provider, came);
-    let row = row(&new.id, &key, label_of(came), now);
-    let hook = site.on_register.clone();
-    let written = site
-        .store
-        .write(move |conn| {
-            if tickets::open_under(conn, tickets::UNDO, reserved.as_str(), now)?.is_some() {
-                return Err(StoreError::Taken(Unique::Email));
-            }
-            let user = users::insert(conn, &new, now)?;
-            hook.run(conn, &user, &Map::new())?;
-            social::insert(conn, &row)?;
+    let row = row(&new.id, &key, label_of(came), web.site.now());
+    let written = web
+        .change(move |change| {
+            let user = change.create_user(&new)?;
+            social::insert(change, &row)?;
+            change.event(EventKind::SocialLinked {
+                user: user.id.clone(),
+                provider: row.provider.clone(),
+            });
             Ok(user)
         })
         .await;
-    let user = match written {
-        Ok(user) => user,
+    match written {
+        Ok(user) => Ok(user),
         // The same person in another window was faster, or somebody else with the address.
-        Err(StoreError::Taken(_)) => return Err(wrong("social.exists")),
-        Err(error) => return Err(error.into()),
-    };
-    let (client, id) = (Some(&web.client.client), || user.id.clone());
-    site.event(client, EventKind::Registered { user: id() });
-    site.event(client, EventKind::EmailConfirmed { user: id() });
-    let linked = EventKind::SocialLinked {
-        user: id(),
-        provider: provider.name().into(),
-    };
-    site.event(client, linked);
-    Ok(user)
+        Err(StoreError::Taken(_)) => Err(wrong("social.exists")),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// A link to be written.

@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use super::super::{Submitted, Web};
 use crate::{
     error::Error,
-    events::EventKind,
     identity::target::Target,
     signin::trusted,
     web::{
@@ -52,17 +51,11 @@ async fn revoke(web: Web<'_>, id: &str, form: Submitted<Nothing>) -> Answer {
     web.pressed(form, "devices.revoke")?;
     let caller = web.strong_by_any().await?;
     // One that is none and one that is another's are answered alike.
-    if !web
-        .site
-        .store
-        .revoke_trusted_device(&caller.user.id, id)
-        .await?
-    {
+    let (owner, id) = (caller.user.id.clone(), id.to_string());
+    let revoked = web.change(move |change| change.revoke_trusted_device(&owner, &id));
+    if !revoked.await? {
         return Err(Error::NotFound);
     }
-    let user = caller.user.id.clone();
-    web.site
-        .event(Some(&web.client.client), EventKind::DeviceRevoked { user });
     let target = Target::local(&web.site.path("/tf-devices"));
     Ok(Reply::done(target).flash("success", "devices.revoked"))
 }

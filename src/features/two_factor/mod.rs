@@ -17,11 +17,7 @@ use crate::{
     events::EventKind,
     http::cookies::Kind,
     identity::target::Target,
-    notify::{
-        mail::Addressee,
-        notices,
-        outbox::{self, Postage},
-    },
+    notify::{mail::Addressee, notices, outbox::Postage},
     signin::{
         admit::{Admission, Owing, answered},
         limits::{Buckets, count_per_user},
@@ -625,20 +621,15 @@ async fn help(web: &Web<'_>, held: Held<SecondStep>) -> Result<(), Error> {
     let letter = web
         .scribe()
         .letter(&Addressee::at(to), ("two_factor", "help"), postage, own)?;
-    let posted = site
-        .store
-        .write(move |conn| outbox::put(conn, &letter))
-        .await?;
-    // It was asked a moment ago: that mail says it all.
-    if !posted.is_put() {
-        return Ok(());
-    }
-    site.posted(posted);
-    let user = user.id.clone();
-    site.event(
-        Some(&web.client.client),
-        EventKind::SecondFactorHelp { user },
-    );
+    let id = user.id.clone();
+    web.change(move |change| {
+        // If it was asked a moment ago, that mail says it all.
+        if change.mail(&letter)? {
+            change.event(EventKind::SecondFactorHelp { user: id.clone() });
+        }
+        Ok(())
+    })
+    .await?;
     Ok(())
 }
 
@@ -671,12 +662,11 @@ pub(in crate::features) async fn finish(
     let user = site.store.find_user(&held.user.id).await?;
     let same = user.filter(|user| passed.proof.is_of(user));
     let user = same.ok_or(Denied::BadCredential)?;
-    let (client, id) = (Some(&web.client.client), user.id.clone());
     let kind = EventKind::SecondFactorPassed {
-        user: id.clone(),
+        user: user.id.clone(),
         methods: passed.proof.methods(),
     };
-    site.event(client, kind);
+    site.event(Some(&web.client.client), kind);
     let next = web.next(pending.next.as_deref(), &site.settings.after.login);
     let admission = answered(site, user, &passed.proof)?;
     if pending.session.is_some() {
@@ -711,18 +701,17 @@ pub(in crate::features) async fn finish(
             admitted.user().uniquifier.clone(),
             site.settings.two_factor.most_devices,
         );
-        let posted = site
-            .store
-            .write(move |conn| {
-                users::hold(conn, &row.user_id, &uniquifier)?;
-                rows::insert(conn, &row, most)?;
-                outbox::put(conn, &notice)
-            })
-            .await
-            .map_err(outdated)?;
-        site.posted(posted);
+        web.change(move |change| {
+            users::hold(change, &row.user_id, &uniquifier)?;
+            rows::insert(change, &row, most)?;
+            change.mail(&notice)?;
+            let user = row.user_id.clone();
+            change.event(EventKind::DeviceTrusted { user });
+            Ok(())
+        })
+        .await
+        .map_err(outdated)?;
         device.send(web.browser, site);
-        site.event(client, EventKind::DeviceTrusted { user: id });
     }
     let opening = Opening {
         remember: Remember::chosen(site, Some(pending.remember)),

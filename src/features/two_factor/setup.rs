@@ -15,7 +15,7 @@ use crate::{
     features::factor_setup::{self, Proven},
     guards::strong::Strong,
     identity::target::Target,
-    notify::{notices, outbox},
+    notify::notices,
     signin::{limits::count_per_user, outdated, second},
     store::{
         StoreError, User, devices,
@@ -364,41 +364,37 @@ async fn remove_one(web: &Web<'_>, caller: &Strong, id: &str) -> Result<(), Erro
     let kind = way.kind().unwrap_or(FactorKind::Authenticator);
     let notice = notices::factor_removed(&web.scribe(), user, kind, &way.name)?;
     let (owner, uniquifier, id) = (user.id.clone(), user.uniquifier.clone(), id.to_string());
-    let removed = site
-        .store
-        .write(move |conn| {
+    let removed = web
+        .change(move |change| {
             // Of two removals at once the second finds what the first has left.
-            users::hold(conn, &owner, &uniquifier)?;
-            let last = rows::serving(conn, &owner, Usages::SECOND)?.len() == 1;
+            users::hold(change, &owner, &uniquifier)?;
+            let last = rows::serving(change, &owner, Usages::SECOND)?.len() == 1;
             if last && required {
-                return Ok(None);
+                return Ok(false);
             }
-            if rows::take_usage(conn, &owner, &id, Usages::SECOND)?.is_none() {
+            if rows::take_usage(change, &owner, &id, Usages::SECOND)?.is_none() {
                 return Err(StoreError::Missing);
             }
-            devices::delete_all_of(conn, &owner)?;
-            tickets::end_of_purpose(conn, &owner, factor_setup::NAME)?;
+            devices::delete_all_of(change, &owner)?;
+            tickets::end_of_purpose(change, &owner, factor_setup::NAME)?;
             if last {
-                rows::replace_codes(conn, &owner, &[])?;
+                rows::replace_codes(change, &owner, &[])?;
             }
-            Ok(Some((outbox::put(conn, &notice)?, last)))
+            change.mail(&notice)?;
+            let user = owner.clone();
+            change.event(EventKind::FactorRemoved { user, method: kind });
+            if last {
+                let user = owner.clone();
+                change.event(EventKind::SecondFactorOff { user });
+            }
+            Ok(true)
         })
         .await
         .map_err(outdated)?;
-    let Some((posted, last)) = removed else {
-        return Err(Invalid::form(Message::new("factor.last_one")).into());
-    };
-    site.posted(posted);
-    let (client, id) = (Some(&web.client.client), user.id.clone());
-    let removed = EventKind::FactorRemoved {
-        user: id.clone(),
-        method: kind,
-    };
-    site.event(client, removed);
-    if last {
-        site.event(client, EventKind::SecondFactorOff { user: id });
+    match removed {
+        true => Ok(()),
+        false => Err(Invalid::form(Message::new("factor.last_one")).into()),
     }
-    Ok(())
 }
 
 /// Removes every second factor, with recovery codes and trusted devices.
@@ -410,35 +406,33 @@ async fn turn_off(web: &Web<'_>, caller: &Strong) -> Answer {
     count_per_user(site, "factor_change", &user.id).await?;
     let notice = notices::two_factor_off(&web.scribe(), user)?;
     let (owner, uniquifier) = (user.id.clone(), user.uniquifier.clone());
-    let turned_off = site
-        .store
-        .write(move |conn| {
-            users::hold(conn, &owner, &uniquifier)?;
-            let removed = rows::serving(conn, &owner, Usages::SECOND)?;
+    let turned_off = web
+        .change(move |change| {
+            users::hold(change, &owner, &uniquifier)?;
+            let removed = rows::serving(change, &owner, Usages::SECOND)?;
             if removed.is_empty() {
-                return Ok(None);
+                return Ok(false);
             }
             for row in &removed {
-                rows::take_usage(conn, &owner, &row.id, Usages::SECOND)?;
+                rows::take_usage(change, &owner, &row.id, Usages::SECOND)?;
             }
-            rows::replace_codes(conn, &owner, &[])?;
-            devices::delete_all_of(conn, &owner)?;
-            tickets::end_of_purpose(conn, &owner, factor_setup::NAME)?;
-            Ok(Some((outbox::put(conn, &notice)?, removed)))
+            rows::replace_codes(change, &owner, &[])?;
+            devices::delete_all_of(change, &owner)?;
+            tickets::end_of_purpose(change, &owner, factor_setup::NAME)?;
+            change.mail(&notice)?;
+            for method in removed.iter().filter_map(FactorRow::kind) {
+                let user = owner.clone();
+                change.event(EventKind::FactorRemoved { user, method });
+            }
+            let user = owner.clone();
+            change.event(EventKind::SecondFactorOff { user });
+            Ok(true)
         })
         .await
         .map_err(outdated)?;
-    let Some((posted, removed)) = turned_off else {
+    if !turned_off {
         return Err(Invalid::field("setup", Message::new("factor.none")).into());
-    };
-    site.posted(posted);
-    let client = Some(&web.client.client);
-    for method in removed.iter().filter_map(FactorRow::kind) {
-        let user = user.id.clone();
-        site.event(client, EventKind::FactorRemoved { user, method });
     }
-    let user = user.id.clone();
-    site.event(client, EventKind::SecondFactorOff { user });
     let target = after_change(web);
     Ok(Reply::done(target).flash("success", "factor.off"))
 }

@@ -17,7 +17,7 @@ use crate::{
     notify::{
         mail::Addressee,
         notices,
-        outbox::{self, Letter, Postage},
+        outbox::{Letter, Postage},
         sms::Sms,
     },
     secrets::{Password, PasswordHash, Verdict},
@@ -37,10 +37,10 @@ use crate::{
         ticket_mail,
     },
     store::{
-        Conn, StoreError, User,
+        StoreError, User,
         factors::{self as rows, FactorRow},
         failures,
-        users::{self, Confirmed, EarlierPassword},
+        users::{self, EarlierPassword},
     },
     templates::{
         form::{Field, FormView},
@@ -672,46 +672,27 @@ async fn ways_in(web: &Web<'_>, user: Option<&User>) -> Result<Vec<FactorRow>, E
 
 /// Uses a sent code up. One that came by mail proves the address, like a mailed link.
 async fn spend(web: &Web<'_>, held: Held<Passcode>) -> Result<User, Error> {
-    let (site, now) = (web.site, web.site.now());
+    let now = web.site.now();
     let by_mail = held.payload.kind == FactorKind::Email;
     let removed = notices::password_removed(&web.scribe(), &held.user)?;
     let (once, id) = (held.once(), held.user.id.clone());
-    let spent = site
-        .store
-        .write(move |conn: &mut Conn| {
+    let spent = web
+        .change(move |change| {
             // A phone that signs in no more makes nothing of a code that went there.
             let serves = by_mail
-                || rows::serving(conn, &id, Usages::FIRST)?
+                || rows::serving(change, &id, Usages::FIRST)?
                     .iter()
                     .any(|way| way.phone.is_some());
-            if !serves || !once.consume(conn, now)? {
+            if !serves || !once.consume(change, now)? {
                 return Ok(None);
             }
-            let mut confirmed = Confirmed::Before;
             if by_mail {
-                confirmed = users::confirm(conn, &id, EarlierPassword::Remove, now)?;
+                change.prove_address(&id, EarlierPassword::Remove, Some(&removed))?;
             }
-            let posted = match confirmed {
-                Confirmed::Now {
-                    password_removed: true,
-                } => Some(outbox::put(conn, &removed)?),
-                _ => None,
-            };
-            let user = users::by_id(conn, &id)?.ok_or(StoreError::Missing)?;
-            Ok(Some((user, confirmed, posted)))
+            users::by_id(change, &id)
         })
         .await?;
-    let Some((user, confirmed, posted)) = spent else {
-        return Err(wrong());
-    };
-    if let Some(posted) = posted {
-        site.posted(posted);
-    }
-    if confirmed != Confirmed::Before {
-        let user = user.id.clone();
-        site.event(Some(&web.client.client), EventKind::EmailConfirmed { user });
-    }
-    Ok(user)
+    spent.ok_or_else(wrong)
 }
 
 /// Whom a code is for, and where.
@@ -827,14 +808,17 @@ async fn send(web: &Web<'_>, form: &SignIn, next: Option<&str>) -> Result<(), Er
         postage: Postage::Limited,
     };
     let (draft, letter) = prepare::<Passcode>(web, to, &sent)?;
-    if ticket_mail::write(site, letter, draft).await?
-        && let Some(user) = reached
-    {
-        let user = user.id;
-        let event = EventKind::SigninCodeSent { user, method: kind };
-        site.event(Some(&web.client.client), event);
-    }
-    Ok(())
+    let user = reached.map(|user| user.id);
+    web.change(move |change| {
+        if ticket_mail::put(change, &letter, &draft)?
+            && let Some(user) = user.clone()
+        {
+            change.event(EventKind::SigninCodeSent { user, method: kind });
+        }
+        Ok(())
+    })
+    .await
+    .map_err(outdated)
 }
 
 /// The phone that an account signs in with; the same look-up for nobody.

@@ -17,7 +17,7 @@ use crate::{
     features::factor_setup,
     guards::strong::Strong,
     identity::target::Target,
-    notify::{notices, outbox},
+    notify::notices,
     settings::SignInMethod,
     signin::{limits::count_per_user, outdated, ticket::Purpose, ways_in::WaysIn},
     store::{
@@ -276,30 +276,30 @@ async fn take(web: &Web<'_>, caller: &Strong, which: &str) -> Result<(), Error> 
     let notice = notices::factor_removed(&web.scribe(), user, kind, &way.name)?;
     let (owner, uniquifier, id) = (user.id.clone(), user.uniquifier.clone(), way.id.clone());
     let ways_in = WaysIn::of(site);
-    let posted = site
-        .store
-        .write(move |conn| {
+    let removed = web
+        .change(move |change| {
             // Of two removals at once the second finds what the first has left.
-            users::hold(conn, &owner, &uniquifier)?;
-            if !ways_in.without(conn, &owner, &id)? {
-                return Ok(None);
+            users::hold(change, &owner, &uniquifier)?;
+            if !ways_in.without(change, &owner, &id)? {
+                return Ok(false);
             }
-            if rows::take_usage(conn, &owner, &id, Usages::FIRST)?.is_none() {
+            if rows::take_usage(change, &owner, &id, Usages::FIRST)?.is_none() {
                 return Err(StoreError::Missing);
             }
             // A code on its way to that phone is none any more.
-            tickets::end_of_purpose(conn, &owner, Passcode::NAME)?;
-            tickets::end_of_purpose(conn, &owner, Again::NAME)?;
-            outbox::put(conn, &notice).map(Some)
+            tickets::end_of_purpose(change, &owner, Passcode::NAME)?;
+            tickets::end_of_purpose(change, &owner, Again::NAME)?;
+            change.mail(&notice)?;
+            change.event(EventKind::FactorRemoved {
+                user: owner.clone(),
+                method: kind,
+            });
+            Ok(true)
         })
         .await
         .map_err(outdated)?;
-    let last = || Invalid::form(Message::new("us.last_one"));
-    site.posted(posted.ok_or_else(last)?);
-    let removed = EventKind::FactorRemoved {
-        user: user.id.clone(),
-        method: kind,
-    };
-    site.event(Some(&web.client.client), removed);
-    Ok(())
+    match removed {
+        true => Ok(()),
+        false => Err(Invalid::form(Message::new("us.last_one")).into()),
+    }
 }

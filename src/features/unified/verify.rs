@@ -275,11 +275,20 @@ async fn send(web: &Web<'_>, caller: &Caller, form: &Verify) -> Result<(), Error
         postage: Postage::Steps(format!("verify {}", user.id)),
     };
     let (draft, letter) = prepare::<Again>(web, to, &sent)?;
-    if !ticket_mail::write(site, letter, draft).await? {
-        return Err(Invalid::form(Message::new("factor.too_often")).into());
+    let id = user.id.clone();
+    let sent = web
+        .change(move |change| {
+            let sent = ticket_mail::put(change, &letter, &draft)?;
+            if sent {
+                let user = id.clone();
+                change.event(EventKind::SigninCodeSent { user, method: kind });
+            }
+            Ok(sent)
+        })
+        .await
+        .map_err(outdated)?;
+    match sent {
+        true => Ok(()),
+        false => Err(Invalid::form(Message::new("factor.too_often")).into()),
     }
-    let user = user.id.clone();
-    let sent = EventKind::SigninCodeSent { user, method: kind };
-    site.event(Some(&web.client.client), sent);
-    Ok(())
 }
