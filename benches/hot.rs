@@ -22,7 +22,7 @@ use rocket::{
     tokio::runtime,
 };
 use rocket_security::{
-    Hasher, Password, PasswordHash, config::HashingSettings, prelude::*, testing::LoginAs,
+    Accounts, Hasher, Password, PasswordHash, config::HashingSettings, prelude::*, testing::LoginAs,
 };
 use serde_json::Value;
 
@@ -96,14 +96,14 @@ fn wait<T>(work: impl Future<Output = T>) -> T {
 /// Makes the account with its password and its role.
 fn account(client: &Client, hash: &PasswordHash) -> User {
     let user = client.new_user(EMAIL);
-    let store: &Store = client.rocket().state().expect("`Security` is attached");
+    let accounts: &Accounts = client.rocket().state().expect("`Security` is attached");
     wait(async {
-        store
-            .set_password(&user.id, hash.clone(), true)
+        accounts
+            .set_password_hash(&user.id, hash.clone(), true)
             .await
             .expect("an account");
-        store.create_role("admin", None).await.expect("a role");
-        store
+        accounts.create_role("admin", None).await.expect("a role");
+        accounts
             .add_role_to_user(&user.id, "admin")
             .await
             .expect("an account and a role");

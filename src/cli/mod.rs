@@ -77,7 +77,24 @@ enum Command {
 /// }
 /// ```
 pub fn run(build: impl Fn() -> Rocket<Build>) -> ExitCode {
-    let line = match Line::try_parse() {
+    run_from(std::env::args_os(), build)
+}
+
+/// Does the same with arguments that the caller gives, of which the first is the name of the program.
+///
+/// It runs a runtime of its own: call it outside of asynchronous code.
+///
+/// ```no_run
+/// use rocket_security::prelude::*;
+///
+/// let build = || rocket::build().attach(Security::default());
+/// rocket_security::cli::run_from(["app", "users", "activate", "ada@example.com"], build);
+/// ```
+pub fn run_from<I>(arguments: I, build: impl Fn() -> Rocket<Build>) -> ExitCode
+where
+    I: IntoIterator<Item: Into<std::ffi::OsString> + Clone>,
+{
+    let line = match Line::try_parse_from(arguments) {
         Ok(line) => line,
         Err(error) => {
             // Help that nobody reads to its end is no failure.

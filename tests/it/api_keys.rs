@@ -251,7 +251,7 @@ async fn a_key_gets_what_its_owner_has_and_for_its_owner_alone() {
         // A permission that its owner loses is gone from the key, and back with it.
         let key = key(&app, &ada, &["post:publish"]).await;
         assert_eq!(status(&app, &key, "/k/publish").await, 200);
-        app.store()
+        app.accounts()
             .remove_role_from_user(&ada.id, "writer")
             .await
             .unwrap();
@@ -271,7 +271,7 @@ async fn a_key_dies_with_everything_that_takes_an_account_back() {
     for_each_database(|plan| async move {
         let app = with_keys(plan).start().await;
         let ada = app.user(ADA).await;
-        let store = app.store().clone();
+        let accounts = app.accounts().clone();
         for what in [
             "deactivated",
             "access",
@@ -283,33 +283,35 @@ async fn a_key_dies_with_everything_that_takes_an_account_back() {
             let key = key(&app, &ada, &[]).await;
             assert_eq!(status(&app, &key, "/k/key").await, 200, "{what}");
             match what {
-                "deactivated" => drop(store.deactivate_user(&ada.id).await.unwrap()),
-                "access" => store.reset_user_access(&ada.id).await.unwrap(),
+                "deactivated" => drop(accounts.deactivate_user(&ada.id).await.unwrap()),
+                "access" => accounts.revoke_all(&ada.id).await.unwrap(),
                 "revoked" => {
-                    let id = store.api_keys_of(&ada.id).await.unwrap()[0].id.clone();
-                    assert!(store.revoke_api_key(&ada.id, &id).await.unwrap());
+                    let id = app.store().api_keys_of(&ada.id).await.unwrap()[0]
+                        .id
+                        .clone();
+                    assert!(accounts.revoke_api_key(&ada.id, &id).await.unwrap());
                 }
-                "owed" => store.require_new_password(&ada.id).await.unwrap(),
+                "owed" => accounts.require_new_password(&ada.id).await.unwrap(),
                 "password" => {
                     // By default a change of password leaves it alone.
-                    store
-                        .set_password(&ada.id, hash_of(PASSWORD), true)
+                    accounts
+                        .set_password_hash(&ada.id, hash_of(PASSWORD), true)
                         .await
                         .unwrap();
                     assert_eq!(status(&app, &key, "/k/key").await, 200);
                     continue;
                 }
-                _ => drop(store.delete_user(&ada.id).await.unwrap()),
+                _ => drop(accounts.delete_user(&ada.id).await.unwrap()),
             }
             assert_eq!(status(&app, &key, "/k/key").await, 401, "{what}");
             match what {
                 "deactivated" => {
-                    store.activate_user(&ada.id).await.unwrap();
+                    accounts.activate_user(&ada.id).await.unwrap();
                     assert_eq!(status(&app, &key, "/k/key").await, 401, "for good");
                 }
                 "owed" => drop(
-                    store
-                        .set_password(&ada.id, hash_of(PASSWORD), true)
+                    accounts
+                        .set_password_hash(&ada.id, hash_of(PASSWORD), true)
                         .await
                         .unwrap(),
                 ),
@@ -490,12 +492,14 @@ async fn no_key_that_is_made_beside_a_deactivation_outlives_it() {
         for _ in 0..6 {
             let browser = app.signed_in(&ada).await.in_json();
             let body = json!({"name": "Backup"});
-            let (answer, shut) =
-                rocket::tokio::join!(create(&browser, body), app.store().deactivate_user(&ada.id));
+            let (answer, shut) = rocket::tokio::join!(
+                create(&browser, body),
+                app.accounts().deactivate_user(&ada.id)
+            );
             assert!(shut.unwrap());
             assert!(matches!(answer.status, 200 | 401), "{}", answer.text());
             assert!(app.store().api_keys_of(&ada.id).await.unwrap().is_empty());
-            app.store().activate_user(&ada.id).await.unwrap();
+            app.accounts().activate_user(&ada.id).await.unwrap();
         }
     })
     .await;

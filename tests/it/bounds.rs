@@ -502,15 +502,15 @@ async fn an_id_that_is_none_is_answered_as_an_unknown_one() {
             }
         }
         // The application's own calls as well.
-        let store = app.store();
+        let (store, accounts) = (app.store(), app.accounts());
         for id in ["\0", "a\0b", "", "nonsense"] {
-            assert!(!store.revoke_trusted_device(&ada.id, id).await.unwrap());
-            assert!(!store.revoke_api_key(&ada.id, id).await.unwrap());
-            assert!(!store.revoke_refresh_tokens(&ada.id, id).await.unwrap());
+            assert!(!accounts.revoke_trusted_device(&ada.id, id).await.unwrap());
+            assert!(!accounts.revoke_api_key(&ada.id, id).await.unwrap());
+            assert!(!accounts.revoke_refresh_tokens(&ada.id, id).await.unwrap());
             assert_eq!(store.resend_mails(Some(id)).await.unwrap(), 0);
             assert!(store.find_role(id).await.unwrap().is_none());
             assert!(store.users_with_role(id).await.unwrap().is_empty());
-            assert!(!store.delete_role(id).await.unwrap());
+            assert!(!accounts.delete_role(id).await.unwrap());
         }
     })
     .await;
@@ -521,8 +521,8 @@ async fn no_name_has_a_character_that_nobody_sees_or_that_turns_the_text_around(
     for_each_database(|plan| async move {
         let app = everything(plan).start().await;
         let ada = app.user(ADA).await;
-        let store = app.store();
-        store.create_role("editor", None).await.unwrap();
+        let (store, accounts) = (app.store(), app.accounts());
+        accounts.create_role("editor", None).await.unwrap();
         let browser = app.signed_in(&ada).await.in_json();
         for hidden in [
             '\u{202e}',
@@ -555,9 +555,9 @@ async fn no_name_has_a_character_that_nobody_sees_or_that_turns_the_text_around(
                 .post_json("/change-username", json!({"username": name}))
                 .await;
             assert_eq!(username.codes(), ["username.invalid"], "{code:x}");
-            assert!(store.create_role(&name, None).await.is_err(), "{code:x}");
+            assert!(accounts.create_role(&name, None).await.is_err(), "{code:x}");
             assert!(
-                store
+                accounts
                     .add_permissions_to_role("editor", &[name.as_str()])
                     .await
                     .is_err(),

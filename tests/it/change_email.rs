@@ -336,7 +336,7 @@ async fn a_change_can_be_undone_for_seven_days_and_as_long_as_the_account_lives(
     let ada = app.user(OLD).await;
     change(&app.signed_in(&ada).await, OTHER).await;
     let undo = app.link_to(OLD, "changed");
-    assert!(app.store().delete_user(&ada.id).await.unwrap());
+    assert!(app.accounts().delete_user(&ada.id).await.unwrap());
     assert_refused(&app.post(&undo, json!({})).await, 400, "ticket.invalid");
 }
 

@@ -22,7 +22,7 @@ fn change(present: &str, new: &str) -> Value {
 
 async fn without_password(app: &App) -> User {
     let new = NewUser::new(EmailAddress::parse(ADA).unwrap()).confirmed(true);
-    app.store().create_user(new).await.unwrap()
+    app.accounts().create_user(new).await.unwrap()
 }
 
 async fn post(actor: &Actor<'_>, body: Value) -> crate::app::Answer {

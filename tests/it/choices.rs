@@ -471,16 +471,16 @@ async fn a_seed_runs_at_launch_when_the_tables_are_there() {
     for_each_database(|plan| async move {
         let app = plan
             .security(|security| {
-                security.seed(|store, hasher| async move {
-                    store.find_or_create_role("admin").await?;
+                security.seed(|accounts, hasher| async move {
+                    accounts.find_or_create_role("admin").await?;
                     let password = rocket_security::Password::parse(PASSWORD).unwrap();
                     let hash = hasher.hash(&password).await.unwrap();
                     let email = rocket_security::EmailAddress::parse(ADA).unwrap();
                     let new = rocket_security::NewUser::new(email)
                         .confirmed(true)
                         .password(hash);
-                    let user = store.create_user(new).await?;
-                    store.add_role_to_user(&user.id, "admin").await?;
+                    let user = accounts.create_user(new).await?;
+                    accounts.add_role_to_user(&user.id, "admin").await?;
                     Ok(())
                 })
             })

@@ -301,7 +301,7 @@ async fn a_link_that_comes_too_late_to_confirm_says_so_and_ends_nothing() {
     let app = App::new().await;
     register(&app, ADA).await;
     let ada = app.store().list_users(None, 1).await.unwrap().remove(0);
-    assert!(app.store().confirm_user(&ada.id).await.unwrap());
+    assert!(app.accounts().confirm_user(&ada.id).await.unwrap());
     let inside = app.inside(ADA).await;
     let reader = app.browser();
     let answer = reader.submit(&app.link_to(ADA, "confirm"), &[]).await;

@@ -10,7 +10,7 @@ use crate::app::{PASSWORD, for_each_database, hash_of};
 async fn accounts_are_made_found_and_deleted() {
     for_each_database(|plan| async move {
         let app = plan.start().await;
-        let store = app.store();
+        let (store, accounts) = (app.store(), app.accounts());
         let name = Username::normalise("Lovelace").unwrap();
         let ada = app
             .user_with("Ada@Example.com", |new| new.username(name.clone()))
@@ -44,14 +44,14 @@ async fn accounts_are_made_found_and_deleted() {
                 .unwrap()
                 .is_none()
         );
-        let taken = store
+        let taken = accounts
             .create_user(NewUser::new(address("ADA@EXAMPLE.COM")))
             .await;
         assert!(
             matches!(taken, Err(StoreError::Taken(Unique::Email))),
             "{taken:?}"
         );
-        let taken = store
+        let taken = accounts
             .create_user(NewUser::new(address("b@example.com")).username(spelt))
             .await;
         assert!(
@@ -62,13 +62,16 @@ async fn accounts_are_made_found_and_deleted() {
         let named = |email: &str| {
             NewUser::new(address(email)).username(Username::normalise("my_email_key").unwrap())
         };
-        let first = store.create_user(named("first@example.com")).await.unwrap();
-        let taken = store.create_user(named("second@example.com")).await;
+        let first = accounts
+            .create_user(named("first@example.com"))
+            .await
+            .unwrap();
+        let taken = accounts.create_user(named("second@example.com")).await;
         assert!(
             matches!(taken, Err(StoreError::Taken(Unique::Username))),
             "{taken:?}"
         );
-        store.delete_user(&first.id).await.unwrap();
+        accounts.delete_user(&first.id).await.unwrap();
         let more: Vec<UserId> = {
             let mut ids = Vec::new();
             for n in 0..5 {
@@ -85,8 +88,8 @@ async fn accounts_are_made_found_and_deleted() {
         assert_eq!(store.list_users(None, 0).await.unwrap().len(), 1, "clamped");
         app.grant(&ada, "admin", &["x"]).await;
         let browser = app.signed_in(&ada).await;
-        assert!(store.delete_user(&ada.id).await.unwrap());
-        assert!(!store.delete_user(&ada.id).await.unwrap());
+        assert!(accounts.delete_user(&ada.id).await.unwrap());
+        assert!(!accounts.delete_user(&ada.id).await.unwrap());
         assert!(!browser.is_signed_in().await);
         for table in ["security_sessions", "user_roles"] {
             assert_eq!(
@@ -104,15 +107,22 @@ async fn accounts_are_made_found_and_deleted() {
 async fn roles_and_permissions_are_given_and_taken() {
     for_each_database(|plan| async move {
         let app = plan.start().await;
-        let (store, ada) = (app.store(), app.user("ada@example.com").await);
-        store.create_role("editor", Some("Writes")).await.unwrap();
-        let twice = store.create_role("editor", None).await;
+        let (store, accounts, ada) = (
+            app.store(),
+            app.accounts(),
+            app.user("ada@example.com").await,
+        );
+        accounts
+            .create_role("editor", Some("Writes"))
+            .await
+            .unwrap();
+        let twice = accounts.create_role("editor", None).await;
         assert!(
             matches!(twice, Err(StoreError::Taken(Unique::RoleName))),
             "{twice:?}"
         );
         assert_eq!(
-            store
+            accounts
                 .find_or_create_role("editor")
                 .await
                 .unwrap()
@@ -121,14 +131,14 @@ async fn roles_and_permissions_are_given_and_taken() {
             Some("Writes")
         );
         assert_eq!(
-            store
+            accounts
                 .add_permissions_to_role("editor", &["a,b", "post:publish", "a,b"])
                 .await
                 .unwrap(),
             2
         );
-        assert!(store.add_role_to_user(&ada.id, "editor").await.unwrap());
-        assert!(!store.add_role_to_user(&ada.id, "editor").await.unwrap());
+        assert!(accounts.add_role_to_user(&ada.id, "editor").await.unwrap());
+        assert!(!accounts.add_role_to_user(&ada.id, "editor").await.unwrap());
         let grants = store.grants(&ada.id).await.unwrap();
         assert!(
             grants.has_role("editor")
@@ -148,7 +158,7 @@ async fn roles_and_permissions_are_given_and_taken() {
         let browser = app.signed_in(&ada).await;
         assert_eq!(browser.get("/g/publish").await.status, 200);
         assert_eq!(
-            store
+            accounts
                 .remove_permissions_from_role("editor", &["post:publish", "none"])
                 .await
                 .unwrap(),
@@ -156,36 +166,36 @@ async fn roles_and_permissions_are_given_and_taken() {
         );
         assert_eq!(browser.get("/g/publish").await.status, 403, "at once");
         assert!(
-            store
+            accounts
                 .remove_role_from_user(&ada.id, "editor")
                 .await
                 .unwrap()
         );
         assert!(
-            !store
+            !accounts
                 .remove_role_from_user(&ada.id, "editor")
                 .await
                 .unwrap()
         );
         assert!(matches!(
-            store.add_role_to_user(&ada.id, "nothing").await,
+            accounts.add_role_to_user(&ada.id, "nothing").await,
             Err(StoreError::Missing)
         ));
         assert!(matches!(
-            store.add_role_to_user(&UserId::new(), "editor").await,
+            accounts.add_role_to_user(&UserId::new(), "editor").await,
             Err(StoreError::Missing)
         ));
         let long = "x".repeat(192);
         for name in ["", " x", "x\n", long.as_str()] {
             assert!(
                 matches!(
-                    store.create_role(name, None).await,
+                    accounts.create_role(name, None).await,
                     Err(StoreError::Refused(_))
                 ),
                 "{name:?}"
             );
         }
-        assert!(store.delete_role("editor").await.unwrap());
+        assert!(accounts.delete_role("editor").await.unwrap());
         assert!(store.list_roles().await.unwrap().is_empty());
     })
     .await;
@@ -195,15 +205,17 @@ async fn roles_and_permissions_are_given_and_taken() {
 async fn many_at_once_do_what_one_after_the_other_would() {
     for_each_database(|plan| async move {
         let app = plan.start().await;
-        let (store, ada) = (app.store().clone(), app.user("ada@example.com").await);
+        let accounts = app.accounts().clone();
+        let ada = app.user("ada@example.com").await;
         for _ in 0..5 {
-            let made = join_all((0..6).map(|_| store.find_or_create_role("editor"))).await;
+            let made = join_all((0..6).map(|_| accounts.find_or_create_role("editor"))).await;
             let ids: std::collections::BTreeSet<_> = made
                 .into_iter()
                 .map(|role| role.unwrap().id.to_string())
                 .collect();
             assert_eq!(ids.len(), 1);
-            let given = join_all((0..6).map(|_| store.add_role_to_user(&ada.id, "editor"))).await;
+            let given =
+                join_all((0..6).map(|_| accounts.add_role_to_user(&ada.id, "editor"))).await;
             assert_eq!(
                 given
                     .into_iter()
@@ -212,28 +224,18 @@ async fn many_at_once_do_what_one_after_the_other_would() {
                 1
             );
             let added =
-                join_all((0..6).map(|_| store.add_permissions_to_role("editor", &["a", "b"])))
+                join_all((0..6).map(|_| accounts.add_permissions_to_role("editor", &["a", "b"])))
                     .await;
             assert_eq!(added.into_iter().map(Result::unwrap).sum::<usize>(), 2);
-            let toggled = join_all((0..6).map(|_| store.toggle_active(&ada.id))).await;
-            assert_eq!(
-                toggled
-                    .into_iter()
-                    .filter(|active| *active.as_ref().unwrap())
-                    .count(),
-                3,
-                "each counts"
-            );
-            assert!(store.find_user(&ada.id).await.unwrap().unwrap().active);
-            let shut = join_all((0..6).map(|_| store.deactivate_user(&ada.id))).await;
+            let shut = join_all((0..6).map(|_| accounts.deactivate_user(&ada.id))).await;
             assert_eq!(
                 shut.into_iter()
                     .filter(|changed| *changed.as_ref().unwrap())
                     .count(),
                 1
             );
-            store.activate_user(&ada.id).await.unwrap();
-            store.delete_role("editor").await.unwrap();
+            accounts.activate_user(&ada.id).await.unwrap();
+            accounts.delete_role("editor").await.unwrap();
         }
     })
     .await;
@@ -243,7 +245,8 @@ async fn many_at_once_do_what_one_after_the_other_would() {
 async fn nothing_that_ends_an_account_is_outrun_by_a_sign_in() {
     for_each_database(|plan| async move {
         let app = plan.without_limits().start().await;
-        let (store, ada) = (app.store().clone(), app.user("ada@example.com").await);
+        let (store, accounts) = (app.store().clone(), app.accounts().clone());
+        let ada = app.user("ada@example.com").await;
         for round in 0..20 {
             let browsers: Vec<_> = (0..3).map(|_| app.browser()).collect();
             let program = app.program();
@@ -271,10 +274,10 @@ async fn nothing_that_ends_an_account_is_outrun_by_a_sign_in() {
                 // Somewhere in the middle of the hashing.
                 rocket::tokio::time::sleep(std::time::Duration::from_millis(round * 3)).await;
                 match round % 2 {
-                    0 => drop(store.deactivate_user(&ada.id).await.unwrap()),
+                    0 => drop(accounts.deactivate_user(&ada.id).await.unwrap()),
                     _ => drop(
-                        store
-                            .set_password(&ada.id, hash_of("another battery staple"), true)
+                        accounts
+                            .set_password_hash(&ada.id, hash_of("another battery staple"), true)
                             .await
                             .unwrap(),
                     ),
@@ -299,12 +302,12 @@ async fn nothing_that_ends_an_account_is_outrun_by_a_sign_in() {
                     "round {round}: token"
                 );
             }
-            store.activate_user(&ada.id).await.unwrap();
+            accounts.activate_user(&ada.id).await.unwrap();
             for browser in &browsers {
                 assert!(!browser.is_signed_in().await, "round {round}: after");
             }
-            store
-                .set_password(&ada.id, hash_of(PASSWORD), true)
+            accounts
+                .set_password_hash(&ada.id, hash_of(PASSWORD), true)
                 .await
                 .unwrap();
         }

@@ -215,11 +215,11 @@ impl Everything<'_> {
                 .await;
             }
             Deactivation => {
-                assert!(app.store().deactivate_user(&user.id).await.unwrap());
+                assert!(app.accounts().deactivate_user(&user.id).await.unwrap());
                 // A shut account opens nothing: it is opened behind the store's back, to see what is left of it.
                 app.sql("UPDATE users SET active = (1 = 1)").await;
             }
-            Deletion => assert!(app.store().delete_user(&user.id).await.unwrap()),
+            Deletion => assert!(app.accounts().delete_user(&user.id).await.unwrap()),
         }
     }
 }
@@ -258,7 +258,7 @@ async fn every_ending_takes_what_the_table_says_and_nothing_else() {
             let spared = with_one(&app, &device, TRUSTED).in_json();
             spared.post_json("/login", credentials(ADA, PASSWORD)).await;
             assert_eq!(spared.is_signed_in().await, of_one, "{ending:?}");
-            app.store().delete_user(&ada.id).await.unwrap();
+            app.accounts().delete_user(&ada.id).await.unwrap();
             let left = "SELECT COUNT(*) AS n FROM security_tickets WHERE user_id IS NOT NULL";
             assert_eq!(app.number(left).await, 0);
         }
@@ -298,7 +298,7 @@ async fn a_token_ends_with_its_session_where_refresh_tokens_are_off() {
         let link = app.link_to(NEW, "change_email");
         let sessions = app.store().sessions_of(&ada.id).await.unwrap();
         assert!(
-            app.store()
+            app.accounts()
                 .revoke_session(&ada.id, &sessions[0].id)
                 .await
                 .unwrap()

@@ -46,7 +46,7 @@ const TESTED: &[(&str, &str, &str)] = &[
         "register",
         "an_application_fills_its_own_columns_in_the_same_transaction",
     ),
-    ("seed", "choices", "security.seed(|store, hasher|"),
+    ("seed", "choices", "security.seed(|accounts, hasher|"),
     ("token_expiry", "tokens", "security.token_expiry("),
     ("user_payload", "negotiation", ".user_payload("),
     ("wants_json", "negotiation", ".wants_json("),

@@ -59,7 +59,7 @@ async fn whoever_accepts_chooses_a_password_and_is_in_with_the_role() {
     for_each_database(|plan| async move {
         let server = SmtpServer::start().await;
         let app = with_team(plan).smtp(&server).start().await;
-        app.store().find_or_create_role("editor").await.unwrap();
+        app.accounts().find_or_create_role("editor").await.unwrap();
         invite(&app, json!({"email": BOB, "role": "editor"})).await;
         let invited = |kind: &EventKind| matches!(kind, EventKind::Invited { .. });
         assert_eq!(app.count(invited).await, 1);
@@ -280,7 +280,7 @@ async fn an_invitation_takes_over_what_a_stranger_registered_and_never_confirmed
             .set("api_keys.enabled", true)
             .start()
             .await;
-        app.store().find_or_create_role("editor").await.unwrap();
+        app.accounts().find_or_create_role("editor").await.unwrap();
         let body = json!({"email": BOB, "username": "bobby", "password": PASSWORD, "password_confirm": PASSWORD});
         assert_eq!(app.program().post_json("/register", body).await.status, 200);
         let (browser, remembered) = (app.browser().in_json(), app.browser());

@@ -94,13 +94,13 @@ async fn nobody_learns_who_has_an_account() {
         let app = plan.start().await;
         app.user("known@example.com").await;
         let shut = app.user("inactive@example.com").await;
-        app.store().deactivate_user(&shut.id).await.unwrap();
+        app.accounts().deactivate_user(&shut.id).await.unwrap();
         app.user_with_hash("locked@example.com", "!").await;
-        let store = app.store();
+        let accounts = app.accounts();
         let bare_account = rocket_security::NewUser::new(
             rocket_security::EmailAddress::parse("empty@example.com").unwrap(),
         );
-        store.create_user(bare_account).await.unwrap();
+        accounts.create_user(bare_account).await.unwrap();
 
         let mut answers = Vec::new();
         for (email, password) in [
@@ -141,7 +141,7 @@ async fn nobody_learns_who_has_an_account() {
 async fn a_telling_site_says_inactive_after_the_right_password_only() {
     let app = Plan::new().telling().start().await;
     let shut = app.user("inactive@example.com").await;
-    app.store().deactivate_user(&shut.id).await.unwrap();
+    app.accounts().deactivate_user(&shut.id).await.unwrap();
     let try_with = |password: &'static str| {
         let program = app.program();
         async move {

@@ -50,6 +50,7 @@ mod with_smtp {
     pub mod change_password;
     pub mod change_username;
     pub mod confirm;
+    pub mod doors;
     pub mod for_browsers;
     pub mod invite;
     pub mod mailed;

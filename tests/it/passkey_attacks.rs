@@ -323,7 +323,12 @@ async fn a_counter_that_goes_back_shuts_the_passkey() {
             assert_shut(&browser, &answer, before, "after a copy").await;
             assert_eq!(app.count(suspect).await, n + 1);
             // Unless the operator says that it is right.
-            assert!(app.store().trust_passkey(&ada.id, &info.id).await.unwrap());
+            assert!(
+                app.accounts()
+                    .trust_passkey(&ada.id, &info.id)
+                    .await
+                    .unwrap()
+            );
             let browser = app.browser().in_json();
             assert_eq!(browser.show("/wan-signin", &mut key).await.status, 200);
         }
@@ -478,14 +483,14 @@ async fn an_account_that_is_shut_stays_shut() {
             assert_shut(&browser, &answer, before, what).await;
             answer
         };
-        app.store().deactivate_user(&ada.id).await.unwrap();
+        app.accounts().deactivate_user(&ada.id).await.unwrap();
         let shut = try_it(&mut key, "inactive", 400).await;
         assert_refused(&shut, 400, "passkey.refused");
-        app.store().activate_user(&ada.id).await.unwrap();
+        app.accounts().activate_user(&ada.id).await.unwrap();
         app.sql("UPDATE users SET confirmed_at = NULL").await;
         let shut = try_it(&mut key, "unconfirmed", 400).await;
         assert_refused(&shut, 400, "passkey.refused");
-        app.store().confirm_user(&ada.id).await.unwrap();
+        app.accounts().confirm_user(&ada.id).await.unwrap();
         app.shut(&app.program(), ADA).await;
         try_it(&mut key, "locked", 429).await;
         app.later(Life::minutes(16));
@@ -495,7 +500,7 @@ async fn an_account_that_is_shut_stays_shut() {
         let browser = app.browser().in_json();
         let asked = browser.challenge("/wan-signin").await;
         let shown = key.get(&options(&asked));
-        app.store().deactivate_user(&ada.id).await.unwrap();
+        app.accounts().deactivate_user(&ada.id).await.unwrap();
         let answer = browser.present("/wan-signin", &asked, &shown).await;
         assert_refused(&answer, 400, "passkey.refused");
         assert!(!browser.is_signed_in().await);

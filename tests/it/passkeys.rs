@@ -655,7 +655,7 @@ async fn a_passkey_is_removed_unless_it_is_the_last_way_in() {
 
         // Without password, mail or another passkey it stays.
         let email = rocket_security::EmailAddress::parse(BOB).unwrap();
-        let bob = app.store().create_user(NewUser::new(email).confirmed(true)).await.unwrap();
+        let bob = app.accounts().create_user(NewUser::new(email).confirmed(true)).await.unwrap();
         let browser = app.signed_in(&bob).await.in_json();
         browser.add_passkey(&mut Key::new(), "One", "first").await;
         browser.add_passkey(&mut Key::plain(), "Key", "secondary").await;
@@ -674,7 +674,7 @@ async fn a_passkey_is_removed_unless_it_is_the_last_way_in() {
         assert_eq!(statuses, [200, 400]);
         assert_eq!(app.passkeys(&bob).await.len(), 1);
         // The operator's own word needs no reason.
-        assert_eq!(app.store().delete_passkeys(&bob.id).await.unwrap(), 1);
+        assert_eq!(app.accounts().delete_passkeys(&bob.id).await.unwrap(), 1);
     })
     .await;
 }
@@ -709,11 +709,11 @@ async fn what_ends_other_factors_ends_passkeys() {
         let (ada, bob) = (app.user(ADA).await, app.user(BOB).await);
         let mut key = app.with_passkey(&ada, Key::new(), "first").await;
         app.with_passkey(&bob, Key::new(), "both").await;
-        app.store().reset_user_access(&ada.id).await.unwrap();
+        app.accounts().revoke_all(&ada.id).await.unwrap();
         assert!(app.passkeys(&ada).await.is_empty());
         let answer = app.browser().in_json().show("/wan-signin", &mut key).await;
         assert_refused(&answer, 400, "passkey.refused");
-        app.store().delete_user(&bob.id).await.unwrap();
+        app.accounts().delete_user(&bob.id).await.unwrap();
         for table in ["security_passkeys", "security_factors"] {
             let rows = app
                 .number(&format!("SELECT COUNT(*) AS n FROM {table}"))
@@ -724,7 +724,10 @@ async fn what_ends_other_factors_ends_passkeys() {
         let cyd = app.user("cyd@example.com").await;
         let mut key = app.with_passkey(&cyd, Key::new(), "first").await;
         let hash = crate::app::hash_of("another good long password");
-        app.store().set_password(&cyd.id, hash, true).await.unwrap();
+        app.accounts()
+            .set_password_hash(&cyd.id, hash, true)
+            .await
+            .unwrap();
         let browser = app.browser().in_json();
         assert_eq!(browser.show("/wan-signin", &mut key).await.status, 200);
         assert!(browser.is_signed_in().await);

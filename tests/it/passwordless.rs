@@ -320,7 +320,7 @@ async fn an_account_that_was_shut_meanwhile_stays_shut() {
         app.link_to(ADA, "passwordless"),
         app.code_to(ADA, "passwordless"),
     );
-    app.store().deactivate_user(&ada.id).await.unwrap();
+    app.accounts().deactivate_user(&ada.id).await.unwrap();
     assert_refused(&app.post(&link, json!({})).await, 400, "ticket.invalid");
     let answer = app.post("/login/code", typed(&code)).await;
     assert_refused(&answer, 400, "code.invalid");
@@ -331,7 +331,7 @@ async fn an_account_that_was_shut_meanwhile_stays_shut() {
 async fn it_is_no_way_around_a_new_password() {
     let app = on(Plan::new()).start().await;
     let ada = app.user(ADA).await;
-    app.store().require_new_password(&ada.id).await.unwrap();
+    app.accounts().require_new_password(&ada.id).await.unwrap();
     ask(&app).await;
     let browser = app.browser();
     let answer = browser.submit(&app.link_to(ADA, "passwordless"), &[]).await;

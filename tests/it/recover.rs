@@ -279,7 +279,7 @@ async fn a_password_that_is_to_be_replaced_opens_only_the_way_to_a_new_one() {
         let app = plan.start().await;
         let ada = app.user(ADA).await;
         let inside = app.inside(ADA).await;
-        app.store().require_new_password(&ada.id).await.unwrap();
+        app.accounts().require_new_password(&ada.id).await.unwrap();
         assert_eq!(inside.still().await, [false; 3]);
         let basic = app.program().basic(ADA, PASSWORD).get("/g/basic").await;
         assert_eq!(basic.status, 401);
@@ -334,7 +334,7 @@ async fn a_password_that_is_to_be_replaced_opens_only_the_way_to_a_new_one() {
 async fn the_way_to_a_new_password_is_open_for_ten_minutes() {
     let app = App::new().await;
     let ada = app.user(ADA).await;
-    app.store().require_new_password(&ada.id).await.unwrap();
+    app.accounts().require_new_password(&ada.id).await.unwrap();
     let answer = app.post("/login", credentials(ADA, PASSWORD)).await;
     let state = answer.json()["response"]["state_token"].clone();
     app.later(Life::minutes(10));
@@ -416,7 +416,7 @@ async fn where_it_is_off_there_is_no_page_and_no_link_to_it() {
             .contains("Forgot your password")
     );
     // Then nobody can do what is asked of them, and it is said.
-    app.store().require_new_password(&ada.id).await.unwrap();
+    app.accounts().require_new_password(&ada.id).await.unwrap();
     let answer = app.post("/login", credentials(ADA, PASSWORD)).await;
     assert_refused(&answer, 401, "denied.new_password");
 }
@@ -425,7 +425,7 @@ async fn where_it_is_off_there_is_no_page_and_no_link_to_it() {
 async fn a_person_who_owes_a_new_password_is_told_so() {
     let app = Plan::new().start().await;
     let ada = app.user(ADA).await;
-    app.store().require_new_password(&ada.id).await.unwrap();
+    app.accounts().require_new_password(&ada.id).await.unwrap();
     let browser = app.browser();
     let answer = browser.login(ADA, PASSWORD).await;
     let path = answer.location().expect("the form").to_string();

@@ -133,7 +133,7 @@ async fn a_refresh_token_gives_a_new_token_and_its_successor() {
         assert_eq!(listed.len(), 1);
         assert_eq!(listed[0].last_used_at, app.store().now());
         assert!(
-            !app.store()
+            !app.accounts()
                 .revoke_refresh_tokens(&ada.id, "x")
                 .await
                 .unwrap()
@@ -141,13 +141,13 @@ async fn a_refresh_token_gives_a_new_token_and_its_successor() {
         let eve = app.user("eve@example.com").await;
         let id = &listed[0].id;
         assert!(
-            !app.store()
+            !app.accounts()
                 .revoke_refresh_tokens(&eve.id, id)
                 .await
                 .unwrap()
         );
         assert!(
-            app.store()
+            app.accounts()
                 .revoke_refresh_tokens(&ada.id, id)
                 .await
                 .unwrap()
@@ -337,7 +337,7 @@ async fn it_ends_with_everything_that_ends_an_account_or_its_sessions() {
             .start()
             .await;
         let ada = app.user(ADA).await;
-        let store = app.store().clone();
+        let accounts = app.accounts().clone();
         for what in [
             "everywhere",
             "deactivated",
@@ -353,29 +353,29 @@ async fn it_ends_with_everything_that_ends_an_account_or_its_sessions() {
             let program = app.program().token(&token);
             match what {
                 "everywhere" => drop(program.post_json("/everywhere", json!({})).await),
-                "deactivated" => drop(store.deactivate_user(&ada.id).await.unwrap()),
+                "deactivated" => drop(accounts.deactivate_user(&ada.id).await.unwrap()),
                 // Other tokens outlive it by the setting.
                 "password" => drop(
-                    store
-                        .set_password(&ada.id, hash_of(PASSWORD), false)
+                    accounts
+                        .set_password_hash(&ada.id, hash_of(PASSWORD), false)
                         .await
                         .unwrap(),
                 ),
-                "uniquifier" => store.set_uniquifier(&ada.id).await.unwrap(),
-                "token uniquifier" => store.set_token_uniquifier(&ada.id).await.unwrap(),
-                "new password required" => store.require_new_password(&ada.id).await.unwrap(),
-                "access" => store.reset_user_access(&ada.id).await.unwrap(),
-                _ => drop(store.delete_user(&ada.id).await.unwrap()),
+                "uniquifier" => accounts.end_sessions(&ada.id).await.unwrap(),
+                "token uniquifier" => accounts.end_tokens(&ada.id).await.unwrap(),
+                "new password required" => accounts.require_new_password(&ada.id).await.unwrap(),
+                "access" => accounts.revoke_all(&ada.id).await.unwrap(),
+                _ => drop(accounts.delete_user(&ada.id).await.unwrap()),
             }
             assert_refused(&refresh(&app.program(), &r1).await, what);
             assert_eq!(families(&app).await, 0, "{what}");
             assert!(!is_good(&app, &token).await, "{what}");
             assert_eq!(tokens(&app).await, 0, "{what}");
             match what {
-                "deactivated" => drop(store.activate_user(&ada.id).await.unwrap()),
+                "deactivated" => drop(accounts.activate_user(&ada.id).await.unwrap()),
                 "new password required" => drop(
-                    store
-                        .set_password(&ada.id, hash_of(PASSWORD), true)
+                    accounts
+                        .set_password_hash(&ada.id, hash_of(PASSWORD), true)
                         .await
                         .unwrap(),
                 ),
@@ -576,7 +576,7 @@ async fn nothing_that_is_given_beside_the_end_of_its_session_outlives_it() {
             let again = json!({"password": PASSWORD});
             let (answer, ended) = tokio::join!(
                 browser.post_json("/verify?include_auth_token", again),
-                app.store().revoke_session(&ada.id, &id)
+                app.accounts().revoke_session(&ada.id, &id)
             );
             assert!(ended.unwrap());
             assert!(matches!(answer.status, 200 | 401), "{}", answer.text());
@@ -1123,7 +1123,8 @@ async fn nothing_that_is_given_beside_a_new_password_outlives_it() {
             let program = app.program();
             let (answer, changed) = tokio::join!(
                 refresh(&program, &r1),
-                app.store().set_password(&ada.id, hash_of(PASSWORD), true)
+                app.accounts()
+                    .set_password_hash(&ada.id, hash_of(PASSWORD), true)
             );
             changed.unwrap();
             assert!(matches!(answer.status, 200 | 400), "{}", answer.text());

@@ -198,7 +198,7 @@ async fn a_cookie_of_junk_or_of_a_deleted_account_opens_nothing() {
             assert!(!forger.is_signed_in().await, "{junk}");
         }
         assert!(browser.is_signed_in().await);
-        app.store().delete_user(&ada.id).await.unwrap();
+        app.accounts().delete_user(&ada.id).await.unwrap();
         assert!(!browser.is_signed_in().await);
         assert_eq!(app.count(theft).await, 0);
     })

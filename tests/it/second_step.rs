@@ -585,7 +585,7 @@ async fn a_challenge_ends_with_its_time_its_use_and_its_account() {
         pending.has_nothing().await;
         let browser = app.browser().in_json();
         browser.post_json("/login", credentials(ADA, NEW)).await;
-        app.store().deactivate_user(&ada.id).await.unwrap();
+        app.accounts().deactivate_user(&ada.id).await.unwrap();
         let answer = browser.validate(&phone.code(&app)).await;
         assert_refused(&answer, 400, "tf.no_pending");
         browser.has_nothing().await;

@@ -170,8 +170,8 @@ async fn a_new_password_ends_every_session_and_device() {
         let ada = app.user("ada@example.com").await;
         let browser = app.browser();
         browser.login_remembered("ada@example.com", PASSWORD).await;
-        app.store()
-            .set_password(&ada.id, hash_of("another battery staple"), true)
+        app.accounts()
+            .set_password_hash(&ada.id, hash_of("another battery staple"), true)
             .await
             .unwrap();
         assert!(!browser.is_signed_in().await);

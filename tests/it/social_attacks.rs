@@ -410,7 +410,7 @@ async fn a_code_that_came_back_goes_no_further() {
     assert_eq!(answer.location(), Some("/verify"));
     assert_eq!(answer.header("Referrer-Policy"), Some("no-referrer"));
     assert!(answer.header("Cache-Control").unwrap().contains("no-store"));
-    app.store().deactivate_user(&ada.id).await.unwrap();
+    app.accounts().deactivate_user(&ada.id).await.unwrap();
     let browser = app.browser();
     let answer = there_and_back(&browser, &provider, START).await;
     assert_eq!(answer.location(), Some("/login"));
@@ -474,7 +474,7 @@ async fn an_account_that_is_shut_stays_shut() {
             .await
             .unwrap()
             .unwrap();
-        app.store().deactivate_user(&ada.id).await.unwrap();
+        app.accounts().deactivate_user(&ada.id).await.unwrap();
         for start in [START, "/login/oauthstart/github"] {
             let program = app.browser().in_json();
             let there = program.post_form(start, &[]).await;
@@ -645,13 +645,13 @@ async fn links_made_by_whoever_took_an_account_end_with_what_they_did() {
         let browser = app.signed_in(&ada).await;
         provider.signed_in(Person::new("666", EVE));
         link(&browser, &provider).await;
-        app.store().reset_user_access(&ada.id).await.unwrap();
+        app.accounts().revoke_all(&ada.id).await.unwrap();
         assert_eq!(accounts(&app).await, 0);
         // Signing out everywhere while somebody is at the provider ends that too.
         let browser = app.signed_in(&ada).await;
         let back = provider.consent(&led(&browser, LINK).await).await;
-        app.store().deactivate_user(&ada.id).await.unwrap();
-        app.store().activate_user(&ada.id).await.unwrap();
+        app.accounts().deactivate_user(&ada.id).await.unwrap();
+        app.accounts().activate_user(&ada.id).await.unwrap();
         browser.get(&back).await;
         assert_eq!(accounts(&app).await, 0);
     })

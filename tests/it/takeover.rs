@@ -23,7 +23,7 @@ async fn what_a_session_or_password_asks_for_does_not_outlive_them_in_flight() {
             app.program().post_json("/reset", json!({"email": email})).await;
             let link = app.link_to(&email, "recover");
             if round % 3 == 2 {
-                app.store().require_new_password(&user.id).await.unwrap();
+                app.accounts().require_new_password(&user.id).await.unwrap();
             }
             let owner = async { app.program().post_json(&link, new_password(NEW)).await.status };
             let stolen = format!("stolen{round}@example.com");

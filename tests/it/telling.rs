@@ -108,7 +108,7 @@ async fn sign_in_says_which_of_the_two_is_wrong() {
         let app = plan.start().await;
         ada(&app).await;
         let bob = app.user("bob@example.com").await;
-        app.store().deactivate_user(&bob.id).await.unwrap();
+        app.accounts().deactivate_user(&bob.id).await.unwrap();
         app.sql("UPDATE users SET password_hash = NULL WHERE email = 'bob@example.com'")
             .await;
         let cases = [
@@ -220,7 +220,7 @@ async fn unified_sign_in_says_what_is_wrong_and_where() {
             fields(&ask("", "pigeon").await),
             ["chosen_method", "identity"]
         );
-        app.store().deactivate_user(&user.id).await.unwrap();
+        app.accounts().deactivate_user(&user.id).await.unwrap();
         let answer = sign_in(ADA, PASSWORD).await;
         assert_eq!(
             (fields(&answer), answer.codes()),

@@ -451,7 +451,7 @@ async fn a_new_password_address_or_a_shut_account_ends_all_but_the_undoing() {
                 }
                 if kind == Kind::Undo {
                     // Let in again, the owner still has it.
-                    app.store().activate_user(&now.id).await.unwrap();
+                    app.accounts().activate_user(&now.id).await.unwrap();
                     assert_done(&mailed.use_link(&app.program()).await, &what);
                 }
             }
@@ -464,8 +464,8 @@ async fn change_something(app: &App, user: &User, change: &str, n: usize) {
     match change {
         "password" => {
             let hash = crate::app::hash_of(NEW);
-            app.store()
-                .set_password(&user.id, hash, true)
+            app.accounts()
+                .set_password_hash(&user.id, hash, true)
                 .await
                 .unwrap();
         }
@@ -479,7 +479,7 @@ async fn change_something(app: &App, user: &User, change: &str, n: usize) {
             let mailed = read(app, Kind::ChangeEmail, &new);
             assert_done(&mailed.use_link(&app.program()).await, "another address");
         }
-        _ => assert!(app.store().deactivate_user(&user.id).await.unwrap()),
+        _ => assert!(app.accounts().deactivate_user(&user.id).await.unwrap()),
     }
 }
 

@@ -54,7 +54,7 @@ async fn a_token_dies_with_everything_that_ends_an_account_or_its_password() {
     for_each_database(|plan| async move {
         let app = plan.start().await;
         let ada = app.user("ada@example.com").await;
-        let store = app.store().clone();
+        let accounts = app.accounts().clone();
         for what in [
             "everywhere",
             "deactivated",
@@ -68,20 +68,20 @@ async fn a_token_dies_with_everything_that_ends_an_account_or_its_password() {
             assert!(program.is_signed_in().await, "{what}");
             match what {
                 "everywhere" => drop(program.post_json("/everywhere", json!({})).await),
-                "deactivated" => drop(store.deactivate_user(&ada.id).await.unwrap()),
+                "deactivated" => drop(accounts.deactivate_user(&ada.id).await.unwrap()),
                 "password" => drop(
-                    store
-                        .set_password(&ada.id, hash_of(PASSWORD), true)
+                    accounts
+                        .set_password_hash(&ada.id, hash_of(PASSWORD), true)
                         .await
                         .unwrap(),
                 ),
-                "uniquifier" => store.set_token_uniquifier(&ada.id).await.unwrap(),
-                "access" => store.reset_user_access(&ada.id).await.unwrap(),
-                _ => drop(store.delete_user(&ada.id).await.unwrap()),
+                "uniquifier" => accounts.end_tokens(&ada.id).await.unwrap(),
+                "access" => accounts.revoke_all(&ada.id).await.unwrap(),
+                _ => drop(accounts.delete_user(&ada.id).await.unwrap()),
             }
             assert!(!program.is_signed_in().await, "{what}");
             if what == "deactivated" {
-                store.activate_user(&ada.id).await.unwrap();
+                accounts.activate_user(&ada.id).await.unwrap();
                 assert!(
                     !program.is_signed_in().await,
                     "a deactivation ends it for good"
@@ -98,11 +98,11 @@ async fn a_new_uniquifier_of_the_sessions_leaves_tokens_alone_and_the_other_way_
     let ada = app.user("ada@example.com").await;
     let browser = app.signed_in(&ada).await;
     let token = app.token("ada@example.com").await;
-    app.store().set_token_uniquifier(&ada.id).await.unwrap();
+    app.accounts().end_tokens(&ada.id).await.unwrap();
     assert!(browser.is_signed_in().await);
     assert!(!app.program().token(&token).is_signed_in().await);
     let token = app.token("ada@example.com").await;
-    app.store().set_uniquifier(&ada.id).await.unwrap();
+    app.accounts().end_sessions(&ada.id).await.unwrap();
     assert!(!browser.is_signed_in().await);
     assert!(app.program().token(&token).is_signed_in().await);
 }

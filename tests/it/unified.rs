@@ -558,7 +558,11 @@ async fn the_only_way_in_is_not_removed() {
         let methods = ["password", "authenticator"];
         let app = plan(on).set("unified.methods", methods).start().await;
         let new = NewUser::new(rocket_security::EmailAddress::parse(ADA).unwrap());
-        let ada = app.store().create_user(new.confirmed(true)).await.unwrap();
+        let ada = app
+            .accounts()
+            .create_user(new.confirmed(true))
+            .await
+            .unwrap();
         let browser = app.signed_in(&ada).await.in_json();
         set_up(&app, &browser, "authenticator").await;
         let body = json!({"delete_method": "authenticator"});

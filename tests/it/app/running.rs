@@ -9,7 +9,7 @@ use std::{
 use diesel::connection::SimpleConnection;
 use rocket::{http::Method as Verb, local::asynchronous::Client};
 use rocket_security::{
-    EmailAddress, Event, EventKind, Hasher, Mail, Mailbox, NewUser, Password, PasswordHash, Pool,
+    Accounts, EmailAddress, Event, EventKind, Hasher, Mail, Mailbox, NewUser, Password, PasswordHash, Pool,
     Store, User,
     config::{HashingSettings, Life},
     testing::TestClock,
@@ -90,6 +90,11 @@ impl App {
             .expect("the store of the fairing")
     }
 
+    pub fn accounts(&self) -> &Accounts {
+        let accounts = self.client.rocket().state();
+        accounts.expect("the accounts of the fairing")
+    }
+
     pub fn pool(&self) -> &Pool {
         self.store().pool()
     }
@@ -118,7 +123,7 @@ impl App {
         let new = NewUser::new(EmailAddress::parse(email).expect("an address"))
             .confirmed(true)
             .password(hash_of(PASSWORD));
-        self.store()
+        self.accounts()
             .create_user(change(new))
             .await
             .expect("an account")
@@ -133,12 +138,12 @@ impl App {
 
     /// Gives a role that carries `permissions`.
     pub async fn grant(&self, user: &User, role: &str, permissions: &[&str]) {
-        self.store().find_or_create_role(role).await.unwrap();
-        self.store()
+        self.accounts().find_or_create_role(role).await.unwrap();
+        self.accounts()
             .add_permissions_to_role(role, permissions)
             .await
             .unwrap();
-        self.store().add_role_to_user(&user.id, role).await.unwrap();
+        self.accounts().add_role_to_user(&user.id, role).await.unwrap();
     }
 
     /// A browser in which `user` is signed in.
@@ -241,6 +246,12 @@ impl App {
 
     /// Everything that happened until now.
     pub async fn events(&self) -> Vec<EventKind> {
+        let events = self.whole_events().await;
+        events.into_iter().map(|event| event.kind).collect()
+    }
+
+    /// The same with their actors.
+    pub async fn whole_events(&self) -> Vec<Event> {
         let path = {
             let mut marks = self.marks.lock().unwrap();
             *marks += 1;
@@ -249,16 +260,11 @@ impl App {
         self.program().get(&path).await;
         let is_marker = |kind: &EventKind| matches!(kind, EventKind::Unauthenticated { path } if path.starts_with("/marker/"));
         for _ in 0..5_000 {
-            let kinds: Vec<EventKind> = self
-                .events
-                .lock()
-                .unwrap()
-                .iter()
-                .map(|event| event.kind.clone())
-                .collect();
-            let seen = |kind: &EventKind| matches!(kind, EventKind::Unauthenticated { path: at } if *at == path);
-            if kinds.iter().any(seen) {
-                return kinds.into_iter().filter(|kind| !is_marker(kind)).collect();
+            let mut events = self.events.lock().unwrap().clone();
+            let seen = |event: &Event| matches!(&event.kind, EventKind::Unauthenticated { path: at } if *at == path);
+            if events.iter().any(seen) {
+                events.retain(|event| !is_marker(&event.kind));
+                return events;
             }
             rocket::tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         }
