@@ -67,20 +67,20 @@
 //! # Accounts from code
 //!
 //! Within a request [`Auth`] signs in and out, looks up, verifies and sets passwords and builds URLs.
-//! [`Store`] has everything about accounts, roles and sessions; it is managed by Rocket and works outside
-//! of requests too.
+//! [`Accounts`] changes accounts and roles, and [`Store`] reads them. Rocket manages both, for code outside of
+//! requests too; within a request use [`Auth::accounts`], whose events name who is signed in.
 //!
 //! ```no_run
-//! # async fn example(store: rocket_security::Store) -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn example(accounts: rocket_security::Accounts) -> Result<(), Box<dyn std::error::Error>> {
 //! use rocket_security::{EmailAddress, NewUser, PasswordHash};
 //!
 //! // Brought from elsewhere with the hash it had; renewed at the next sign-in.
 //! let email = EmailAddress::parse("ada@example.com").map_err(|message| message.key().to_string())?;
 //! let hash = PasswordHash::from_stored("$2b$12$...".into());
-//! let ada = store.create_user(NewUser::new(email).password(hash).confirmed(true)).await?;
-//! store.find_or_create_role("editor").await?;
-//! store.add_permissions_to_role("editor", &["post:publish"]).await?;
-//! store.add_role_to_user(&ada.id, "editor").await?;
+//! let ada = accounts.create_user(NewUser::new(email).password(hash).confirmed(true)).await?;
+//! accounts.find_or_create_role("editor").await?;
+//! accounts.add_permissions_to_role("editor", &["post:publish"]).await?;
+//! accounts.add_role_to_user(&ada.id, "editor").await?;
 //! # Ok(())
 //! # }
 //! ```
