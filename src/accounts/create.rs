@@ -11,21 +11,26 @@ use crate::{
 };
 
 impl Change<'_> {
+    /// Creates an account on behalf of a visitor, as [`create_user`](Self::create_user) does. An address that was changed
+    /// away from another account is taken as long as its owner can undo that.
+    pub(crate) fn register_user(&mut self, new: &NewUser) -> Result<User, StoreError> {
+        let identity = Identity::Email(new.email.clone());
+        let reserved = Handle::of_identity(&self.notify().base, &identity);
+        let now = self.now();
+        match tickets::open_under(self, tickets::UNDO, reserved.as_str(), now)? {
+            Some(_) => Err(StoreError::Taken(Unique::Email)),
+            None => self.create_user(new),
+        }
+    }
+
     /// Creates an account. The application's `on_register` runs in the same transaction, with the values of
     /// [`NewUser::extra`].
     ///
     /// # Errors
     ///
-    /// [`StoreError::Taken`] if the address or username belongs to another account, or if the address was changed
-    /// away from another account whose owner can still undo that.
+    /// [`StoreError::Taken`] if the address or username belongs to another account.
     pub fn create_user(&mut self, new: &NewUser) -> Result<User, StoreError> {
         let now = self.now();
-        // An address that its owner can still take back is theirs alone.
-        let identity = Identity::Email(new.email.clone());
-        let reserved = Handle::of_identity(&self.notify().base, &identity);
-        if tickets::open_under(self, tickets::UNDO, reserved.as_str(), now)?.is_some() {
-            return Err(StoreError::Taken(Unique::Email));
-        }
         let user = users::insert(self, new, now)?;
         self.on_register().run(self, &user, &new.extra)?;
         self.event(EventKind::Registered {

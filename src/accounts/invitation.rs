@@ -180,7 +180,7 @@ impl Change<'_> {
     fn invited(&mut self, plan: &Plan, invitation: &Invitation) -> Result<User, StoreError> {
         let now = self.now();
         match plan {
-            Plan::New(new) => drop(self.create_user(new)?),
+            Plan::New(new) => drop(self.register_user(new)?),
             Plan::Again { id, takes_over } => {
                 // The roles below are not for whoever registered it: nothing of theirs may be left.
                 if *takes_over && !users::empty_unproven(self, id, now)? {

@@ -275,7 +275,7 @@ async fn register(web: &Web<'_>, form: &Register) -> Result<Option<User>, Error>
     let welcome = welcome(web, &new)?;
     let made = web
         .change(move |change| {
-            let user = change.create_user(&new)?;
+            let user = change.register_user(&new)?;
             if let Some((letter, ticket)) = &welcome {
                 change.mail(letter)?;
                 if let Some(ticket) = ticket {

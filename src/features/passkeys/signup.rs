@@ -317,7 +317,7 @@ async fn create(
             if !mailed_once.consume(change, now)? || !once.consume(change, now)? {
                 return Err(StoreError::Missing);
             }
-            let user = change.create_user(&new)?;
+            let user = change.register_user(&new)?;
             rows::take_handle(change, &user.id, &said)?;
             factors::insert(change, &factor)?;
             rows::insert(change, &passkey)?;

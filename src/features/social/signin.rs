@@ -322,7 +322,7 @@ async fn sign_up(
     let row = row(&new.id, &key, label_of(came), web.site.now());
     let written = web
         .change(move |change| {
-            let user = change.create_user(&new)?;
+            let user = change.register_user(&new)?;
             social::insert(change, &row)?;
             change.event(EventKind::SocialLinked {
                 user: user.id.clone(),
