@@ -5,7 +5,19 @@ use std::marker::PhantomData;
 use data_encoding::BASE64URL_NOPAD;
 
 use super::row::{Purpose, Terms, row};
-use crate::{core::Core, error::Error, identity::Identity, secrets::{Purpose as Key, Secret, digest}, settings::Base, store::{Conn, StoreError, sign_in::Begun, tickets::{self, NewTicket}}, types::{Timestamp, UserId}};
+use crate::{
+    core::Core,
+    error::Error,
+    identity::Identity,
+    secrets::{Purpose as Key, Secret, digest},
+    settings::Base,
+    store::{
+        Conn, StoreError,
+        sign_in::Begun,
+        tickets::{self, NewTicket},
+    },
+    types::{Timestamp, UserId},
+};
 
 /// Who a code is asked for: what links the mail's ticket to the form in which the code is typed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,8 +9,8 @@ use std::{
 use diesel::connection::SimpleConnection;
 use rocket::{http::Method as Verb, local::asynchronous::Client};
 use rocket_security::{
-    Accounts, EmailAddress, Event, EventKind, Hasher, Mail, Mailbox, NewUser, Password, PasswordHash, Pool,
-    Store, User,
+    Accounts, EmailAddress, Event, EventKind, Hasher, Mail, Mailbox, NewUser, Password,
+    PasswordHash, Pool, Store, User,
     config::{HashingSettings, Life},
     testing::TestClock,
 };
@@ -143,7 +143,10 @@ impl App {
             .add_permissions_to_role(role, permissions)
             .await
             .unwrap();
-        self.accounts().add_role_to_user(&user.id, role).await.unwrap();
+        self.accounts()
+            .add_role_to_user(&user.id, role)
+            .await
+            .unwrap();
     }
 
     /// A browser in which `user` is signed in.
