@@ -185,13 +185,13 @@ pub use self::{
     signin::{Admitted, NextStep, caller::Mechanism, token::IssuedToken},
     store::{
         ApiKeyInfo, Conn, DeviceInfo, Dialect, FactorInfo, Grants, MailInfo, MailState, Manager,
-        NewUser, Pool, RefreshInfo, Role, SessionInfo, SocialAccountInfo, Store, StoreError,
-        Unique, User,
+        NewUser, PasskeyInfo, Pool, RefreshInfo, Role, SessionInfo, SocialAccountInfo, Store,
+        StoreError, Unique, User,
     },
     templates::views::engines,
     types::{
-        Clock, FactorKind, Message, Method, Methods, RoleId, SessionId, SharedClock, SystemClock,
-        Timestamp, Uniquifier, UserId,
+        Clock, FactorKind, Message, Method, Methods, PasskeyUsage, RoleId, SessionId, SharedClock,
+        SystemClock, Timestamp, Uniquifier, UserId,
     },
     web::{
         catchers::{CaughtReply, caught},
@@ -202,14 +202,10 @@ pub use self::{
     },
 };
 
+#[cfg(feature = "passkeys")]
+pub use self::factors::passkey::{Attachment, PasskeyHint, WebauthnPolicy};
 #[cfg(feature = "sms")]
 pub use self::factors::phone::StandardPhoneParser;
-#[cfg(feature = "passkeys")]
-pub use self::{
-    factors::passkey::{Attachment, PasskeyHint, WebauthnPolicy},
-    store::PasskeyInfo,
-    types::PasskeyUsage,
-};
 
 #[cfg(feature = "social")]
 pub use self::social::{

@@ -73,7 +73,7 @@ impl Invitation {
 #[derive(Clone)]
 enum Plan {
     /// Nobody has the address: the account is made.
-    New(NewUser),
+    New(Box<NewUser>),
     /// The account was invited before, and nobody came. `takes_over` if somebody registered it without ever showing
     /// that the address is theirs: then nothing of theirs is left.
     Again { id: UserId, takes_over: bool },
@@ -133,7 +133,10 @@ async fn plan(core: &Core, invitation: &Invitation) -> Result<(Plan, String), Er
         core.accept_email(&invitation.email).map_err(refused)?;
         let mut new = NewUser::new(invitation.email.clone());
         new.username = invitation.username.clone();
-        return Ok((Plan::New(new), invitation.email.address().to_string()));
+        return Ok((
+            Plan::New(Box::new(new)),
+            invitation.email.address().to_string(),
+        ));
     };
     // Where no address is ever confirmed, one that is not says nothing about who registered it.
     let confirms = core.settings.confirm.enabled;

@@ -1,31 +1,21 @@
-//! The stylesheet, the icon and the script of passkeys, from the binary.
+//! The stylesheet and the icon, from the binary.
 
-use rocket::{Route, get, http::Header, response::Responder, routes};
+use rocket::{get, http::Header, response::Responder, routes};
 
 use crate::web::feature::Feature;
 
 const SVG: &str = include_str!("../../static/security/icon.svg");
-
-#[cfg(feature = "passkeys")]
-const SCRIPT: &str = include_str!("../../static/security/passkeys.js");
 
 const CSS: &str = include_str!("../../static/security/security.css");
 
 pub(crate) const FEATURE: Feature = Feature {
     name: "assets",
     is_on: |_, _| true,
-    routes: all,
+    routes: || routes![stylesheet, icon],
     templates: &[],
     samples: Vec::new,
     links: &[],
 };
-
-fn all() -> Vec<Route> {
-    #[cfg(feature = "passkeys")]
-    return routes![stylesheet, icon, passkeys];
-    #[cfg(not(feature = "passkeys"))]
-    routes![stylesheet, icon]
-}
 
 #[derive(Responder)]
 #[response(content_type = "css")]
@@ -55,22 +45,5 @@ fn icon(_public: crate::guards::Public) -> Image {
     Image {
         text: SVG,
         cache: Header::new("Cache-Control", "public, max-age=86400"),
-    }
-}
-
-#[cfg(feature = "passkeys")]
-#[derive(Responder)]
-#[response(content_type = "js")]
-struct Script {
-    text: &'static str,
-    cache: Header<'static>,
-}
-
-#[cfg(feature = "passkeys")]
-#[get("/security-assets/passkeys.js")]
-fn passkeys(_public: crate::guards::Public) -> Script {
-    Script {
-        text: SCRIPT,
-        cache: Header::new("Cache-Control", "public, max-age=3600"),
     }
 }

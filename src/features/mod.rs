@@ -11,7 +11,7 @@ pub(crate) mod end_session;
 pub(crate) mod invite;
 pub(crate) mod login;
 pub(crate) mod logout;
-#[cfg(feature = "passkeys")]
+#[cfg_attr(not(feature = "passkeys"), path = "without/passkeys.rs")]
 pub(crate) mod passkeys;
 pub(crate) mod passwordless;
 pub(crate) mod recover;
@@ -20,7 +20,7 @@ pub(crate) mod recovery_codes;
 pub(crate) mod refresh_tokens;
 pub(crate) mod register;
 pub(crate) mod sessions;
-#[cfg(feature = "social")]
+#[cfg_attr(not(feature = "social"), path = "without/social.rs")]
 pub(crate) mod social;
 #[cfg(feature = "testing")]
 pub(crate) mod testing;
@@ -30,12 +30,17 @@ pub(crate) mod unlock;
 pub(crate) mod verify;
 
 // What several of them share.
+mod entry;
 mod factor_setup;
 mod mailed;
 mod new_password;
+mod others;
 mod web;
 
-pub(crate) use self::web::{Others, Submitted, Web};
+pub(crate) use self::{
+    others::Others,
+    web::{Submitted, Web},
+};
 use rocket::Route;
 use serde_json::Value;
 

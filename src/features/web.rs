@@ -14,7 +14,6 @@ use crate::types::Message;
 use crate::{
     change::{By, Change},
     error::{Denied, Error},
-    features::{recover, refresh_tokens, two_factor},
     guards::{
         identity,
         strong::{Strong, strong},
@@ -22,23 +21,14 @@ use crate::{
     http::{browser::Browser, client::ClientInfo, cookies::Kind, csrf, refusal},
     identity::target::Target,
     notify::mail::Scribe,
-    secrets::digest,
     signin::{
-        Admitted, NextStep,
-        admit::{Admission, Owing, spare},
+        admit::Owing,
         caller::Caller,
         remember,
-        second::{self, Wish},
-        session::{self, Opening},
+        second::{self},
         ticket::Bearer,
-        token::{self, Strength},
-        trusted,
     },
-    store::{
-        StoreError, User,
-        factors::FactorRow,
-        sign_in::{Begun, WhichSession},
-    },
+    store::{StoreError, User},
     templates::form::Field,
     web::{
         input::{self, Input, Nothing, Tick},
@@ -52,21 +42,6 @@ use crate::{
 
 /// The body of a handler: read after the handler has begun, so that it answers what is wrong with it.
 pub(crate) type Submitted<F> = Result<Input<F>, Error>;
-
-/// What a page offers beside its form; null where there is none.
-#[derive(Debug, Default)]
-pub(crate) struct Others {
-    pub(crate) passkey: Value,
-    social: Value,
-}
-
-impl Others {
-    /// The page with it.
-    pub(crate) fn on(&self, page: Reply) -> Reply {
-        page.with("passkey", &self.passkey)
-            .with("social", &self.social)
-    }
-}
 
 /// The request, the site, who asks and from where.
 pub(crate) struct Web<'r> {
@@ -187,112 +162,6 @@ impl Web<'_> {
             .unwrap_or_else(|| page::after(self.site, otherwise))
     }
 
-    /// Opens the session of whoever passed the gate, and answers: the end of every door that has a form.
-    pub(crate) async fn enter(
-        &self,
-        admission: Admission,
-        opening: Opening<'_>,
-        target: Target,
-        with_token: bool,
-        done: &'static str,
-    ) -> Answer {
-        let admitted = match admission {
-            Admission::In(admitted) => admitted,
-            Admission::Next(owing) if owing.step == NextStep::SecondFactor => {
-                match self.spared(owing).await? {
-                    Ok(admitted) => admitted,
-                    Err(owing) if owing.step == NextStep::SecondFactor => {
-                        let wish = Wish {
-                            remember: opening.remember.is_start(),
-                            next: Some(target),
-                            session: None,
-                        };
-                        return two_factor::begin(self, owing, wish).await;
-                    }
-                    Err(owing) => {
-                        return recover::next_step(self, owing, opening.remember.is_start()).await;
-                    }
-                }
-            }
-            Admission::Next(owing) => {
-                return recover::next_step(self, owing, opening.remember.is_start()).await;
-            }
-        };
-        session::open(self.browser, self.site, &self.client, &admitted, opening).await?;
-        let payload = self.user_payload(&admitted, with_token).await?;
-        Ok(Reply::done(target)
-            .json("user", payload)
-            .json("tf_required", false)
-            .csrf()
-            .spa(done, &admitted.user().email))
-    }
-
-    /// Lets somebody in without the second factor that they owe, if this browser is trusted.
-    async fn spared(&self, owing: Owing) -> Result<Result<Admitted, Owing>, Error> {
-        if owing.ways.is_empty() {
-            return Ok(Err(owing));
-        }
-        let trusted = trusted::check(self.browser, self.site, &self.client, &owing.user).await?;
-        let Some(trusted) = trusted else {
-            return Ok(Err(owing));
-        };
-        Ok(match spare(self.site, owing, trusted) {
-            Admission::In(admitted) => Ok(admitted),
-            Admission::Next(owing) => Err(owing),
-        })
-    }
-
-    /// The account as programs see it, with a token if a program asked for one and passed the gate, and the
-    /// token to get further ones where there is such a thing.
-    pub(crate) async fn user_payload(
-        &self,
-        admitted: &Admitted,
-        with_token: bool,
-    ) -> Result<Value, Error> {
-        let mut payload = self.account(admitted.user());
-        // A browser is shown no payload: a token made for it would be seen by nobody.
-        let shown = wants_json(self.request, self.site);
-        if with_token && shown && self.site.settings.tokens.enabled {
-            let (issued, refresh) = match self.site.settings.refresh_tokens.enabled {
-                true => refresh_tokens::issue(self, admitted).await?,
-                false => {
-                    let strength = Strength::of(admitted, self.given_in(admitted));
-                    let client = &self.client.client;
-                    (token::issue(self.site, strength, client).await?, None)
-                }
-            };
-            let token = issued.token.expose().as_str();
-            payload.insert("authentication_token".into(), token.into());
-            if let Some(refresh) = refresh {
-                payload.insert("refresh_token".into(), refresh.expose().as_str().into());
-            }
-        }
-        Ok(Value::Object(payload))
-    }
-
-    /// The session that this request opened, or by which it is judged. A request by token is of none, whatever
-    /// cookies came along.
-    pub(crate) fn session_hash(&self) -> Option<String> {
-        let by_session = self
-            .caller
-            .as_ref()
-            .is_some_and(|caller| caller.session.is_some());
-        let came = || self.browser.cookie(Kind::Session).map(String::from);
-        self.browser
-            .going(Kind::Session)
-            .filter(|cookie| !cookie.is_empty())
-            .or_else(|| came().filter(|_| by_session))
-            .map(|cookie| digest(&cookie))
-    }
-
-    /// Where something is given to `admitted`, who passed the gate in this request.
-    pub(crate) fn given_in(&self, admitted: &Admitted) -> Begun {
-        match self.session_hash() {
-            Some(hash) => Begun::InSession(admitted.user().id.clone(), WhichSession::Hash(hash)),
-            None => Begun::ByProof,
-        }
-    }
-
     /// The account as programs see it: nothing, unless the application says what.
     pub(crate) fn account(&self, user: &User) -> Map<String, Value> {
         match self
@@ -352,72 +221,6 @@ impl Web<'_> {
         let device = &self.client.device;
         device.send_seal(self.browser, &self.site.http, user);
         Ok(())
-    }
-
-    /// What a page to sign in at offers beside its form.
-    #[cfg_attr(
-        all(feature = "passkeys", feature = "social"),
-        allow(clippy::needless_update)
-    )]
-    pub(crate) fn others(&self, next: Option<&str>) -> Others {
-        let _ = next;
-        Others {
-            #[cfg(feature = "passkeys")]
-            passkey: match self.site.passkeys_sign_in() {
-                true => super::passkeys::offer(self.site, "/wan-signin?first", "/wan-signin"),
-                false => Value::Null,
-            },
-            #[cfg(feature = "social")]
-            social: super::social::offer(self, super::social::Offer::SignIn, next),
-            ..Others::default()
-        }
-    }
-
-    /// What a page of a second step is given, where a passkey is among the ways; else null.
-    pub(crate) fn second_passkeys(&self, ways: &[FactorRow]) -> Value {
-        #[cfg(feature = "passkeys")]
-        if ways
-            .iter()
-            .any(|way| way.kind() == Some(crate::types::FactorKind::Passkey))
-        {
-            return super::passkeys::offer(self.site, "/wan-signin", "/wan-signin");
-        }
-        let _ = ways;
-        Value::Null
-    }
-
-    /// What a page offers beside its form that asks somebody to prove it again: what they have.
-    #[cfg_attr(
-        all(feature = "passkeys", feature = "social"),
-        allow(clippy::needless_update)
-    )]
-    pub(crate) async fn own_others(
-        &self,
-        user: &User,
-        next: Option<&str>,
-    ) -> Result<Others, Error> {
-        let _ = (user, next);
-        #[cfg(feature = "social")]
-        let linked = super::social::linked(self.site, &user.id).await?;
-        Ok(Others {
-            #[cfg(feature = "passkeys")]
-            passkey: match self.site.has_usable_passkey(&user.id).await? {
-                true => super::passkeys::offer(self.site, "/wan-verify", "/wan-verify"),
-                false => Value::Null,
-            },
-            #[cfg(feature = "social")]
-            social: super::social::offer(self, super::social::Offer::Verify(&linked), next),
-            ..Others::default()
-        })
-    }
-
-    /// The hint with which a browser fills in an identity, or a passkey in its place.
-    pub(crate) fn identity_hint(&self) -> &'static str {
-        #[cfg(feature = "passkeys")]
-        if self.site.passkeys_sign_in() && self.site.settings.passkeys.autofill {
-            return "username webauthn";
-        }
-        "username"
     }
 
     /// What is wrong where no form shows it: a browser is told on the page at `path`, a program gets 400.

@@ -14,7 +14,10 @@ pub(crate) mod factors;
 pub(crate) mod failures;
 pub(crate) mod families;
 pub(crate) mod outbox;
-#[cfg(feature = "passkeys")]
+#[cfg_attr(
+    not(feature = "passkeys"),
+    allow(dead_code, reason = "accounts use a part of it in every build")
+)]
 pub(crate) mod passkeys;
 pub(crate) mod remember;
 #[cfg(feature = "testing")]
@@ -44,7 +47,6 @@ use tokio::{
     time::timeout,
 };
 
-#[cfg(feature = "passkeys")]
 pub use self::passkeys::PasskeyInfo;
 pub(crate) use self::url::DatabaseUrl;
 pub use self::{

@@ -65,13 +65,16 @@ impl FactorKind {
 #[serde(transparent)]
 pub(crate) struct Usages(i64);
 
+#[cfg_attr(
+    not(feature = "passkeys"),
+    allow(dead_code, reason = "some of it serves passkeys alone")
+)]
 impl Usages {
     /// To sign in.
     pub(crate) const FIRST: Self = Self(1);
     /// As the second step.
     pub(crate) const SECOND: Self = Self(2);
     /// For either.
-    #[cfg(feature = "passkeys")]
     pub(crate) const BOTH: Self = Self(3);
 
     pub(crate) const fn bits(self) -> i64 {
@@ -79,20 +82,17 @@ impl Usages {
     }
 
     /// Returns these uses and those.
-    #[cfg(feature = "passkeys")]
     pub(crate) const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
     /// Returns whether one use is in both.
-    #[cfg(feature = "passkeys")]
     pub(crate) const fn overlaps(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }
 }
 
 /// What a passkey is for.
-#[cfg(feature = "passkeys")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -105,7 +105,10 @@ pub enum PasskeyUsage {
     Both,
 }
 
-#[cfg(feature = "passkeys")]
+#[cfg_attr(
+    not(feature = "passkeys"),
+    allow(dead_code, reason = "some of it serves passkeys alone")
+)]
 impl PasskeyUsage {
     pub(crate) const ALL: [Self; 3] = [Self::First, Self::Secondary, Self::Both];
 

@@ -11,7 +11,6 @@ mod message;
 mod methods;
 mod time;
 
-#[cfg(feature = "passkeys")]
 pub use self::factor::PasskeyUsage;
 pub use self::{
     clock::{Clock, SharedClock, SystemClock},

@@ -281,7 +281,8 @@ enum Judged {
 /// Removes a passkey, unless it is the last way in, or the last second factor where one is required.
 async fn remove(web: &Web<'_>, caller: &Strong, row: PasskeyRow) -> Result<(), Error> {
     let (site, user) = (web.site, &caller.user);
-    let required = site.settings.two_factor.enabled && two_factor::is_required(web, user).await?;
+    let required =
+        site.settings.two_factor.enabled && two_factor::setup::is_required(web, user).await?;
     let notice = notices::factor_removed(&web.scribe(), user, FactorKind::Passkey, &row.name)?;
     let (ways, counts, owner) = (WaysIn::of(site), site.counted_factors(), user.clone());
     let (id, first, second) = (

@@ -7,6 +7,7 @@
 mod builder;
 mod manage;
 mod register;
+mod script;
 mod signin;
 mod signup;
 mod verify;
@@ -48,6 +49,7 @@ pub(crate) const FEATURE: Feature = Feature {
         routes.extend(manage::routes());
         routes.extend(signin::routes());
         routes.extend(verify::routes());
+        routes.extend(routes![script::passkeys]);
         routes
     },
     templates: &[
@@ -152,6 +154,11 @@ pub(crate) fn offer(site: &Site, options: &str, finish: &str) -> Value {
         "script": site.path(crate::web::paths::PASSKEYS),
         "autofill": site.settings.passkeys.autofill,
     })
+}
+
+/// Whether browsers offer passkeys where an identity is filled in.
+pub(crate) fn autofills(site: &Site) -> bool {
+    site.passkeys_sign_in() && site.settings.passkeys.autofill
 }
 
 /// What comes back from the browser.

@@ -2,10 +2,7 @@
 //! `/tf-setup`, and the browsers that are trusted at `/tf-devices`.
 
 mod devices;
-mod setup;
-
-#[cfg(feature = "passkeys")]
-pub(in crate::features) use self::setup::is_required;
+pub(in crate::features) mod setup;
 
 use rocket::{get, post, routes};
 use serde::{Deserialize, Deserializer};

@@ -1,0 +1,135 @@
+//! The one end of every way to sign in: what happens after a proof.
+//!
+//! Password, mailed code and link, passkey, provider, recovery code and registration all come here with what the
+//! admission gate said: a second factor is asked for, a new password is, or the session is opened and the answer made.
+
+use serde_json::Value;
+
+use super::{Web, recover, refresh_tokens, two_factor};
+use crate::{
+    error::Error,
+    http::cookies::Kind,
+    identity::target::Target,
+    secrets::digest,
+    signin::{
+        Admitted, NextStep,
+        admit::{Admission, Owing, spare},
+        second::Wish,
+        session::{self, Opening},
+        token::{self, Strength},
+        trusted,
+    },
+    store::sign_in::{Begun, WhichSession},
+    web::{
+        json::wants_json,
+        reply::{Answer, Reply},
+    },
+};
+
+impl Web<'_> {
+    /// Opens the session of whoever passed the gate, and answers: the end of every door that has a form.
+    pub(crate) async fn enter(
+        &self,
+        admission: Admission,
+        opening: Opening<'_>,
+        target: Target,
+        with_token: bool,
+        done: &'static str,
+    ) -> Answer {
+        let admitted = match admission {
+            Admission::In(admitted) => admitted,
+            Admission::Next(owing) if owing.step == NextStep::SecondFactor => {
+                match self.spared(owing).await? {
+                    Ok(admitted) => admitted,
+                    Err(owing) if owing.step == NextStep::SecondFactor => {
+                        let wish = Wish {
+                            remember: opening.remember.is_start(),
+                            next: Some(target),
+                            session: None,
+                        };
+                        return two_factor::begin(self, owing, wish).await;
+                    }
+                    Err(owing) => {
+                        return recover::next_step(self, owing, opening.remember.is_start()).await;
+                    }
+                }
+            }
+            Admission::Next(owing) => {
+                return recover::next_step(self, owing, opening.remember.is_start()).await;
+            }
+        };
+        session::open(self.browser, self.site, &self.client, &admitted, opening).await?;
+        let payload = self.user_payload(&admitted, with_token).await?;
+        Ok(Reply::done(target)
+            .json("user", payload)
+            .json("tf_required", false)
+            .csrf()
+            .spa(done, &admitted.user().email))
+    }
+
+    /// Lets somebody in without the second factor that they owe, if this browser is trusted.
+    async fn spared(&self, owing: Owing) -> Result<Result<Admitted, Owing>, Error> {
+        if owing.ways.is_empty() {
+            return Ok(Err(owing));
+        }
+        let trusted = trusted::check(self.browser, self.site, &self.client, &owing.user).await?;
+        let Some(trusted) = trusted else {
+            return Ok(Err(owing));
+        };
+        Ok(match spare(self.site, owing, trusted) {
+            Admission::In(admitted) => Ok(admitted),
+            Admission::Next(owing) => Err(owing),
+        })
+    }
+
+    /// The account as programs see it, with a token if a program asked for one and passed the gate, and the
+    /// token to get further ones where there is such a thing.
+    pub(crate) async fn user_payload(
+        &self,
+        admitted: &Admitted,
+        with_token: bool,
+    ) -> Result<Value, Error> {
+        let mut payload = self.account(admitted.user());
+        // A browser is shown no payload: a token made for it would be seen by nobody.
+        let shown = wants_json(self.request, self.site);
+        if with_token && shown && self.site.settings.tokens.enabled {
+            let (issued, refresh) = match self.site.settings.refresh_tokens.enabled {
+                true => refresh_tokens::issue(self, admitted).await?,
+                false => {
+                    let strength = Strength::of(admitted, self.given_in(admitted));
+                    let client = &self.client.client;
+                    (token::issue(self.site, strength, client).await?, None)
+                }
+            };
+            let token = issued.token.expose().as_str();
+            payload.insert("authentication_token".into(), token.into());
+            if let Some(refresh) = refresh {
+                payload.insert("refresh_token".into(), refresh.expose().as_str().into());
+            }
+        }
+        Ok(Value::Object(payload))
+    }
+
+    /// Where something is given to `admitted`, who passed the gate in this request.
+    pub(crate) fn given_in(&self, admitted: &Admitted) -> Begun {
+        match self.session_hash() {
+            Some(hash) => Begun::InSession(admitted.user().id.clone(), WhichSession::Hash(hash)),
+            None => Begun::ByProof,
+        }
+    }
+
+    /// The session that this request opened, or by which it is judged. A request by token is of none, whatever
+    /// cookies came along.
+    pub(crate) fn session_hash(&self) -> Option<String> {
+        let by_session = self
+            .caller
+            .as_ref()
+            .is_some_and(|caller| caller.session.is_some());
+        let came = || self.browser.cookie(Kind::Session).map(String::from);
+        self.browser
+            .going(Kind::Session)
+            .filter(|cookie| !cookie.is_empty())
+            .or_else(|| came().filter(|_| by_session))
+            .map(|cookie| digest(&cookie))
+    }
+}

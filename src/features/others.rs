@@ -1,0 +1,77 @@
+//! What a page offers beside its form: passkeys and providers.
+
+use serde_json::Value;
+
+use super::{
+    Web, passkeys,
+    social::{self, Offer},
+};
+use crate::{
+    error::Error,
+    store::{User, factors::FactorRow},
+    types::FactorKind,
+    web::reply::Reply,
+};
+
+/// What a page offers beside its form; null where there is none.
+#[derive(Debug, Default)]
+pub(crate) struct Others {
+    pub(crate) passkey: Value,
+    social: Value,
+}
+
+impl Others {
+    /// The page with it.
+    pub(crate) fn on(&self, page: Reply) -> Reply {
+        page.with("passkey", &self.passkey)
+            .with("social", &self.social)
+    }
+}
+
+impl Web<'_> {
+    /// What a page to sign in at offers beside its form.
+    pub(crate) fn others(&self, next: Option<&str>) -> Others {
+        let passkey = match self.site.passkeys_sign_in() {
+            true => passkeys::offer(self.site, "/wan-signin?first", "/wan-signin"),
+            false => Value::Null,
+        };
+        Others {
+            passkey,
+            social: social::offer(self, Offer::SignIn, next),
+        }
+    }
+
+    /// What a page of a second step is given, where a passkey is among the ways; else null.
+    pub(crate) fn second_passkeys(&self, ways: &[FactorRow]) -> Value {
+        let is_passkey = |way: &FactorRow| way.kind() == Some(FactorKind::Passkey);
+        match ways.iter().any(is_passkey) {
+            true => passkeys::offer(self.site, "/wan-signin", "/wan-signin"),
+            false => Value::Null,
+        }
+    }
+
+    /// What a page offers beside its form that asks somebody to prove it again: what they have.
+    pub(crate) async fn own_others(
+        &self,
+        user: &User,
+        next: Option<&str>,
+    ) -> Result<Others, Error> {
+        let linked = social::linked(self.site, &user.id).await?;
+        let passkey = match self.site.has_usable_passkey(&user.id).await? {
+            true => passkeys::offer(self.site, "/wan-verify", "/wan-verify"),
+            false => Value::Null,
+        };
+        Ok(Others {
+            passkey,
+            social: social::offer(self, Offer::Verify(&linked), next),
+        })
+    }
+
+    /// The hint with which a browser fills in an identity, or a passkey in its place.
+    pub(crate) fn identity_hint(&self) -> &'static str {
+        match passkeys::autofills(self.site) {
+            true => "username webauthn",
+            false => "username",
+        }
+    }
+}
