@@ -16,6 +16,7 @@ mod password;
 mod roles;
 mod templates;
 mod users;
+mod users_shown;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 

@@ -2,23 +2,26 @@
 //! the factor turns into the factor.
 
 use crate::{
+    change::Change,
     error::{Denied, Error, Invalid},
     events::EventKind,
     factors::{self, Setup},
     features::Web,
     guards::strong::Strong,
-    notify::{notices, outbox},
-    secrets::Secret,
+    notify::{
+        notices,
+        outbox::{self, Letter},
+    },
+    secrets::{Keys, Secret},
     signin::{
         caller::Caller,
         limits::{Buckets, count_failure, count_per_user, refuse_if_locked},
         outdated,
         second::{CODE, Destination, MOST, Sending, code_letter, refuse_more, refuse_unproven},
-        session,
         ticket::{self, Bearer, Handle, Held, Presented, Purpose, Refusal, Terms},
     },
-    store::{StoreError, Unique, devices, factors as rows, users},
-    types::{FactorKind, Message, Method, Methods, Usages},
+    store::{StoreError, Unique, User, devices, factors as rows, users},
+    types::{FactorKind, Life, Message, Methods, Timestamp, Usages},
 };
 
 pub(crate) const NAME: &str = "factor_setup";
@@ -140,6 +143,63 @@ enum Judged {
     TooMany,
 }
 
+/// A first code, and what it takes to judge it.
+struct Proving {
+    once: ticket::challenge::Once,
+    keys: Keys,
+    /// How long a code is good that was sent.
+    life: Life,
+    began: Timestamp,
+    owner: User,
+    setup: Setup,
+    code: String,
+    /// The time step of the code, if it is an app's.
+    step: Option<i64>,
+    first: bool,
+    notice: Letter,
+}
+
+impl Proving {
+    fn judge(&self, change: &mut Change<'_>) -> Result<Judged, StoreError> {
+        let (now, owner, setup) = (change.now(), &self.owner, &self.setup);
+        let Some((_, tag)) = self.once.attempt::<FactorSetup>(change, now)? else {
+            return Ok(Judged::Gone);
+        };
+        let is_sent = || {
+            let once = &self.once;
+            self.began.is_within(self.life, now)
+                && once.is_code::<FactorSetup>(&self.keys, &tag, &self.code)
+        };
+        let step = match setup.kind {
+            FactorKind::Authenticator => self.step,
+            _ => is_sent().then_some(0),
+        };
+        let Some(step) = step else {
+            return Ok(Judged::Wrong);
+        };
+        users::hold(change, &owner.id, &owner.uniquifier)?;
+        if !self.once.consume(change, now)? {
+            return Ok(Judged::Gone);
+        }
+        // Of two that are set up at once the later finds what the other has made.
+        if rows::of_user(change, &owner.id)?.len() >= MOST {
+            return Ok(Judged::TooMany);
+        }
+        rows::insert(change, &factors::row(setup, owner, step, now))?;
+        devices::delete_all_of(change, &owner.id)?;
+        if self.first {
+            users::end_sessions(change, &owner.id, true)?;
+        }
+        change.mail(&self.notice)?;
+        change.event(EventKind::FactorAdded {
+            user: owner.id.clone(),
+            method: setup.kind,
+        });
+        let user = users::by_id(change, &owner.id)?.ok_or(StoreError::Missing)?;
+        Ok(Judged::Done(Box::new(user)))
+    }
+}
+
 /// Proves a factor by its first code. `first` says that the account had none of this use: then every
 /// other session ends.
 pub(crate) async fn prove(
@@ -156,47 +216,22 @@ pub(crate) async fn prove(
     let step = factors::setup_step(&site.factors, &setup, &code);
     let scribe = web.scribe();
     let notice = notices::factor_added(&scribe, user, setup.kind, &setup.name)?;
-    let (once, keys, now) = (held.once(), site.keys.clone(), site.now());
-    let life = match setup.kind {
-        FactorKind::Sms => site.settings.sms.life,
-        _ => site.settings.two_factor.mail_life.get(),
+    let proving = Proving {
+        once: held.once(),
+        keys: site.keys.clone(),
+        life: match setup.kind {
+            FactorKind::Sms => site.settings.sms.life,
+            _ => site.settings.two_factor.mail_life.get(),
+        },
+        began: held.created_at,
+        owner: user.clone(),
+        setup: setup.clone(),
+        code,
+        step,
+        first,
+        notice,
     };
-    let (owner, written, made) = (user.clone(), setup.clone(), held.created_at);
-    let judged = web
-        .change(move |change| {
-            let Some((_, tag)) = once.attempt::<FactorSetup>(change, now)? else {
-                return Ok(Judged::Gone);
-            };
-            let step = match written.kind {
-                FactorKind::Authenticator => step,
-                _ => (made.is_within(life, now) && once.is_code::<FactorSetup>(&keys, &tag, &code))
-                    .then_some(0),
-            };
-            let Some(step) = step else {
-                return Ok(Judged::Wrong);
-            };
-            users::hold(change, &owner.id, &owner.uniquifier)?;
-            if !once.consume(change, now)? {
-                return Ok(Judged::Gone);
-            }
-            // Of two that are set up at once the later finds what the other has made.
-            if rows::of_user(change, &owner.id)?.len() >= MOST {
-                return Ok(Judged::TooMany);
-            }
-            rows::insert(change, &factors::row(&written, &owner, step, now))?;
-            devices::delete_all_of(change, &owner.id)?;
-            if first {
-                users::end_sessions(change, &owner.id, true)?;
-            }
-            change.mail(&notice)?;
-            change.event(EventKind::FactorAdded {
-                user: owner.id.clone(),
-                method: written.kind,
-            });
-            let user = users::by_id(change, &owner.id)?.ok_or(StoreError::Missing)?;
-            Ok(Judged::Done(Box::new(user)))
-        })
-        .await;
+    let judged = web.change(move |change| proving.judge(change)).await;
     let judged = match judged {
         // Somebody else signs in with that phone.
         Err(StoreError::Taken(Unique::Other)) => {
@@ -215,17 +250,8 @@ pub(crate) async fn prove(
         Judged::TooMany => return Err(Invalid::form(Message::new("factor.too_many")).into()),
     };
     if first {
-        let method: Method = setup.kind.method();
-        let methods = caller.methods.and(method);
-        session::reopen(
-            web.browser,
-            site,
-            &web.client,
-            now_user,
-            methods,
-            caller.authenticated_at,
-        )
-        .await?;
+        let methods = caller.methods.and(setup.kind.method());
+        web.reopen(caller, now_user, methods).await?;
     }
     Ok(Proven {
         kind: setup.kind,

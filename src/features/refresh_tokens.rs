@@ -36,7 +36,7 @@ use crate::{
         sign_in::{Named, SignIn},
         tokens, users,
     },
-    types::{Life, Message, Timestamp, UserId},
+    types::{Life, Message, Timestamp, Uniquifier, UserId},
     web::{
         feature::Feature,
         input::Proving,
@@ -318,6 +318,65 @@ async fn renew(web: &Web<'_>, shown: &str) -> Result<Renewed, Error> {
     Err(wrong())
 }
 
+/// A refresh token that is shown, and what it is exchanged for.
+struct Exchange {
+    /// The name of its family.
+    name: String,
+    /// The digest of the token.
+    shown: String,
+    /// The digests of its successor, under each of the site's keys.
+    digests: Vec<String>,
+    until: Timestamp,
+    grace: Life,
+    owner: UserId,
+    uniquifier: Uniquifier,
+    token: tokens::NewToken,
+    tokens_at_most: std::num::NonZeroU32,
+    /// The mail to the owner, if the token is not the present one.
+    notice: Option<Letter>,
+}
+
+impl Exchange {
+    fn perform(&self, change: &mut Change<'_>) -> Result<Outcome, StoreError> {
+        let now = change.now();
+        users::hold(change, &self.owner, &self.uniquifier)?;
+        let Some(row) = families::hold(change, &self.name)? else {
+            return Ok(Outcome::Refused);
+        };
+        let key = match place(&row, &self.shown, self.grace, now) {
+            Place::Present if row.idle_until <= now => None,
+            Place::Present => match self.digests.first() {
+                Some(first) => {
+                    families::rotate(change, &self.name, &self.shown, first, self.until, now)?;
+                    Some(0)
+                }
+                None => None,
+            },
+            // After a change of keys the successor may be of a former one; of none, nobody can say it.
+            Place::Late => self.digests.iter().position(|next| *next == row.token_hash),
+            Place::Old => {
+                let Some(notice) = &self.notice else {
+                    return Ok(Outcome::Again);
+                };
+                end_copied(change, &self.name, &row, (&self.owner, notice))?;
+                return Ok(Outcome::Reused);
+            }
+        };
+        let Some(key) = key else {
+            return Ok(Outcome::Refused);
+        };
+        let named = Named {
+            session_hash: row.session_hash,
+            remember_series: row.remember_series,
+        };
+        tokens::insert(change, &self.token, named, self.tokens_at_most)?;
+        change.event(EventKind::TokenIssued {
+            user: self.owner.clone(),
+        });
+        Ok(Outcome::Exchanged(key))
+    }
+}
+
 async fn exchange(web: &Web<'_>, shown: &str) -> Result<Option<Renewed>, Error> {
     let (site, now) = (web.site, web.site.now());
     let settings = &site.settings.refresh_tokens;
@@ -346,51 +405,20 @@ async fn exchange(web: &Web<'_>, shown: &str) -> Result<Option<Renewed>, Error> 
     let (issued, token_row) = token::prepare(site, &user, methods, at, Some(name.clone()))?;
     let next = successors(site, series, presented);
     let digests: Vec<String> = next.iter().map(|next| digest(next.expose())).collect();
-    let (until, grace) = (
-        now.after(settings.idle.get()).min(row.absolute_until),
-        settings.grace,
-    );
-    let (owner, uniquifier) = (user.id.clone(), user.uniquifier.clone());
-    let tokens_at_most = site.settings.tokens.most;
-    let outcome = web
-        .change(move |change| {
-            users::hold(change, &owner, &uniquifier)?;
-            let Some(row) = families::hold(change, &name)? else {
-                return Ok(Outcome::Refused);
-            };
-            let key = match place(&row, &hash, grace, now) {
-                Place::Present if row.idle_until <= now => None,
-                Place::Present => match digests.first() {
-                    Some(first) => {
-                        families::rotate(change, &name, &hash, first, until, now)?;
-                        Some(0)
-                    }
-                    None => None,
-                },
-                // After a change of keys the successor may be of a former one; of none, nobody can say it.
-                Place::Late => digests.iter().position(|next| *next == row.token_hash),
-                Place::Old => {
-                    let Some(notice) = &notice else {
-                        return Ok(Outcome::Again);
-                    };
-                    end_copied(change, &name, &row, (&owner, notice))?;
-                    return Ok(Outcome::Reused);
-                }
-            };
-            let Some(key) = key else {
-                return Ok(Outcome::Refused);
-            };
-            let named = Named {
-                session_hash: row.session_hash,
-                remember_series: row.remember_series,
-            };
-            tokens::insert(change, &token_row, named, tokens_at_most)?;
-            change.event(EventKind::TokenIssued {
-                user: owner.clone(),
-            });
-            Ok(Outcome::Exchanged(key))
-        })
-        .await;
+    let until = now.after(settings.idle.get()).min(row.absolute_until);
+    let exchange = Exchange {
+        name,
+        shown: hash,
+        digests,
+        until,
+        grace: settings.grace,
+        owner: user.id.clone(),
+        uniquifier: user.uniquifier.clone(),
+        token: token_row,
+        tokens_at_most: site.settings.tokens.most,
+        notice,
+    };
+    let outcome = web.change(move |change| exchange.perform(change)).await;
     match outcome {
         Ok(Outcome::Exchanged(key)) => {
             let Some(next) = next.get(key) else {

@@ -9,8 +9,6 @@ use rocket::{
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-#[cfg(feature = "passkeys")]
-use crate::types::Message;
 use crate::{
     change::{By, Change},
     error::{Denied, Error},
@@ -21,15 +19,10 @@ use crate::{
     http::{browser::Browser, client::ClientInfo, cookies::Kind, csrf, refusal},
     identity::target::Target,
     notify::mail::Scribe,
-    signin::{
-        admit::Owing,
-        caller::Caller,
-        remember,
-        second::{self},
-        ticket::Bearer,
-    },
+    signin::{admit::Owing, caller::Caller, remember, second, session, ticket::Bearer},
     store::{StoreError, User},
     templates::form::Field,
+    types::Methods,
     web::{
         input::{self, Input, Nothing, Tick},
         json::wants_json,
@@ -199,6 +192,26 @@ impl Web<'_> {
         self.site.change(&self.by(), work).await
     }
 
+    /// Opens a new session after a change that ended all sessions of the account: as fresh as the last proof.
+    pub(crate) async fn reopen(
+        &self,
+        caller: &Caller,
+        user: User,
+        methods: Methods,
+    ) -> Result<(), Error> {
+        let proven_at = caller.authenticated_at;
+        session::reopen(
+            self.browser,
+            self.site,
+            &self.client,
+            user,
+            methods,
+            proven_at,
+        )
+        .await?;
+        Ok(())
+    }
+
     /// Who writes the mails that this request leads to.
     pub(crate) fn scribe(&self) -> Scribe<'_> {
         self.client.scribe(&self.site.notify)
@@ -229,29 +242,6 @@ impl Web<'_> {
             Err(Error::Invalid(_)) if !wants_json(self.request, self.site) => {
                 let target = Target::local(&self.site.path(path));
                 Ok(Reply::done(target).flash("error", key))
-            }
-            done => done,
-        }
-    }
-
-    /// The same, where there is more than one thing that can be wrong: the first of them is told at `path`,
-    /// which is led on from to `next`.
-    #[cfg(feature = "passkeys")]
-    pub(crate) fn or_back_with_reason(
-        &self,
-        done: Answer,
-        path: &str,
-        next: Option<&str>,
-    ) -> Answer {
-        match done {
-            Err(Error::Invalid(invalid)) if !wants_json(self.request, self.site) => {
-                let mut messages = invalid.fields().flat_map(|(_, messages)| messages);
-                let key = messages.next().map_or("input.invalid", Message::key);
-                let mut target = Target::local(path);
-                if let Some(next) = next.and_then(|next| self.site.http.redirects.judge(next)) {
-                    target = target.with_query(&[("next", next.as_str())]);
-                }
-                Ok(Reply::done(target).flash("error", key.to_string()))
             }
             done => done,
         }

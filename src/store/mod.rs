@@ -32,6 +32,7 @@ pub(crate) mod tokens;
 pub(crate) mod touches;
 mod url;
 mod user;
+mod user_queries;
 pub(crate) mod users;
 
 use std::{fmt, sync::Arc, time::Duration};

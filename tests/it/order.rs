@@ -1,9 +1,8 @@
 //! The order of layers: what a file of `src` may import, how long it may be, and where Rocket and Cargo's
 //! features may be named.
 //!
-//! `ORDER` is the whole rule: a file imports from its own folder and from the layers before its own. What does not
-//! keep to the rules yet stands in `order_offenders.txt`, a line each. A line that is missing there fails the test,
-//! and so does a line that is no longer true, so the list only ever gets shorter.
+//! `ORDER` is the whole rule: a file imports from its own folder and from the layers before its own. There are no
+//! exceptions.
 //!
 //! The arrows between the layers, as they are:
 //!
@@ -434,19 +433,8 @@ fn every_file_imports_from_lower_layers_only() {
             eprintln!("offence: {offence}");
         }
     }
-    let known: BTreeSet<String> = include_str!("order_offenders.txt")
-        .lines()
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .map(String::from)
-        .collect();
     let found = offences(&files);
-    let new: Vec<&String> = found.difference(&known).collect();
-    assert!(new.is_empty(), "against the order of layers: {new:#?}");
-    let gone: Vec<&String> = known.difference(&found).collect();
-    assert!(
-        gone.is_empty(),
-        "mended, so take it out of order_offenders.txt: {gone:#?}"
-    );
+    assert!(found.is_empty(), "against the order of layers: {found:#?}");
 }
 
 /// What the test would find in a file that breaks the rules.

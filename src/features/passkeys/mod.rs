@@ -22,6 +22,7 @@ use crate::{
     events::EventKind,
     factors::passkey::{Answered, Asserting, Ceremonies, Shown, Unfit},
     guards::Public,
+    identity::target::Target,
     notify::notices,
     signin::ticket::{
         self, Draft, Purpose,
@@ -36,6 +37,7 @@ use crate::{
     types::{Message, Method, Methods, Timestamp, Usages, UserId},
     web::{
         feature::{Feature, Link, MenuFor, sample_form, sample_mail},
+        json::wants_json,
         reply::{Answer, Reply},
         site::Site,
     },
@@ -186,7 +188,7 @@ fn asked(page: Reply, state: &str, options: &Value) -> Reply {
 
 /// What is wrong with the second step of a ceremony: a program gets 400, a browser the page before.
 fn or_back(web: &Web<'_>, done: Answer, path: &str, next: Option<&str>) -> Answer {
-    web.or_back_with_reason(done, &web.site.path(path), next)
+    or_back_with_reason(web, done, &web.site.path(path), next)
 }
 
 // Service.
@@ -358,5 +360,21 @@ fn proven(site: &Site, verified: bool) -> Methods {
     match verified && site.settings.passkeys.multi_factor {
         true => methods.and_verified(),
         false => methods,
+    }
+}
+
+/// Tells a browser the first thing that is wrong on the page at `path`, which leads on to `next`; a program gets 400.
+fn or_back_with_reason(web: &Web<'_>, done: Answer, path: &str, next: Option<&str>) -> Answer {
+    match done {
+        Err(Error::Invalid(invalid)) if !wants_json(web.request, web.site) => {
+            let mut messages = invalid.fields().flat_map(|(_, messages)| messages);
+            let key = messages.next().map_or("input.invalid", Message::key);
+            let mut target = Target::local(path);
+            if let Some(next) = next.and_then(|next| web.site.http.redirects.judge(next)) {
+                target = target.with_query(&[("next", next.as_str())]);
+            }
+            Ok(Reply::done(target).flash("error", key.to_string()))
+        }
+        done => done,
     }
 }

@@ -9,21 +9,26 @@ use super::{
     Finish, asked, ceremonies, expired, manage, or_back, proven, put, rows,
 };
 use crate::{
+    change::Change,
+    core::Counted,
     error::{Error, Invalid},
     events::EventKind,
     factors::passkey::{Account, Made, Registering},
     features::factor_setup::session_of,
     guards::strong::Strong,
-    notify::notices,
+    notify::{notices, outbox::Letter},
     signin::{
         outdated,
         second::{MOST, refuse_unproven},
-        session,
-        ticket::{Purpose, challenge},
+        ticket::{
+            Purpose,
+            challenge::{self, Once},
+        },
     },
     store::{
-        StoreError, Unique, devices,
+        StoreError, Unique, User, devices,
         factors::{self, NewFactor},
+        passkeys::NewPasskey,
         users,
     },
     types::{FactorKind, Message, PasskeyUsage, Timestamp, Usages, UserId},
@@ -192,10 +197,60 @@ pub(super) fn factor(
 
 enum Judged {
     /// The account as it is now, and whether every other session was ended.
-    Done(Box<(crate::store::User, bool)>),
+    Done(Box<(User, bool)>),
     Gone,
     TooMany,
     NameTaken,
+}
+
+/// A passkey to be added.
+struct Addition {
+    once: Once,
+    counts: Counted,
+    factor: NewFactor,
+    passkey: NewPasskey,
+    owner: User,
+    handle: String,
+    name: String,
+    is_second: bool,
+    notice: Letter,
+}
+
+impl Addition {
+    fn judge(&self, change: &mut Change<'_>) -> Result<Judged, StoreError> {
+        let (now, owner) = (change.now(), &self.owner);
+        users::hold(change, &owner.id, &owner.uniquifier)?;
+        if !self.once.consume(change, now)? {
+            return Ok(Judged::Gone);
+        }
+        if factors::of_user(change, &owner.id)?.len() >= MOST {
+            return Ok(Judged::TooMany);
+        }
+        let known = rows::of_user(change, &owner.id)?;
+        if known.iter().any(|row| row.name == self.name) {
+            return Ok(Judged::NameTaken);
+        }
+        // Made for another name than the account has by now: nobody would find it.
+        if rows::take_handle(change, &owner.id, &self.handle)? != self.handle {
+            return Ok(Judged::Gone);
+        }
+        let mut before = factors::serving(change, &owner.id, Usages::SECOND)?;
+        before.retain(|way| self.counts.contains(way));
+        let first = self.is_second && before.is_empty();
+        factors::insert(change, &self.factor)?;
+        rows::insert(change, &self.passkey)?;
+        if self.is_second {
+            devices::delete_all_of(change, &owner.id)?;
+        }
+        if first {
+            users::end_sessions(change, &owner.id, true)?;
+        }
+        change.mail(&self.notice)?;
+        let (user, name) = (owner.id.clone(), self.name.clone());
+        change.event(EventKind::PasskeyAdded { user, name });
+        let user = users::by_id(change, &owner.id)?.ok_or(StoreError::Missing)?;
+        Ok(Judged::Done(Box::new((user, first))))
+    }
 }
 
 /// Adds a passkey. If it is the account's first second factor, every other session ends.
@@ -214,46 +269,19 @@ async fn add(
     let asked = found.payload.clone();
     let made = ceremonies.finish_registration(&asked.begun, asked.usage, &form.credential)?;
     let notice = notices::factor_added(&web.scribe(), user, FactorKind::Passkey, &asked.name)?;
-    let (once, now, counts) = (found.once(), site.now(), site.counted_factors());
-    let factor = factor(&user.id, &asked.name, asked.usage, &made, now);
-    let (passkey, owner) = (made.row(&factor.id)?, user.clone());
-    let (handle, name) = (asked.handle.to_string(), asked.name.clone());
-    let is_second = asked.usage != PasskeyUsage::First;
-    let judged = web
-        .change(move |change| {
-            users::hold(change, &owner.id, &owner.uniquifier)?;
-            if !once.consume(change, now)? {
-                return Ok(Judged::Gone);
-            }
-            if factors::of_user(change, &owner.id)?.len() >= MOST {
-                return Ok(Judged::TooMany);
-            }
-            let known = rows::of_user(change, &owner.id)?;
-            if known.iter().any(|row| row.name == name) {
-                return Ok(Judged::NameTaken);
-            }
-            // Made for another name than the account has by now: nobody would find it.
-            if rows::take_handle(change, &owner.id, &handle)? != handle {
-                return Ok(Judged::Gone);
-            }
-            let mut before = factors::serving(change, &owner.id, Usages::SECOND)?;
-            before.retain(|way| counts.contains(way));
-            let first = is_second && before.is_empty();
-            factors::insert(change, &factor)?;
-            rows::insert(change, &passkey)?;
-            if is_second {
-                devices::delete_all_of(change, &owner.id)?;
-            }
-            if first {
-                users::end_sessions(change, &owner.id, true)?;
-            }
-            change.mail(&notice)?;
-            let (user, name) = (owner.id.clone(), name.clone());
-            change.event(EventKind::PasskeyAdded { user, name });
-            let user = users::by_id(change, &owner.id)?.ok_or(StoreError::Missing)?;
-            Ok(Judged::Done(Box::new((user, first))))
-        })
-        .await;
+    let factor = factor(&user.id, &asked.name, asked.usage, &made, site.now());
+    let addition = Addition {
+        once: found.once(),
+        counts: site.counted_factors(),
+        passkey: made.row(&factor.id)?,
+        factor,
+        owner: user.clone(),
+        handle: asked.handle.to_string(),
+        name: asked.name.clone(),
+        is_second: asked.usage != PasskeyUsage::First,
+        notice,
+    };
+    let judged = web.change(move |change| addition.judge(change)).await;
     let judged = match judged {
         Err(StoreError::Taken(Unique::Other)) => {
             return Err(Invalid::field("credential", Message::new("passkey.exists")).into());
@@ -270,15 +298,7 @@ async fn add(
     };
     if first {
         let methods = caller.methods.union(proven(site, made.verifies()));
-        session::reopen(
-            web.browser,
-            site,
-            &web.client,
-            now_user,
-            methods,
-            caller.authenticated_at,
-        )
-        .await?;
+        web.reopen(caller, now_user, methods).await?;
     }
     Ok((asked.name, asked.usage))
 }

@@ -1,31 +1,30 @@
 //! The second step of sign-in: `/tf-validate`, `/tf-select`, `/tf-rescue`; setting factors up at
 //! `/tf-setup`, and the browsers that are trusted at `/tf-devices`.
 
+mod code;
 mod devices;
+mod finish;
+mod rescue;
 pub(in crate::features) mod setup;
 
+pub(crate) use self::code::Code;
+pub(in crate::features) use self::finish::{Passed, finish};
 use rocket::{get, post, routes};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::json;
 
 use super::{Submitted, Web, recover};
 use crate::{
-    error::{Denied, Error, Invalid},
+    error::{Error, Invalid},
     events::EventKind,
-    http::cookies::Kind,
     identity::target::Target,
-    notify::{mail::Addressee, notices, outbox::Postage},
     signin::{
-        admit::{Admission, Owing, answered},
-        limits::{Buckets, count_per_user},
-        outdated,
-        remember::Remember,
+        admit::Owing,
+        limits::count_per_user,
         second::{self, Chosen, SecondStep, State, Wish},
-        session::{self, Opening},
         ticket::Held,
-        trusted,
     },
-    store::{devices as rows, factors::FactorRow, users},
+    store::factors::FactorRow,
     templates::{
         form::{Field, FormView},
         template,
@@ -44,7 +43,8 @@ pub(crate) const FEATURE: Feature = Feature {
     name: "two_factor",
     is_on: |settings, _| settings.two_factor.enabled,
     routes: || {
-        let mut routes = routes![show, validate, show_select, select, show_rescue, rescue];
+        let mut routes = routes![show, validate, show_select, select];
+        routes.extend(routes![rescue::show_rescue, rescue::rescue]);
         routes.extend(setup::routes());
         routes.extend(devices::routes());
         routes
@@ -87,7 +87,7 @@ pub(crate) const FEATURE: Feature = Feature {
             setup::CONFIRM,
             VALIDATE,
             SELECT,
-            RESCUE,
+            rescue::RESCUE,
             devices::DEVICES,
         ];
         let mails = [
@@ -133,35 +133,8 @@ pub(crate) const FEATURE: Feature = Feature {
 
 const VALIDATE: &str = "security/two_factor/validate.html";
 const SELECT: &str = "security/two_factor/select.html";
-const RESCUE: &str = "security/two_factor/rescue.html";
 
 // Forms.
-
-/// A code as programs send it: a text, or a number that has lost its leading zeros.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Code(pub(crate) String);
-
-impl<'de> Deserialize<'de> for Code {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl serde::de::Visitor<'_> for Visitor {
-            type Value = Code;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a code")
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Code, E> {
-                Ok(Code(text.into()))
-            }
-
-            fn visit_u64<E>(self, number: u64) -> Result<Code, E> {
-                Ok(Code(format!("{number:06}")))
-            }
-        }
-        deserializer.deserialize_any(Visitor)
-    }
-}
 
 #[derive(Debug, Default, Deserialize)]
 struct Validate {
@@ -187,20 +160,6 @@ impl Select {
             fields.push(Field::hidden("next", next));
         }
         FormView::new("tf_select", web.site.path("/tf-select"), fields)
-    }
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct Rescue {
-    #[serde(default)]
-    help_setup: String,
-}
-
-impl Rescue {
-    /// The form with the choice made: what else there is to choose depends on the account.
-    fn chosen(&self, web: &Web<'_>) -> FormView {
-        let fields = [Field::hidden("help_setup", &self.help_setup)];
-        FormView::new("tf_rescue", web.site.path("/tf-rescue"), fields)
     }
 }
 
@@ -528,198 +487,4 @@ fn go_on(web: &Web<'_>, user: crate::types::UserId, state: State) -> Reply {
     }
 }
 
-#[get("/tf-rescue")]
-async fn show_rescue(web: Web<'_>) -> Answer {
-    match pending(&web).await {
-        Ok(held) => {
-            let ways = rescue_ways(&web, &held).await?;
-            Ok(rescue_page(&web, &ways, false))
-        }
-        Err(error) => without_pending(&web, Err(error)),
-    }
-}
-
-/// What would help whoever cannot do the second step.
-async fn rescue_ways(web: &Web<'_>, held: &Held<SecondStep>) -> Result<Vec<&'static str>, Error> {
-    let settings = &web.site.settings;
-    let mut ways = Vec::new();
-    // Whoever has to set a factor up first has lost none.
-    if !held.payload.sets_up {
-        let has_codes = settings.recovery_codes.enabled
-            && second::recovery_codes_left(web.site, &held.user.id).await? > 0;
-        if has_codes {
-            ways.push("recovery_code");
-        }
-        if settings.two_factor.rescue_email {
-            ways.push("email");
-        }
-    }
-    if settings.two_factor.rescue_mail.is_some() {
-        ways.push("help");
-    }
-    Ok(ways)
-}
-
-fn rescue_page(web: &Web<'_>, ways: &[&str], sent: bool) -> Reply {
-    let options = ways
-        .iter()
-        .map(|way| ((*way).to_string(), Message::new(format!("tf_rescue.{way}"))))
-        .collect();
-    let field = Field::choice("help_setup", "field.help_setup", options).autofocus();
-    let action = web.site.path("/tf-rescue");
-    Reply::page(RESCUE)
-        .with("sent", sent)
-        .with("ways", ways)
-        .json("options", ways)
-        .form(FormView::new("tf_rescue", action, [field]))
-}
-
-#[post("/tf-rescue", data = "<form>")]
-async fn rescue(web: Web<'_>, form: Submitted<Rescue>) -> Answer {
-    let form = web.sent(form, |form| form.chosen(&web))?;
-    let held = match pending(&web).await {
-        Ok(held) => held,
-        Err(error) => return without_pending(&web, Err(error)),
-    };
-    let ways = rescue_ways(&web, &held).await?;
-    let way = form.help_setup.as_str();
-    if !ways.contains(&way) {
-        let wrong = Invalid::field("help_setup", Message::new("factor.unknown_method"));
-        return Ok(rescue_page(&web, &ways, false).invalid(wrong));
-    }
-    let done = match way {
-        "recovery_code" => Ok(Reply::done(Target::local(&web.site.path("/mf-recovery"))).csrf()),
-        "email" => second::rescue(web.site, &web.client, held)
-            .await
-            .map(|()| rescue_page(&web, &ways, true)),
-        _ => help(&web, held).await.map(|()| {
-            Reply::done(Target::local(&web.site.login_path()))
-                .csrf()
-                .flash("success", "tf.help_sent")
-        }),
-    };
-    or_again(without_pending(&web, done), || {
-        rescue_page(&web, &ways, false)
-    })
-}
-
 // Service.
-
-/// Asks an administrator for help, by a mail that is limited like any that people can ask for.
-async fn help(web: &Web<'_>, held: Held<SecondStep>) -> Result<(), Error> {
-    let site = web.site;
-    let Some(to) = &site.settings.two_factor.rescue_mail else {
-        return Err(Error::NotFound);
-    };
-    let user = &held.user;
-    let own = json!({"account": {"email": user.email, "display": user.display()}});
-    // Counted by who asks: one person's questions do not use up another's.
-    let postage = Postage::Device(user.id.to_string());
-    let letter = web
-        .scribe()
-        .letter(&Addressee::at(to), ("two_factor", "help"), postage, own)?;
-    let id = user.id.clone();
-    web.change(move |change| {
-        // If it was asked a moment ago, that mail says it all.
-        if change.mail(&letter)? {
-            change.event(EventKind::SecondFactorHelp { user: id.clone() });
-        }
-        Ok(())
-    })
-    .await?;
-    Ok(())
-}
-
-/// What a right answer comes with.
-pub(in crate::features) struct Passed {
-    pub(in crate::features) proof: second::Passed,
-    pub(in crate::features) buckets: Buckets,
-    /// Whether the browser is to be trusted.
-    pub(in crate::features) trust: bool,
-    pub(in crate::features) with_token: bool,
-}
-
-/// Completes a sign-in after its second step, or makes a session one of two factors.
-pub(in crate::features) async fn finish(
-    web: &Web<'_>,
-    held: Held<SecondStep>,
-    passed: Passed,
-) -> Answer {
-    let (site, pending) = (web.site, &held.payload);
-    web.browser.forget(Kind::Pending);
-    // A factor that was shown in one session is none that was shown in another.
-    let here = web
-        .caller
-        .as_ref()
-        .and_then(|caller| caller.session.clone());
-    if pending.session.is_some() && pending.session != here {
-        return Err(Denied::BadCredential.into());
-    }
-    // As the account is now: it may have been shut out, or given a new password, in between.
-    let user = site.store.find_user(&held.user.id).await?;
-    let same = user.filter(|user| passed.proof.is_of(user));
-    let user = same.ok_or(Denied::BadCredential)?;
-    let kind = EventKind::SecondFactorPassed {
-        user: user.id.clone(),
-        methods: passed.proof.methods(),
-    };
-    site.event(Some(&web.client.client), kind);
-    let next = web.next(pending.next.as_deref(), &site.settings.after.login);
-    let admission = answered(site, user, &passed.proof)?;
-    if pending.session.is_some() {
-        let Admission::In(admitted) = admission else {
-            return Err(Denied::SecondFactor.into());
-        };
-        session::renew(
-            web.browser,
-            site,
-            &web.client,
-            &admitted,
-            passed.proof.methods(),
-            &passed.buckets,
-        )
-        .await?;
-        let payload = web.user_payload(&admitted, passed.with_token).await?;
-        return Ok(Reply::done(next).json("user", payload).csrf());
-    }
-    let admitted = match admission {
-        Admission::In(admitted) => admitted,
-        Admission::Next(owing) => return recover::next_step(web, owing, pending.remember).await,
-    };
-    // Where the second step showed no more than the first, trust would leave nothing to be shown.
-    let further = passed.proof.methods() != pending.methods();
-    let trust = (passed.trust && further && site.settings.two_factor.trust_devices)
-        .then(|| trusted::prepare(site, &web.client, admitted.user()))
-        .transpose()?;
-    if let Some(device) = &trust {
-        let notice = notices::device_trusted(&web.scribe(), admitted.user())?;
-        let row = device.row.clone();
-        let (uniquifier, most) = (
-            admitted.user().uniquifier.clone(),
-            site.settings.two_factor.most_devices,
-        );
-        web.change(move |change| {
-            users::hold(change, &row.user_id, &uniquifier)?;
-            rows::insert(change, &row, most)?;
-            change.mail(&notice)?;
-            let user = row.user_id.clone();
-            change.event(EventKind::DeviceTrusted { user });
-            Ok(())
-        })
-        .await
-        .map_err(outdated)?;
-        device.send(web.browser, site);
-    }
-    let opening = Opening {
-        remember: Remember::chosen(site, Some(pending.remember)),
-        clears: Some(&passed.buckets),
-    };
-    web.enter(
-        Admission::In(admitted),
-        opening,
-        next,
-        passed.with_token,
-        "login",
-    )
-    .await
-}

@@ -8,8 +8,12 @@ use super::{
         Others, Submitted, Web,
         verify::{in_session, proven_again_by},
     },
-    Reached, Sent, accept_authenticator, code_methods, code_of, method_field, of_authenticator,
-    passcode_field, phone_of, prepare, takes_passwords, with_methods,
+    Sent, code_methods,
+    codes::{accept_authenticator, code_of, of_authenticator},
+    method_field, passcode_field,
+    passcodes::takes_passwords,
+    sending::{Reached, phone_of, prepare},
+    with_methods,
 };
 use crate::{
     error::{Denied, Error, Invalid},

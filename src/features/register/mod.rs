@@ -3,11 +3,14 @@
 //! With generic answers a taken address is answered like a free one, in the same time, and its owner is
 //! told by mail. Nobody is signed in then, since that would be the answer.
 
+mod taken;
+
+use self::taken::{collision, taken, told_taken};
 use rocket::{get, post, routes};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{
+use crate::features::{
     Submitted, Web,
     confirm::{self, Confirm},
 };
@@ -15,7 +18,7 @@ use crate::{
     accounts::password::judge_password,
     error::{Denied, Error, Invalid},
     events::EventKind,
-    identity::{EmailAddress, Identity, Username},
+    identity::{EmailAddress, Username},
     notify::{
         mail::Addressee,
         outbox::{Letter, Postage},
@@ -25,13 +28,12 @@ use crate::{
     signin::{
         admit::admit,
         limits::{PerAddress, count_per_address},
-        outdated,
         remember::Remember,
         session::Opening,
         ticket::{self, Draft, Handle, Terms},
         ticket_mail,
     },
-    store::{NewUser, StoreError, Unique, User, tickets, users},
+    store::{NewUser, StoreError, User},
     templates::{
         form::{Field, FormView},
         template,
@@ -392,131 +394,4 @@ async fn check(web: &Web<'_>, form: &Register) -> Result<Checked, Error> {
         }),
         _ => Err(invalid.into()),
     }
-}
-
-/// Which fields name something that belongs to somebody, where answers tell: with all else that is wrong.
-async fn told_taken(
-    web: &Web<'_>,
-    email: Option<&EmailAddress>,
-    username: Option<&Username>,
-) -> Result<Vec<(&'static str, &'static str)>, Error> {
-    let site = web.site;
-    if site.settings.generic_answers.0 {
-        return Ok(Vec::new());
-    }
-    let (email, username, now) = (email.cloned(), username.cloned(), site.now());
-    let handle = email
-        .as_ref()
-        .map(|email| Handle::of_identity(site, &Identity::Email(email.clone())));
-    let taken = site
-        .store
-        .read(move |conn| {
-            let mut taken = Vec::new();
-            if let (Some(email), Some(handle)) = (&email, &handle)
-                && (users::owner_of(conn, email, None)?.is_some()
-                    || tickets::open_under(conn, tickets::UNDO, handle.as_str(), now)?.is_some())
-            {
-                taken.push(("email", "email.taken"));
-            }
-            if let Some(username) = &username
-                && users::owner_of_username(conn, username)?.is_some()
-            {
-                taken.push(("username", "username.taken"));
-            }
-            Ok(taken)
-        })
-        .await?;
-    // To ask who has an account here costs what making one does.
-    if !taken.is_empty() {
-        count_per_address(site, PerAddress::Registration, &web.client).await?;
-    }
-    Ok(taken)
-}
-
-/// Whose it is already, where answers are generic: looked up before, so that a taken address costs the
-/// same as a free one.
-async fn taken(web: &Web<'_>, checked: &Checked) -> Result<Option<(Unique, User)>, Error> {
-    if !web.site.settings.generic_answers.0 {
-        return Ok(None);
-    }
-    let (email, username) = (checked.email.clone(), checked.username.clone());
-    let handle = Handle::of_identity(web.site, &Identity::Email(email.clone()));
-    let now = web.site.now();
-    Ok(web
-        .site
-        .store
-        .read(move |conn| {
-            if let Some(owner) = users::owner_of(conn, &email, username.as_ref())? {
-                return Ok(Some(owner));
-            }
-            let reserved = tickets::open_under(conn, tickets::UNDO, handle.as_str(), now)?;
-            let owner = match reserved {
-                Some((id, _)) => users::by_id(conn, &id)?,
-                None => None,
-            };
-            Ok(owner.map(|owner| (Unique::Email, owner)))
-        })
-        .await?)
-}
-
-/// Tells whoever it concerns that something was taken.
-async fn collision(
-    web: &Web<'_>,
-    checked: &Checked,
-    (which, owner): (Unique, User),
-) -> Result<(), Error> {
-    let site = web.site;
-    let existing_email = which == Unique::Email;
-    let kind = EventKind::RegistrationCollision {
-        user: owner.id.clone(),
-        existing_email,
-        existing_username: !existing_email,
-    };
-    let (scribe, typed) = (web.scribe(), checked.email.address());
-    // An account's mail goes to its address as it is stored. One that is only held back for its owner is not
-    // the account's any more: then to that address itself.
-    let is_owners =
-        EmailAddress::parse(&owner.email).is_ok_and(|of| of.key() == checked.email.key());
-    let existing = if is_owners {
-        owner.email.as_str()
-    } else {
-        typed
-    };
-    let letter = match &checked.username {
-        // The username belongs to somebody: whoever holds the free address may know, nobody else.
-        Some(username) if !existing_email => scribe.letter(
-            &Addressee::at(typed),
-            ("register", "username_taken"),
-            Postage::Limited,
-            json!({"username": username.name()}),
-        )?,
-        _ => scribe.letter(
-            &Addressee::at(existing),
-            ("register", "existing"),
-            Postage::Limited,
-            json!({}),
-        )?,
-    };
-    // A ticket of nobody, as a new account's would be written.
-    let terms = Terms {
-        life: site.settings.confirm.life.get(),
-        user: None,
-        bound_to: None,
-    };
-    let identity = Identity::Email(checked.email.clone());
-    let handle = Handle::of_identity(site, &identity);
-    let decoy = ticket::draft::<Confirm>(site, terms, ticket::Begun::ByVisitor, &handle, &())?;
-    web.change(move |change| {
-        change.event(kind.clone());
-        ticket_mail::put(change, &letter, &decoy)
-    })
-    .await
-    .map_err(outdated)?;
-    // Where nobody could choose another password, nobody's is taken away.
-    let replaceable = site.settings.recover.enabled || site.settings.passwordless.enabled;
-    let unproven = owner.confirmed_at.is_none() && site.settings.confirm.enabled;
-    if existing_email && unproven && replaceable {
-        confirm::contest(site, &owner).await?;
-    }
-    Ok(())
 }

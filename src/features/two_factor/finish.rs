@@ -1,0 +1,117 @@
+//! The end of a second step.
+
+use super::{Web, recover};
+use crate::{
+    error::{Denied, Error},
+    events::EventKind,
+    http::cookies::Kind,
+    notify::notices,
+    signin::{
+        admit::{Admission, answered},
+        limits::Buckets,
+        outdated,
+        remember::Remember,
+        second::{self, SecondStep},
+        session::{self, Opening},
+        ticket::Held,
+        trusted,
+    },
+    store::{User, devices as rows, users},
+    web::reply::{Answer, Reply},
+};
+
+/// What a right answer comes with.
+pub(in crate::features) struct Passed {
+    pub(in crate::features) proof: second::Passed,
+    pub(in crate::features) buckets: Buckets,
+    /// Whether the browser is to be trusted.
+    pub(in crate::features) trust: bool,
+    pub(in crate::features) with_token: bool,
+}
+
+/// Completes a sign-in after its second step, or makes a session one of two factors.
+pub(in crate::features) async fn finish(
+    web: &Web<'_>,
+    held: Held<SecondStep>,
+    passed: Passed,
+) -> Answer {
+    let (site, pending) = (web.site, &held.payload);
+    web.browser.forget(Kind::Pending);
+    // A factor that was shown in one session is none that was shown in another.
+    let here = web
+        .caller
+        .as_ref()
+        .and_then(|caller| caller.session.clone());
+    if pending.session.is_some() && pending.session != here {
+        return Err(Denied::BadCredential.into());
+    }
+    // As the account is now: it may have been shut out, or given a new password, in between.
+    let user = site.store.find_user(&held.user.id).await?;
+    let same = user.filter(|user| passed.proof.is_of(user));
+    let user = same.ok_or(Denied::BadCredential)?;
+    let kind = EventKind::SecondFactorPassed {
+        user: user.id.clone(),
+        methods: passed.proof.methods(),
+    };
+    site.event(Some(&web.client.client), kind);
+    let next = web.next(pending.next.as_deref(), &site.settings.after.login);
+    let admission = answered(site, user, &passed.proof)?;
+    if pending.session.is_some() {
+        let Admission::In(admitted) = admission else {
+            return Err(Denied::SecondFactor.into());
+        };
+        session::renew(
+            web.browser,
+            site,
+            &web.client,
+            &admitted,
+            passed.proof.methods(),
+            &passed.buckets,
+        )
+        .await?;
+        let payload = web.user_payload(&admitted, passed.with_token).await?;
+        return Ok(Reply::done(next).json("user", payload).csrf());
+    }
+    let admitted = match admission {
+        Admission::In(admitted) => admitted,
+        Admission::Next(owing) => return recover::next_step(web, owing, pending.remember).await,
+    };
+    // Where the second step showed no more than the first, trust would leave nothing to be shown.
+    let further = passed.proof.methods() != pending.methods();
+    if passed.trust && further && site.settings.two_factor.trust_devices {
+        trust(web, admitted.user()).await?;
+    }
+    let opening = Opening {
+        remember: Remember::chosen(site, Some(pending.remember)),
+        clears: Some(&passed.buckets),
+    };
+    web.enter(
+        Admission::In(admitted),
+        opening,
+        next,
+        passed.with_token,
+        "login",
+    )
+    .await
+}
+
+/// Trusts this browser, in which the second factor was just given.
+async fn trust(web: &Web<'_>, user: &User) -> Result<(), Error> {
+    let site = web.site;
+    let device = trusted::prepare(site, &web.client, user)?;
+    let notice = notices::device_trusted(&web.scribe(), user)?;
+    let (row, uniquifier) = (device.row.clone(), user.uniquifier.clone());
+    let most = site.settings.two_factor.most_devices;
+    web.change(move |change| {
+        users::hold(change, &row.user_id, &uniquifier)?;
+        rows::insert(change, &row, most)?;
+        change.mail(&notice)?;
+        let user = row.user_id.clone();
+        change.event(EventKind::DeviceTrusted { user });
+        Ok(())
+    })
+    .await
+    .map_err(outdated)?;
+    device.send(web.browser, site);
+    Ok(())
+}
