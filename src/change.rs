@@ -190,7 +190,7 @@ impl Change<'_> {
     }
 }
 
-/// What [`Core::change_in`] came to. Its mails are queued with the transaction that it is part of; its events wait.
+/// What [`Accounts::change_in`](crate::Accounts::change_in) came to. Its mails are queued with the transaction that it is part of; its events wait.
 #[must_use = "call `committed` after the commit, so that events go out"]
 pub struct Changed<T> {
     value: T,
