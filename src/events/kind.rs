@@ -145,6 +145,11 @@ pub enum EventKind {
         /// Whose.
         user: UserId,
     },
+    /// The private note of an account changed.
+    NoteChanged {
+        /// The owner of the note.
+        user: UserId,
+    },
     /// A factor was set up.
     FactorAdded {
         /// Whose.
@@ -365,6 +370,7 @@ impl EventKind {
             | Self::Invited { user, .. }
             | Self::InvitationAccepted { user, .. }
             | Self::PasswordChangeRequired { user, .. }
+            | Self::NoteChanged { user, .. }
             | Self::FactorAdded { user, .. }
             | Self::FactorRemoved { user, .. }
             | Self::PasskeyAdded { user, .. }

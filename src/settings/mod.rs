@@ -41,6 +41,7 @@ mod register;
 mod remember;
 mod report;
 mod security;
+mod security_note;
 mod session;
 mod sessions;
 mod sms;
@@ -96,6 +97,7 @@ pub use self::{
     remember::RememberSettings,
     report::{ReportLevel, ReportSettings},
     security::Settings,
+    security_note::SecurityNoteSettings,
     session::SessionSettings,
     sessions::SessionsSettings,
     sms::{SmsSettings, SmsTransport},
