@@ -145,11 +145,6 @@ pub enum EventKind {
         /// Whose.
         user: UserId,
     },
-    /// The private note of an account changed.
-    NoteChanged {
-        /// The owner of the note.
-        user: UserId,
-    },
     /// A factor was set up.
     FactorAdded {
         /// Whose.
@@ -370,7 +365,6 @@ impl EventKind {
             | Self::Invited { user, .. }
             | Self::InvitationAccepted { user, .. }
             | Self::PasswordChangeRequired { user, .. }
-            | Self::NoteChanged { user, .. }
             | Self::FactorAdded { user, .. }
             | Self::FactorRemoved { user, .. }
             | Self::PasskeyAdded { user, .. }

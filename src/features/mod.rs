@@ -19,7 +19,6 @@ pub(crate) mod recover_username;
 pub(crate) mod recovery_codes;
 pub(crate) mod refresh_tokens;
 pub(crate) mod register;
-pub(crate) mod security_note;
 pub(crate) mod sessions;
 #[cfg_attr(not(feature = "social"), path = "without/social.rs")]
 pub(crate) mod social;
@@ -81,7 +80,6 @@ pub(crate) const ALL: &[&Feature] = &[
     &change_password::FEATURE,
     &change_email::FEATURE,
     &change_username::FEATURE,
-    &security_note::FEATURE,
     &sessions::FEATURE,
     &end_session::FEATURE,
     &refresh_tokens::FEATURE,

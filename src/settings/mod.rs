@@ -41,7 +41,6 @@ mod register;
 mod remember;
 mod report;
 mod security;
-mod security_note;
 mod session;
 mod sessions;
 mod sms;
@@ -97,7 +96,6 @@ pub use self::{
     remember::RememberSettings,
     report::{ReportLevel, ReportSettings},
     security::Settings,
-    security_note::SecurityNoteSettings,
     session::SessionSettings,
     sessions::SessionsSettings,
     sms::{SmsSettings, SmsTransport},

@@ -83,8 +83,6 @@ pub struct Settings {
     pub register: RegisterSettings,
     /// `[security.verify]`.
     pub verify: VerifySettings,
-    /// `[security.security_note]`.
-    pub security_note: SecurityNoteSettings,
     /// `[security.sessions]`.
     pub sessions: SessionsSettings,
     /// `[security.confirm]`.
@@ -223,7 +221,6 @@ impl Settings {
             check(&self.logout),
             check(&self.register),
             check(&self.verify),
-            check(&self.security_note),
             check(&self.sessions),
             check(&self.confirm),
             check(&self.recover),

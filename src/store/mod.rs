@@ -13,7 +13,6 @@ pub(crate) mod endings;
 pub(crate) mod factors;
 pub(crate) mod failures;
 pub(crate) mod families;
-pub(crate) mod notes;
 pub(crate) mod outbox;
 #[cfg_attr(
     not(feature = "passkeys"),

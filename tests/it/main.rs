@@ -27,7 +27,6 @@ mod refresh_tokens;
 mod register;
 mod remember;
 mod routes;
-mod security_note;
 mod sessions;
 mod settings;
 mod shape;
