@@ -182,17 +182,17 @@ pub async fn sweep(rocket: &rocket::Rocket<rocket::Orbit>) -> Result<(), StoreEr
 /// ```
 /// # rocket::async_test(async {
 /// use rocket::local::asynchronous::Client;
-/// use rocket_security::{EmailAddress, NewUser, Security, Store, testing};
+/// use rocket_security::{Accounts, EmailAddress, NewUser, Security, testing};
 ///
 /// let figment = rocket::Config::figment()
 ///     .merge(("security.database.url", ":memory:"))
 ///     .merge(("security.database.connections", 1));
 /// let client = Client::tracked(rocket::custom(figment).attach(Security::default())).await.unwrap();
-/// let store: &Store = client.rocket().state().unwrap();
+/// let accounts: &Accounts = client.rocket().state().unwrap();
 /// let email = EmailAddress::parse("ada@example.com").unwrap();
-/// store.create_user(NewUser::new(email.clone())).await.unwrap();
+/// accounts.create_user(NewUser::new(email.clone())).await.unwrap();
 /// testing::reset(client.rocket()).await.unwrap();
-/// assert!(store.find_user_by_email(&email).await.unwrap().is_none());
+/// assert!(accounts.store().find_user_by_email(&email).await.unwrap().is_none());
 /// # });
 /// ```
 ///
