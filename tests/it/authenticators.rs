@@ -236,7 +236,8 @@ impl App {
     /// An account with a passkey, which is used as it says.
     pub async fn with_passkey(&self, user: &User, mut key: Key, usage: &str) -> Key {
         let browser = self.signed_in(user).await.in_json();
-        let name = format!("{usage} {}", key.id[0]);
+        // One byte would be the same for two keys now and then.
+        let name = format!("{usage} {:02x?}", &key.id[..4]);
         browser.add_passkey(&mut key, &name, usage).await;
         key
     }
