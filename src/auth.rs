@@ -158,8 +158,8 @@ impl Auth<'_> {
         if who.api_key().is_some() {
             return Err(Denied::Mechanism.into());
         }
-        let client = &self.client.client;
-        token::issue(self.site, Strength::of_caller(who.caller()), client).await
+        let by = By::route(&self.client);
+        token::issue(self.site, Strength::of_caller(who.caller()), &by).await
     }
 
     /// A CSRF token for this browser, such as a page's script sends back in the header `X-CSRF-Token`.

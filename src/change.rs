@@ -4,8 +4,9 @@
 //! transaction. The events go out after the commit, once, however often the database made the transaction run.
 
 use std::{
-    mem,
+    fmt,
     ops::{Deref, DerefMut},
+    sync::Arc,
 };
 
 use crate::{
@@ -80,18 +81,13 @@ impl By {
     }
 
     fn actor(&self, kind: &EventKind) -> Actor {
-        match (&self.door, kind.user()) {
-            (Door::Route, user) => actor_of_route(kind, user),
-            (Door::CommandLine, _) => Actor::CommandLine,
-            (Door::Application { signed_in: None }, _) => Actor::Application,
-            (
-                Door::Application {
-                    signed_in: Some(own),
-                },
-                user,
-            ) => match user == Some(own) {
-                true => Actor::User(own.clone()),
-                false => Actor::Administrator(own.clone()),
+        match &self.door {
+            Door::Route => actor_of_route(kind),
+            Door::CommandLine => Actor::CommandLine,
+            Door::Application { signed_in } => match signed_in {
+                None => Actor::Application,
+                Some(own) if kind.user() == Some(own) => Actor::User(own.clone()),
+                Some(other) => Actor::Administrator(other.clone()),
             },
         }
     }
@@ -106,8 +102,8 @@ impl By {
     }
 }
 
-fn actor_of_route(kind: &EventKind, user: Option<&UserId>) -> Actor {
-    match user.filter(|_| !kind.is_by_visitor()) {
+fn actor_of_route(kind: &EventKind) -> Actor {
+    match kind.user().filter(|_| !kind.is_by_visitor()) {
         Some(user) => Actor::User(user.clone()),
         None => Actor::Visitor,
     }
@@ -134,8 +130,8 @@ pub struct Change<'c> {
     made: Made,
 }
 
-impl std::fmt::Debug for Change<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Change<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Change")
             .field("now", &self.now)
             .finish_non_exhaustive()
@@ -156,7 +152,24 @@ impl DerefMut for Change<'_> {
     }
 }
 
-impl Change<'_> {
+impl<'c> Change<'c> {
+    /// Runs `work` on a connection, in whatever transaction it is.
+    fn run<T>(
+        conn: &'c mut Conn,
+        (notify, on_register): (&'c NotifyContext, &'c Registering),
+        work: impl FnOnce(&mut Self) -> Result<T, StoreError>,
+    ) -> Result<(T, Made), StoreError> {
+        let mut change = Self {
+            conn,
+            notify,
+            on_register,
+            now: notify.now(),
+            made: Made::default(),
+        };
+        let value = work(&mut change)?;
+        Ok((value, change.made))
+    }
+
     /// Returns the connection, for queries of the application in this transaction.
     pub fn conn(&mut self) -> &mut Conn {
         self.conn
@@ -196,11 +209,11 @@ pub struct Changed<T> {
     value: T,
     made: Made,
     by: By,
-    core: std::sync::Arc<Core>,
+    core: Arc<Core>,
 }
 
-impl<T> std::fmt::Debug for Changed<T> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl<T> fmt::Debug for Changed<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Changed")
     }
 }
@@ -225,20 +238,9 @@ impl Core {
         F: FnMut(&mut Change<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         let (notify, on_register) = (self.notify.clone(), self.on_register.clone());
-        let now = self.now();
         let (value, made) = self
             .store
-            .write(move |conn| {
-                let mut change = Change {
-                    conn,
-                    notify: &notify,
-                    on_register: &on_register,
-                    now,
-                    made: Made::default(),
-                };
-                let value = work(&mut change)?;
-                Ok((value, mem::take(&mut change.made)))
-            })
+            .write(move |conn| Change::run(conn, (&notify, &on_register), &mut work))
             .await?;
         self.announce(by, made);
         Ok(value)
@@ -246,20 +248,12 @@ impl Core {
 
     /// Runs `work` in a transaction that the application has begun on `conn`.
     pub(crate) fn change_in<T>(
-        self: &std::sync::Arc<Self>,
+        self: &Arc<Self>,
         by: &By,
         conn: &mut Conn,
         work: impl FnOnce(&mut Change<'_>) -> Result<T, StoreError>,
     ) -> Result<Changed<T>, StoreError> {
-        let mut change = Change {
-            conn,
-            notify: &self.notify,
-            on_register: &self.on_register,
-            now: self.now(),
-            made: Made::default(),
-        };
-        let value = work(&mut change)?;
-        let made = mem::take(&mut change.made);
+        let (value, made) = Change::run(conn, (&self.notify, &self.on_register), work)?;
         Ok(Changed {
             value,
             made,
@@ -273,18 +267,17 @@ impl Core {
             self.notify.posted(posted);
         }
         for kind in made.events {
-            let actor = by.actor(&kind);
-            let events = &self.notify.events;
-            events.emit(self.now(), actor, by.client.as_ref(), kind);
+            self.emit(by.actor(&kind), by.client.as_ref(), kind);
         }
     }
 
-    /// Tells of something that changes no row, or whose row is written later: a failed attempt, a look.
-    pub(crate) fn event(&self, client: Option<&Client>, kind: EventKind) {
-        let actor = match client {
-            Some(_) => actor_of_route(&kind, kind.user()),
-            None => Actor::System,
-        };
+    /// Emits the event of something that a request to a route of ours did and that is no change: a failed attempt, a
+    /// look.
+    pub(crate) fn event(&self, client: &Client, kind: EventKind) {
+        self.emit(actor_of_route(&kind), Some(client), kind);
+    }
+
+    fn emit(&self, actor: Actor, client: Option<&Client>, kind: EventKind) {
         self.notify.events.emit(self.now(), actor, client, kind);
     }
 }

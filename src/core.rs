@@ -12,7 +12,7 @@ use crate::{
     },
     http::context::HttpContext,
     identity::{EmailAddress, EmailPolicy, UsernamePolicy},
-    notify::{context::NotifyContext, outbox::Posted},
+    notify::context::NotifyContext,
     secrets::{Hasher, PasswordPolicy},
     settings::{Base, Strictness, Transport},
     social::Providers,
@@ -80,11 +80,6 @@ impl Deref for Core {
 }
 
 impl Core {
-    /// After the commit of a change with a mail: the mail is on its way.
-    pub(crate) fn posted(&self, posted: Posted) {
-        self.notify.posted(posted);
-    }
-
     /// Judges an address that an account is to get, at whatever route or command: it must be one that mails can
     /// be sent to, and the application's [`EmailPolicy`] must allow it.
     pub(crate) fn accept_email(&self, email: &EmailAddress) -> Result<(), Message> {

@@ -13,7 +13,7 @@ use crate::{
     secrets::digest,
     signin::{
         Admitted, NextStep,
-        admit::{Admission, Owing, spare},
+        admit::{Admission, spare},
         second::Wish,
         session::{self, Opening},
         token::{self, Strength},
@@ -36,27 +36,18 @@ impl Web<'_> {
         with_token: bool,
         done: &'static str,
     ) -> Answer {
-        let admitted = match admission {
+        let remember = opening.remember.is_start();
+        let admitted = match self.spared(admission).await? {
             Admission::In(admitted) => admitted,
             Admission::Next(owing) if owing.step == NextStep::SecondFactor => {
-                match self.spared(owing).await? {
-                    Ok(admitted) => admitted,
-                    Err(owing) if owing.step == NextStep::SecondFactor => {
-                        let wish = Wish {
-                            remember: opening.remember.is_start(),
-                            next: Some(target),
-                            session: None,
-                        };
-                        return two_factor::begin(self, owing, wish).await;
-                    }
-                    Err(owing) => {
-                        return recover::next_step(self, owing, opening.remember.is_start()).await;
-                    }
-                }
+                let wish = Wish {
+                    remember,
+                    next: Some(target),
+                    session: None,
+                };
+                return two_factor::begin(self, owing, wish).await;
             }
-            Admission::Next(owing) => {
-                return recover::next_step(self, owing, opening.remember.is_start()).await;
-            }
+            Admission::Next(owing) => return recover::next_step(self, owing, remember).await,
         };
         session::open(self.browser, self.site, &self.client, &admitted, opening).await?;
         let payload = self.user_payload(&admitted, with_token).await?;
@@ -68,17 +59,19 @@ impl Web<'_> {
     }
 
     /// Lets somebody in without the second factor that they owe, if this browser is trusted.
-    async fn spared(&self, owing: Owing) -> Result<Result<Admitted, Owing>, Error> {
-        if owing.ways.is_empty() {
-            return Ok(Err(owing));
-        }
-        let trusted = trusted::check(self.browser, self.site, &self.client, &owing.user).await?;
-        let Some(trusted) = trusted else {
-            return Ok(Err(owing));
+    async fn spared(&self, admission: Admission) -> Result<Admission, Error> {
+        let owing = match admission {
+            Admission::Next(owing)
+                if owing.step == NextStep::SecondFactor && !owing.ways.is_empty() =>
+            {
+                owing
+            }
+            admission => return Ok(admission),
         };
-        Ok(match spare(self.site, owing, trusted) {
-            Admission::In(admitted) => Ok(admitted),
-            Admission::Next(owing) => Err(owing),
+        let trusted = trusted::check(self.browser, self.site, &self.client, &owing.user).await?;
+        Ok(match trusted {
+            Some(trusted) => spare(self.site, owing, trusted),
+            None => Admission::Next(owing),
         })
     }
 
@@ -97,8 +90,7 @@ impl Web<'_> {
                 true => refresh_tokens::issue(self, admitted).await?,
                 false => {
                     let strength = Strength::of(admitted, self.given_in(admitted));
-                    let client = &self.client.client;
-                    (token::issue(self.site, strength, client).await?, None)
+                    (token::issue(self.site, strength, &self.by()).await?, None)
                 }
             };
             let token = issued.token.expose().as_str();

@@ -8,10 +8,7 @@ use crate::{
     factors::{self, Setup},
     features::Web,
     guards::strong::Strong,
-    notify::{
-        notices,
-        outbox::{self, Letter},
-    },
+    notify::{notices, outbox::Letter},
     secrets::{Keys, Secret},
     signin::{
         caller::Caller,
@@ -85,29 +82,23 @@ pub(crate) async fn begin(
         None => None,
     };
     let (id, uniquifier) = (user.id.clone(), user.uniquifier.clone());
-    let posted = site
-        .store
-        .write(move |conn| {
-            users::hold(conn, &id, &uniquifier)?;
-            let posted = match &letter {
-                Some(letter) => Some(outbox::put(conn, letter)?),
-                None => None,
-            };
+    let begun = web
+        .change(move |change| {
+            users::hold(change, &id, &uniquifier)?;
             // One whose code is held back leaves the set-up before as it is.
-            if posted.as_ref().is_none_or(outbox::Posted::is_put) {
-                ticket::put(conn, &draft)?;
+            if let Some(letter) = &letter
+                && !change.mail(letter)?
+            {
+                return Ok(false);
             }
-            Ok(posted)
+            ticket::put(change, &draft)?;
+            Ok(true)
         })
         .await
         .map_err(outdated)?;
-    match posted {
-        None => Ok(secret),
-        Some(posted) if posted.is_put() => {
-            site.posted(posted);
-            Ok(secret)
-        }
-        Some(_) => Err(Invalid::form(Message::new("factor.too_often")).into()),
+    match begun {
+        true => Ok(secret),
+        false => Err(Invalid::form(Message::new("factor.too_often")).into()),
     }
 }
 

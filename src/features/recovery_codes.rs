@@ -148,7 +148,7 @@ async fn recover(
                 user: user.id.clone(),
                 left,
             };
-            site.event(Some(&web.client.client), used);
+            site.event(&web.client.client, used);
             let passed = Passed {
                 proof,
                 buckets,

@@ -154,22 +154,20 @@ pub(crate) async fn issue(
         user.uniquifier.clone(),
         web.given_in(admitted),
     );
-    site.store
-        .write(move |conn| {
-            users::hold(conn, &row.user_id, &uniquifier)?;
-            let mut row = row.clone();
-            let named = begun.hold(conn)?;
-            // A browser has one family: a program that asks again goes on with the new one.
-            families::end_of(conn, &named)?;
-            (row.session_hash, row.remember_series) =
-                (named.session_hash.clone(), named.remember_series.clone());
-            families::insert(conn, &row)?;
-            families::end_beyond(conn, &row.user_id, most, now)?;
-            tokens::insert(conn, &token_row, named, tokens_at_most)
-        })
-        .await
-        .map_err(outdated)?;
-    token::announce(site, user, &web.client.client);
+    web.change(move |change| {
+        users::hold(change, &row.user_id, &uniquifier)?;
+        let mut row = row.clone();
+        let named = begun.hold(change)?;
+        // A browser has one family: a program that asks again goes on with the new one.
+        families::end_of(change, &named)?;
+        (row.session_hash, row.remember_series) =
+            (named.session_hash.clone(), named.remember_series.clone());
+        families::insert(change, &row)?;
+        families::end_beyond(change, &row.user_id, most, now)?;
+        change.insert_token(&token_row, named, tokens_at_most)
+    })
+    .await
+    .map_err(outdated)?;
     let refresh = Secret::new(format!("{}.{}", series.expose(), first.expose()));
     Ok((issued, hand_out(web, refresh, until)))
 }
@@ -369,10 +367,7 @@ impl Exchange {
             session_hash: row.session_hash,
             remember_series: row.remember_series,
         };
-        tokens::insert(change, &self.token, named, self.tokens_at_most)?;
-        change.event(EventKind::TokenIssued {
-            user: self.owner.clone(),
-        });
+        change.insert_token(&self.token, named, self.tokens_at_most)?;
         Ok(Outcome::Exchanged(key))
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     identity::Identity,
     secrets::{Password, digest},
     signin::{
-        admit::{Admission, announce},
+        admit::{Admission, authenticated},
         api_key,
         caller::{Caller, Mechanism},
         password::{Proof, prove},
@@ -220,7 +220,7 @@ async fn find_basic(request: &Request<'_>) -> Result<Caller, Error> {
     };
     match proof {
         Proof::Right(Admission::In(admitted), _) => {
-            announce(core, &admitted, None, &client.client);
+            core.event(&client.client, authenticated(&admitted, None));
             Ok(Caller {
                 user: admitted.user().clone(),
                 mechanism: Mechanism::Basic,
@@ -260,6 +260,6 @@ pub(crate) fn announce_unauthenticated(request: &Request<'_>, core: &Core) {
     if core.notify.events.has_subscribers() {
         let client = ClientInfo::of(request, &core.http);
         let path = request.uri().path().to_string();
-        core.event(Some(&client.client), EventKind::Unauthenticated { path });
+        core.event(&client.client, EventKind::Unauthenticated { path });
     }
 }

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     core::Core,
     error::{Denied, Error},
-    events::{Client, EventKind},
+    events::EventKind,
     settings::SignInMethod,
     store::{
         Grants, User,
@@ -267,19 +267,11 @@ pub(crate) async fn second_factor_owed(
     Ok(owed.then(|| further(ways, methods)))
 }
 
-/// Tells the world that somebody came in. Called where the admission takes effect.
-pub(crate) fn announce(
-    core: &Core,
-    admitted: &Admitted,
-    session: Option<SessionId>,
-    client: &Client,
-) {
-    core.event(
-        Some(client),
-        EventKind::Authenticated {
-            user: admitted.user.id.clone(),
-            methods: admitted.methods,
-            session,
-        },
-    );
+/// The event of a sign-in, for where the admission takes effect.
+pub(crate) fn authenticated(admitted: &Admitted, session: Option<SessionId>) -> EventKind {
+    EventKind::Authenticated {
+        user: admitted.user.id.clone(),
+        methods: admitted.methods,
+        session,
+    }
 }

@@ -294,7 +294,7 @@ pub(crate) async fn tell_failure(
 ) -> Result<(), Error> {
     let now = core.now();
     core.event(
-        Some(&client.client),
+        &client.client,
         EventKind::AuthenticationFailed {
             user: user.map(|user| user.id.clone()),
             methods,
@@ -315,7 +315,7 @@ pub(crate) async fn tell_failure(
     }
     if let Some(until) = shut {
         let user = user.map(|user| user.id.clone());
-        core.event(Some(&client.client), EventKind::Locked { user, until });
+        core.event(&client.client, EventKind::Locked { user, until });
     }
     if let Some(until) = own_shut
         && buckets.unlock

@@ -5,14 +5,12 @@ use serde_json::json;
 
 use super::ticket::{self, Begun, Draft, Handle, Purpose, Terms};
 use crate::{
+    change::Change,
     core::Core,
     error::Error,
     http::client::ClientInfo,
-    notify::{
-        notices,
-        outbox::{self, Letter, Posted},
-    },
-    store::{Conn, StoreError, User, tickets},
+    notify::{notices, outbox::Letter},
+    store::{StoreError, User, tickets},
     types::Timestamp,
 };
 
@@ -78,10 +76,9 @@ pub(crate) fn prepare(
 }
 
 /// Writes it, once the session is written.
-pub(crate) fn put(conn: &mut Conn, notice: &Notice) -> Result<Posted, StoreError> {
-    let posted = outbox::put(conn, &notice.letter)?;
-    if posted.is_put() {
-        ticket::put_beside(conn, &notice.draft)?;
+pub(crate) fn put(change: &mut Change<'_>, notice: &Notice) -> Result<(), StoreError> {
+    match change.mail(&notice.letter)? {
+        true => ticket::put_beside(change, &notice.draft),
+        false => Ok(()),
     }
-    Ok(posted)
 }

@@ -10,11 +10,12 @@ use super::{
     session::{self, Opening},
 };
 use crate::{
+    change::By,
     core::Core,
     error::{Denied, Error},
     events::EventKind,
     http::{browser::Browser, client::ClientInfo, cookies::Kind},
-    notify::{notices, outbox},
+    notify::notices,
     secrets::{Secret, digest, random_token},
     signin::caller::Caller,
     store::{
@@ -198,28 +199,19 @@ async fn end_copied(
 ) -> Result<bool, Error> {
     let copied = Ending::CopiedRememberCookie(of_series(name.clone()));
     let notice = notices::remember_copied(&client.scribe(&core.notify), &user)?;
-    let posted = core
-        .store
-        .write(move |conn| {
-            // Of two old copies at once one raises the alarm.
-            match remember::hold(conn, &name)? {
-                false => Ok(None),
-                true => {
-                    endings::end(conn, &copied)?;
-                    outbox::put(conn, &notice).map(Some)
-                }
-            }
-        })
-        .await?;
-    let Some(posted) = posted else {
-        return Ok(false);
-    };
-    core.posted(posted);
-    core.event(
-        Some(&client.client),
-        EventKind::RememberTheft { user: user.id },
-    );
-    Ok(true)
+    let user = user.id;
+    let by = By::route(client);
+    let ended = core.change(&by, move |change| {
+        // Of two old copies at once one raises the alarm.
+        let is_first = remember::hold(change, &name)?;
+        if is_first {
+            endings::end(change, &copied)?;
+            change.mail(&notice)?;
+            change.event(EventKind::RememberTheft { user: user.clone() });
+        }
+        Ok(is_first)
+    });
+    Ok(ended.await?)
 }
 
 /// Refuses a new proof beside which more is owed.

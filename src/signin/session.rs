@@ -4,18 +4,18 @@ use std::num::NonZeroU32;
 
 use super::{
     Admitted,
-    admit::{announce, continued, standing},
+    admit::{authenticated, continued, standing},
     limits::Buckets,
     noticed::{self, Notice},
     remember::{self, Remember},
     second, trusted,
 };
 use crate::{
+    change::{By, Change},
     core::Core,
     error::{Denied, Error},
     events::EventKind,
     http::{browser::Browser, client::ClientInfo, cookies::Kind, csrf},
-    notify::outbox::Posted,
     secrets::{Secret, digest, random_token},
     signin::caller::{Caller, Mechanism},
     store::{
@@ -117,12 +117,13 @@ pub(crate) async fn open(
             true => noticed::prepare(core, client, user)?,
             false => None,
         },
+        told: is_told.then(|| authenticated(admitted, caller.session.clone())),
         most: core.settings.session.most,
         most_remembered: core.settings.remember.most,
     };
-    match core.store.write(move |conn| opened.write(conn)).await {
-        Ok(None) => {}
-        Ok(Some(posted)) => core.posted(posted),
+    let by = By::route(client);
+    match core.change(&by, move |change| opened.write(change)).await {
+        Ok(()) => {}
         // The account or the remembered device was deleted between the proof and now.
         Err(StoreError::Missing) => return Err(Denied::BadCredential.into()),
         Err(error) => return Err(error.into()),
@@ -134,9 +135,6 @@ pub(crate) async fn open(
         None => {}
     }
     client.device.send_seal(browser, &core.http, user);
-    if is_told {
-        announce(core, admitted, caller.session.clone(), &client.client);
-    }
     Ok(caller)
 }
 
@@ -194,34 +192,39 @@ struct Opened {
     cleared: Vec<String>,
     /// The mail that tells of the sign-in.
     notice: Option<Notice>,
+    /// The event that tells of it.
+    told: Option<EventKind>,
     most: NonZeroU32,
     most_remembered: NonZeroU32,
 }
 
 impl Opened {
-    fn write(&self, conn: &mut Conn) -> Result<Option<Posted>, StoreError> {
+    fn write(&self, change: &mut Change<'_>) -> Result<(), StoreError> {
         let row = &self.row;
-        users::hold(conn, &row.user_id, &row.user_uniquifier)?;
-        self.make_way(conn)?;
+        users::hold(change, &row.user_id, &row.user_uniquifier)?;
+        self.make_way(change)?;
         if let Some(series) = &self.begins {
-            series::insert(conn, series)?;
-            series::end_beyond(conn, series, self.most_remembered)?;
+            series::insert(change, series)?;
+            series::end_beyond(change, series, self.most_remembered)?;
         }
-        sessions::insert(conn, row)?;
-        sessions::end_beyond(conn, row, self.most)?;
+        sessions::insert(change, row)?;
+        sessions::end_beyond(change, row, self.most)?;
         if let Some(device) = &self.device {
-            devices::used_in(conn, row, device)?;
+            devices::used_in(change, row, device)?;
         }
         if self.is_sign_in {
-            users::note_sign_in(conn, &row.user_id, &row.address, row.created_at)?;
+            users::note_sign_in(change, &row.user_id, &row.address, row.created_at)?;
         }
         if !self.cleared.is_empty() {
-            failures::clear(conn, &self.cleared)?;
+            failures::clear(change, &self.cleared)?;
         }
-        match &self.notice {
-            Some(notice) => noticed::put(conn, notice).map(Some),
-            None => Ok(None),
+        if let Some(notice) = &self.notice {
+            noticed::put(change, notice)?;
         }
+        if let Some(told) = &self.told {
+            change.event(told.clone());
+        }
+        Ok(())
     }
 
     /// Ends what the browser had before; a device that the session continues stays.
@@ -336,26 +339,26 @@ pub(crate) async fn renew(
     let new = digest(token.expose());
     let methods = before.union(admitted.methods());
     let cleared = clears.cleared_by_success();
-    let user = admitted.user().id.clone();
-    let renewed = core
-        .store
-        .write(move |conn| {
-            failures::clear(conn, &cleared)?;
-            sessions::renew(conn, &user, &old, &new, methods, now)
-        })
-        .await?;
-    if !renewed {
+    let (user, shown) = (admitted.user().id.clone(), admitted.methods());
+    let by = By::route(client);
+    let renewed = core.change(&by, move |change| {
+        failures::clear(change, &cleared)?;
+        let renewed = sessions::renew(change, &user, &old, &new, methods, now)?;
+        if renewed {
+            change.event(EventKind::Reauthenticated {
+                user: user.clone(),
+                methods: shown,
+            });
+        }
+        Ok(renewed)
+    });
+    if !renewed.await? {
         return Err(Denied::Anonymous.into());
     }
     send_cookie(browser, core, &token);
     client
         .device
         .send_seal(browser, &core.http, admitted.user());
-    let (user, methods) = (admitted.user().id.clone(), admitted.methods());
-    core.event(
-        Some(&client.client),
-        EventKind::Reauthenticated { user, methods },
-    );
     Ok(())
 }
 
@@ -391,20 +394,18 @@ pub(crate) async fn close(
 ) -> Result<(), Error> {
     let before = of_browser(browser);
     if before != SignIn::default() {
-        let user = core
-            .store
-            .write(move |conn| {
-                let user = match &before.session {
-                    Some(hash) => sessions::owner(conn, hash)?,
-                    None => None,
-                };
-                endings::end(conn, &Ending::SignOut(before.clone()))?;
-                Ok(user)
-            })
-            .await?;
-        if let Some(user) = user {
-            core.event(Some(&client.client), EventKind::LoggedOut { user });
-        }
+        core.change(&By::route(client), move |change| {
+            let user = match &before.session {
+                Some(hash) => sessions::owner(change, hash)?,
+                None => None,
+            };
+            endings::end(change, &Ending::SignOut(before.clone()))?;
+            if let Some(user) = user {
+                change.event(EventKind::LoggedOut { user });
+            }
+            Ok(())
+        })
+        .await?;
     }
     forget_cookies(browser, core);
     Ok(())

@@ -1,13 +1,20 @@
 //! Authentication tokens: 256 random bits for a program, of which the database keeps the hash.
 
+use std::num::NonZeroU32;
+
 use super::{Admitted, admit::standing};
 use crate::{
+    change::{By, Change},
     core::Core,
     error::{Denied, Error},
-    events::{Client, EventKind},
+    events::EventKind,
     secrets::{Secret, digest, random_token},
     signin::caller::Caller,
-    store::{StoreError, User, sign_in::Begun, tokens, users},
+    store::{
+        StoreError, User,
+        sign_in::{Begun, Named},
+        tokens, users,
+    },
     types::{Methods, ProvenAt, Timestamp},
 };
 
@@ -56,7 +63,7 @@ impl<'a> Strength<'a> {
 pub(crate) async fn issue(
     core: &Core,
     strength: Strength<'_>,
-    client: &Client,
+    by: &By,
 ) -> Result<IssuedToken, Error> {
     let Strength {
         user,
@@ -66,26 +73,34 @@ pub(crate) async fn issue(
     } = strength;
     let (issued, row) = prepare(core, user, methods, proven_at, None)?;
     let (uniquifier, most) = (user.uniquifier.clone(), core.settings.tokens.most);
-    core.store
-        .write(move |conn| {
-            users::hold(conn, &row.user_id, &uniquifier)?;
-            let named = begun.hold(conn)?;
-            tokens::insert(conn, &row, named, most)
-        })
-        .await
-        .map_err(|error| match error {
-            // The sign-in has ended meanwhile.
-            StoreError::Missing => Denied::BadCredential.into(),
-            error => Error::from(error),
-        })?;
-    announce(core, user, client);
+    core.change(by, move |change| {
+        users::hold(change, &row.user_id, &uniquifier)?;
+        let named = begun.hold(change)?;
+        change.insert_token(&row, named, most)
+    })
+    .await
+    .map_err(|error| match error {
+        // The sign-in has ended meanwhile.
+        StoreError::Missing => Denied::BadCredential.into(),
+        error => Error::from(error),
+    })?;
     Ok(issued)
 }
 
-/// Tells of a token that was given.
-pub(crate) fn announce(core: &Core, user: &User, client: &Client) {
-    let user = user.id.clone();
-    core.event(Some(client), EventKind::TokenIssued { user });
+impl Change<'_> {
+    /// Writes a token that is given out.
+    pub(crate) fn insert_token(
+        &mut self,
+        row: &tokens::NewToken,
+        named: Named,
+        most: NonZeroU32,
+    ) -> Result<(), StoreError> {
+        tokens::insert(self, row, named, most)?;
+        self.event(EventKind::TokenIssued {
+            user: row.user_id.clone(),
+        });
+        Ok(())
+    }
 }
 
 /// A new token, and the row that makes it good, as long as the family of refresh tokens lives that gives it.

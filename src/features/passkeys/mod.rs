@@ -282,7 +282,7 @@ fn fail(web: &Web<'_>, user: Option<UserId>, why: &str) -> Error {
     log::info!("a passkey was refused: {why}");
     let methods = Methods::of(Method::Passkey);
     let failed = EventKind::AuthenticationFailed { user, methods };
-    web.site.event(Some(&web.client.client), failed);
+    web.site.event(&web.client.client, failed);
     refused()
 }
 

@@ -362,7 +362,7 @@ fn said(name: &str, error: &SocialError) -> Error {
 fn fail(web: &Web<'_>, user: Option<UserId>) {
     let methods = Methods::of(Method::Oauth);
     let failed = EventKind::AuthenticationFailed { user, methods };
-    web.site.event(Some(&web.client.client), failed);
+    web.site.event(&web.client.client, failed);
 }
 
 /// What is wrong where no form shows it: a browser is told where it came from, a view of an application in

@@ -53,7 +53,7 @@ pub(in crate::features) async fn finish(
         user: user.id.clone(),
         methods: passed.proof.methods(),
     };
-    site.event(Some(&web.client.client), kind);
+    site.event(&web.client.client, kind);
     let next = web.next(pending.next.as_deref(), &site.settings.after.login);
     let admission = answered(site, user, &passed.proof)?;
     if pending.session.is_some() {

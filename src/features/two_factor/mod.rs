@@ -463,7 +463,7 @@ fn go_on(web: &Web<'_>, user: crate::types::UserId, state: State) -> Reply {
         State::Ready(kind) => {
             if kind.sends() {
                 let kind = EventKind::SecondFactorCodeSent { user, method: kind };
-                site.event(Some(&web.client.client), kind);
+                site.event(&web.client.client, kind);
             }
             let path = match kind {
                 FactorKind::Passkey => "/wan-signin",

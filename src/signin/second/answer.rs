@@ -4,15 +4,13 @@ use std::slice;
 
 use super::pending::{Chosen, SecondStep, no_pending, ways_of};
 use crate::{
+    change::{By, Change},
     core::Core,
     error::{Error, Invalid},
     events::EventKind,
     factors::{self, Right, Setup},
     http::client::ClientInfo,
-    notify::{
-        notices,
-        outbox::{self, Letter, Posted},
-    },
+    notify::{notices, outbox::Letter},
     signin::{
         limits::{Buckets, count, locked, tell_failure},
         second_factors::Passed,
@@ -41,41 +39,32 @@ pub(crate) async fn answer(
     let typed = Typed::read(core, client, held, typed).await?;
     let wrong = (typed.method(), "factor.code_wrong");
     let (once, keys, now) = (held.once(), core.keys.clone(), core.now());
-    let judge = move |conn: &mut Conn| {
-        let Some((pending, tag)) = once.attempt::<SecondStep>(conn, now)? else {
+    let judge = move |change: &mut Change<'_>| {
+        let Some((pending, tag)) = once.attempt::<SecondStep>(change, now)? else {
             return Ok(Judged::Dead);
         };
         let mailed = pending.code_until.is_some_and(|until| until > now)
             && once.is_code::<SecondStep>(&keys, &tag, &typed.code);
         let (method, step) = match &pending.setup {
-            Some(setup) => match typed.step_of(conn, setup, mailed)? {
+            Some(setup) => match typed.step_of(change, setup, mailed)? {
                 Step::Right(step) => (setup.kind.method(), Some(step)),
                 Step::Wrong => return Ok(Judged::Wrong),
                 Step::Dead => return Ok(Judged::Dead),
             },
-            None => match typed.shown(conn, pending.chosen.as_ref(), mailed, now)? {
+            None => match typed.shown(change, pending.chosen.as_ref(), mailed, now)? {
                 Some(method) => (method, None),
                 None => return Ok(Judged::Wrong),
             },
         };
-        if !once.consume(conn, now)? {
+        if !once.consume(change, now)? {
             return Ok(Judged::Dead);
         }
-        let posted = match (&pending.setup, step) {
-            (Some(setup), Some(step)) => typed.add(conn, setup, step, now)?,
-            _ => None,
-        };
-        Ok(Judged::Right(pending.methods().and(method), posted))
+        if let (Some(setup), Some(step)) = (&pending.setup, step) {
+            typed.add(change, setup, step)?;
+        }
+        Ok(Judged::Right(pending.methods().and(method)))
     };
-    let answer = judged(core, client, &held.user, judge, wrong).await?;
-    if let Some(setup) = &held.payload.setup {
-        let added = EventKind::FactorAdded {
-            user: held.user.id.clone(),
-            method: setup.kind,
-        };
-        core.event(Some(&client.client), added);
-    }
-    Ok(answer)
+    judged(core, client, &held.user, judge, wrong).await
 }
 
 /// A code as it was typed, and what is known of it before its ticket is looked at again.
@@ -166,21 +155,20 @@ impl Typed {
         Ok(step.map_or(Step::Wrong, Step::Right))
     }
 
-    /// Writes the factor that was set up; answers the mail that tells of it.
-    fn add(
-        &self,
-        conn: &mut Conn,
-        setup: &Setup,
-        step: i64,
-        now: Timestamp,
-    ) -> Result<Option<Box<Posted>>, StoreError> {
-        rows::insert(conn, &factors::row(setup, &self.user, step, now))?;
+    /// Adds the factor that was set up.
+    fn add(&self, change: &mut Change<'_>, setup: &Setup, step: i64) -> Result<(), StoreError> {
+        let row = factors::row(setup, &self.user, step, change.now());
+        rows::insert(change, &row)?;
         // From now on nobody is in by less.
-        users::end_sessions(conn, &self.user.id, true)?;
-        let notice = self.setup.as_ref().map(|begun| &begun.notice);
-        notice
-            .map(|notice| outbox::put(conn, notice).map(Box::new))
-            .transpose()
+        users::end_sessions(change, &self.user.id, true)?;
+        if let Some(begun) = &self.setup {
+            change.mail(&begun.notice)?;
+        }
+        change.event(EventKind::FactorAdded {
+            user: self.user.id.clone(),
+            method: setup.kind,
+        });
+        Ok(())
     }
 
     /// What the code shows of what was chosen; `None` if it is wrong.
@@ -210,8 +198,8 @@ impl Typed {
 
 /// What an answer came to.
 pub(super) enum Judged {
-    /// What is proven by now, and the letter that tells of it.
-    Right(Methods, Option<Box<Posted>>),
+    /// What is proven by now.
+    Right(Methods),
     Wrong,
     /// No attempt is left, or somebody was faster.
     Dead,
@@ -225,24 +213,23 @@ pub(super) async fn judged(
     core: &Core,
     client: &ClientInfo,
     user: &User,
-    mut judge: impl FnMut(&mut Conn) -> Result<Judged, StoreError> + Send + 'static,
+    mut judge: impl FnMut(&mut Change<'_>) -> Result<Judged, StoreError> + Send + 'static,
     (tried, wrong): (Method, &'static str),
 ) -> Result<(Passed, Buckets), Error> {
     let (buckets, now) = (Buckets::of_factor(core, user, client), core.now());
     let (counting, id, uniquifier) = (buckets.clone(), user.id.clone(), user.uniquifier.clone());
     let judged = core
-        .store
-        .write(move |conn| {
-            users::hold(conn, &id, &uniquifier)?;
-            if let Some(until) = failures::locked_until(conn, &counting.all(), now)? {
+        .change(&By::route(client), move |change| {
+            users::hold(change, &id, &uniquifier)?;
+            if let Some(until) = failures::locked_until(change, &counting.all(), now)? {
                 return Ok(Err(until));
             }
-            let judged = judge(conn)?;
+            let judged = judge(change)?;
             let tally = match judged {
-                Judged::Wrong => Some(count(conn, &counting, now)?),
-                Judged::Right(..) | Judged::Dead => None,
+                Judged::Wrong => Some(count(change, &counting, now)?),
+                Judged::Right(_) | Judged::Dead => None,
             };
-            let user = users::by_id(conn, &id)?.ok_or(StoreError::Missing)?;
+            let user = users::by_id(change, &id)?.ok_or(StoreError::Missing)?;
             Ok(Ok((judged, tally, user.uniquifier)))
         })
         .await;
@@ -257,10 +244,7 @@ pub(super) async fn judged(
         tell_failure(core, &buckets, tally, Some(user), methods, client).await?;
     }
     match judged {
-        Judged::Right(methods, posted) => {
-            if let Some(posted) = posted {
-                core.posted(*posted);
-            }
+        Judged::Right(methods) => {
             let passed = Passed {
                 methods,
                 uniquifier,

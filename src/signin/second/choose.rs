@@ -5,11 +5,11 @@ use super::{
     sending::{CODE, Destination, Sending, code_letter},
 };
 use crate::{
+    change::By,
     core::Core,
     error::{Error, Invalid},
     factors::Setup,
     http::client::ClientInfo,
-    notify::outbox,
     signin::{limits::count_per_user, ticket::Held},
     store::{
         StoreError, User,
@@ -144,31 +144,24 @@ async fn carry(
         pending.code_until = Some(until);
         sent = Some((new, letter));
     }
-    let posted = core
-        .store
-        .write(move |conn| {
-            let posted = match &sent {
-                Some((_, letter)) => Some(outbox::put(conn, letter)?),
-                None => None,
-            };
+    let carried = core
+        .change(&By::route(client), move |change| {
             // One that is held back leaves the code before as it is.
-            if posted.as_ref().is_some_and(|posted| !posted.is_put()) {
-                return Ok(posted);
+            if let Some((_, letter)) = &sent
+                && !change.mail(letter)?
+            {
+                return Ok(false);
             }
             let code = sent.as_ref().map(|(code, _)| code);
-            if !once.carry::<SecondStep>(conn, &pending, code, now)? {
-                return Err(StoreError::Missing);
+            match once.carry::<SecondStep>(change, &pending, code, now)? {
+                true => Ok(true),
+                false => Err(StoreError::Missing),
             }
-            Ok(posted)
         })
         .await;
-    match posted {
-        Ok(None) => Ok(()),
-        Ok(Some(posted)) if posted.is_put() => {
-            core.posted(posted);
-            Ok(())
-        }
-        Ok(Some(_)) => Err(Invalid::form(Message::new("factor.too_often")).into()),
+    match carried {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Invalid::form(Message::new("factor.too_often")).into()),
         Err(StoreError::Missing) => Err(no_pending()),
         Err(error) => Err(error.into()),
     }

@@ -5,10 +5,11 @@ use super::{
     pending::SecondStep,
 };
 use crate::{
+    change::Change,
     core::Core,
     error::Error,
     http::client::ClientInfo,
-    notify::outbox::{self, Letter},
+    notify::outbox::Letter,
     secrets::Purpose as Key,
     signin::{limits::Buckets, second_factors::Passed, ticket::Held},
     store::{Conn, StoreError, User, factors as rows},
@@ -51,22 +52,22 @@ pub(crate) async fn answer_by_recovery_code(
         tag.is_ok_and(|tag| core.keys.verify_mac(Key::Codes, &parts, &tag))
     });
     let (once, now) = (held.once(), core.now());
-    let judge = move |conn: &mut Conn| {
-        let Some((pending, _)) = once.attempt::<SecondStep>(conn, now)? else {
+    let judge = move |change: &mut Change<'_>| {
+        let Some((pending, _)) = once.attempt::<SecondStep>(change, now)? else {
             return Ok(Judged::Dead);
         };
         let Some((code, _)) = &found else {
             return Ok(Judged::Wrong);
         };
-        if !rows::use_code(conn, code, now)? {
+        if !rows::use_code(change, code, now)? {
             return Ok(Judged::Wrong);
         }
-        if !once.consume(conn, now)? {
+        if !once.consume(change, now)? {
             return Err(StoreError::Missing);
         }
         let methods = pending.methods().and(Method::RecoveryCode);
-        let posted = Box::new(outbox::put(conn, &notice)?);
-        Ok(Judged::Right(methods, Some(posted)))
+        change.mail(&notice)?;
+        Ok(Judged::Right(methods))
     };
     let wrong = (Method::RecoveryCode, "mf.code_wrong");
     judged(core, client, &held.user, judge, wrong).await
