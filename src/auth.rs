@@ -9,7 +9,7 @@ use rocket::{
 
 use crate::{
     accounts::{Accounts, invitation::Invitation},
-    change::By,
+    core::change::By,
     error::{Denied, Error, Invalid},
     guards::{Policy, SignedIn, identity, judge},
     http::{browser::Browser, client::ClientInfo, csrf, refusal},

@@ -120,7 +120,6 @@ compile_error!(
 
 mod accounts;
 mod auth;
-mod change;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod core;
@@ -158,7 +157,7 @@ pub use self::signin::ticket;
 pub use self::{
     accounts::{Accounts, invitation::Invitation},
     auth::{Auth, SignIn},
-    change::{Change, Changed},
+    core::change::{Change, Changed},
     error::{Denied, Error, Invalid, Unreadable},
     events::{Actor, Client, Event, EventKind},
     factors::{

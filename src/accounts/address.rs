@@ -1,7 +1,7 @@
 //! Proving the address of an account.
 
 use crate::{
-    change::Change,
+    core::change::Change,
     events::EventKind,
     notify::outbox::Letter,
     store::{

@@ -3,7 +3,7 @@
 
 use super::Accounts;
 use crate::{
-    change::Change,
+    core::change::Change,
     events::EventKind,
     identity::Identity,
     signin::ticket::Handle,

@@ -3,8 +3,10 @@
 use std::{fmt, sync::Arc};
 
 use crate::{
-    change::{By, Change, Changed},
-    core::Core,
+    core::{
+        Core,
+        change::{By, Change, Changed},
+    },
     store::{Conn, Store, StoreError},
 };
 

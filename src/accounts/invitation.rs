@@ -2,8 +2,10 @@
 
 use super::Accounts;
 use crate::{
-    change::{By, Change},
-    core::Core,
+    core::{
+        Core,
+        change::{By, Change},
+    },
     error::{Error, Invalid},
     events::EventKind,
     identity::{EmailAddress, Identity, Username},

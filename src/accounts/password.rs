@@ -2,8 +2,7 @@
 
 use super::Accounts;
 use crate::{
-    change::Change,
-    core::Core,
+    core::{Core, change::Change},
     error::{Error, Invalid},
     events::EventKind,
     notify::notices,

@@ -4,8 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     accounts::Accounts,
-    change::{By, Change},
-    core::Core,
+    core::{
+        Core,
+        change::{By, Change},
+    },
     error::{Error, Invalid},
     events::EventKind,
     notify::{

@@ -2,7 +2,7 @@
 
 use super::Accounts;
 use crate::{
-    change::Change,
+    core::change::Change,
     events::EventKind,
     store::{Role, StoreError, roles},
     types::UserId,

@@ -2,7 +2,7 @@
 
 use super::Accounts;
 use crate::{
-    change::Change,
+    core::change::Change,
     events::EventKind,
     store::{StoreError, api_keys, devices, endings, families, passkeys, sessions, users},
     types::{RowId, SessionId, UserId},

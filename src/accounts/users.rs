@@ -2,7 +2,7 @@
 
 use super::Accounts;
 use crate::{
-    change::Change,
+    core::change::Change,
     events::EventKind,
     store::{StoreError, users},
     types::UserId,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{failure::Failure, out::Answer, password::Source, roles};
 use crate::{
     accounts::{Accounts, invitation::Invitation, password::checked_hash},
-    change::By,
+    core::change::By,
     error::Invalid,
     identity::{EmailAddress, Identity, IdentityKind, Username},
     secrets::{Password, Secret},

@@ -12,8 +12,7 @@ use super::{
 };
 use crate::{
     accounts::Accounts,
-    change::By,
-    core::{Core, Registering},
+    core::{Core, Registering, change::By},
     events::Events,
     factors::{
         context::FactorContext, passkey::Ceremonies, phone, policy,

@@ -7,7 +7,7 @@ use rocket::{Build, Rocket};
 use super::{gate, methods, report};
 use crate::{
     accounts::Accounts,
-    change::By,
+    core::change::By,
     features::root_routes,
     guards::routes::Routes,
     http::pattern::Mounted,

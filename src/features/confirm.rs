@@ -17,7 +17,7 @@ use crate::{
     signin::{
         admit::admit,
         caller::Mechanism,
-        session::{self, Opening},
+        session::Opening,
         ticket::{self, Handle, Held, Purpose, Terms},
     },
     store::{
@@ -259,8 +259,7 @@ async fn confirm(web: &Web<'_>, held: Held<Confirm>, with_token: bool) -> Answer
         // All sessions have ended; that of the browser which confirmed goes on.
         Some(caller) if caller.mechanism == Mechanism::Session => {
             if first {
-                let (methods, at) = (caller.methods, caller.authenticated_at);
-                session::reopen(web.browser, web.site, &web.client, user, methods, at).await?;
+                web.reopen(caller, user, caller.methods).await?;
             }
             let target = page::after(web.site, settings.after.confirm.as_deref().unwrap_or("/"));
             Ok(Reply::done(target).csrf().flash("success", key))

@@ -2,7 +2,7 @@
 //! the factor turns into the factor.
 
 use crate::{
-    change::Change,
+    core::change::Change,
     error::{Denied, Error, Invalid},
     events::EventKind,
     factors::{self, Setup},

@@ -2,10 +2,7 @@
 
 use serde_json::Value;
 
-use super::{
-    Web, passkeys,
-    social::{self, Offer},
-};
+use super::{Web, passkeys, social};
 use crate::{
     error::Error,
     store::{User, factors::FactorRow},
@@ -37,7 +34,7 @@ impl Web<'_> {
         };
         Others {
             passkey,
-            social: social::offer(self, Offer::SignIn, next),
+            social: social::offer(self, None, next),
         }
     }
 
@@ -63,7 +60,7 @@ impl Web<'_> {
         };
         Ok(Others {
             passkey,
-            social: social::offer(self, Offer::Verify(&linked), next),
+            social: social::offer(self, Some(&linked), next),
         })
     }
 

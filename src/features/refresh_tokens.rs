@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::Web;
 use crate::{
-    change::Change,
+    core::change::Change,
     error::{Denied, Error, Invalid, Unreadable},
     events::EventKind,
     http::cookies::Kind,

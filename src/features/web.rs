@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::{
-    change::{By, Change},
+    core::change::{By, Change},
     error::{Denied, Error},
     guards::{
         identity,

@@ -54,6 +54,17 @@ pub(crate) fn is_hidden(c: char) -> bool {
             | 0xE0000..=0xE0FFF | 0xF0000..)
 }
 
+/// Enough of an e-mail address for its owner to recognize it: the first character and the domain.
+pub(crate) fn masked(address: &str) -> String {
+    match address.split_once('@') {
+        Some((local, domain)) => {
+            let first: String = local.chars().take(1).collect();
+            format!("{first}***@{domain}")
+        }
+        None => "***".into(),
+    }
+}
+
 /// A text as a page may hold it: without the characters that are an error in HTML even where they are escaped
 /// (controls and noncharacters, HTML Living Standard, section 13.2.3.5).
 pub(crate) fn in_html(text: &str) -> std::borrow::Cow<'_, str> {

@@ -5,8 +5,7 @@ use super::{
     ticket::{self, Handle, Purpose, Terms},
 };
 use crate::{
-    change::By,
-    core::Core,
+    core::{Core, change::By},
     error::Error,
     http::client::ClientInfo,
     notify::{mail::Addressee, outbox::Postage},

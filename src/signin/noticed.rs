@@ -5,8 +5,7 @@ use serde_json::json;
 
 use super::ticket::{self, Begun, Draft, Handle, Purpose, Terms};
 use crate::{
-    change::Change,
-    core::Core,
+    core::{Core, change::Change},
     error::Error,
     http::client::ClientInfo,
     notify::{notices, outbox::Letter},

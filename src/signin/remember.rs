@@ -10,8 +10,7 @@ use super::{
     session::{self, Opening},
 };
 use crate::{
-    change::By,
-    core::Core,
+    core::{Core, change::By},
     error::{Denied, Error},
     events::EventKind,
     http::{browser::Browser, client::ClientInfo, cookies::Kind},

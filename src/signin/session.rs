@@ -11,8 +11,10 @@ use super::{
     second, trusted,
 };
 use crate::{
-    change::{By, Change},
-    core::Core,
+    core::{
+        Core,
+        change::{By, Change},
+    },
     error::{Denied, Error},
     events::EventKind,
     http::{browser::Browser, client::ClientInfo, cookies::Kind, csrf},

@@ -4,8 +4,10 @@ use serde_json::json;
 
 use super::ticket::{self, Draft, Purpose};
 use crate::{
-    change::{By, Change},
-    core::Core,
+    core::{
+        Core,
+        change::{By, Change},
+    },
     error::Error,
     notify::outbox::Letter,
     store::StoreError,

@@ -4,8 +4,10 @@ use std::num::NonZeroU32;
 
 use super::{Admitted, admit::standing};
 use crate::{
-    change::{By, Change},
-    core::Core,
+    core::{
+        Core,
+        change::{By, Change},
+    },
     error::{Denied, Error},
     events::EventKind,
     secrets::{Secret, digest, random_token},

@@ -244,10 +244,7 @@ pub(crate) fn confirm(
     password: EarlierPassword,
     now: Timestamp,
 ) -> Result<Confirmed, StoreError> {
-    let changed = diesel::update(users::table.find(id).filter(users::confirmed_at.is_null()))
-        .set((users::confirmed_at.eq(now), users::updated_at.eq(now)))
-        .execute(conn)?;
-    if changed == 0 {
+    if !declare_confirmed(conn, id, now)? {
         return Ok(Confirmed::Before);
     }
     end_all_that_opens(conn, id)?;
@@ -490,7 +487,7 @@ pub(crate) fn declare_confirmed(
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let changed = diesel::update(users::table.find(id).filter(users::confirmed_at.is_null()))
-        .set(users::confirmed_at.eq(now))
+        .set((users::confirmed_at.eq(now), users::updated_at.eq(now)))
         .execute(conn)?;
     Ok(changed == 1)
 }

@@ -19,7 +19,7 @@ use std::{
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// The layers from the lowest to the highest: a folder or a file of `src` each.
-const ORDER: [&str; 23] = [
+const ORDER: [&str; 22] = [
     "types",
     "secrets",
     "identity",
@@ -33,7 +33,6 @@ const ORDER: [&str; 23] = [
     "factors",
     "http",
     "core",
-    "change",
     "signin",
     "accounts",
     "guards",

@@ -6,15 +6,11 @@
 
 mod undo;
 
-use self::undo::{Undo, masked, notice};
+use self::undo::{Undo, notice};
 use rocket::{get, post, routes};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::features::{
-    Submitted, Web,
-    mailed::{self, AskForm, CodeForm},
-};
 use crate::{
     error::{Error, Invalid},
     events::EventKind,
@@ -39,6 +35,13 @@ use crate::{
         page,
         reply::{Answer, Reply, or_again},
     },
+};
+use crate::{
+    features::{
+        Submitted, Web,
+        mailed::{self, AskForm, CodeForm},
+    },
+    identity::text::masked,
 };
 
 pub(crate) const FEATURE: Feature = Feature {

@@ -1,10 +1,6 @@
 //! The way back: what the old address is told, and how its owner undoes the change.
 
 use super::UNDO;
-use crate::features::{
-    Submitted, Web,
-    mailed::{self},
-};
 use crate::{
     accounts::recovery,
     error::{Error, Invalid},
@@ -26,6 +22,10 @@ use crate::{
         page,
         reply::{Answer, Reply},
     },
+};
+use crate::{
+    features::{Submitted, Web, mailed},
+    identity::text::masked,
 };
 use rocket::{get, post};
 use serde::{Deserialize, Serialize};
@@ -156,15 +156,4 @@ pub(super) async fn undo(web: &Web<'_>, held: Held<Undo>) -> Answer {
     Ok(Reply::done(target)
         .flash("success", "change_email.undone")
         .spa("undo", old.address()))
-}
-
-/// Enough of an address to know one's own by.
-pub(super) fn masked(address: &str) -> String {
-    match address.split_once('@') {
-        Some((local, domain)) => {
-            let first: String = local.chars().take(1).collect();
-            format!("{first}***@{domain}")
-        }
-        None => "***".into(),
-    }
 }

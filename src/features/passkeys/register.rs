@@ -9,8 +9,7 @@ use super::{
     Finish, asked, ceremonies, expired, manage, or_back, proven, put, rows,
 };
 use crate::{
-    change::Change,
-    core::Counted,
+    core::{change::Change, context::Counted},
     error::{Error, Invalid},
     events::EventKind,
     factors::passkey::{Account, Made, Registering},

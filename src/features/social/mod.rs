@@ -86,27 +86,19 @@ pub(crate) const LINKING: Feature = Feature {
 
 // What pages are given.
 
-/// What a page offers providers for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Offer<'a> {
-    SignIn,
-    /// Proving it again, with those that are linked.
-    Verify(&'a [String]),
-}
-
-/// What a page is given that offers providers; null where there are none.
-pub(crate) fn offer(web: &Web<'_>, what: Offer<'_>, next: Option<&str>) -> Value {
+/// What a page is given that offers providers; null where there are none. It offers all of them to sign in, or those
+/// that are linked, to prove it again.
+pub(crate) fn offer(web: &Web<'_>, linked: Option<&[String]>, next: Option<&str>) -> Value {
     let site = web.site;
-    let path = match what {
-        Offer::SignIn => "/login/oauthstart",
-        Offer::Verify(_) => "/login/oauth-verify-start",
+    let path = match linked {
+        None => "/login/oauthstart",
+        Some(_) => "/login/oauth-verify-start",
     };
     let offered: Vec<Value> = site
         .social
         .iter()
-        .filter(|provider| match what {
-            Offer::SignIn => true,
-            Offer::Verify(linked) => linked.iter().any(|name| name == provider.name()),
+        .filter(|provider| {
+            linked.is_none_or(|linked| linked.iter().any(|name| name == provider.name()))
         })
         .map(|provider| {
             json!({
@@ -123,7 +115,7 @@ pub(crate) fn offer(web: &Web<'_>, what: Offer<'_>, next: Option<&str>) -> Value
     let next = next.and_then(|next| site.http.redirects.judge(next));
     let remember = &site.settings.remember;
     // Only where it would happen unasked: otherwise the box of the form beside it is enough.
-    let box_shown = matches!(what, Offer::SignIn) && remember.enabled && remember.by_default;
+    let box_shown = linked.is_none() && remember.enabled && remember.by_default;
     json!({"providers": offered, "next": next.map(String::from), "remember_box": box_shown})
 }
 

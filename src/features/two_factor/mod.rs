@@ -17,7 +17,7 @@ use super::{Submitted, Web, recover};
 use crate::{
     error::{Error, Invalid},
     events::EventKind,
-    identity::target::Target,
+    identity::{target::Target, text::masked},
     signin::{
         admit::Owing,
         limits::count_per_user,
@@ -258,7 +258,7 @@ async fn validate_page(web: &Web<'_>, held: &Held<SecondStep>) -> Answer {
     }
     let ways = second::ways_of(site, held).await?;
     let (kind, destination) = match &held.payload.chosen {
-        Some(Chosen::Rescue) => (FactorKind::Email, Some(masked_mail(&held.user.email))),
+        Some(Chosen::Rescue) => (FactorKind::Email, Some(masked(&held.user.email))),
         Some(Chosen::Factor(id)) => match ways.iter().find(|way| way.id == *id) {
             Some(way) if way.kind() == Some(FactorKind::Passkey) => {
                 return Ok(Reply::done(Target::local(&site.path("/wan-signin"))));
@@ -300,19 +300,9 @@ async fn validate_page(web: &Web<'_>, held: &Held<SecondStep>) -> Answer {
 
 fn destination(held: &Held<SecondStep>, way: &FactorRow) -> Option<String> {
     match way.kind() {
-        Some(FactorKind::Email) => Some(masked_mail(&held.user.email)),
+        Some(FactorKind::Email) => Some(masked(&held.user.email)),
         Some(FactorKind::Sms) => way.phone.as_deref().map(crate::factors::phone::masked),
         _ => None,
-    }
-}
-
-pub(super) fn masked_mail(address: &str) -> String {
-    match address.split_once('@') {
-        Some((local, domain)) => {
-            let first: String = local.chars().take(1).collect();
-            format!("{first}***@{domain}")
-        }
-        None => "***".into(),
     }
 }
 

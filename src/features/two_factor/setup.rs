@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     super::{Submitted, Web},
-    Code, is_no_pending, masked_mail, pending, without_pending,
+    Code, is_no_pending, pending, without_pending,
 };
 use crate::{
     error::{Denied, Error, Invalid},
@@ -14,7 +14,7 @@ use crate::{
     factors::{self, Setup, Wanted},
     features::factor_setup::{self, Proven},
     guards::strong::Strong,
-    identity::target::Target,
+    identity::{target::Target, text::masked},
     notify::notices,
     signin::{limits::count_per_user, outdated, second},
     store::{
@@ -196,7 +196,7 @@ pub(super) fn confirm_page(web: &Web<'_>, user: &User, setup: &Setup, action: &s
             .with("username", shown.username);
     }
     let destination = match kind {
-        FactorKind::Email => Some(masked_mail(&user.email)),
+        FactorKind::Email => Some(masked(&user.email)),
         FactorKind::Sms => setup.phone.as_deref().map(factors::phone::masked),
         FactorKind::Authenticator | FactorKind::Passkey => None,
     };

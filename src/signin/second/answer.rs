@@ -4,8 +4,10 @@ use std::slice;
 
 use super::pending::{Chosen, SecondStep, no_pending, ways_of};
 use crate::{
-    change::{By, Change},
-    core::Core,
+    core::{
+        Core,
+        change::{By, Change},
+    },
     error::{Error, Invalid},
     events::EventKind,
     factors::{self, Right, Setup},

@@ -5,8 +5,7 @@ use super::{
     sending::{CODE, Destination, Sending, code_letter},
 };
 use crate::{
-    change::By,
-    core::Core,
+    core::{Core, change::By},
     error::{Error, Invalid},
     factors::Setup,
     http::client::ClientInfo,

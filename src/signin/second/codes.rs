@@ -5,8 +5,7 @@ use super::{
     pending::SecondStep,
 };
 use crate::{
-    change::Change,
-    core::Core,
+    core::{Core, change::Change},
     error::Error,
     http::client::ClientInfo,
     notify::outbox::Letter,
