@@ -1,4 +1,4 @@
-//! Inviting: an account for somebody who chooses the password by a mailed link.
+//! Invitations: an account whose owner chooses the password by a mailed link.
 
 use super::Accounts;
 use crate::{
@@ -41,7 +41,7 @@ pub struct Invitation {
 }
 
 impl Invitation {
-    /// Somebody with this address.
+    /// Invites the owner of this address.
     pub fn new(email: EmailAddress) -> Self {
         Self {
             email,
@@ -51,8 +51,7 @@ impl Invitation {
         }
     }
 
-    /// The username that the account gets when it is made. Whoever is invited anew keeps what was given
-    /// first.
+    /// Sets the username. If the account was invited before, this name replaces the one that it has.
     pub fn username(mut self, username: Username) -> Self {
         self.username = Some(username);
         self
@@ -74,9 +73,9 @@ impl Invitation {
 /// What becomes of an invitation, by what is known of the address.
 #[derive(Clone)]
 enum Plan {
-    /// Nobody has the address: the account is made.
+    /// The address is free, so the account is created.
     New(Box<NewUser>),
-    /// The account was invited before, and nobody came. `takes_over` if somebody registered it without ever showing
+    /// The account was invited before, and the invitation is open. `takes_over` if a visitor registered it without showing
     /// that the address is theirs: then nothing of theirs is left.
     Again { id: UserId, takes_over: bool },
 }
@@ -91,7 +90,7 @@ impl Plan {
 }
 
 /// Makes the account and mails the invitation, or only makes the link, to be handed over by other means.
-/// An account that was invited and not taken yet is invited anew. One that somebody registered without ever
+/// An account whose invitation is open is invited again. One that a visitor registered without ever
 /// confirming the address is taken over: its password, username, sessions, factors, keys and links are removed.
 pub(crate) async fn invite(
     core: &Core,
@@ -149,7 +148,7 @@ async fn plan(core: &Core, invitation: &Invitation) -> Result<(Plan, String), Er
     if !user.active {
         return Err(Invalid::field("email", Message::new("login.inactive")).into());
     }
-    // An account of an earlier invitation that nobody accepted has nothing of a stranger's in it.
+    // An account of an earlier, open invitation holds nothing of a stranger's.
     let takes_over = confirms && (has_password || user.sign_in_count > 0);
     let plan = Plan::Again {
         id: user.id,
@@ -187,11 +186,11 @@ impl Change<'_> {
         match plan {
             Plan::New(new) => drop(self.register_user(new)?),
             Plan::Again { id, takes_over } => {
-                // The roles below are not for whoever registered it: nothing of theirs may be left.
+                // The roles below are not for the visitor who registered it, so nothing of theirs may stay.
                 if *takes_over && !users::empty_unproven(self, id, now)? {
                     return Err(StoreError::Taken(Unique::Email));
                 }
-                // Whoever is invited anew may get another name.
+                // A repeated invitation may give another name.
                 if let Some(username) = &invitation.username {
                     users::set_username(self, id, username, now)?;
                 }
@@ -213,7 +212,7 @@ impl Change<'_> {
 }
 
 impl Accounts {
-    /// Creates an account for somebody who chooses the password by a mailed link. An account that was invited before
+    /// Creates an account whose owner chooses the password by a mailed link. An account that was invited before
     /// and has not been taken yet is invited anew.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Changes of accounts: one service for each, whoever asks for it.
+//! Changes of accounts: one service for each, which routes, commands and the application share.
 //!
 //! What happens inside the transaction is a method of [`Change`](crate::Change); routes, commands and the application
 //! share it. [`Accounts`](crate::Accounts) is the application's hand on it.

@@ -47,7 +47,7 @@ impl Change<'_> {
         Ok(user)
     }
 
-    /// Lets nobody in who does not choose a new password first; sessions and tokens end now.
+    /// Requires a new password at the next sign-in. Sessions and tokens end now.
     ///
     /// # Errors
     ///
@@ -99,7 +99,7 @@ impl Accounts {
             .await
     }
 
-    /// Lets nobody in who does not choose a new password first; sessions and tokens end now.
+    /// Requires a new password at the next sign-in. Sessions and tokens end now.
     ///
     /// # Errors
     ///

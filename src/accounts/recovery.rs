@@ -53,12 +53,12 @@ pub(crate) enum Proof {
 pub(crate) struct Recovery {
     draft: Draft<Reset>,
     letter: Letter,
-    /// The link, for whoever hands it over by other means.
+    /// The link, to be handed over by other means than the mail.
     pub(crate) url: Secret<String>,
 }
 
-/// Prepares what lets an account choose a new password, whoever sees to it: an administrator, or the
-/// undoing of a takeover.
+/// Prepares the ticket and the mail with which an owner chooses a new password: for an administrator, or after a change of
+/// address was undone.
 pub(crate) fn prepare(
     core: &Core,
     scribe: &Scribe<'_>,

@@ -92,7 +92,7 @@ impl By {
         }
     }
 
-    /// Writes mails on behalf of whoever makes the change.
+    /// Composes mails on behalf of the actor.
     pub(crate) fn scribe<'a>(&'a self, notify: &'a NotifyContext) -> Scribe<'a> {
         Scribe {
             context: notify,

@@ -27,7 +27,7 @@ use crate::{
 };
 
 impl Web<'_> {
-    /// Opens the session of whoever passed the gate, and answers: the end of every door that has a form.
+    /// Completes a sign-in: opens the session, or asks for what the gate still requires.
     pub(crate) async fn enter(
         &self,
         admission: Admission,
@@ -58,7 +58,7 @@ impl Web<'_> {
             .spa(done, &admitted.user().email))
     }
 
-    /// Lets somebody in without the second factor that they owe, if this browser is trusted.
+    /// Skips the second factor if this browser is trusted.
     async fn spared(&self, admission: Admission) -> Result<Admission, Error> {
         let owing = match admission {
             Admission::Next(owing)
@@ -83,7 +83,7 @@ impl Web<'_> {
         with_token: bool,
     ) -> Result<Value, Error> {
         let mut payload = self.account(admitted.user());
-        // A browser is shown no payload: a token made for it would be seen by nobody.
+        // A browser is shown no payload, so it needs no token.
         let shown = wants_json(self.request, self.site);
         if with_token && shown && self.site.settings.tokens.enabled {
             let (issued, refresh) = match self.site.settings.refresh_tokens.enabled {

@@ -47,7 +47,7 @@ impl Web<'_> {
         }
     }
 
-    /// What a page offers beside its form that asks somebody to prove it again: what they have.
+    /// What a page of re-authentication offers beside its form: what the account has.
     pub(crate) async fn own_others(
         &self,
         user: &User,
