@@ -52,7 +52,7 @@ fn admin(who: Require<Admin>) -> String {
 }
 
 #[post("/act", data = "<_nothing>")]
-fn act(who: SignedIn, _nothing: Input<Nothing>) -> String {
+fn act(who: SignedIn, _nothing: Input<Empty>) -> String {
     who.email.clone()
 }
 

@@ -11,7 +11,7 @@ use crate::{
     accounts::{Accounts, invitation::Invitation},
     core::change::By,
     error::{Denied, Error, Invalid},
-    guards::{Policy, SignedIn, identity, judge},
+    guards::{Policy, SignedIn, authorize, identity},
     http::{browser::Browser, client::ClientInfo, csrf, refusal},
     identity::{Identity, target::Target},
     secrets::{Password, PasswordHash},
@@ -20,8 +20,8 @@ use crate::{
         admit::{Admission, admit},
         password::{Proof, prove},
         remember::Remember,
-        second::{self, Wish},
-        session::{self, Opening},
+        second::{self, Resume},
+        session::{self, SessionOptions},
         token::{self, IssuedToken, Strength},
     },
     store::{Store, User, users},
@@ -42,8 +42,8 @@ use crate::{
 /// use rocket_security::prelude::*;
 ///
 /// #[post("/guest", data = "<_body>")]
-/// async fn guest(auth: Auth<'_>, _body: Input<Nothing>) -> Result<&'static str, Error> {
-///     let guest = auth.look_up("guest@example.com").await?.ok_or(Error::NotFound)?;
+/// async fn guest(auth: Auth<'_>, _body: Input<Empty>) -> Result<&'static str, Error> {
+///     let guest = auth.find_user("guest@example.com").await?.ok_or(Error::NotFound)?;
 ///     match auth.sign_in(&guest).await? {
 ///         SignIn::Done(_) => Ok("Welcome"),
 ///         SignIn::Next(_) => Ok("One more step"),
@@ -106,7 +106,7 @@ impl Auth<'_> {
             .ok_or(Error::NotFound)?;
         match admit(self.site, user, methods).await? {
             Admission::In(admitted) => {
-                let opening = Opening {
+                let opening = SessionOptions {
                     remember: Remember::chosen(self.site, Some(remember)),
                     clears: None,
                 };
@@ -115,14 +115,14 @@ impl Auth<'_> {
                         .await?;
                 Ok(SignIn::Done(SignedIn::of(Arc::new(caller))))
             }
-            Admission::Next(owing) => {
-                let step = owing.step.clone();
+            Admission::Challenge(challenge) => {
+                let step = challenge.step.clone();
                 if step == NextStep::SecondFactor {
-                    let wish = Wish {
+                    let wish = Resume {
                         remember,
-                        ..Wish::default()
+                        ..Resume::default()
                     };
-                    second::begin(self.browser, self.site, &self.client, owing, wish).await?;
+                    second::begin(self.browser, self.site, &self.client, challenge, wish).await?;
                 }
                 Ok(SignIn::Next(step))
             }
@@ -188,7 +188,7 @@ impl Auth<'_> {
     ///
     /// [`Error::Denied`] with why not, [`Error::Unavailable`].
     pub async fn require<P: Policy>(&self) -> Result<SignedIn, Error> {
-        judge::<P>(self.request).await
+        authorize::<P>(self.request).await
     }
 
     /// Who is signed in.
@@ -210,10 +210,10 @@ impl Auth<'_> {
     /// # Errors
     ///
     /// [`Error::Unavailable`].
-    pub async fn look_up(&self, identity: &str) -> Result<Option<User>, Error> {
+    pub async fn find_user(&self, identity: &str) -> Result<Option<User>, Error> {
         let identity = Identity::exact(
             identity,
-            &self.site.settings.identities.0,
+            &self.site.settings.identities,
             self.site.usernames.as_ref(),
         );
         Ok(self
@@ -226,7 +226,7 @@ impl Auth<'_> {
     fn recognise(&self, identity: &str) -> Identity {
         Identity::recognise(
             identity,
-            &self.site.settings.identities.0,
+            &self.site.settings.identities,
             self.site.usernames.as_ref(),
         )
     }
@@ -379,7 +379,7 @@ impl Auth<'_> {
 
     /// `next` if it leads to a page of this site, else `otherwise`.
     pub fn safe_redirect(&self, next: Option<&str>, otherwise: &str) -> String {
-        let asked = next.and_then(|next| self.site.http.redirects.judge(next));
+        let asked = next.and_then(|next| self.site.http.redirects.allowed(next));
         asked.unwrap_or_else(|| Target::local(otherwise)).into()
     }
 

@@ -50,7 +50,7 @@
 //!
 //! /// An editor who may publish and proved who it is within ten minutes.
 //! #[post("/posts/<id>/publish", data = "<_body>")]
-//! fn publish(id: u32, who: Require<(Editor, Publish, Fresh<600>)>, _body: Input<Nothing>) -> String {
+//! fn publish(id: u32, who: Require<(Editor, Publish, Fresh<600>)>, _body: Input<Empty>) -> String {
 //!     format!("{} published {id}", who.email)
 //! }
 //!
@@ -164,7 +164,7 @@ pub use self::{
         MfaPolicy,
         phone::{Phone, PhoneParser, PlainPhoneParser},
         recovery::{RecoveryCodes, RecoveryCodesError, StandardRecoveryCodes},
-        totp::{Seed, StandardTotp, TotpError, TotpProvider},
+        totp::{StandardTotp, TotpError, TotpProvider, TotpSecret},
     },
     guards::{Anonymous, Any, Fresh, Mfa, Policy, Public, Require, SignedIn, Via},
     http::{address::ClientAddress, cookies::CookieNames},
@@ -187,7 +187,7 @@ pub use self::{
         NewUser, PasskeyInfo, Pool, RefreshInfo, Role, SessionInfo, SocialAccountInfo, Store,
         StoreError, Unique, User,
     },
-    templates::views::engines,
+    templates::views::tera_extensions,
     types::{
         Clock, FactorKind, Message, Method, Methods, PasskeyUsage, RoleId, SessionId, SharedClock,
         SystemClock, Timestamp, Uniquifier, UserId,
@@ -195,7 +195,7 @@ pub use self::{
     web::{
         catchers::{CaughtReply, caught},
         fields::Form,
-        input::{Input, Nothing, Tick},
+        input::{Checkbox, Empty, Input},
         page::Page,
         security::Security,
     },
@@ -218,7 +218,7 @@ pub use self::guards::__Grant;
 /// What most applications name.
 pub mod prelude {
     pub use crate::{
-        Anonymous, Any, Auth, Error, Fresh, Input, Mfa, Nothing, Page, Public, Require, Security,
+        Anonymous, Any, Auth, Empty, Error, Fresh, Input, Mfa, Page, Public, Require, Security,
         SignIn, SignedIn, Store, User, Via,
         guards::{ApiKey, Basic, Session, Token},
         policies,

@@ -88,7 +88,7 @@ fn site() -> Rocket<Build> {
     rocket::build()
         .mount("/", routes![home, profile, admin, fresh, me, note])
         .attach(Security::default())
-        .attach(Template::custom(rocket_security::engines))
+        .attach(Template::custom(rocket_security::tera_extensions))
 }
 
 fn main() -> ExitCode {

@@ -4,7 +4,8 @@
 //!
 //! ```
 //! use rocket::local::blocking::Client;
-//! use rocket_security::{Mailbox, Security, config::Life, testing::{LoginAs, TestClock}};
+//! use std::time::Duration;
+//! use rocket_security::{Mailbox, Security, testing::{LoginAs, TestClock}};
 //!
 //! let (clock, mails) = (TestClock::default(), Mailbox::default());
 //! let figment = rocket::Config::figment()
@@ -16,10 +17,11 @@
 //! let user = client.new_user("ada@example.com");
 //! client.login_as(&user);
 //! assert_eq!(client.get("/sessions").dispatch().status().code, 200);
-//! clock.advance(Life::hours(13));
+//! clock.advance(Duration::from_hours(13));
 //! assert_eq!(client.get("/sessions").dispatch().status().code, 302);
 //! ```
 
+use std::time::Duration;
 use std::sync::{
     Arc,
     atomic::{AtomicI64, Ordering},
@@ -33,7 +35,7 @@ use crate::{
     identity::EmailAddress,
     notify::mailbox::Mailbox,
     store::{NewUser, StoreError, User, reset},
-    types::{Clock, Life, Method, Methods, SystemClock, Timestamp, UserId},
+    types::{Clock, Method, Methods, SystemClock, Timestamp, UserId},
     web::security::Security,
 };
 
@@ -56,7 +58,7 @@ impl Default for TestClock {
 
 impl TestClock {
     /// Moves the clock on.
-    pub fn advance(&self, by: Life) {
+    pub fn advance(&self, by: Duration) {
         self.0.fetch_add(by.as_millis(), Ordering::SeqCst);
     }
 

@@ -3,7 +3,7 @@
 use crate::{
     core::change::Change,
     events::EventKind,
-    notify::outbox::Letter,
+    notify::outbox::OutgoingMail,
     store::{
         StoreError,
         users::{self, Confirmed, EarlierPassword},
@@ -17,7 +17,7 @@ impl Change<'_> {
         &mut self,
         id: &UserId,
         password: EarlierPassword,
-        removed: Option<&Letter>,
+        removed: Option<&OutgoingMail>,
     ) -> Result<Confirmed, StoreError> {
         let now = self.now();
         let confirmed = users::confirm(self, id, password, now)?;

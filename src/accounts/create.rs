@@ -6,7 +6,7 @@ use crate::{
     core::change::Change,
     events::EventKind,
     identity::Identity,
-    signin::ticket::Handle,
+    signin::ticket::CodeSubject,
     store::{NewUser, StoreError, Unique, User, tickets, users},
 };
 
@@ -15,7 +15,7 @@ impl Change<'_> {
     /// away from another account is taken as long as its owner can undo that.
     pub(crate) fn register_user(&mut self, new: &NewUser) -> Result<User, StoreError> {
         let identity = Identity::Email(new.email.clone());
-        let reserved = Handle::of_identity(&self.notify().base, &identity);
+        let reserved = CodeSubject::of_identity(&self.notify().base, &identity);
         let now = self.now();
         match tickets::open_under(self, tickets::UNDO, reserved.as_str(), now)? {
             Some(_) => Err(StoreError::Taken(Unique::Email)),

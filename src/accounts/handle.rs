@@ -32,7 +32,7 @@ use crate::{
 /// policies! { pub Admin = role("admin"); }
 ///
 /// #[post("/team/<id>/promote", data = "<_body>")]
-/// async fn promote(id: &str, _who: Require<Admin>, auth: Auth<'_>, _body: Input<Nothing>) -> Result<(), Error> {
+/// async fn promote(id: &str, _who: Require<Admin>, auth: Auth<'_>, _body: Input<Empty>) -> Result<(), Error> {
 ///     let id: UserId = id.parse().map_err(|_| Error::NotFound)?;
 ///     auth.accounts().await?.add_role_to_user(&id, "editor").await?;
 ///     Ok(())

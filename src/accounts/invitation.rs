@@ -10,12 +10,12 @@ use crate::{
     events::EventKind,
     identity::{EmailAddress, Identity, Username},
     notify::{
-        mail::Addressee,
-        outbox::{Letter, Postage},
+        mail::Recipient,
+        outbox::{MailLimit, OutgoingMail},
     },
     secrets::Secret,
     signin::{
-        ticket::{self, Draft, Handle, Purpose, Terms},
+        ticket::{self, CodeSubject, Draft, Purpose, TicketOptions},
         ticket_mail,
     },
     store::{NewUser, StoreError, Unique, User, users},
@@ -102,15 +102,15 @@ pub(crate) async fn invite(
         return Err(Error::NotFound);
     }
     let (plan, address) = plan(core, invitation).await?;
-    let (draft, letter) = write(core, by, invitation, plan.id(), &address)?;
+    let (draft, outgoing) = write(core, by, invitation, plan.id(), &address)?;
     let url = Secret::new(core.absolute(&format!("/invite/{}", draft.secret.expose())));
     let invitation = invitation.clone();
     let user = core
         .change(by, move |change| {
             let user = change.invited(&plan, &invitation)?;
-            ticket::put(change, &draft)?;
+            ticket::insert(change, &draft)?;
             if by_mail {
-                change.mail(&letter)?;
+                change.mail(&outgoing)?;
             }
             Ok(user)
         })
@@ -163,20 +163,20 @@ fn write(
     invitation: &Invitation,
     id: &UserId,
     address: &str,
-) -> Result<(Draft<Invite>, Letter), Error> {
-    let terms = Terms {
+) -> Result<(Draft<Invite>, OutgoingMail), Error> {
+    let terms = TicketOptions {
         life: core.settings.invite.life.get(),
         user: Some(id.clone()),
         bound_to: None,
     };
-    let (begun, handle) = (ticket::Begun::ByVisitor, Handle::of_user(id));
+    let (begun, handle) = (ticket::Begun::ByVisitor, CodeSubject::of_user(id));
     let draft = ticket::draft::<Invite>(core, terms, begun, &handle, &())?;
     let mut own = ticket_mail::context(core, "/invite", &draft);
     own["inviter"] = invitation.inviter.clone().into();
-    let scribe = by.scribe(&core.notify);
-    let to = Addressee::at(address);
-    let letter = scribe.letter(&to, ("invite", "invite"), Postage::Free, own)?;
-    Ok((draft, letter))
+    let composer = by.composer(&core.notify);
+    let to = Recipient::at(address);
+    let outgoing = composer.compose(&to, ("invite", "invite"), MailLimit::Free, own)?;
+    Ok((draft, outgoing))
 }
 
 impl Change<'_> {

@@ -73,7 +73,7 @@ impl Accounts {
         let account = core.store.find_user(user).await?.ok_or(Error::NotFound)?;
         let username = account.username.as_deref();
         let hash = checked_hash(core, &password, &account.email, username).await?;
-        let notice = notices::password_changed(&self.by.scribe(&core.notify), &account)?;
+        let notice = notices::password_changed(&self.by.composer(&core.notify), &account)?;
         let (id, ends) = (user.clone(), core.ends_with_password());
         self.change(move |change| {
             change.replace_password(&id, &hash, ends)?;
@@ -133,7 +133,7 @@ pub(crate) async fn judge_password(
     email: Option<&str>,
     username: Option<&str>,
 ) -> Result<Vec<Message>, Error> {
-    let site_name = core.settings.site_name.0.as_str();
+    let site_name = core.settings.site_name.as_str();
     let about: Vec<&str> = email
         .into_iter()
         .chain(username)

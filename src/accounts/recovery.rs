@@ -11,12 +11,12 @@ use crate::{
     error::{Error, Invalid},
     events::EventKind,
     notify::{
-        mail::{Addressee, Scribe},
-        outbox::{Letter, Postage},
+        mail::{MailComposer, Recipient},
+        outbox::{MailLimit, OutgoingMail},
     },
     secrets::Secret,
     signin::{
-        ticket::{self, Draft, Handle, Purpose, Terms},
+        ticket::{self, CodeSubject, Draft, Purpose, TicketOptions},
         ticket_mail,
     },
     store::{StoreError, User},
@@ -52,7 +52,7 @@ pub(crate) enum Proof {
 #[derive(Clone)]
 pub(crate) struct Recovery {
     draft: Draft<Reset>,
-    letter: Letter,
+    outgoing: OutgoingMail,
     /// The link, to be handed over by other means than the mail.
     pub(crate) url: Secret<String>,
 }
@@ -61,22 +61,26 @@ pub(crate) struct Recovery {
 /// address was undone.
 pub(crate) fn prepare(
     core: &Core,
-    scribe: &Scribe<'_>,
-    to: &Addressee<'_>,
+    composer: &MailComposer<'_>,
+    to: &Recipient<'_>,
     user: &User,
 ) -> Result<Recovery, Error> {
-    let terms = Terms {
+    let terms = TicketOptions {
         life: core.settings.recover.life.get(),
         user: Some(user.id.clone()),
         bound_to: None,
     };
-    let handle = Handle::of_user(&user.id);
+    let handle = CodeSubject::of_user(&user.id);
     let begun = ticket::Begun::ByVisitor;
     let draft = ticket::draft::<Reset>(core, terms, begun, &handle, &Proof::Mail)?;
     let own = ticket_mail::context(core, "/reset", &draft);
-    let letter = scribe.letter(to, MAIL, Postage::Free, own)?;
+    let outgoing = composer.compose(to, MAIL, MailLimit::Free, own)?;
     let url = Secret::new(core.absolute(&format!("/reset/{}", draft.secret.expose())));
-    Ok(Recovery { draft, letter, url })
+    Ok(Recovery {
+        draft,
+        outgoing,
+        url,
+    })
 }
 
 impl Change<'_> {
@@ -86,9 +90,9 @@ impl Change<'_> {
         recovery: &Recovery,
         by_mail: bool,
     ) -> Result<(), StoreError> {
-        ticket::put(self, &recovery.draft)?;
+        ticket::insert(self, &recovery.draft)?;
         if by_mail {
-            self.mail(&recovery.letter)?;
+            self.mail(&recovery.outgoing)?;
         }
         Ok(())
     }
@@ -109,8 +113,8 @@ pub(crate) async fn send(
     if !user.active {
         return Err(Invalid::field("email", Message::new("login.inactive")).into());
     }
-    let scribe = by.scribe(&core.notify);
-    let recovery = prepare(core, &scribe, &Addressee::from(user), user)?;
+    let composer = by.composer(&core.notify);
+    let recovery = prepare(core, &composer, &Recipient::from(user), user)?;
     let (url, id) = (recovery.url.clone(), user.id.clone());
     core.change(by, move |change| {
         change.recovery(&recovery, by_mail)?;

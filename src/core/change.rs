@@ -15,8 +15,8 @@ use crate::{
     http::client::ClientInfo,
     notify::{
         context::NotifyContext,
-        mail::Scribe,
-        outbox::{self, Letter, Posted},
+        mail::MailComposer,
+        outbox::{self, OutgoingMail, Queued},
     },
     store::{Conn, StoreError},
     types::{Timestamp, UserId},
@@ -93,8 +93,8 @@ impl By {
     }
 
     /// Composes mails on behalf of the actor.
-    pub(crate) fn scribe<'a>(&'a self, notify: &'a NotifyContext) -> Scribe<'a> {
-        Scribe {
+    pub(crate) fn composer<'a>(&'a self, notify: &'a NotifyContext) -> MailComposer<'a> {
+        MailComposer {
             context: notify,
             client: self.client.as_ref(),
             language: &self.language,
@@ -112,7 +112,7 @@ fn actor_of_route(kind: &EventKind) -> Actor {
 /// What came of a change beside its rows; it goes out after the commit.
 #[derive(Default)]
 struct Made {
-    mails: Vec<Posted>,
+    mails: Vec<Queued>,
     events: Vec<EventKind>,
 }
 
@@ -181,11 +181,11 @@ impl<'c> Change<'c> {
     }
 
     /// Queues a mail; false if its recipient got one of its kind a moment ago, and this one is held back.
-    pub(crate) fn mail(&mut self, letter: &Letter) -> Result<bool, StoreError> {
-        let posted = outbox::put(self.conn, letter)?;
-        let is_put = posted.is_put();
-        self.made.mails.push(posted);
-        Ok(is_put)
+    pub(crate) fn mail(&mut self, outgoing: &OutgoingMail) -> Result<bool, StoreError> {
+        let queued = outbox::enqueue(self.conn, outgoing)?;
+        let is_queued = queued.is_queued();
+        self.made.mails.push(queued);
+        Ok(is_queued)
     }
 
     /// Emits an event after the commit.
@@ -263,8 +263,8 @@ impl Core {
     }
 
     fn announce(&self, by: &By, made: Made) {
-        for posted in made.mails {
-            self.notify.posted(posted);
+        for queued in made.mails {
+            self.notify.queued(queued);
         }
         for kind in made.events {
             self.emit(by.actor(&kind), by.client.as_ref(), kind);

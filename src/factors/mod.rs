@@ -140,7 +140,7 @@ pub(crate) fn shown(
     let broken = |error: totp::TotpError| Error::Broken(error.0);
     let issuer = match &means.settings.totp.issuer {
         Some(issuer) => issuer.clone(),
-        None => means.settings.site_name.0.clone(),
+        None => means.settings.site_name.clone(),
     };
     let uri = means
         .totp

@@ -8,7 +8,7 @@ use totp_rs::{Algorithm, Builder, Totp};
 use crate::{secrets::Secret, types::Timestamp};
 
 /// The seed of an authenticator app: 160 random bits.
-pub type Seed = Secret<Vec<u8>>;
+pub type TotpSecret = Secret<Vec<u8>>;
 
 /// How codes of authenticator apps are made and checked.
 ///
@@ -21,17 +21,17 @@ pub trait TotpProvider: Send + Sync + 'static {
     /// # Errors
     ///
     /// [`TotpError`] if the system gives no randomness.
-    fn generate(&self) -> Result<Seed, TotpError>;
+    fn generate(&self) -> Result<TotpSecret, TotpError>;
 
     /// The time step in which `code` is right, if it is in one that is accepted at `now`.
-    fn step_of(&self, seed: &Seed, code: &str, now: Timestamp) -> Option<i64>;
+    fn step_of(&self, seed: &TotpSecret, code: &str, now: Timestamp) -> Option<i64>;
 
     /// The `otpauth://` URI that apps read, from a link or QR code.
     ///
     /// # Errors
     ///
     /// [`TotpError`] if one of the names cannot be in it.
-    fn uri(&self, seed: &Seed, issuer: &str, account: &str) -> Result<String, TotpError>;
+    fn uri(&self, seed: &TotpSecret, issuer: &str, account: &str) -> Result<String, TotpError>;
 
     /// The URI as a QR code: an SVG image (ISO/IEC 18004).
     ///
@@ -72,7 +72,7 @@ const SEED: usize = 20;
 /// Seconds of a step.
 const STEP: u64 = 30;
 
-fn builder(seed: &Seed) -> Builder {
+fn builder(seed: &TotpSecret) -> Builder {
     Builder::new()
         .with_algorithm(Algorithm::SHA1)
         .with_digits(6)
@@ -88,7 +88,7 @@ fn built(builder: Builder) -> Result<Totp, TotpError> {
 }
 
 impl TotpProvider for StandardTotp {
-    fn generate(&self) -> Result<Seed, TotpError> {
+    fn generate(&self) -> Result<TotpSecret, TotpError> {
         let mut seed = vec![0u8; SEED];
         match getrandom::fill(&mut seed) {
             Ok(()) => Ok(Secret::new(seed)),
@@ -96,7 +96,7 @@ impl TotpProvider for StandardTotp {
         }
     }
 
-    fn step_of(&self, seed: &Seed, code: &str, now: Timestamp) -> Option<i64> {
+    fn step_of(&self, seed: &TotpSecret, code: &str, now: Timestamp) -> Option<i64> {
         // Exactly six digits: what else people type was taken away before.
         if code.len() != 6 || !code.bytes().all(|byte| byte.is_ascii_digit()) {
             return None;
@@ -106,7 +106,7 @@ impl TotpProvider for StandardTotp {
         i64::try_from(step).ok()
     }
 
-    fn uri(&self, seed: &Seed, issuer: &str, account: &str) -> Result<String, TotpError> {
+    fn uri(&self, seed: &TotpSecret, issuer: &str, account: &str) -> Result<String, TotpError> {
         // A colon parts issuer and account in the label.
         let name = |text: &str| text.replace(':', " ");
         built(
@@ -120,7 +120,7 @@ impl TotpProvider for StandardTotp {
 }
 
 /// The seed as it is typed into an app: base32 (RFC 4648) without padding.
-pub(crate) fn key(seed: &Seed) -> String {
+pub(crate) fn key(seed: &TotpSecret) -> String {
     data_encoding::BASE32_NOPAD.encode(seed.expose())
 }
 

@@ -62,7 +62,7 @@ impl Fairing for Security {
     }
 
     async fn on_request(&self, request: &mut Request<'_>, _data: &mut Data<'_>) {
-        methods::lead(request);
+        methods::redirect_to_methods(request);
     }
 
     async fn on_response<'r>(&self, request: &'r Request<'_>, response: &mut Response<'r>) {

@@ -237,7 +237,7 @@ impl Security {
     }
 
     /// Registers the application's own filters and functions for our pages.
-    pub fn engines(self, extend: impl Fn(&mut Tera) + Send + Sync + 'static) -> Self {
+    pub fn configure_tera(self, extend: impl Fn(&mut Tera) + Send + Sync + 'static) -> Self {
         self.with(|parts| parts.engines.push(Arc::new(extend)))
     }
 

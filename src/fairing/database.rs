@@ -30,7 +30,7 @@ pub(crate) async fn connect(settings: &Settings, clock: SharedClock) -> Result<S
         .database
         .connections
         .unwrap_or((cores * 2).max(4) as u32);
-    let patience = settings.database.patience.get().as_duration();
+    let patience = settings.database.patience.get();
     tokio::task::spawn_blocking(move || Store::connect_to(url, size, patience, clock))
         .await
         .map_err(|error| ConfigError(error.to_string()))?

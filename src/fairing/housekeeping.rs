@@ -9,7 +9,7 @@ use crate::{
         StoreError, api_keys, devices, failures, families, outbox, remember, sessions, tickets,
         tokens,
     },
-    types::Life,
+    types::span::days,
     web::site::Site,
 };
 
@@ -45,7 +45,7 @@ pub(crate) async fn sweep(site: &Site) -> Result<(), StoreError> {
     let (idle, window) = (
         now.before(settings.session.idle.get()),
         // The longest time over which anything is counted is that of mails a day.
-        now.before(settings.limits.window.get().max(Life::days(1))),
+        now.before(settings.limits.window.get().max(days(1))),
     );
     site.store
         .write(move |conn| {

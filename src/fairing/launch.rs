@@ -23,7 +23,7 @@ use crate::{
     http::{context::HttpContext, cookies::CookieNames},
     identity::{StandardEmailPolicy, StandardUsernamePolicy, sender},
     notify::{
-        context::{Courier, NotifyContext, objects},
+        context::{MailSignal, NotifyContext, objects},
         mail,
         mailbox::Mailbox,
         sms, transport,
@@ -277,7 +277,7 @@ fn notify(
             None => sender::sender_of(base_url),
         },
         mailbox: mailbox.or_else(|| development.then(Mailbox::default)),
-        courier: Courier::default(),
+        mail_signal: MailSignal::default(),
         sms,
         mail_values: take(&mut parts.hooks.mail_contexts),
         links: links.map(|link| (link.name, link.path)).collect(),

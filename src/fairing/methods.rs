@@ -82,7 +82,7 @@ fn shows_secret(uri: &Origin<'_>) -> bool {
 }
 
 /// Before routing: leads a request by another method than ours to where it is answered.
-pub(super) fn lead(request: &mut Request<'_>) {
+pub(super) fn redirect_to_methods(request: &mut Request<'_>) {
     let asked = request.method();
     let Some(own) = OwnPaths::methods(request) else {
         if shows_secret(request.uri()) && !is_routed(request) {

@@ -1,5 +1,7 @@
 //! API keys: `/api-keys` lists them, makes one with some of its owner's permissions, and ends one.
 
+use std::time::Duration;
+
 use rocket::{get, post, routes};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
@@ -25,10 +27,10 @@ use crate::{
         form::{Field, FormView},
         template,
     },
-    types::{Life, Message, Timestamp},
+    types::{span::{self, days}, Message, Timestamp},
     web::{
         feature::{Feature, Link, MenuFor, sample_form},
-        input::Nothing,
+        input::Empty,
         reply::{Answer, Reply},
     },
 };
@@ -94,11 +96,11 @@ fn length<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error
 }
 
 /// Lengths of life that the page offers.
-const OFFERED: [(&str, Life); 4] = [
-    ("7 d", Life::days(7)),
-    ("30 d", Life::days(30)),
-    ("90 d", Life::days(90)),
-    ("365 d", Life::days(365)),
+const OFFERED: [(&str, Duration); 4] = [
+    ("7 d", days(7)),
+    ("30 d", days(30)),
+    ("90 d", days(90)),
+    ("365 d", days(365)),
 ];
 
 /// Characters of a name, as the table holds them.
@@ -111,7 +113,7 @@ impl NewKey {
             .iter()
             .filter(|(_, life)| longest.is_none_or(|longest| *life <= longest))
             .map(|(written, life)| {
-                let days = life.as_secs() / Life::days(1).as_secs();
+                let days = life.as_secs() / days(1).as_secs();
                 let label = Message::new("api_keys.days").with("days", days);
                 ((*written).to_string(), label)
             })
@@ -119,7 +121,7 @@ impl NewKey {
         match longest {
             None => options.push((String::new(), Message::new("api_keys.for_ever"))),
             Some(longest) if options.is_empty() => {
-                let label = Message::new("api_keys.longest").with("longest", longest);
+                let label = Message::new("api_keys.longest").with("longest", span::text(longest));
                 options.push((longest.to_string(), label));
             }
             Some(_) => {}
@@ -176,7 +178,7 @@ async fn create(web: Web<'_>, form: Submitted<NewKey>) -> Answer {
 }
 
 #[post("/api-keys/<id>/revoke", data = "<form>")]
-async fn revoke(web: Web<'_>, id: &str, form: Submitted<Nothing>) -> Answer {
+async fn revoke(web: Web<'_>, id: &str, form: Submitted<Empty>) -> Answer {
     web.pressed(form, "api_keys.revoke")?;
     let caller = web.strong_by_any().await?;
     end(&web, &caller, id).await?;
@@ -258,25 +260,24 @@ fn check_name(typed: &str) -> Result<String, Message> {
 /// When a key of this length ends; `None` for never.
 fn check_expiry(
     typed: &str,
-    longest: Option<Life>,
+    longest: Option<Duration>,
     now: Timestamp,
 ) -> Result<Option<Timestamp>, Message> {
     let typed = typed.trim();
     if typed.is_empty() {
         return match longest {
             None => Ok(None),
-            Some(longest) => Err(Message::new("api_keys.must_end").with("longest", longest)),
+            Some(longest) => Err(Message::new("api_keys.must_end").with("longest", span::text(longest))),
         };
     }
-    let life: Life = typed
-        .parse()
+    let life = span::parse(typed)
         .map_err(|_| Message::new("api_keys.no_length"))?;
     if life.as_secs() == 0 {
         return Err(Message::new("api_keys.no_length"));
     }
     match longest {
         Some(longest) if life > longest => {
-            Err(Message::new("api_keys.must_end").with("longest", longest))
+            Err(Message::new("api_keys.must_end").with("longest", span::text(longest)))
         }
         // Nobody can write a later year, so no list could show it.
         _ if now.after(life).rfc3339().is_empty() => Err(Message::new("api_keys.too_long")),
@@ -322,7 +323,7 @@ async fn make(
         created_at: now,
         expires_at,
     };
-    let notice = notices::api_key_created(&web.scribe(), user, &name, &asked)?;
+    let notice = notices::api_key_created(&web.composer(), user, &name, &asked)?;
     let (uniquifier, most) = (user.uniquifier.clone(), i64::from(settings.most));
     let made = web
         .change(move |change| {
@@ -372,7 +373,7 @@ async fn end(web: &Web<'_>, caller: &Strong, id: &str) -> Result<(), Error> {
             .await?
     };
     let name = name.ok_or(Error::NotFound)?;
-    let notice = notices::api_key_revoked(&web.scribe(), user, &name)?;
+    let notice = notices::api_key_revoked(&web.composer(), user, &name)?;
     let (owner, uniquifier) = (user.id.clone(), user.uniquifier.clone());
     let revoked = web
         .change(move |change| {

@@ -182,7 +182,7 @@ async fn change(
         return Err(invalid.into());
     };
     let hash = site.hasher.hash(&new).await?;
-    let notice = notices::password_changed(&web.scribe(), user)?;
+    let notice = notices::password_changed(&web.composer(), user)?;
     let (id, uniquifier) = (user.id.clone(), user.uniquifier.clone());
     let ends = site.ends_with_password();
     web.change(move |change| {
@@ -219,7 +219,7 @@ async fn done(
         // A token or Basic has no session; but it may ask for a new token.
         _ => match admit(web.site, user, methods).await? {
             Admission::In(admitted) => Some(admitted.with_proof_at(at)),
-            Admission::Next(_) => None,
+            Admission::Challenge(_) => None,
         },
     };
     let payload = match &admitted {

@@ -108,7 +108,7 @@ async fn change(web: &Web<'_>, caller: &Strong, typed: &str) -> Result<User, Err
     if user.username.as_deref() == Some(username.name()) {
         return Err(wrong(Message::new("change_username.same")).into());
     }
-    let notice = notices::username_changed(&web.scribe(), user, username.name())?;
+    let notice = notices::username_changed(&web.composer(), user, username.name())?;
     let (id, uniquifier, now) = (user.id.clone(), user.uniquifier.clone(), site.now());
     web.change(move |change| {
         users::hold(change, &id, &uniquifier)?;

@@ -17,8 +17,8 @@ use crate::{
     signin::{
         admit::admit,
         caller::Mechanism,
-        session::Opening,
-        ticket::{self, Handle, Held, Purpose, Terms},
+        session::SessionOptions,
+        ticket::{self, CodeSubject, Purpose, TicketOptions, ValidTicket},
     },
     store::{
         User, tickets,
@@ -28,10 +28,10 @@ use crate::{
         form::{Field, FormView},
         template,
     },
-    types::{Life, Method, Methods},
+    types::{span::days, Method, Methods},
     web::{
         feature::{Feature, Link, MenuFor, sample_form, sample_mail},
-        input::Nothing,
+        input::Empty,
         page,
         reply::{Answer, Reply, or_again},
         site::Site,
@@ -174,7 +174,7 @@ async fn by_link(
     web: Web<'_>,
     token: &str,
     include_auth_token: Option<&str>,
-    form: Submitted<Nothing>,
+    form: Submitted<Empty>,
 ) -> Answer {
     let form = web.sent(form, |_| FormView::new("confirm_link", String::new(), []));
     mailed::use_link(&web, token, "/confirm", form, async |held, _| {
@@ -204,8 +204,8 @@ async fn send(web: &Web<'_>, email: &str) -> Result<(), Error> {
 
 /// Notes that somebody else wants the address of an account that has not proven it.
 pub(crate) async fn contest(site: &Site, user: &User) -> Result<(), Error> {
-    let terms = Terms {
-        life: Life::days(365),
+    let terms = TicketOptions {
+        life: days(365),
         user: Some(user.id.clone()),
         bound_to: None,
     };
@@ -213,25 +213,25 @@ pub(crate) async fn contest(site: &Site, user: &User) -> Result<(), Error> {
         site,
         terms,
         ticket::Begun::ByVisitor,
-        &Handle::of_user(&user.id),
+        &CodeSubject::of_user(&user.id),
         &(),
     )?;
     Ok(site
         .store
-        .write(move |conn| ticket::put(conn, &mark))
+        .write(move |conn| ticket::insert(conn, &mark))
         .await?)
 }
 
 /// Uses the ticket up and marks the address as proven, or answers that somebody was faster.
-async fn confirm(web: &Web<'_>, held: Held<Confirm>, with_token: bool) -> Answer {
-    let (once, id, now) = (held.once(), held.user.id.clone(), web.site.now());
-    let removed = notices::password_removed(&web.scribe(), &held.user)?;
+async fn confirm(web: &Web<'_>, held: ValidTicket<Confirm>, with_token: bool) -> Answer {
+    let (ticket_id, id, now) = (held.ticket_id(), held.user.id.clone(), web.site.now());
+    let removed = notices::password_removed(&web.composer(), &held.user)?;
     // Whoever confirms in a session of the account has shown whose it is.
     let own = web.caller.is_some();
-    let handle = Handle::of_user(&id);
+    let handle = CodeSubject::of_user(&id);
     let confirmed = web
         .change(move |change| {
-            if !once.consume(change, now)? {
+            if !ticket_id.consume(change, now)? {
                 return Ok(None);
             }
             let mark = tickets::open_under(change, Contested::NAME, handle.as_str(), now)?;
@@ -269,7 +269,7 @@ async fn confirm(web: &Web<'_>, held: Held<Confirm>, with_token: bool) -> Answer
             let target = page::after(web.site, settings.after.confirm.as_deref().unwrap_or("/"));
             web.enter(
                 admission,
-                Opening::by_default(web.site),
+                SessionOptions::by_default(web.site),
                 target,
                 with_token,
                 "confirm",

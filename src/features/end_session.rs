@@ -7,12 +7,12 @@ use super::{Submitted, Web, mailed};
 use crate::{
     signin::{
         noticed::{Noticed, PATH},
-        ticket::Held,
+        ticket::ValidTicket,
     },
     templates::{form::FormView, template},
     web::{
         feature::{Feature, sample_form},
-        input::Nothing,
+        input::Empty,
         page,
         reply::{Answer, Reply},
     },
@@ -52,7 +52,7 @@ async fn link(web: Web<'_>, token: &str) -> Answer {
 }
 
 #[post("/end-session/<token>", data = "<form>")]
-async fn by_link(web: Web<'_>, token: &str, form: Submitted<Nothing>) -> Answer {
+async fn by_link(web: Web<'_>, token: &str, form: Submitted<Empty>) -> Answer {
     let form = web.sent(form, |_| FormView::new("end_session", String::new(), []));
     mailed::use_link(&web, token, "/login", form, async |held, _| {
         end(&web, held).await
@@ -62,12 +62,12 @@ async fn by_link(web: Web<'_>, token: &str, form: Submitted<Nothing>) -> Answer 
 
 // Service.
 
-async fn end(web: &Web<'_>, held: Held<Noticed>) -> Answer {
-    let (site, once, now) = (web.site, held.once(), web.site.now());
+async fn end(web: &Web<'_>, held: ValidTicket<Noticed>) -> Answer {
+    let (site, ticket_id, now) = (web.site, held.ticket_id(), web.site.now());
     let user = held.user.id.clone();
     let ended = web
         .change(move |change| {
-            if !once.consume(change, now)? {
+            if !ticket_id.consume(change, now)? {
                 return Ok(false);
             }
             // Whatever became of the session of the mail: its browser may have opened another. None is known after

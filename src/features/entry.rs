@@ -13,9 +13,9 @@ use crate::{
     secrets::digest,
     signin::{
         Admitted, NextStep,
-        admit::{Admission, spare},
-        second::Wish,
-        session::{self, Opening},
+        admit::{Admission, skip_trusted},
+        second::Resume,
+        session::{self, SessionOptions},
         token::{self, Strength},
         trusted,
     },
@@ -31,7 +31,7 @@ impl Web<'_> {
     pub(crate) async fn enter(
         &self,
         admission: Admission,
-        opening: Opening<'_>,
+        opening: SessionOptions<'_>,
         target: Target,
         with_token: bool,
         done: &'static str,
@@ -39,15 +39,17 @@ impl Web<'_> {
         let remember = opening.remember.is_start();
         let admitted = match self.spared(admission).await? {
             Admission::In(admitted) => admitted,
-            Admission::Next(owing) if owing.step == NextStep::SecondFactor => {
-                let wish = Wish {
+            Admission::Challenge(challenge) if challenge.step == NextStep::SecondFactor => {
+                let wish = Resume {
                     remember,
                     next: Some(target),
                     session: None,
                 };
-                return two_factor::begin(self, owing, wish).await;
+                return two_factor::begin(self, challenge, wish).await;
             }
-            Admission::Next(owing) => return recover::next_step(self, owing, remember).await,
+            Admission::Challenge(challenge) => {
+                return recover::next_step(self, challenge, remember).await;
+            }
         };
         session::open(self.browser, self.site, &self.client, &admitted, opening).await?;
         let payload = self.user_payload(&admitted, with_token).await?;
@@ -60,18 +62,19 @@ impl Web<'_> {
 
     /// Skips the second factor if this browser is trusted.
     async fn spared(&self, admission: Admission) -> Result<Admission, Error> {
-        let owing = match admission {
-            Admission::Next(owing)
-                if owing.step == NextStep::SecondFactor && !owing.ways.is_empty() =>
+        let challenge = match admission {
+            Admission::Challenge(challenge)
+                if challenge.step == NextStep::SecondFactor && !challenge.factors.is_empty() =>
             {
-                owing
+                challenge
             }
             admission => return Ok(admission),
         };
-        let trusted = trusted::check(self.browser, self.site, &self.client, &owing.user).await?;
+        let trusted =
+            trusted::check(self.browser, self.site, &self.client, &challenge.user).await?;
         Ok(match trusted {
-            Some(trusted) => spare(self.site, owing, trusted),
-            None => Admission::Next(owing),
+            Some(trusted) => skip_trusted(self.site, challenge, trusted),
+            None => Admission::Challenge(challenge),
         })
     }
 

@@ -1,6 +1,8 @@
 //! Setting a factor up while signed in: a ticket of the account and its session, which a first code of
 //! the factor turns into the factor.
 
+use std::time::Duration;
+
 use crate::{
     core::change::Change,
     error::{Denied, Error, Invalid},
@@ -8,17 +10,19 @@ use crate::{
     factors::{self, Setup},
     features::Web,
     guards::strong::Strong,
-    notify::{notices, outbox::Letter},
+    notify::{notices, outbox::OutgoingMail},
     secrets::{Keys, Secret},
     signin::{
         caller::Caller,
         limits::{Buckets, count_failure, count_per_user, refuse_if_locked},
         outdated,
         second::{CODE, Destination, MOST, Sending, code_letter, refuse_more, refuse_unproven},
-        ticket::{self, Bearer, Handle, Held, Presented, Purpose, Refusal, Terms},
+        ticket::{
+            self, CodeSubject, Presented, Presenter, Purpose, Refusal, TicketOptions, ValidTicket,
+        },
     },
     store::{StoreError, Unique, User, devices, factors as rows, users},
-    types::{FactorKind, Life, Message, Methods, Timestamp, Usages},
+    types::{FactorKind, Message, Methods, Timestamp, Usages},
 };
 
 pub(crate) const NAME: &str = "factor_setup";
@@ -55,7 +59,7 @@ pub(crate) async fn begin(
         .await?;
     refuse_more(&known, setup)?;
     count_per_user(site, "factor_setup", &user.id).await?;
-    let terms = Terms {
+    let terms = TicketOptions {
         life: site.settings.two_factor.pending.get(),
         user: Some(user.id.clone()),
         bound_to: Some(session_of(caller)?),
@@ -64,20 +68,20 @@ pub(crate) async fn begin(
         site,
         terms,
         caller.begun(),
-        &Handle::of_user(&user.id),
+        &CodeSubject::of_user(&user.id),
         setup,
     )?;
     let secret = draft.secret.clone();
     let to = Destination::of(setup.kind, setup.phone.as_deref());
-    let letter = match &to {
+    let outgoing = match &to {
         Some(to) => {
             let sending = Sending {
                 to,
-                postage: to.postage_of_setup(user),
+                mail_limit: to.postage_of_setup(user),
                 mail: CODE,
                 ends: draft.until(),
             };
-            Some(code_letter(&web.scribe(), user, sending, draft.code.expose())?.0)
+            Some(code_letter(&web.composer(), user, sending, draft.code.expose())?.0)
         }
         None => None,
     };
@@ -86,12 +90,12 @@ pub(crate) async fn begin(
         .change(move |change| {
             users::hold(change, &id, &uniquifier)?;
             // One whose code is held back leaves the set-up before as it is.
-            if let Some(letter) = &letter
-                && !change.mail(letter)?
+            if let Some(outgoing) = &outgoing
+                && !change.mail(outgoing)?
             {
                 return Ok(false);
             }
-            ticket::put(change, &draft)?;
+            ticket::insert(change, &draft)?;
             Ok(true)
         })
         .await
@@ -108,12 +112,12 @@ pub(crate) async fn held(
     caller: &Strong,
     usage: Usages,
     token: &str,
-) -> Result<Held<FactorSetup>, Error> {
-    let bearer = Bearer {
+) -> Result<ValidTicket<FactorSetup>, Error> {
+    let presenter = Presenter {
         user: Some(caller.user.id.clone()),
         browser: Some(session_of(caller)?),
     };
-    let held = ticket::present::<FactorSetup>(web.site, Presented::Link(token), &bearer).await?;
+    let held = ticket::present::<FactorSetup>(web.site, Presented::Link(token), &presenter).await?;
     let held = held.and_then(|held| match held.payload.usage == usage {
         true => Ok(held),
         false => Err(Refusal::Invalid),
@@ -136,10 +140,10 @@ enum Judged {
 
 /// A first code, and what it takes to judge it.
 struct Proving {
-    once: ticket::challenge::Once,
+    ticket_id: ticket::challenge::TicketId,
     keys: Keys,
     /// How long a code is good that was sent.
-    life: Life,
+    life: Duration,
     began: Timestamp,
     owner: User,
     setup: Setup,
@@ -147,19 +151,19 @@ struct Proving {
     /// The time step of the code, if it is an app's.
     step: Option<i64>,
     first: bool,
-    notice: Letter,
+    notice: OutgoingMail,
 }
 
 impl Proving {
-    fn judge(&self, change: &mut Change<'_>) -> Result<Judged, StoreError> {
+    fn apply(&self, change: &mut Change<'_>) -> Result<Judged, StoreError> {
         let (now, owner, setup) = (change.now(), &self.owner, &self.setup);
-        let Some((_, tag)) = self.once.attempt::<FactorSetup>(change, now)? else {
+        let Some((_, tag)) = self.ticket_id.attempt::<FactorSetup>(change, now)? else {
             return Ok(Judged::Gone);
         };
         let is_sent = || {
-            let once = &self.once;
+            let ticket_id = &self.ticket_id;
             self.began.is_within(self.life, now)
-                && once.is_code::<FactorSetup>(&self.keys, &tag, &self.code)
+                && ticket_id.is_code::<FactorSetup>(&self.keys, &tag, &self.code)
         };
         let step = match setup.kind {
             FactorKind::Authenticator => self.step,
@@ -169,7 +173,7 @@ impl Proving {
             return Ok(Judged::Wrong);
         };
         users::hold(change, &owner.id, &owner.uniquifier)?;
-        if !self.once.consume(change, now)? {
+        if !self.ticket_id.consume(change, now)? {
             return Ok(Judged::Gone);
         }
         // Of two that are set up at once the later finds what the other has made.
@@ -196,7 +200,7 @@ impl Proving {
 pub(crate) async fn prove(
     web: &Web<'_>,
     caller: &Strong,
-    held: Held<FactorSetup>,
+    held: ValidTicket<FactorSetup>,
     typed: &str,
     first: bool,
 ) -> Result<Proven, Error> {
@@ -205,10 +209,10 @@ pub(crate) async fn prove(
     refuse_if_locked(site, &buckets).await?;
     let code = factors::digits(typed);
     let step = factors::setup_step(&site.factors, &setup, &code);
-    let scribe = web.scribe();
-    let notice = notices::factor_added(&scribe, user, setup.kind, &setup.name)?;
+    let composer = web.composer();
+    let notice = notices::factor_added(&composer, user, setup.kind, &setup.name)?;
     let proving = Proving {
-        once: held.once(),
+        ticket_id: held.ticket_id(),
         keys: site.keys.clone(),
         life: match setup.kind {
             FactorKind::Sms => site.settings.sms.life,
@@ -222,7 +226,7 @@ pub(crate) async fn prove(
         first,
         notice,
     };
-    let judged = web.change(move |change| proving.judge(change)).await;
+    let judged = web.change(move |change| proving.apply(change)).await;
     let judged = match judged {
         // Somebody else signs in with that phone.
         Err(StoreError::Taken(Unique::Other)) => {

@@ -11,7 +11,7 @@ use crate::{
     accounts::invitation::Invite,
     error::Error,
     events::EventKind,
-    signin::{admit::admit, session::Opening, ticket::Held},
+    signin::{admit::admit, session::SessionOptions, ticket::ValidTicket},
     store::users::{self, EarlierPassword},
     templates::{form::FormView, template},
     types::{Method, Methods},
@@ -83,15 +83,15 @@ async fn by_link(web: Web<'_>, token: &str, form: Submitted<NewPassword>) -> Ans
 // Service.
 
 /// Uses the ticket up and sets the password, or answers what is wrong with it and leaves the ticket.
-async fn accept(web: &Web<'_>, held: Held<Invite>, typed: &NewPassword) -> Answer {
+async fn accept(web: &Web<'_>, held: ValidTicket<Invite>, typed: &NewPassword) -> Answer {
     let (site, user) = (web.site, &held.user);
     let username = user.username.as_deref();
     let password = new_password::checked(web, typed, &user.email, username).await?;
     let hash = site.hasher.hash(&password).await?;
-    let (once, id, now) = (held.once(), user.id.clone(), site.now());
+    let (ticket_id, id, now) = (held.ticket_id(), user.id.clone(), site.now());
     let accepted = web
         .change(move |change| {
-            if !once.consume(change, now)? {
+            if !ticket_id.consume(change, now)? {
                 return Ok(None);
             }
             users::set_password(change, &id, &hash, users::EndsWithPassword::ALL, now)?;
@@ -107,7 +107,7 @@ async fn accept(web: &Web<'_>, held: Held<Invite>, typed: &NewPassword) -> Answe
         return web
             .enter(
                 admission,
-                Opening::by_default(site),
+                SessionOptions::by_default(site),
                 target,
                 false,
                 "invite",

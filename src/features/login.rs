@@ -13,7 +13,7 @@ use crate::{
         admit::Admission,
         password::{Proof, Wrong, prove},
         remember::Remember,
-        session::Opening,
+        session::SessionOptions,
     },
     templates::{
         form::{Field, FormView},
@@ -22,7 +22,7 @@ use crate::{
     types::Message,
     web::{
         feature::{Feature, Link, MenuFor, sample_form},
-        input::Tick,
+        input::Checkbox,
         json::wants_json,
         reply::{Answer, Reply},
     },
@@ -57,7 +57,7 @@ struct Login {
     #[serde(default)]
     password: String,
     #[serde(default)]
-    remember: Option<Tick>,
+    remember: Option<Checkbox>,
     #[serde(default)]
     next: Option<String>,
 }
@@ -73,7 +73,7 @@ impl Login {
 
     fn view(&self, web: &Web<'_>) -> FormView {
         let settings = &web.site.settings;
-        let identity = match settings.identities.0.as_slice() {
+        let identity = match settings.identities.as_slice() {
             [IdentityKind::Email] => {
                 Field::email("email", "field.email").autocomplete(web.identity_hint())
             }
@@ -119,7 +119,7 @@ async fn show(web: Web<'_>, next: Option<String>) -> Answer {
                     .site
                     .http
                     .redirects
-                    .judge(next.as_deref().unwrap_or_default())
+                    .allowed(next.as_deref().unwrap_or_default())
                     .map(String::from),
                 ..Login::default()
             };
@@ -150,7 +150,7 @@ async fn submit(
     );
     match sign_in(&web, &form).await {
         Ok((admission, buckets)) => {
-            let opening = Opening {
+            let opening = SessionOptions {
                 remember: Remember::chosen(web.site, web.keeps(form.remember)),
                 clears: Some(&buckets),
             };
@@ -190,14 +190,14 @@ async fn sign_in(
     };
     let identity = Identity::recognise(
         typed,
-        &web.site.settings.identities.0,
+        &web.site.settings.identities,
         web.site.usernames.as_ref(),
     );
-    let telling = !web.site.settings.generic_answers.0;
+    let telling = !web.site.settings.generic_answers;
     match prove(web.site, identity, &password, &web.client).await {
         Ok(Proof::Right(admission, buckets)) => Ok((admission, buckets)),
         Ok(Proof::Wrong(why)) if telling => Err(told(field, why)),
-        Ok(Proof::Wrong(_)) => Err(wrong(web)),
+        Ok(Proof::Wrong(_)) => Err(rejected(web)),
         // Only after a right password, and only where the site tells.
         Err(Error::Denied(denied @ (Denied::Inactive | Denied::Unconfirmed))) => {
             Err(match (telling, denied) {
@@ -205,7 +205,7 @@ async fn sign_in(
                     Invalid::field(field, Message::new("login.inactive")).into()
                 }
                 (true, _) => Invalid::field(field, Message::new("login.unconfirmed")).into(),
-                (false, _) => wrong(web),
+                (false, _) => rejected(web),
             })
         }
         Err(error) => Err(error),
@@ -223,9 +223,9 @@ fn told(field: &'static str, why: Wrong) -> Error {
 }
 
 /// One answer for a wrong password, an unknown name, a shut account and one that is not confirmed.
-fn wrong(web: &Web<'_>) -> Error {
+fn rejected(web: &Web<'_>) -> Error {
     let settings = &web.site.settings;
-    let untold = settings.confirm.enabled && settings.generic_answers.0;
+    let untold = settings.confirm.enabled && settings.generic_answers;
     Invalid::form(match untold {
         true => Message::new("login.wrong_or_unconfirmed"),
         false => Message::new("login.wrong"),

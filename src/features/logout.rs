@@ -49,7 +49,7 @@ struct Logout {
 impl Logout {
     fn view(&self, web: &Web<'_>) -> FormView {
         let next = self.next.as_deref().unwrap_or_default();
-        let next = web.site.http.redirects.judge(next);
+        let next = web.site.http.redirects.allowed(next);
         let fields = next.map(|next| Field::hidden("next", next.as_str()));
         FormView::new("logout", web.site.path("/logout"), fields)
     }

@@ -1,5 +1,6 @@
 //! What features with mailed tickets share: asking for a mail, and presenting what it carried.
 
+use std::time::Duration;
 use std::borrow::Cow;
 
 use serde::Deserialize;
@@ -10,11 +11,11 @@ use crate::{
     events::EventKind,
     http::headers,
     identity::{EmailAddress, Identity, target::Target},
-    notify::{mail::Addressee, outbox::Postage},
+    notify::{mail::Recipient, outbox::MailLimit},
     signin::{
         limits::{Buckets, PerAddress, count_failure, count_per_address, refuse_if_locked},
         outdated,
-        ticket::{self, Handle, Held, Presented, Purpose, Refusal, Terms},
+        ticket::{self, CodeSubject, Presented, Purpose, Refusal, TicketOptions, ValidTicket},
         ticket_mail,
     },
     store::{
@@ -22,7 +23,7 @@ use crate::{
         users::{self},
     },
     templates::form::Field,
-    types::{Life, Message, Method, Methods, UserId},
+    types::{Message, Method, Methods, UserId},
     web::{
         json::wants_json,
         page,
@@ -76,16 +77,16 @@ pub(crate) struct Asked {
     /// The account, if the mail is for it.
     pub(crate) user: Option<User>,
     typed: String,
-    handle: Handle,
+    handle: CodeSubject,
 }
 
 impl Asked {
-    fn addressee(&self) -> Addressee<'_> {
+    fn recipient(&self) -> Recipient<'_> {
         match &self.user {
-            Some(user) => Addressee::from(user),
-            None => Addressee {
+            Some(user) => Recipient::from(user),
+            None => Recipient {
                 decoy: true,
-                ..Addressee::at(&self.typed)
+                ..Recipient::at(&self.typed)
             },
         }
     }
@@ -111,7 +112,7 @@ pub(crate) async fn asked(web: &Web<'_>, typed: &str, unwanted: Unwanted) -> Res
         Some(user) => unwanted(user),
     };
     if let Some(key) = why_not
-        && !web.site.settings.generic_answers.0
+        && !web.site.settings.generic_answers
     {
         return Err(Invalid::field("email", Message::new(key)).into());
     }
@@ -125,7 +126,7 @@ pub(crate) async fn asked(web: &Web<'_>, typed: &str, unwanted: Unwanted) -> Res
 /// What was typed, if it can be an identity here. That it cannot is told in either mode.
 fn recognise(web: &Web<'_>, typed: &str) -> Result<Identity, Error> {
     let site = web.site;
-    let kinds = &site.settings.identities.0;
+    let kinds = &site.settings.identities;
     if typed.trim().is_empty() {
         return Err(Invalid::field("email", Message::new("input.required")).into());
     }
@@ -139,10 +140,10 @@ fn recognise(web: &Web<'_>, typed: &str) -> Result<Identity, Error> {
     Ok(Identity::recognise(typed, kinds, site.usernames.as_ref()))
 }
 
-fn handle_of(web: &Web<'_>, identity: &Identity, user: Option<&User>) -> Handle {
+fn handle_of(web: &Web<'_>, identity: &Identity, user: Option<&User>) -> CodeSubject {
     match user {
-        Some(user) => Handle::of_user(&user.id),
-        None => Handle::of_identity(web.site, identity),
+        Some(user) => CodeSubject::of_user(&user.id),
+        None => CodeSubject::of_identity(web.site, identity),
     }
 }
 
@@ -152,7 +153,7 @@ pub(crate) struct Mailing<'a, P: Purpose> {
     pub(crate) mail: (&'static str, &'static str),
     /// The path before the secret in the link.
     pub(crate) path: &'a str,
-    pub(crate) life: Life,
+    pub(crate) life: Duration,
     /// The browser that must present it, if one must.
     pub(crate) bound_to: Option<String>,
     pub(crate) payload: P::Payload,
@@ -165,7 +166,7 @@ pub(crate) async fn mail_ticket<P: Purpose>(
     mailing: Mailing<'_, P>,
     told: fn(UserId) -> EventKind,
 ) -> Result<(), Error> {
-    let terms = Terms {
+    let terms = TicketOptions {
         life: mailing.life,
         user: asked.user.as_ref().map(|user| user.id.clone()),
         bound_to: mailing.bound_to,
@@ -178,15 +179,15 @@ pub(crate) async fn mail_ticket<P: Purpose>(
         &mailing.payload,
     )?;
     let own = ticket_mail::context(web.site, mailing.path, &draft);
-    let letter = web.scribe().letter(
-        &asked.addressee(),
+    let outgoing = web.composer().compose(
+        &asked.recipient(),
         mailing.mail,
-        postage_for(web, asked),
+        mail_limit_for(web, asked),
         own,
     )?;
     let user = asked.user.as_ref().map(|user| user.id.clone());
     web.change(move |change| {
-        if ticket_mail::put(change, &letter, &draft)?
+        if ticket_mail::enqueue(change, &outgoing, &draft)?
             && let Some(user) = &user
         {
             change.event(told(user.clone()));
@@ -199,12 +200,12 @@ pub(crate) async fn mail_ticket<P: Purpose>(
 
 /// What somebody asks for in a browser in which they signed in before is counted apart, so that nobody
 /// else can use up their mails.
-fn postage_for(web: &Web<'_>, asked: &Asked) -> Postage {
+fn mail_limit_for(web: &Web<'_>, asked: &Asked) -> MailLimit {
     let device = asked
         .user
         .as_ref()
         .and_then(|user| web.client.device.known_device(&web.site.http, user));
-    device.map_or(Postage::Limited, Postage::Device)
+    device.map_or(MailLimit::Limited, MailLimit::Device)
 }
 
 /// Mails something that carries no ticket to the account that it was asked for, and tells of it by the event `told`.
@@ -215,12 +216,12 @@ pub(crate) async fn mail(
     own: serde_json::Value,
     told: fn(UserId) -> EventKind,
 ) -> Result<(), Error> {
-    let letter = web
-        .scribe()
-        .letter(&asked.addressee(), which, postage_for(web, asked), own)?;
+    let outgoing =
+        web.composer()
+            .compose(&asked.recipient(), which, mail_limit_for(web, asked), own)?;
     let user = asked.user.as_ref().map(|user| user.id.clone());
     web.change(move |change| {
-        if change.mail(&letter)?
+        if change.mail(&outgoing)?
             && let Some(user) = &user
         {
             change.event(told(user.clone()));
@@ -237,8 +238,8 @@ pub(crate) async fn mail(
 pub(crate) async fn by_link<P: Purpose>(
     web: &Web<'_>,
     token: &str,
-) -> Result<Result<Held<P>, Refusal>, Error> {
-    ticket::present(web.site, Presented::Link(token), &web.bearer()).await
+) -> Result<Result<ValidTicket<P>, Refusal>, Error> {
+    ticket::present(web.site, Presented::Link(token), &web.presenter()).await
 }
 
 /// What a typed code holds; a wrong one counts like a wrong password. What comes with it is cleared by
@@ -247,7 +248,7 @@ pub(crate) async fn by_code<P: Purpose>(
     web: &Web<'_>,
     typed: &str,
     code: &str,
-) -> Result<(Held<P>, Buckets), Error> {
+) -> Result<(ValidTicket<P>, Buckets), Error> {
     let mut invalid = Invalid::new();
     let identity = match recognise(web, typed) {
         Ok(identity) => Some(identity),
@@ -272,7 +273,7 @@ pub(crate) async fn by_code<P: Purpose>(
     };
     let handle = handle_of(web, &identity, user.as_ref());
     let buckets = Buckets::of_first_code(web.site, &identity, user.as_ref(), &web.client);
-    let tells_of_nobody = user.is_none() && !web.site.settings.generic_answers.0;
+    let tells_of_nobody = user.is_none() && !web.site.settings.generic_answers;
     match by_code_of(web, buckets, user, handle, code).await {
         Err(Error::Invalid(_)) if tells_of_nobody => {
             Err(Invalid::field("email", Message::new("email.unknown")).into())
@@ -286,12 +287,12 @@ pub(crate) async fn by_code_of<P: Purpose>(
     web: &Web<'_>,
     buckets: Buckets,
     user: Option<User>,
-    handle: Handle,
+    handle: CodeSubject,
     code: &str,
-) -> Result<(Held<P>, Buckets), Error> {
+) -> Result<(ValidTicket<P>, Buckets), Error> {
     let site = web.site;
     refuse_if_locked(site, &buckets).await?;
-    let found = ticket::present::<P>(site, Presented::Code(handle, code), &web.bearer()).await?;
+    let found = ticket::present::<P>(site, Presented::Code(handle, code), &web.presenter()).await?;
     match found {
         Ok(held) => {
             // A right guess that was answered after the door was shut comes too late.
@@ -336,7 +337,7 @@ pub(crate) async fn link_page<P: Purpose>(
     web: &Web<'_>,
     token: &str,
     ask: &str,
-    page: impl FnOnce(Held<P>) -> Reply,
+    page: impl FnOnce(ValidTicket<P>) -> Reply,
 ) -> Answer {
     headers::hide_address(web.request);
     let found = by_link::<P>(web, token).await?;
@@ -364,7 +365,7 @@ pub(crate) async fn use_link<P: Purpose, F>(
     token: &str,
     ask: &str,
     form: Submitted<F>,
-    done: impl AsyncFnOnce(Held<P>, F) -> Answer,
+    done: impl AsyncFnOnce(ValidTicket<P>, F) -> Answer,
 ) -> Answer {
     headers::hide_address(web.request);
     let form = form?.into_inner();

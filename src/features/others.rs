@@ -39,9 +39,9 @@ impl Web<'_> {
     }
 
     /// What a page of a second step is given, where a passkey is among the ways; else null.
-    pub(crate) fn second_passkeys(&self, ways: &[FactorRow]) -> Value {
+    pub(crate) fn second_passkeys(&self, factors: &[FactorRow]) -> Value {
         let is_passkey = |way: &FactorRow| way.kind() == Some(FactorKind::Passkey);
-        match ways.iter().any(is_passkey) {
+        match factors.iter().any(is_passkey) {
             true => passkeys::offer(self.site, "/wan-signin", "/wan-signin"),
             false => Value::Null,
         }

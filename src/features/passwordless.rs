@@ -17,8 +17,8 @@ use crate::{
         admit::admit,
         limits::{Buckets, refuse_if_locked},
         remember::Remember,
-        session::Opening,
-        ticket::{Held, Purpose},
+        session::SessionOptions,
+        ticket::{Purpose, ValidTicket},
     },
     store::users::{self, EarlierPassword},
     templates::{
@@ -28,7 +28,7 @@ use crate::{
     types::{Method, Methods},
     web::{
         feature::{Feature, Link, MenuFor, sample_form, sample_mail},
-        input::{Nothing, Tick},
+        input::{Checkbox, Empty},
         reply::{Answer, Reply, or_again},
     },
 };
@@ -79,14 +79,14 @@ pub(crate) enum SignInLink {}
 
 /// What was chosen when the link was asked for.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Wish {
+pub(crate) struct Resume {
     remember: Option<bool>,
     next: Option<Target>,
 }
 
 impl Purpose for SignInLink {
     const NAME: &'static str = "login";
-    type Payload = Wish;
+    type Payload = Resume;
 }
 
 // Forms.
@@ -96,13 +96,13 @@ struct Ask {
     #[serde(default)]
     email: String,
     #[serde(default)]
-    remember: Option<Tick>,
+    remember: Option<Checkbox>,
     #[serde(default)]
     next: Option<String>,
 }
 
 fn identity_field(web: &Web<'_>, typed: &str) -> Field {
-    let field = match web.site.settings.identities.0.as_slice() {
+    let field = match web.site.settings.identities.as_slice() {
         [IdentityKind::Email] => Field::email("email", "field.email"),
         _ => Field::text("email", "field.email_or_username"),
     };
@@ -137,7 +137,7 @@ fn code_page(web: &Web<'_>, form: &CodeForm, sent: bool) -> Reply {
 #[get("/login/link?<next>")]
 fn show(web: Web<'_>, next: Option<&str>) -> Answer {
     web.visitors_only()?;
-    let next = next.and_then(|next| web.site.http.redirects.judge(next));
+    let next = next.and_then(|next| web.site.http.redirects.allowed(next));
     let form = Ask {
         next: next.map(String::from),
         ..Ask::default()
@@ -193,7 +193,7 @@ async fn by_link(
     web: Web<'_>,
     token: &str,
     include_auth_token: Option<&str>,
-    form: Submitted<Nothing>,
+    form: Submitted<Empty>,
 ) -> Answer {
     web.visitors_only()?;
     let form = web.sent(form, |_| {
@@ -204,7 +204,7 @@ async fn by_link(
         token,
         "/login/link",
         form,
-        async |held: Held<SignInLink>, _| {
+        async |held: ValidTicket<SignInLink>, _| {
             let buckets = Buckets::of_user(web.site, &held.user, &web.client);
             sign_in(&web, held, buckets, include_auth_token.is_some()).await
         },
@@ -226,7 +226,7 @@ async fn send(web: &Web<'_>, form: &Ask, next: Option<&str>) -> Result<(), Error
         path: "/login",
         life: site.settings.passwordless.life.get(),
         bound_to,
-        payload: Wish {
+        payload: Resume {
             remember: web.keeps(form.remember),
             next: web.judged(next),
         },
@@ -241,18 +241,18 @@ async fn send(web: &Web<'_>, form: &Ask, next: Option<&str>) -> Result<(), Error
 /// may be somebody else's, and goes.
 async fn sign_in(
     web: &Web<'_>,
-    held: Held<SignInLink>,
+    held: ValidTicket<SignInLink>,
     buckets: Buckets,
     with_token: bool,
 ) -> Answer {
     let site = web.site;
     // A locked door is locked for every way in; the ticket stays good for afterwards.
     refuse_if_locked(site, &buckets).await?;
-    let removed = notices::password_removed(&web.scribe(), &held.user)?;
-    let (once, id, now) = (held.once(), held.user.id.clone(), site.now());
+    let removed = notices::password_removed(&web.composer(), &held.user)?;
+    let (ticket_id, id, now) = (held.ticket_id(), held.user.id.clone(), site.now());
     let done = web
         .change(move |change| {
-            if !once.consume(change, now)? {
+            if !ticket_id.consume(change, now)? {
                 return Ok(None);
             }
             change.prove_address(&id, EarlierPassword::Remove, Some(&removed))?;
@@ -262,7 +262,7 @@ async fn sign_in(
     let user = done.ok_or_else(mailed::gone)?;
     let target = web.next(held.payload.next.as_deref(), &site.settings.after.login);
     let admission = admit(site, user, Methods::of(Method::Email)).await?;
-    let opening = Opening {
+    let opening = SessionOptions {
         remember: Remember::chosen(site, held.payload.remember),
         clears: Some(&buckets),
     };

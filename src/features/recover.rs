@@ -4,6 +4,8 @@
 //! ticket of the account, and lets nobody in: whoever has a second factor is asked for it at the next
 //! sign-in as ever.
 
+use std::time::Duration;
+
 use rocket::{get, post, routes};
 use serde::Deserialize;
 use serde_json::json;
@@ -22,12 +24,12 @@ use crate::{
     secrets::{Password, Verdict},
     signin::{
         NextStep,
-        admit::{Owing, admit},
+        admit::{Challenge, admit},
         limits::{Buckets, PerAddress, count_per_address},
         outdated,
         remember::Remember,
-        session::Opening,
-        ticket::{self, Handle, Held, Terms},
+        session::SessionOptions,
+        ticket::{self, CodeSubject, TicketOptions, ValidTicket},
     },
     store::{
         StoreError, User, failures,
@@ -37,7 +39,7 @@ use crate::{
         form::{Field, FormView},
         template,
     },
-    types::{Life, Message, Method, Methods},
+    types::{Message, Method, Methods},
     web::{
         feature::{Feature, Link, MenuFor, sample_form, sample_mail},
         page,
@@ -89,7 +91,7 @@ const CODE: &str = "security/recover/code.html";
 const LINK: &str = "security/recover/link.html";
 
 /// How long somebody who signed in may take to choose the new password that is asked for.
-const FORCED: Life = Life::minutes(10);
+const FORCED: Duration = Duration::from_mins(10);
 
 // Forms.
 
@@ -230,7 +232,12 @@ async fn send(web: &Web<'_>, email: &str) -> Result<(), Error> {
 }
 
 /// Uses the ticket up and sets the password, or answers what is wrong with it and leaves the ticket.
-async fn reset(web: &Web<'_>, held: Held<Reset>, typed: &NewPassword, with_token: bool) -> Answer {
+async fn reset(
+    web: &Web<'_>,
+    held: ValidTicket<Reset>,
+    typed: &NewPassword,
+    with_token: bool,
+) -> Answer {
     let (site, user) = (web.site, &held.user);
     let username = user.username.as_deref();
     let password = new_password::checked(web, typed, &user.email, username).await?;
@@ -238,13 +245,13 @@ async fn reset(web: &Web<'_>, held: Held<Reset>, typed: &NewPassword, with_token
         return Err(Invalid::field("password", Message::new("change_password.same")).into());
     }
     let hash = site.hasher.hash(&password).await?;
-    let notice = notices::password_changed(&web.scribe(), user)?;
-    let (once, id, proof, now) = (held.once(), user.id.clone(), held.payload, site.now());
+    let notice = notices::password_changed(&web.composer(), user)?;
+    let (ticket_id, id, proof, now) = (held.ticket_id(), user.id.clone(), held.payload, site.now());
     let mut locks = Buckets::names_of_account(site, user);
     locks.extend(Buckets::of_user(site, user, &web.client).cleared_by_success());
     let changed = web
         .change(move |change| {
-            if !once.consume(change, now)? {
+            if !ticket_id.consume(change, now)? {
                 return Ok(None);
             }
             let mut user =
@@ -271,7 +278,7 @@ async fn reset(web: &Web<'_>, held: Held<Reset>, typed: &NewPassword, with_token
             Proof::Mail => (Methods::of(Method::Email), None),
             Proof::SignIn { methods, remember } => (Methods::from_bits(methods), Some(remember)),
         };
-        let opening = Opening::remembering(Remember::chosen(site, remember));
+        let opening = SessionOptions::remembering(Remember::chosen(site, remember));
         let admission = admit(site, user, methods).await?;
         let target = page::after(site, after.unwrap_or("/"));
         return web
@@ -297,8 +304,8 @@ async fn is_present(site: &Site, user: &User, password: &Password) -> Result<boo
 }
 
 /// Where somebody goes who has shown enough to be asked for more.
-pub(crate) async fn next_step(web: &Web<'_>, owing: Owing, remember: bool) -> Answer {
-    let step = match owing.step {
+pub(crate) async fn next_step(web: &Web<'_>, challenge: Challenge, remember: bool) -> Answer {
+    let step = match challenge.step {
         NextStep::SecondFactor => return Err(Denied::SecondFactor.into()),
         NextStep::NewPassword => "new_password_required",
     };
@@ -306,12 +313,12 @@ pub(crate) async fn next_step(web: &Web<'_>, owing: Owing, remember: bool) -> An
     if !site.settings.recover.enabled {
         return Err(Denied::NewPassword.into());
     }
-    let (user, uniquifier) = (owing.user.id, owing.user.uniquifier);
+    let (user, uniquifier) = (challenge.user.id, challenge.user.uniquifier);
     let proof = Proof::SignIn {
-        methods: owing.methods.bits(),
+        methods: challenge.methods.bits(),
         remember,
     };
-    let terms = Terms {
+    let terms = TicketOptions {
         life: FORCED,
         user: Some(user.clone()),
         bound_to: None,
@@ -320,14 +327,14 @@ pub(crate) async fn next_step(web: &Web<'_>, owing: Owing, remember: bool) -> An
         site,
         terms,
         ticket::Begun::ByVisitor,
-        &Handle::of_user(&user),
+        &CodeSubject::of_user(&user),
         &proof,
     )?;
     let secret = draft.secret.clone();
     site.store
         .write(move |conn| {
             users::hold(conn, &user, &uniquifier)?;
-            ticket::put(conn, &draft)
+            ticket::insert(conn, &draft)
         })
         .await
         .map_err(outdated)?;

@@ -54,7 +54,7 @@ const PAGE: &str = "security/recover_username/recover_username.html";
 
 /// Whether accounts of this site can have usernames.
 pub(crate) fn has_usernames(settings: &Settings) -> bool {
-    settings.identities.0.contains(&IdentityKind::Username)
+    settings.identities.contains(&IdentityKind::Username)
 }
 
 // Form.
@@ -92,7 +92,7 @@ async fn send(web: &Web<'_>, email: &str) -> Result<(), Error> {
     let asked = mailed::asked(web, email, |_| None).await?;
     let username = asked.user.as_ref().and_then(|user| user.username.clone());
     // Otherwise the mail says it, which only the owner reads.
-    if asked.user.is_some() && username.is_none() && !web.site.settings.generic_answers.0 {
+    if asked.user.is_some() && username.is_none() && !web.site.settings.generic_answers {
         return Err(Invalid::field("email", Message::new("recover_username.none")).into());
     }
     let which = ("recover_username", "recover_username");

@@ -27,7 +27,7 @@ use crate::{
     types::{Message, Usages},
     web::{
         feature::{Feature, Link, MenuFor, sample_form},
-        input::Nothing,
+        input::Empty,
         reply::{Answer, Reply, or_again},
     },
 };
@@ -100,7 +100,7 @@ async fn show(web: Web<'_>) -> Answer {
 }
 
 #[post("/mf-recovery-codes", data = "<form>")]
-async fn generate(web: Web<'_>, form: Submitted<Nothing>) -> Answer {
+async fn generate(web: Web<'_>, form: Submitted<Empty>) -> Answer {
     web.pressed(form, "mf_recovery_codes.submit")?;
     let caller = web.strong().await?;
     let codes = match make(&web, &caller).await {
@@ -137,8 +137,8 @@ async fn recover(
         Err(error) => return two_factor::without_pending(&web, Err(error)),
     };
     let (site, user) = (web.site, held.user.clone());
-    let scribe = web.scribe();
-    let notice = |left| notices::recovery_code_used(&scribe, &user, left);
+    let composer = web.composer();
+    let notice = |left| notices::recovery_code_used(&composer, &user, left);
     let typed = form.code.0.as_str();
     let answer = second::answer_by_recovery_code(site, &web.client, &held, typed, notice).await;
     let done = match answer {
@@ -191,7 +191,7 @@ async fn make(web: &Web<'_>, caller: &Strong) -> Result<Vec<Secret<String>>, Err
             }
         })
         .collect();
-    let notice = notices::recovery_codes_new(&web.scribe(), user)?;
+    let notice = notices::recovery_codes_new(&web.composer(), user)?;
     let (id, uniquifier) = (user.id.clone(), user.uniquifier.clone());
     let made = web
         .change(move |change| {

@@ -7,6 +7,8 @@
 //! of the token before, so that the database holds the digest alone and no branch forks off. One that is two
 //! exchanges old has no grace, or a thief who exchanges twice at once would go unseen.
 
+use std::time::Duration;
+
 use data_encoding::BASE64URL_NOPAD;
 use rocket::{post, routes};
 use serde::Deserialize;
@@ -19,12 +21,12 @@ use crate::{
     events::EventKind,
     http::cookies::Kind,
     identity::target::Target,
-    notify::{notices, outbox::Letter},
+    notify::{notices, outbox::OutgoingMail},
     secrets::{Purpose, Secret, digest, random_token},
     settings::RefreshMode,
     signin::{
         Admitted,
-        admit::continued,
+        admit::reissue,
         limits::{Buckets, refuse_if_locked},
         outdated, session,
         token::{self, IssuedToken},
@@ -36,7 +38,7 @@ use crate::{
         sign_in::{Named, SignIn},
         tokens, users,
     },
-    types::{Life, Message, Timestamp, Uniquifier, UserId},
+    types::{Message, Timestamp, Uniquifier, UserId},
     web::{
         feature::Feature,
         input::Proving,
@@ -178,7 +180,7 @@ fn hand_out(web: &Web<'_>, token: Secret<String>, until: Timestamp) -> Option<Se
     match site.settings.refresh_tokens.mode {
         RefreshMode::Body => Some(token),
         RefreshMode::Cookie => {
-            let life = Life::seconds(site.now().seconds_until(until));
+            let life = Duration::from_secs(site.now().seconds_until(until));
             web.browser
                 .send_for(Kind::Refresh, token.expose().clone(), life);
             None
@@ -198,7 +200,7 @@ pub(crate) async fn end(web: &Web<'_>, shown: &str) -> Result<(), Error> {
     let Some((_, user)) = find(site, &name).await? else {
         return Ok(());
     };
-    let notice = notices::refresh_reuse(&web.scribe(), &user)?;
+    let notice = notices::refresh_reuse(&web.composer(), &user)?;
     let user = user.id;
     let reused = web
         .change(move |change| {
@@ -225,7 +227,7 @@ fn end_copied(
     change: &mut Change<'_>,
     name: &str,
     row: &FamilyRow,
-    (user, notice): (&UserId, &Letter),
+    (user, notice): (&UserId, &OutgoingMail),
 ) -> Result<(), StoreError> {
     let copied = Ending::CopiedRefreshToken(SignIn {
         session: row.session_hash.clone(),
@@ -260,7 +262,7 @@ fn split(shown: &str) -> Option<(&str, &str)> {
         .filter(|(series, token)| series.len() == 43 && token.len() == 43)
 }
 
-fn wrong() -> Error {
+fn rejected() -> Error {
     Invalid::field(FIELD, Message::new("refresh_tokens.wrong")).into()
 }
 
@@ -282,7 +284,7 @@ enum Place {
     Old,
 }
 
-fn place(row: &FamilyRow, hash: &str, grace: Life, now: Timestamp) -> Place {
+fn place(row: &FamilyRow, hash: &str, grace: Duration, now: Timestamp) -> Place {
     let is_before = row.previous_hash.as_deref() == Some(hash);
     if row.token_hash == hash {
         Place::Present
@@ -313,7 +315,7 @@ async fn renew(web: &Web<'_>, shown: &str) -> Result<Renewed, Error> {
             return Ok(renewed);
         }
     }
-    Err(wrong())
+    Err(rejected())
 }
 
 /// A refresh token that is shown, and what it is exchanged for.
@@ -325,13 +327,13 @@ struct Exchange {
     /// The digests of its successor, under each of the site's keys.
     digests: Vec<String>,
     until: Timestamp,
-    grace: Life,
+    grace: Duration,
     owner: UserId,
     uniquifier: Uniquifier,
     token: tokens::NewToken,
     tokens_at_most: std::num::NonZeroU32,
     /// The mail to the owner, if the token is not the present one.
-    notice: Option<Letter>,
+    notice: Option<OutgoingMail>,
 }
 
 impl Exchange {
@@ -375,26 +377,26 @@ impl Exchange {
 async fn exchange(web: &Web<'_>, shown: &str) -> Result<Option<Renewed>, Error> {
     let (site, now) = (web.site, web.site.now());
     let settings = &site.settings.refresh_tokens;
-    let (series, presented) = split(shown).ok_or_else(wrong)?;
+    let (series, presented) = split(shown).ok_or_else(rejected)?;
     let (name, hash) = (digest(series), digest(presented));
-    let (row, user) = find(site, &name).await?.ok_or_else(wrong)?;
+    let (row, user) = find(site, &name).await?.ok_or_else(rejected)?;
     // A planted cookie would make whoever is signed in go on as somebody else.
     let somebody = web.caller.as_ref().map(|caller| &caller.user.id);
     let is_planted =
         settings.mode == RefreshMode::Cookie && somebody.is_some_and(|id| *id != user.id);
     // A family that was last used in the future was used under a clock that was set back since.
     if row.idle_until <= now || !row.rotated_at.has_been(now) || is_planted {
-        return Err(wrong());
+        return Err(rejected());
     }
     // The account is judged anew; what else it owes by now is asked for at the next sign-in, as of sessions.
     // Whoever is shut out, has run out or is not known gets one answer.
-    if !matches!(continued(site, user.clone(), row.methods), Ok(Some(_))) {
-        return Err(wrong());
+    if !matches!(reissue(site, user.clone(), row.methods), Ok(Some(_))) {
+        return Err(rejected());
     }
     refuse_if_locked(site, &Buckets::of_user(site, &user, &web.client)).await?;
     let notice = match row.token_hash == hash {
         true => None,
-        false => Some(notices::refresh_reuse(&web.scribe(), &user)?),
+        false => Some(notices::refresh_reuse(&web.composer(), &user)?),
     };
     let (methods, at) = (row.methods, row.authenticated_at);
     let (issued, token_row) = token::prepare(site, &user, methods, at, Some(name.clone()))?;
@@ -417,7 +419,7 @@ async fn exchange(web: &Web<'_>, shown: &str) -> Result<Option<Renewed>, Error> 
     match outcome {
         Ok(Outcome::Exchanged(key)) => {
             let Some(next) = next.get(key) else {
-                return Err(wrong());
+                return Err(rejected());
             };
             let refresh = Secret::new(format!("{series}.{}", next.expose()));
             Ok(Some(Renewed {
@@ -428,13 +430,13 @@ async fn exchange(web: &Web<'_>, shown: &str) -> Result<Option<Renewed>, Error> 
             }))
         }
         Ok(Outcome::Again) => Ok(None),
-        Ok(Outcome::Refused) => Err(wrong()),
+        Ok(Outcome::Refused) => Err(rejected()),
         Ok(Outcome::Reused) => {
             session::forget_refresh(web.browser, web.site);
-            Err(wrong())
+            Err(rejected())
         }
         // Signed out everywhere, shut out or given a new password in between.
-        Err(StoreError::Missing) => Err(wrong()),
+        Err(StoreError::Missing) => Err(rejected()),
         Err(error) => Err(error.into()),
     }
 }

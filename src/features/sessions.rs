@@ -13,7 +13,7 @@ use crate::{
     types::SessionId,
     web::{
         feature::{Feature, Link, MenuFor},
-        input::Nothing,
+        input::Empty,
         reply::{Answer, Reply},
     },
 };
@@ -59,7 +59,7 @@ async fn list(web: Web<'_>) -> Answer {
 }
 
 #[post("/sessions/<id>/revoke", data = "<form>")]
-async fn revoke(web: Web<'_>, id: &str, form: Submitted<Nothing>) -> Answer {
+async fn revoke(web: Web<'_>, id: &str, form: Submitted<Empty>) -> Answer {
     web.pressed(form, "sessions.revoke")?;
     let caller = owner(&web)?;
     // An id that is none and one that is another's are answered alike.
@@ -80,7 +80,7 @@ async fn revoke(web: Web<'_>, id: &str, form: Submitted<Nothing>) -> Answer {
 }
 
 #[post("/sessions/revoke-others", data = "<form>")]
-async fn revoke_others(web: Web<'_>, form: Submitted<Nothing>) -> Answer {
+async fn revoke_others(web: Web<'_>, form: Submitted<Empty>) -> Answer {
     web.pressed(form, "sessions.revoke_others")?;
     let caller = owner(&web)?;
     let Some(keep) = &caller.session else {

@@ -10,7 +10,7 @@ use crate::{
     signin::{
         admit::{Admission, admit},
         remember::Remember,
-        session::{self, Opening},
+        session::{self, SessionOptions},
     },
     types::{Methods, UserId},
     web::feature::Feature,
@@ -54,7 +54,7 @@ async fn login(web: Web<'_>, said: &str, user: UserId, methods: i64) -> Result<S
         web.site,
         &web.client,
         &admitted,
-        Opening::remembering(Remember::No),
+        SessionOptions::remembering(Remember::No),
     )
     .await?;
     Ok(Status::NoContent)

@@ -9,12 +9,12 @@ use serde_json::json;
 use super::{Submitted, Web, mailed};
 use crate::{
     events::EventKind,
-    signin::{limits::Buckets, lockout::Unlock, ticket::Held},
+    signin::{limits::Buckets, lockout::Unlock, ticket::ValidTicket},
     store::failures,
     templates::{form::FormView, template},
     web::{
         feature::{Feature, sample_form, sample_mail},
-        input::Nothing,
+        input::Empty,
         page,
         reply::{Answer, Reply},
     },
@@ -59,7 +59,7 @@ async fn link(web: Web<'_>, token: &str) -> Answer {
 }
 
 #[post("/unlock/<token>", data = "<form>")]
-async fn by_link(web: Web<'_>, token: &str, form: Submitted<Nothing>) -> Answer {
+async fn by_link(web: Web<'_>, token: &str, form: Submitted<Empty>) -> Answer {
     let form = web.sent(form, |_| FormView::new("unlock", String::new(), []));
     mailed::use_link(&web, token, "/login", form, async |held, _| {
         unlock(&web, held).await
@@ -69,14 +69,14 @@ async fn by_link(web: Web<'_>, token: &str, form: Submitted<Nothing>) -> Answer 
 
 // Service.
 
-async fn unlock(web: &Web<'_>, held: Held<Unlock>) -> Answer {
-    let (site, once, now) = (web.site, held.once(), web.site.now());
+async fn unlock(web: &Web<'_>, held: ValidTicket<Unlock>) -> Answer {
+    let (site, ticket_id, now) = (web.site, held.ticket_id(), web.site.now());
     let mut names = Buckets::names_of_account(site, &held.user);
     names.extend(held.payload);
     let user = held.user.id.clone();
     let opened = web
         .change(move |change| {
-            if !once.consume(change, now)? {
+            if !ticket_id.consume(change, now)? {
                 return Ok(false);
             }
             failures::clear(change, &names)?;

@@ -9,7 +9,7 @@ use crate::{
     error::{Denied, Error, Invalid},
     secrets::Password,
     signin::{
-        admit::{Admission, Owing},
+        admit::{Admission, Challenge},
         caller::{Caller, Mechanism},
         password::{Proof, prove_again},
         session,
@@ -80,7 +80,7 @@ async fn show(web: Web<'_>, next: Option<&str>) -> Answer {
     let caller = in_session(&web)?;
     let others = web.own_others(&caller.user, next).await?;
     let next = next
-        .and_then(|next| web.site.http.redirects.judge(next))
+        .and_then(|next| web.site.http.redirects.allowed(next))
         .map(String::from);
     let form = Verify {
         next,
@@ -117,9 +117,9 @@ async fn submit(
             .json("user", payload)
             .csrf()
             .flash("success", "verify.done")),
-        Ok(Err(owing)) => {
+        Ok(Err(challenge)) => {
             let next = form.next.as_deref().or(next);
-            web.owes(caller, &owing, next).await
+            web.owes(caller, &challenge, next).await
         }
         Err(Error::Invalid(invalid)) => {
             let next = form.next.as_deref().or(next);
@@ -141,7 +141,7 @@ async fn verify(
     caller: &Caller,
     form: &Verify,
     with_token: bool,
-) -> Result<Result<serde_json::Value, Owing>, Error> {
+) -> Result<Result<serde_json::Value, Challenge>, Error> {
     let password =
         Password::parse(&form.password).map_err(|message| Invalid::field("password", message))?;
     match prove_again(
@@ -165,7 +165,7 @@ async fn verify(
             .await?;
             web.user_payload(&admitted, with_token).await.map(Ok)
         }
-        Proof::Right(Admission::Next(owing), _) => Ok(Err(owing)),
+        Proof::Right(Admission::Challenge(challenge), _) => Ok(Err(challenge)),
         Proof::Wrong(_) => Err(Invalid::field("password", Message::new("verify.wrong")).into()),
     }
 }

@@ -18,13 +18,13 @@ use crate::{
     },
     http::{browser::Browser, client::ClientInfo, cookies::Kind, csrf, refusal},
     identity::target::Target,
-    notify::mail::Scribe,
-    signin::{admit::Owing, caller::Caller, remember, second, session, ticket::Bearer},
+    notify::mail::MailComposer,
+    signin::{admit::Challenge, caller::Caller, remember, second, session, ticket::Presenter},
     store::{StoreError, User},
     templates::form::Field,
     types::Methods,
     web::{
-        input::{self, Input, Nothing, Tick},
+        input::{self, Checkbox, Empty, Input},
         json::wants_json,
         page,
         reply::{Answer, Reply},
@@ -92,7 +92,7 @@ impl Web<'_> {
     /// again, with its message `submit`.
     pub(crate) fn pressed(
         &self,
-        form: Submitted<Nothing>,
+        form: Submitted<Empty>,
         submit: &'static str,
     ) -> Result<(), Error> {
         if let Err(Error::Denied(Denied::Csrf)) = &form {
@@ -113,12 +113,12 @@ impl Web<'_> {
     }
 
     /// Whether the form wants the browser to be remembered; `None` leaves it to the setting.
-    pub(crate) fn keeps(&self, ticked: Option<Tick>) -> Option<bool> {
+    pub(crate) fn keeps(&self, ticked: Option<Checkbox>) -> Option<bool> {
         input::choice(self.request, ticked)
     }
 
     /// The box "Keep me signed in", where the settings have it, as it was sent or as it begins.
-    pub(crate) fn keep_field(&self, ticked: Option<Tick>) -> Option<Field> {
+    pub(crate) fn keep_field(&self, ticked: Option<Checkbox>) -> Option<Field> {
         let settings = &self.site.settings.remember;
         let ticked = self.keeps(ticked).unwrap_or(settings.by_default);
         settings
@@ -129,7 +129,7 @@ impl Web<'_> {
     /// Returns `next` if the settings allow a redirect to it, as a ticket keeps it.
     pub(crate) fn judged(&self, next: Option<&str>) -> Option<Target> {
         next.filter(|next| !next.is_empty())
-            .and_then(|next| self.site.http.redirects.judge(next))
+            .and_then(|next| self.site.http.redirects.allowed(next))
     }
 
     /// Ends a second step that waits in this browser, where a visitor comes to sign in anew.
@@ -213,13 +213,13 @@ impl Web<'_> {
     }
 
     /// Who writes the mails that this request leads to.
-    pub(crate) fn scribe(&self) -> Scribe<'_> {
-        self.client.scribe(&self.site.notify)
+    pub(crate) fn composer(&self) -> MailComposer<'_> {
+        self.client.composer(&self.site.notify)
     }
 
     /// Who presents a ticket here.
-    pub(crate) fn bearer(&self) -> Bearer {
-        Bearer {
+    pub(crate) fn presenter(&self) -> Presenter {
+        Presenter {
             user: self.caller.as_ref().map(|caller| caller.user.id.clone()),
             browser: self.browser.cookie(Kind::Visitor).map(String::from),
         }
@@ -228,7 +228,7 @@ impl Web<'_> {
     /// Gives this browser guesses of its own, so that no guesser's lock reaches it. Where a second factor is
     /// owed it gets them when that was shown: who only reads the mail has no more guesses at it than others.
     pub(crate) async fn know_device(&self, user: &User) -> Result<(), Error> {
-        if !second::ways(self.site, user).await?.is_empty() {
+        if !second::factors_of(self.site, user).await?.is_empty() {
             return Ok(());
         }
         let device = &self.client.device;
@@ -248,8 +248,13 @@ impl Web<'_> {
     }
 
     /// Answers a new proof beside which more is owed: a browser is led to its second factor.
-    pub(crate) async fn owes(&self, caller: &Caller, owing: &Owing, next: Option<&str>) -> Answer {
-        let denied = remember::owes(self.site, caller, owing).await?;
+    pub(crate) async fn owes(
+        &self,
+        caller: &Caller,
+        challenge: &Challenge,
+        next: Option<&str>,
+    ) -> Answer {
+        let denied = remember::owes(self.site, caller, challenge).await?;
         if denied != Denied::SecondFactor || !self.site.settings.two_factor.enabled {
             return Err(denied.into());
         }

@@ -206,13 +206,13 @@ async fn find_basic(request: &Request<'_>) -> Result<Caller, Error> {
     let password = Password::parse(password).map_err(|_| bad())?;
     let identity = Identity::recognise(
         identity,
-        &core.settings.identities.0,
+        &core.settings.identities,
         core.usernames.as_ref(),
     );
     let proof = match prove(core, identity, &password, &client).await {
         // Why is told where answers tell.
         Err(Error::Denied(Denied::Inactive | Denied::Unconfirmed))
-            if core.settings.generic_answers.0 =>
+            if core.settings.generic_answers =>
         {
             return Err(bad());
         }
@@ -233,7 +233,7 @@ async fn find_basic(request: &Request<'_>) -> Result<Caller, Error> {
             })
         }
         // Basic cannot answer a further question.
-        Proof::Right(Admission::Next(_), _) | Proof::Wrong(_) => Err(bad()),
+        Proof::Right(Admission::Challenge(_), _) | Proof::Wrong(_) => Err(bad()),
     }
 }
 

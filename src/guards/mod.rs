@@ -238,19 +238,19 @@ impl<P> fmt::Debug for Require<P> {
 }
 
 /// Whether the policy `P` lets the caller of this request in.
-pub(crate) async fn judge<P: Policy>(request: &Request<'_>) -> Result<SignedIn, Error> {
+pub(crate) async fn authorize<P: Policy>(request: &Request<'_>) -> Result<SignedIn, Error> {
     let core = Core::of(request)?;
     if P::ONLY_BASIC {
         identity::note_only_basic(request);
     }
     let caller = caller(request, P::WANTS_BASIC, P::WANTS_KEYS).await?;
-    weigh::<P>(request, core, &caller).await?;
+    authorize_caller::<P>(request, core, &caller).await?;
     Ok(SignedIn { caller })
 }
 
 /// Whether the policy `P` lets `caller` in; for a handler that has read its body, and with it the CSRF
 /// token.
-pub(crate) async fn weigh<P: Policy>(
+pub(crate) async fn authorize_caller<P: Policy>(
     request: &Request<'_>,
     core: &Core,
     caller: &Caller,
@@ -263,7 +263,7 @@ pub(crate) async fn weigh<P: Policy>(
     };
     let view = View::new(core, caller, grants);
     let judged =
-        P::judge_named(&view).and_then(|named| match named || view.is_taken_everywhere() {
+        P::authorize_named(&view).and_then(|named| match named || view.is_taken_everywhere() {
             true => Ok(()),
             false => Err(Denied::Mechanism),
         });
@@ -285,7 +285,7 @@ impl<'r, P: Policy> FromRequest<'r> for Require<P> {
     type Error = Error;
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Error> {
-        match judge::<P>(request).await {
+        match authorize::<P>(request).await {
             Ok(who) => Outcome::Success(Self {
                 who,
                 policy: PhantomData,

@@ -1,13 +1,13 @@
 //! Policies: what a route asks of its caller, as types that compose.
 
-use std::{cell::Cell, fmt, marker::PhantomData};
+use std::{time::Duration, cell::Cell, fmt, marker::PhantomData};
 
 use crate::{
     core::Core,
     error::Denied,
     signin::caller::{Caller, Mechanism},
     store::{Grants, User},
-    types::{Life, Methods, Timestamp},
+    types::{Methods, Timestamp},
 };
 
 /// What a route asks of its caller. Made by [`policies!`](crate::policies), composed by tuples and [`Any`].
@@ -21,7 +21,7 @@ use crate::{
 /// enum Confirmed {}
 ///
 /// impl Policy for Confirmed {
-///     fn judge(view: &View<'_>) -> Result<(), Denied> {
+///     fn authorize(view: &View<'_>) -> Result<(), Denied> {
 ///         match view.user().confirmed_at {
 ///             Some(_) => Ok(()),
 ///             None => Err(Denied::Forbidden),
@@ -44,13 +44,13 @@ pub trait Policy: Send + Sync + 'static {
     /// # Errors
     ///
     /// Why not.
-    fn judge(view: &View<'_>) -> Result<(), Denied>;
+    fn authorize(view: &View<'_>) -> Result<(), Denied>;
 
     /// Whether the caller is let in, and whether what lets it in names the caller's mechanism. HTTP Basic and API
     /// keys count only where they are named; in an [`Any`] that is in the branch that lets the caller in.
     #[doc(hidden)]
-    fn judge_named(view: &View<'_>) -> Result<bool, Denied> {
-        Self::judge(view)?;
+    fn authorize_named(view: &View<'_>) -> Result<bool, Denied> {
+        Self::authorize(view)?;
         Ok(match view.via() {
             Mechanism::Basic => Self::WANTS_BASIC,
             Mechanism::ApiKey => Self::WANTS_KEYS,
@@ -65,7 +65,7 @@ pub struct View<'a> {
     caller: &'a Caller,
     grants: &'a Grants,
     /// The freshness and grace that the answer hung on.
-    freshness: Cell<Option<(Life, Life)>>,
+    freshness: Cell<Option<(Duration, Duration)>>,
 }
 
 impl fmt::Debug for View<'_> {
@@ -127,7 +127,7 @@ impl<'a> View<'a> {
     }
 
     /// The freshness that the answer hung on, to be extended by the grace.
-    pub(crate) fn used_freshness(&self) -> Option<(Life, Life)> {
+    pub(crate) fn used_freshness(&self) -> Option<(Duration, Duration)> {
         self.freshness.get()
     }
 
@@ -144,21 +144,22 @@ impl<'a> View<'a> {
     /// longer, which each use extends, but never beyond twice the grace after `within`; 0 for none.
     ///
     /// ```
-    /// use rocket_security::{Denied, config::Life, guards::{Policy, View}};
+    /// use std::time::Duration;
+    /// use rocket_security::{Denied, guards::{Policy, View}};
     ///
     /// /// A proof of the last ten minutes, with an hour to finish what was begun.
     /// enum Recent {}
     ///
     /// impl Policy for Recent {
-    ///     fn judge(view: &View<'_>) -> Result<(), Denied> {
-    ///         match view.is_fresh_within(Life::minutes(10), Life::hours(1)) {
+    ///     fn authorize(view: &View<'_>) -> Result<(), Denied> {
+    ///         match view.is_fresh_within(Duration::from_mins(10), Duration::from_hours(1)) {
     ///             true => Ok(()),
     ///             false => Err(Denied::Stale),
     ///         }
     ///     }
     /// }
     /// ```
-    pub fn is_fresh_within(&self, within: Life, grace: Life) -> bool {
+    pub fn is_fresh_within(&self, within: Duration, grace: Duration) -> bool {
         if !self.can_be_fresh() {
             return false;
         }
@@ -166,7 +167,7 @@ impl<'a> View<'a> {
         let has_grace = grace.as_secs() > 0;
         // The grace of a session may have been extended by a route that is more patient than this.
         let twice = grace.as_secs().saturating_mul(2);
-        let longest = Life::seconds(within.as_secs().saturating_add(twice));
+        let longest = Duration::from_secs(within.as_secs().saturating_add(twice));
         let in_grace = has_grace && self.caller.grace_until > now && proven.is_within(longest, now);
         let fresh = proven.is_within(within, now) || in_grace;
         if fresh && has_grace {
@@ -207,7 +208,7 @@ pub enum Grant {
 
 impl Grant {
     #[doc(hidden)]
-    pub fn judge(self, view: &View<'_>) -> Result<(), Denied> {
+    pub fn authorize(self, view: &View<'_>) -> Result<(), Denied> {
         let has = match self {
             Self::Role(name) => view.grants().has_role(name),
             Self::Permission(name) => view.grants().has_permission(name),
@@ -238,8 +239,8 @@ macro_rules! policies {
             impl $crate::guards::Policy for $name {
                 const WANTS_GRANTS: bool = true;
 
-                fn judge(view: &$crate::guards::View<'_>) -> ::core::result::Result<(), $crate::Denied> {
-                    $crate::__grant!($kind, $text).judge(view)
+                fn authorize(view: &$crate::guards::View<'_>) -> ::core::result::Result<(), $crate::Denied> {
+                    $crate::__grant!($kind, $text).authorize(view)
                 }
             }
         )*
@@ -273,10 +274,10 @@ pub struct Any<T>(PhantomData<fn() -> T>);
 pub struct Fresh<const SECONDS: u64 = 0, const GRACE: u64 = 0>;
 
 impl<const SECONDS: u64, const GRACE: u64> Policy for Fresh<SECONDS, GRACE> {
-    fn judge(view: &View<'_>) -> Result<(), Denied> {
+    fn authorize(view: &View<'_>) -> Result<(), Denied> {
         let fresh = match SECONDS {
             0 => view.is_fresh(),
-            _ => view.is_fresh_within(Life::seconds(SECONDS), Life::seconds(GRACE)),
+            _ => view.is_fresh_within(Duration::from_secs(SECONDS), Duration::from_secs(GRACE)),
         };
         if fresh { Ok(()) } else { Err(Denied::Stale) }
     }
@@ -287,7 +288,7 @@ impl<const SECONDS: u64, const GRACE: u64> Policy for Fresh<SECONDS, GRACE> {
 pub struct Mfa;
 
 impl Policy for Mfa {
-    fn judge(view: &View<'_>) -> Result<(), Denied> {
+    fn authorize(view: &View<'_>) -> Result<(), Denied> {
         let by_session = !matches!(view.via(), Mechanism::Basic | Mechanism::ApiKey);
         match view.methods() {
             methods if by_session && methods.is_multi_factor() => Ok(()),
@@ -384,7 +385,7 @@ impl<M: Mechanisms> Policy for Via<M> {
         && !lists(M::LIST, Mechanism::Session)
         && !lists(M::LIST, Mechanism::Token);
 
-    fn judge(view: &View<'_>) -> Result<(), Denied> {
+    fn authorize(view: &View<'_>) -> Result<(), Denied> {
         if lists(M::LIST, view.via()) {
             Ok(())
         } else {
@@ -401,12 +402,12 @@ macro_rules! tuples {
             const WANTS_KEYS: bool = $($name::WANTS_KEYS)||+;
             const ONLY_BASIC: bool = $($name::ONLY_BASIC)||+;
 
-            fn judge(view: &View<'_>) -> Result<(), Denied> {
-                Self::judge_named(view).map(|_| ())
+            fn authorize(view: &View<'_>) -> Result<(), Denied> {
+                Self::authorize_named(view).map(|_| ())
             }
 
-            fn judge_named(view: &View<'_>) -> Result<bool, Denied> {
-                let answers = [$($name::judge_named(view)),+];
+            fn authorize_named(view: &View<'_>) -> Result<bool, Denied> {
+                let answers = [$($name::authorize_named(view)),+];
                 let named = answers.contains(&Ok(true));
                 let refusals = answers.into_iter().filter_map(Result::err);
                 refusals.min_by_key(rank).map_or(Ok(named), Err)
@@ -419,12 +420,12 @@ macro_rules! tuples {
             const WANTS_KEYS: bool = $($name::WANTS_KEYS)||+;
             const ONLY_BASIC: bool = $($name::ONLY_BASIC)&&+;
 
-            fn judge(view: &View<'_>) -> Result<(), Denied> {
-                Self::judge_named(view).map(|_| ())
+            fn authorize(view: &View<'_>) -> Result<(), Denied> {
+                Self::authorize_named(view).map(|_| ())
             }
 
-            fn judge_named(view: &View<'_>) -> Result<bool, Denied> {
-                let answers = [$($name::judge_named(view)),+];
+            fn authorize_named(view: &View<'_>) -> Result<bool, Denied> {
+                let answers = [$($name::authorize_named(view)),+];
                 if answers.iter().any(Result::is_ok) {
                     return Ok(answers.contains(&Ok(true)));
                 }

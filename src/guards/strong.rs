@@ -4,7 +4,7 @@ use std::{ops::Deref, sync::Arc};
 
 use rocket::Request;
 
-use super::{Fresh, weigh};
+use super::{Fresh, authorize_caller};
 use crate::{
     core::Core,
     error::{Denied, Error},
@@ -36,7 +36,7 @@ pub(crate) async fn strong(
     core: &Core,
     caller: Arc<Caller>,
 ) -> Result<Strong, Error> {
-    weigh::<Fresh>(request, core, &caller).await?;
+    authorize_caller::<Fresh>(request, core, &caller).await?;
     shown_what_it_takes(core, &caller).await?;
     Ok(Strong(caller))
 }
@@ -47,7 +47,7 @@ pub(crate) async fn shown_what_it_takes(core: &Core, caller: &Caller) -> Result<
     let owed = second_factor_owed(core, &caller.user, caller.methods, None).await?;
     // What was shown as the first is asked for only where there is nothing else, and not again then.
     let unshown = |way: &FactorRow| !way.is_shown_by(caller.methods);
-    match owed.is_some_and(|ways| ways.iter().any(unshown)) {
+    match owed.is_some_and(|factors| factors.iter().any(unshown)) {
         true => Err(Denied::SecondFactor.into()),
         false => Ok(()),
     }

@@ -2,6 +2,7 @@
 //!
 //! Signing in reads and sends cookies by this type and knows no request. There is one for each request.
 
+use std::time::Duration;
 use std::sync::{
     Mutex, MutexGuard, OnceLock, PoisonError,
     atomic::{AtomicBool, Ordering},
@@ -10,7 +11,7 @@ use std::sync::{
 use rocket::{Request, Response, http::Header};
 
 use super::cookies::{self, CookieNames, Keep, Kind};
-use crate::{http::context::HttpContext, secrets::random_token, types::Life};
+use crate::{http::context::HttpContext, secrets::random_token};
 
 /// The header in which a program without cookies sends what waits for its second step.
 const SECOND_STEP: &str = "Second-Step-Token";
@@ -158,20 +159,20 @@ impl Browser {
     /// Sends a cookie with the answer, which the browser keeps until it is closed. A later one of the same kind
     /// replaces it.
     pub(crate) fn send(&self, kind: Kind, value: String) {
-        self.put(kind, value, Keep::UntilClosed);
+        self.set(kind, value, Keep::UntilClosed);
     }
 
     /// The same of a cookie that the browser keeps for `life`.
-    pub(crate) fn send_for(&self, kind: Kind, value: String, life: Life) {
-        self.put(kind, value, Keep::For(life));
+    pub(crate) fn send_for(&self, kind: Kind, value: String, life: Duration) {
+        self.set(kind, value, Keep::For(life));
     }
 
     /// Makes the browser forget a cookie.
     pub(crate) fn forget(&self, kind: Kind) {
-        self.put(kind, String::new(), Keep::No);
+        self.set(kind, String::new(), Keep::No);
     }
 
-    fn put(&self, kind: Kind, value: String, keep: Keep) {
+    fn set(&self, kind: Kind, value: String, keep: Keep) {
         let mut sending = self.sending();
         sending.cookies.retain(|waiting| waiting.kind != kind);
         sending.cookies.push(Going { kind, value, keep });

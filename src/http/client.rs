@@ -1,5 +1,6 @@
 //! Who asks: the client's address, its agent and its device cookie, gathered once a request.
 
+use std::time::Duration;
 use std::net::IpAddr;
 
 use rocket::Request;
@@ -12,10 +13,10 @@ use super::{
 use crate::{
     events::Client,
     http::{context::HttpContext, language},
-    notify::{context::NotifyContext, mail::Scribe},
+    notify::{context::NotifyContext, mail::MailComposer},
     secrets::{Purpose, random_token},
     store::{User, cut},
-    types::Life,
+    types::span::days,
 };
 
 /// Who asks.
@@ -48,8 +49,8 @@ impl ClientInfo {
     }
 
     /// Who writes mails on behalf of this client.
-    pub(crate) fn scribe<'a>(&'a self, notify: &'a NotifyContext) -> Scribe<'a> {
-        Scribe::on_behalf(notify, &self.client, &self.language)
+    pub(crate) fn composer<'a>(&'a self, notify: &'a NotifyContext) -> MailComposer<'a> {
+        MailComposer::on_behalf(notify, &self.client, &self.language)
     }
 
     /// What attempts from the client's IPv6 network are counted under.
@@ -75,7 +76,7 @@ pub(crate) struct DeviceCookie {
 }
 
 /// How long a browser keeps its mark.
-const KEPT: Life = Life::days(365);
+const KEPT: Duration = days(365);
 
 const SEALS: usize = 5;
 /// Seals are cut to 16 bytes: forging one gains a budget of ten guesses.

@@ -1,8 +1,10 @@
 //! Our cookies: their names and their flags.
 
+use std::time::Duration;
+
 use rocket::http::{Cookie, SameSite};
 
-use crate::{http::context::HttpContext, types::Life};
+use crate::{http::context::HttpContext};
 
 /// The one path that the cookie with a refresh token goes to.
 pub(crate) const REFRESH_PATH: &str = "/refresh-token";
@@ -141,7 +143,7 @@ impl CookieNames {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Keep {
     UntilClosed,
-    For(Life),
+    For(Duration),
     /// It forgets the one that it has.
     No,
 }

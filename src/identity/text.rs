@@ -169,8 +169,8 @@ mod tests {
     #[test]
     fn folding_is_stable_for_every_character() {
         for c in (0..0x30000).filter_map(char::from_u32) {
-            let once = folded(&format!("a{c}b"));
-            assert_eq!(folded(&once), once, "U+{:04X}", u32::from(c));
+            let ticket_id = folded(&format!("a{c}b"));
+            assert_eq!(folded(&ticket_id), ticket_id, "U+{:04X}", u32::from(c));
         }
     }
 

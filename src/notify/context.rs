@@ -32,7 +32,7 @@ pub(crate) struct NotifyContext {
     /// The sender of every mail.
     pub(crate) sender: String,
     pub(crate) mailbox: Option<Mailbox>,
-    pub(crate) courier: Courier,
+    pub(crate) mail_signal: MailSignal,
     pub(crate) sms: Option<Arc<dyn SmsSender>>,
     /// The application's own values for mails.
     pub(crate) mail_values: Vec<AddContext>,
@@ -70,9 +70,9 @@ impl NotifyContext {
 
 /// Whether there are mails that the delivery does not know of yet.
 #[derive(Debug, Default)]
-pub(crate) struct Courier(AtomicBool);
+pub(crate) struct MailSignal(AtomicBool);
 
-impl Courier {
+impl MailSignal {
     pub(super) fn wake(&self) {
         self.0.store(true, Ordering::Release);
     }

@@ -24,7 +24,7 @@ use crate::{
         StoreError,
         outbox::{self, Claimed, Outcome},
     },
-    types::{Life, Timestamp},
+    types::{Timestamp},
 };
 
 /// How often the worker looks whether it was told of a mail. Not at once: else the work for known
@@ -36,7 +36,7 @@ const LOOK: u32 = 6;
 /// The longest pause while the server is down.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Added to the time that a mail may take, before it is given to somebody else.
-const MARGIN: Life = Life::seconds(10);
+const MARGIN: Duration = Duration::from_secs(10);
 
 /// Sends mails as long as the site lives.
 pub(crate) async fn deliver(context: Weak<NotifyContext>) {
@@ -47,10 +47,10 @@ pub(crate) async fn deliver(context: Weak<NotifyContext>) {
             return;
         };
         round = round.wrapping_add(1);
-        let told = context.courier.take();
+        let told = context.mail_signal.take();
         if !(told || round.is_multiple_of(LOOK) || pause.is_over_now()) || pause.lasts() {
             if told {
-                context.courier.wake();
+                context.mail_signal.wake();
             }
             continue;
         }
@@ -236,9 +236,9 @@ fn after(context: &NotifyContext, claimed: &Claimed, error: MailError, now: Time
 }
 
 /// How long a mail rests after so many tries: half a minute, doubled each time, at most an hour.
-fn wait(attempts: i64) -> Life {
+fn wait(attempts: i64) -> Duration {
     let doubled = 30u64 << attempts.clamp(0, 7);
-    Life::seconds(doubled.min(3_600))
+    Duration::from_secs(doubled.min(3_600))
 }
 
 #[cfg(test)]

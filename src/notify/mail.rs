@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{
     context::NotifyContext,
     mailer::Mail,
-    outbox::{Letter, Postage},
+    outbox::{MailLimit, OutgoingMail},
 };
 use crate::{
     error::Error,
@@ -18,7 +18,7 @@ use crate::{
 
 /// Whom a letter is for.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Addressee<'a> {
+pub(crate) struct Recipient<'a> {
     pub(crate) email: &'a str,
     /// What to call them.
     pub(crate) display: &'a str,
@@ -26,7 +26,7 @@ pub(crate) struct Addressee<'a> {
     pub(crate) decoy: bool,
 }
 
-impl<'a> Addressee<'a> {
+impl<'a> Recipient<'a> {
     /// An address of which no more is known.
     pub(crate) fn at(email: &'a str) -> Self {
         Self {
@@ -37,7 +37,7 @@ impl<'a> Addressee<'a> {
     }
 }
 
-impl<'a> From<&'a User> for Addressee<'a> {
+impl<'a> From<&'a User> for Recipient<'a> {
     fn from(user: &'a User) -> Self {
         Self {
             email: &user.email,
@@ -56,14 +56,14 @@ pub(crate) fn name_of(template: &str) -> Option<&str> {
 
 /// Writes letters: in which language, and on whose behalf.
 #[derive(Clone, Copy)]
-pub(crate) struct Scribe<'a> {
+pub(crate) struct MailComposer<'a> {
     pub(crate) context: &'a NotifyContext,
     /// Who asks; nobody for commands and jobs.
     pub(crate) client: Option<&'a Client>,
     pub(crate) language: &'a str,
 }
 
-impl<'a> Scribe<'a> {
+impl<'a> MailComposer<'a> {
     /// On behalf of whoever asks.
     pub(crate) fn on_behalf(
         context: &'a NotifyContext,
@@ -83,24 +83,24 @@ impl<'a> Scribe<'a> {
     /// # Errors
     ///
     /// [`Error::Broken`] if a template of the application's cannot be rendered.
-    pub(crate) fn letter(
+    pub(crate) fn compose(
         &self,
-        to: &Addressee<'_>,
+        to: &Recipient<'_>,
         (feature, which): (&str, &str),
-        postage: Postage,
+        mail_limit: MailLimit,
         own: Value,
-    ) -> Result<Letter, Error> {
-        let mail = self.compose(to, feature, which, own).map_err(|error| {
+    ) -> Result<OutgoingMail, Error> {
+        let mail = self.render(to, feature, which, own).map_err(|error| {
             Error::Broken(format!(
                 "the mail {feature}/{which} cannot be composed: {error}"
             ))
         })?;
-        Letter::new(self.context, mail, postage, to.decoy)
+        OutgoingMail::new(self.context, mail, mail_limit, to.decoy)
     }
 
-    fn compose(
+    fn render(
         &self,
-        to: &Addressee<'_>,
+        to: &Recipient<'_>,
         feature: &str,
         which: &str,
         own: Value,
@@ -110,7 +110,7 @@ impl<'a> Scribe<'a> {
         let shared = json!({
             "lang": self.language,
             "user": {"email": to.email, "display": to.display},
-            "site": {"name": context.settings.site_name.0, "home": context.base_url.as_str()},
+            "site": {"name": context.settings.site_name, "home": context.base_url.as_str()},
             "at": now.to_text(),
             "address": self.client.map(|client| client.address.as_str()),
             "agent": self.client.map(|client| client.agent.as_str()),
@@ -122,7 +122,7 @@ impl<'a> Scribe<'a> {
         }
         given.extend(context.mail_values(which));
         let subject = Message::new(format!("mail.{which}.subject"))
-            .with("site", &context.settings.site_name.0);
+            .with("site", &context.settings.site_name);
         // A subject is one line, whatever the name of the site.
         let subject: String = cut(&context.views.catalogue().say(self.language, &subject), 200)
             .chars()

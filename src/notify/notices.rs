@@ -5,8 +5,8 @@
 use serde_json::json;
 
 use super::{
-    mail::{Addressee, Scribe},
-    outbox::{Letter, Postage},
+    mail::{MailComposer, Recipient},
+    outbox::{MailLimit, OutgoingMail},
 };
 use crate::{
     error::Error,
@@ -51,165 +51,191 @@ pub(crate) const TEMPLATES: &[(&str, &str)] = &[
 ];
 
 /// The password was set or changed.
-pub(crate) fn password_changed(scribe: &Scribe<'_>, user: &User) -> Result<Letter, Error> {
-    notice(scribe, user, "password_changed", json!({}))
+pub(crate) fn password_changed(
+    composer: &MailComposer<'_>,
+    user: &User,
+) -> Result<OutgoingMail, Error> {
+    notice(composer, user, "password_changed", json!({}))
 }
 
 /// The password was removed, since the address was proven by another way than by whoever chose it.
-pub(crate) fn password_removed(scribe: &Scribe<'_>, user: &User) -> Result<Letter, Error> {
-    notice(scribe, user, "password_removed", json!({}))
+pub(crate) fn password_removed(
+    composer: &MailComposer<'_>,
+    user: &User,
+) -> Result<OutgoingMail, Error> {
+    notice(composer, user, "password_removed", json!({}))
 }
 
 /// A factor was set up.
 pub(crate) fn factor_added(
-    scribe: &Scribe<'_>,
+    composer: &MailComposer<'_>,
     user: &User,
     kind: FactorKind,
     name: &str,
-) -> Result<Letter, Error> {
-    let own = json!({"method": words(scribe, kind), "name": name});
-    notice(scribe, user, "factor_added", own)
+) -> Result<OutgoingMail, Error> {
+    let own = json!({"method": words(composer, kind), "name": name});
+    notice(composer, user, "factor_added", own)
 }
 
 /// A factor was removed.
 pub(crate) fn factor_removed(
-    scribe: &Scribe<'_>,
+    composer: &MailComposer<'_>,
     user: &User,
     kind: FactorKind,
     name: &str,
-) -> Result<Letter, Error> {
-    let own = json!({"method": words(scribe, kind), "name": name});
-    notice(scribe, user, "factor_removed", own)
+) -> Result<OutgoingMail, Error> {
+    let own = json!({"method": words(composer, kind), "name": name});
+    notice(composer, user, "factor_removed", own)
 }
 
 /// The counter of a passkey went back, and it opens nothing any more.
 #[cfg(feature = "passkeys")]
 pub(crate) fn passkey_suspect(
-    scribe: &Scribe<'_>,
+    composer: &MailComposer<'_>,
     user: &User,
     name: &str,
-) -> Result<Letter, Error> {
-    let own = json!({"method": words(scribe, FactorKind::Passkey), "name": name});
-    notice(scribe, user, "passkey_suspect", own)
+) -> Result<OutgoingMail, Error> {
+    let own = json!({"method": words(composer, FactorKind::Passkey), "name": name});
+    notice(composer, user, "passkey_suspect", own)
 }
 
-fn words(scribe: &Scribe<'_>, kind: FactorKind) -> String {
+fn words(composer: &MailComposer<'_>, kind: FactorKind) -> String {
     let message = Message::new(format!("factor.{}", kind.name()));
-    scribe
+    composer
         .context
         .views
         .catalogue()
-        .say(scribe.language, &message)
+        .say(composer.language, &message)
 }
 
 /// An account elsewhere was linked, and opens this one.
 #[cfg(feature = "social")]
 pub(crate) fn social_linked(
-    scribe: &Scribe<'_>,
+    composer: &MailComposer<'_>,
     user: &User,
     provider: &str,
     label: Option<&str>,
-) -> Result<Letter, Error> {
+) -> Result<OutgoingMail, Error> {
     let own = json!({"method": provider, "name": label});
-    notice(scribe, user, "factor_added", own)
+    notice(composer, user, "factor_added", own)
 }
 
 /// An account elsewhere opens this one no more.
 #[cfg(feature = "social")]
 pub(crate) fn social_unlinked(
-    scribe: &Scribe<'_>,
+    composer: &MailComposer<'_>,
     user: &User,
     provider: &str,
-) -> Result<Letter, Error> {
-    notice(scribe, user, "factor_removed", json!({"method": provider}))
+) -> Result<OutgoingMail, Error> {
+    notice(
+        composer,
+        user,
+        "factor_removed",
+        json!({"method": provider}),
+    )
 }
 
 /// The second factor is asked for no more.
-pub(crate) fn two_factor_off(scribe: &Scribe<'_>, user: &User) -> Result<Letter, Error> {
-    notice(scribe, user, "two_factor_off", json!({}))
+pub(crate) fn two_factor_off(
+    composer: &MailComposer<'_>,
+    user: &User,
+) -> Result<OutgoingMail, Error> {
+    notice(composer, user, "two_factor_off", json!({}))
 }
 
 /// There are new recovery codes, and the former are void.
-pub(crate) fn recovery_codes_new(scribe: &Scribe<'_>, user: &User) -> Result<Letter, Error> {
-    notice(scribe, user, "recovery_codes_new", json!({}))
+pub(crate) fn recovery_codes_new(
+    composer: &MailComposer<'_>,
+    user: &User,
+) -> Result<OutgoingMail, Error> {
+    notice(composer, user, "recovery_codes_new", json!({}))
 }
 
 /// A recovery code was used, and so many are left.
 pub(crate) fn recovery_code_used(
-    scribe: &Scribe<'_>,
+    composer: &MailComposer<'_>,
     user: &User,
     left: usize,
-) -> Result<Letter, Error> {
-    notice(scribe, user, "recovery_code_used", json!({"left": left}))
+) -> Result<OutgoingMail, Error> {
+    notice(composer, user, "recovery_code_used", json!({"left": left}))
 }
 
 /// A browser is not asked for the second factor for a while.
-pub(crate) fn device_trusted(scribe: &Scribe<'_>, user: &User) -> Result<Letter, Error> {
-    notice(scribe, user, "device_trusted", json!({}))
+pub(crate) fn device_trusted(
+    composer: &MailComposer<'_>,
+    user: &User,
+) -> Result<OutgoingMail, Error> {
+    notice(composer, user, "device_trusted", json!({}))
 }
 
 /// The username was changed; `user` is as before.
 pub(crate) fn username_changed(
-    scribe: &Scribe<'_>,
+    composer: &MailComposer<'_>,
     user: &User,
     new: &str,
-) -> Result<Letter, Error> {
+) -> Result<OutgoingMail, Error> {
     let own = json!({"username": new, "previous": user.username});
-    notice(scribe, user, "username_changed", own)
+    notice(composer, user, "username_changed", own)
 }
 
 /// An old copy of a refresh token came back, and its sign-in has ended.
-pub(crate) fn refresh_reuse(scribe: &Scribe<'_>, user: &User) -> Result<Letter, Error> {
-    notice(scribe, user, "refresh_reuse", json!({}))
+pub(crate) fn refresh_reuse(
+    composer: &MailComposer<'_>,
+    user: &User,
+) -> Result<OutgoingMail, Error> {
+    notice(composer, user, "refresh_reuse", json!({}))
 }
 
 /// An old copy of a remembered browser's cookie came back, and its sign-in has ended.
-pub(crate) fn remember_copied(scribe: &Scribe<'_>, user: &User) -> Result<Letter, Error> {
-    notice(scribe, user, "remember_copied", json!({}))
+pub(crate) fn remember_copied(
+    composer: &MailComposer<'_>,
+    user: &User,
+) -> Result<OutgoingMail, Error> {
+    notice(composer, user, "remember_copied", json!({}))
 }
 
 /// The account was signed in to in a browser that it does not know; `own` has the link that ends the session.
 pub(crate) fn new_device(
-    scribe: &Scribe<'_>,
+    composer: &MailComposer<'_>,
     user: &User,
     own: serde_json::Value,
-) -> Result<Letter, Error> {
+) -> Result<OutgoingMail, Error> {
     // Limited, unlike other notices: a program that keeps no cookies signs in often, and each time anew.
     let mail = ("notices", "new_device");
-    scribe.letter(&Addressee::from(user), mail, Postage::Limited, own)
+    composer.compose(&Recipient::from(user), mail, MailLimit::Limited, own)
 }
 
 /// An API key was made.
 pub(crate) fn api_key_created(
-    scribe: &Scribe<'_>,
+    composer: &MailComposer<'_>,
     user: &User,
     name: &str,
     permissions: &[String],
-) -> Result<Letter, Error> {
+) -> Result<OutgoingMail, Error> {
     let own = json!({"name": name, "permissions": permissions});
-    notice(scribe, user, "api_key_created", own)
+    notice(composer, user, "api_key_created", own)
 }
 
 /// An API key was ended.
 pub(crate) fn api_key_revoked(
-    scribe: &Scribe<'_>,
+    composer: &MailComposer<'_>,
     user: &User,
     name: &str,
-) -> Result<Letter, Error> {
-    notice(scribe, user, "api_key_revoked", json!({"name": name}))
+) -> Result<OutgoingMail, Error> {
+    notice(composer, user, "api_key_revoked", json!({"name": name}))
 }
 
 fn notice(
-    scribe: &Scribe<'_>,
+    composer: &MailComposer<'_>,
     user: &User,
     which: &str,
     own: serde_json::Value,
-) -> Result<Letter, Error> {
+) -> Result<OutgoingMail, Error> {
     // An address that nobody proved may be a stranger's.
-    let proven = user.confirmed_at.is_some() || !scribe.context.settings.confirm.enabled;
-    let postage = match proven {
-        true => Postage::Free,
-        false => Postage::Limited,
+    let proven = user.confirmed_at.is_some() || !composer.context.settings.confirm.enabled;
+    let mail_limit = match proven {
+        true => MailLimit::Free,
+        false => MailLimit::Limited,
     };
-    scribe.letter(&Addressee::from(user), ("notices", which), postage, own)
+    composer.compose(&Recipient::from(user), ("notices", which), mail_limit, own)
 }

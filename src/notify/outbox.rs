@@ -21,31 +21,31 @@ use crate::{
 
 /// A mail that is ready for the outbox: composed, encrypted, not written yet.
 #[derive(Clone)]
-pub(crate) struct Letter {
+pub(crate) struct OutgoingMail {
     row: NewMail,
     /// As mailboxes of tests and developers show it.
     mail: Option<Mail>,
     counters: Option<MailCounters>,
 }
 
-/// What became of a letter: whether it lies in the outbox, for [`NotifyContext::posted`] after the commit.
+/// What became of a letter: whether it lies in the outbox, for [`NotifyContext::queued`] after the commit.
 #[must_use = "give it to `NotifyContext::posted` once the transaction is committed"]
-pub(crate) enum Posted {
+pub(crate) enum Queued {
     /// It lies in the outbox; a decoy carries no mail.
     Put(Option<Box<Mail>>),
     /// One of its kind went to that address a moment ago.
     Throttled,
 }
 
-impl Posted {
-    pub(crate) fn is_put(&self) -> bool {
+impl Queued {
+    pub(crate) fn is_queued(&self) -> bool {
         matches!(self, Self::Put(_))
     }
 }
 
 /// How often letters of a kind may go to an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Postage {
+pub(crate) enum MailLimit {
     /// As `[security.mail]` says: for what anybody can ask for.
     Limited,
     /// A few at once: for whoever has shown something already.
@@ -84,16 +84,22 @@ impl Content {
     }
 }
 
-impl Letter {
+impl OutgoingMail {
     /// Makes a letter of a mail. With `decoy` it is written and counted like any other and goes nowhere:
     /// for somebody unknown, so that nothing tells them apart.
     pub(crate) fn new(
         context: &NotifyContext,
         mail: Mail,
-        postage: Postage,
+        mail_limit: MailLimit,
         decoy: bool,
     ) -> Result<Self, Error> {
-        Self::of(context, mail.clone(), Content::Mail(mail), postage, decoy)
+        Self::of(
+            context,
+            mail.clone(),
+            Content::Mail(mail),
+            mail_limit,
+            decoy,
+        )
     }
 
     /// Makes a letter of a text message of a kind.
@@ -101,18 +107,18 @@ impl Letter {
         context: &NotifyContext,
         kind: &str,
         sms: Sms,
-        postage: Postage,
+        mail_limit: MailLimit,
         decoy: bool,
     ) -> Result<Self, Error> {
         let mail = sms.as_mail(kind);
-        Self::of(context, mail, Content::Sms(sms), postage, decoy)
+        Self::of(context, mail, Content::Sms(sms), mail_limit, decoy)
     }
 
     fn of(
         context: &NotifyContext,
         mail: Mail,
         content: Content,
-        postage: Postage,
+        mail_limit: MailLimit,
         decoy: bool,
     ) -> Result<Self, Error> {
         let id = uuid::Uuid::now_v7().to_string();
@@ -122,18 +128,18 @@ impl Letter {
         // The parts of a mail repeat one another: a row of it stays below 4 KiB.
         let text = zeroize::Zeroizing::new(compress_to_vec_zlib(&text, COMPRESSION));
         // What is for nobody uses nothing up that is for somebody.
-        let kind = match (&postage, decoy) {
+        let kind = match (&mail_limit, decoy) {
             (_, true) => format!("nobody's {}", mail.kind),
-            (Postage::Device(device), _) => format!("{} {device}", mail.kind),
+            (MailLimit::Device(device), _) => format!("{} {device}", mail.kind),
             _ => mail.kind.clone(),
         };
         Ok(Self {
-            counters: match postage {
-                Postage::Limited | Postage::Device(_) => {
+            counters: match mail_limit {
+                MailLimit::Limited | MailLimit::Device(_) => {
                     Some(MailCounters::of(context, &kind, &mail.to))
                 }
-                Postage::Steps(whose) => Some(MailCounters::of_steps(context, &kind, &whose)),
-                Postage::Free => None,
+                MailLimit::Steps(whose) => Some(MailCounters::of_steps(context, &kind, &whose)),
+                MailLimit::Free => None,
             },
             row: NewMail {
                 body: context.keys.seal(Purpose::Outbox, &id, &text)?,
@@ -148,24 +154,24 @@ impl Letter {
 }
 
 /// Writes a letter into the outbox, unless it is throttled; part of the transaction of its change.
-pub(crate) fn put(conn: &mut Conn, letter: &Letter) -> Result<Posted, StoreError> {
-    if let Some(counters) = &letter.counters
-        && !may_mail(conn, counters, letter.row.at)?
+pub(crate) fn enqueue(conn: &mut Conn, outgoing: &OutgoingMail) -> Result<Queued, StoreError> {
+    if let Some(counters) = &outgoing.counters
+        && !may_mail(conn, counters, outgoing.row.at)?
     {
-        return Ok(Posted::Throttled);
+        return Ok(Queued::Throttled);
     }
-    outbox::insert(conn, &letter.row)?;
-    Ok(Posted::Put(letter.mail.clone().map(Box::new)))
+    outbox::insert(conn, &outgoing.row)?;
+    Ok(Queued::Put(outgoing.mail.clone().map(Box::new)))
 }
 
 impl NotifyContext {
     /// After the commit: the worker is told, and mailboxes of tests and developers get their copy.
-    pub(crate) fn posted(&self, posted: Posted) {
-        if let Posted::Put(Some(mail)) = posted {
+    pub(crate) fn queued(&self, queued: Queued) {
+        if let Queued::Put(Some(mail)) = queued {
             if let Some(mailbox) = &self.mailbox {
                 mailbox.keep(&mail);
             }
-            self.courier.wake();
+            self.mail_signal.wake();
         }
     }
 }

@@ -1,5 +1,7 @@
 //! How many mails and messages may go to one address, from all requests together.
 
+use std::time::Duration;
+
 use super::context::NotifyContext;
 use crate::{
     identity::EmailAddress,
@@ -7,7 +9,7 @@ use crate::{
         Conn, StoreError,
         failures::{self, Allowance, Counted},
     },
-    types::{Life, Timestamp},
+    types::{span::days, Timestamp},
 };
 
 /// The counters of mails of one kind to one address, however it is written.
@@ -29,7 +31,7 @@ impl MailCounters {
         };
         Self([
             counter("mail", 1, settings.throttle),
-            counter("mail a day", settings.per_day, Life::days(1)),
+            counter("mail a day", settings.per_day, days(1)),
         ])
     }
 
@@ -45,8 +47,8 @@ impl MailCounters {
             (context.keys.bucket([name, kind, whose]), allowance)
         };
         Self([
-            counter("codes", 5, Life::minutes(10)),
-            counter("codes a day", 50, Life::days(1)),
+            counter("codes", 5, Duration::from_mins(10)),
+            counter("codes a day", 50, days(1)),
         ])
     }
 }

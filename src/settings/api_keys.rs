@@ -1,9 +1,10 @@
 //! `[security.api_keys]`.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::table::{Problem, Table};
-use crate::types::Life;
 
 /// `[security.api_keys]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -17,7 +18,8 @@ pub struct ApiKeySettings {
     /// How many an account may have. _Default:_ 50.
     pub most: u32,
     /// How long one lives at most; absent, one may live for ever. _Default:_ none.
-    pub longest: Option<Life>,
+    #[serde(with = "crate::types::span::optional")]
+    pub longest: Option<Duration>,
     /// Whether a change of password ends all keys of the account, as a reset by mail always does.
     /// _Default:_ `false`.
     pub end_with_password: bool,

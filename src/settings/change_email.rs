@@ -1,9 +1,11 @@
 //! `[security.change_email]`.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::table::Table;
-use crate::types::{Life, NonZeroLife};
+use crate::types::{span::days, NonZeroDuration};
 
 /// `[security.change_email]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -12,18 +14,19 @@ pub struct ChangeEmailSettings {
     /// Whether people may change their e-mail address. _Default:_ `true`.
     pub enabled: bool,
     /// How long the new address has to prove itself. _Default:_ 2 h.
-    pub life: NonZeroLife,
+    pub life: NonZeroDuration,
     /// How long the old address can take it back; 0 for not at all, as where `[security.recover]` is
     /// off. _Default:_ 7 d.
-    pub undo: Life,
+    #[serde(with = "crate::types::span")]
+    pub undo: Duration,
 }
 
 impl Default for ChangeEmailSettings {
     fn default() -> Self {
         Self {
             enabled: true,
-            life: Life::hours(2).or_a_second(),
-            undo: Life::days(7),
+            life: NonZeroDuration::at_least(Duration::from_hours(2)),
+            undo: days(7),
         }
     }
 }

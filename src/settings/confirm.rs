@@ -1,9 +1,11 @@
 //! `[security.confirm]`.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::table::Table;
-use crate::types::{Life, NonZeroLife};
+use crate::types::{span::days, NonZeroDuration};
 
 /// `[security.confirm]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -13,9 +15,10 @@ pub struct ConfirmSettings {
     pub enabled: bool,
     /// How long a new account may be used before. With `0` it cannot be used before at all, and then not
     /// even whoever registers with somebody's address learns whether it had an account. _Default:_ 1 d.
-    pub grace: Life,
+    #[serde(with = "crate::types::span")]
+    pub grace: Duration,
     /// How long link and code are good. _Default:_ 2 d.
-    pub life: NonZeroLife,
+    pub life: NonZeroDuration,
     /// Whether confirming also signs in. _Default:_ `false`.
     pub sign_in: bool,
 }
@@ -24,8 +27,8 @@ impl Default for ConfirmSettings {
     fn default() -> Self {
         Self {
             enabled: true,
-            grace: Life::days(1),
-            life: Life::days(2).or_a_second(),
+            grace: days(1),
+            life: NonZeroDuration::at_least(days(2)),
             sign_in: false,
         }
     }

@@ -14,7 +14,7 @@ impl Settings {
     fn check_ways_in(&self) -> Result<(), ConfigError> {
         let wrong = |text: String| Err(ConfigError(text));
         if self.register.username != Usernames::Off
-            && !self.identities.0.contains(&IdentityKind::Username)
+            && !self.identities.contains(&IdentityKind::Username)
         {
             return wrong(
                 "`security.register.username` asks for a username that `security.identities` does not list; add \"username\" there".into(),
@@ -66,7 +66,7 @@ impl Settings {
                 .filter_map(|(key, path)| path.as_ref().map(|path| (key, path))),
         ) {
             if RedirectRules::new(&self.redirects, base.as_ref())
-                .judge(path)
+                .allowed(path)
                 .is_none()
             {
                 return wrong(format!(

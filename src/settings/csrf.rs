@@ -1,9 +1,10 @@
 //! `[security.csrf]`.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::table::{Problem, Table};
-use crate::types::Life;
 
 /// `[security.csrf]`: for applications whose pages are drawn in the browser.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -14,7 +15,8 @@ pub struct CsrfSettings {
     pub cookie: Option<String>,
     /// How long a token may be used, at least 1 min. A page that lies open longer is refused and offers its form
     /// again. _Default:_ none, as long as the session or visitor that it belongs to.
-    pub life: Option<Life>,
+    #[serde(with = "crate::types::span::optional")]
+    pub life: Option<Duration>,
 }
 
 impl Table for CsrfSettings {
@@ -22,7 +24,7 @@ impl Table for CsrfSettings {
 
     fn check(&self) -> Result<(), Problem> {
         if let Some(life) = self.life
-            && life < Life::minutes(1)
+            && life < Duration::from_mins(1)
         {
             return Err(Problem::at(
                 "life",

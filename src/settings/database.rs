@@ -1,11 +1,13 @@
 //! `[security.database]`.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 
 use super::table::{Problem, Table};
 use crate::{
     secrets::Secret,
-    types::{Life, NonZeroLife},
+    types::{NonZeroDuration},
 };
 
 /// `[security.database]`: where everything is kept.
@@ -18,7 +20,7 @@ pub struct DatabaseSettings {
     /// Connections kept. _Default:_ twice the cores, at least 4.
     pub connections: Option<u32>,
     /// How long a request waits for a connection before it gets 503. _Default:_ 5 s.
-    pub patience: NonZeroLife,
+    pub patience: NonZeroDuration,
     /// Whether pending migrations are applied at launch; otherwise by `migrate`. _Default:_ `true`.
     pub migrate: bool,
 }
@@ -28,7 +30,7 @@ impl Default for DatabaseSettings {
         Self {
             url: Secret::new("data/security.db".into()),
             connections: None,
-            patience: Life::seconds(5).or_a_second(),
+            patience: NonZeroDuration::at_least(Duration::from_secs(5)),
             migrate: true,
         }
     }

@@ -326,11 +326,11 @@ mod tests {
             let wanted = text.trim();
             assert_eq!(settings.mail.password.unwrap().expose().trim(), wanted);
             assert_eq!(settings.mail.username.unwrap().trim(), wanted);
-            assert_eq!(settings.site_name.0.trim(), wanted);
+            assert_eq!(settings.site_name.trim(), wanted);
             assert_eq!(settings.sms.token.unwrap().expose().trim(), wanted);
             assert_eq!(settings.database.url.expose().trim(), wanted);
             assert_eq!(settings.limits.per_account, 7);
-            assert!(!settings.generic_answers.0);
+            assert!(!settings.generic_answers);
         }
         let one = read(&[(
             "ROCKET_SECURITY__SECRET",

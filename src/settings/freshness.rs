@@ -1,9 +1,12 @@
 //! `[security.freshness]`.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::types::span;
+
 use super::table::Table;
-use crate::types::Life;
 
 /// `[security.freshness]`: how long a sign-in counts as fresh.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -14,7 +17,8 @@ pub struct FreshnessSettings {
     pub within: FreshWithin,
     /// How much longer for somebody in the middle of it, at most twice in a row; 0 for none.
     /// _Default:_ 1 h.
-    pub grace: Life,
+    #[serde(with = "crate::types::span")]
+    pub grace: Duration,
     /// Whether an authentication token can be fresh. _Default:_ `true`.
     pub allow_tokens: bool,
 }
@@ -22,8 +26,8 @@ pub struct FreshnessSettings {
 impl Default for FreshnessSettings {
     fn default() -> Self {
         Self {
-            within: FreshWithin(Some(Life::hours(24))),
-            grace: Life::hours(1),
+            within: FreshWithin(Some(Duration::from_hours(24))),
+            grace: Duration::from_hours(1),
             allow_tokens: true,
         }
     }
@@ -35,12 +39,12 @@ impl Table for FreshnessSettings {
 
 /// How long a sign-in counts as fresh, or `None`: for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FreshWithin(pub Option<Life>);
+pub struct FreshWithin(pub Option<Duration>);
 
 impl Serialize for FreshWithin {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 {
-            Some(life) => life.serialize(serializer),
+            Some(life) => span::serialize(&life, serializer),
             None => serializer.serialize_i64(-1),
         }
     }
@@ -59,9 +63,8 @@ impl<'de> Deserialize<'de> for FreshWithin {
             Written::Number(0) => Err(serde::de::Error::custom(
                 "nothing is fresh for 0 seconds; write how long, or -1 to turn the check off",
             )),
-            Written::Number(n) => Ok(Self(Some(Life::seconds(n.unsigned_abs())))),
-            Written::Text(text) => text
-                .parse()
+            Written::Number(n) => Ok(Self(Some(Duration::from_secs(n.unsigned_abs())))),
+            Written::Text(text) => span::parse(&text)
                 .map(Some)
                 .map(Self)
                 .map_err(serde::de::Error::custom),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::table::Table;
-use crate::types::{Life, NonZeroLife};
+use crate::types::{span::days, NonZeroDuration};
 
 /// `[security.invite]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -13,7 +13,7 @@ pub struct InviteSettings {
     /// `users invite`. _Default:_ `true`.
     pub enabled: bool,
     /// How long an invitation is good. _Default:_ 7 d.
-    pub life: NonZeroLife,
+    pub life: NonZeroDuration,
     /// Whether accepting it also signs in. _Default:_ `true`.
     pub sign_in: bool,
 }
@@ -22,7 +22,7 @@ impl Default for InviteSettings {
     fn default() -> Self {
         Self {
             enabled: true,
-            life: Life::days(7).or_a_second(),
+            life: NonZeroDuration::at_least(days(7)),
             sign_in: true,
         }
     }

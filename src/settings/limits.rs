@@ -1,9 +1,11 @@
 //! `[security.limits]`.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::table::{Problem, Table};
-use crate::types::{Life, NonZeroLife};
+use crate::types::{NonZeroDuration};
 
 /// `[security.limits]`: how many failures shut a door.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -37,9 +39,9 @@ pub struct LimitSettings {
     /// browsers. A right code clears none of them. Mailed links and passkeys stay good. _Default:_ 50.
     pub codes_per_day: u32,
     /// The time in which failures are added up. _Default:_ 15 min.
-    pub window: NonZeroLife,
+    pub window: NonZeroDuration,
     /// How long the door stays shut. _Default:_ 15 min.
-    pub lock: NonZeroLife,
+    pub lock: NonZeroDuration,
 }
 
 impl Default for LimitSettings {
@@ -55,8 +57,8 @@ impl Default for LimitSettings {
             bytes_per_address: 1_000_000,
             code_attempts: 5,
             codes_per_day: 50,
-            window: Life::minutes(15).or_a_second(),
-            lock: Life::minutes(15).or_a_second(),
+            window: NonZeroDuration::at_least(Duration::from_mins(15)),
+            lock: NonZeroDuration::at_least(Duration::from_mins(15)),
         }
     }
 }

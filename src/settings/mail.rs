@@ -1,5 +1,6 @@
 //! `[security.mail]`.
 
+use std::time::Duration;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,7 @@ use crate::identity::sender::can_send_from;
 use crate::{
     identity::sender::{Sender, is_ehlo},
     secrets::Secret,
-    types::Life,
+    types::span::days,
 };
 
 /// `[security.mail]`: how mails leave.
@@ -52,11 +53,14 @@ pub struct MailSettings {
     /// Connections to the server kept open, and mails sent at once. _Default:_ 4.
     pub connections: u32,
     /// How long one mail may take. _Default:_ 20 s.
-    pub timeout: Life,
+    #[serde(with = "crate::types::span")]
+    pub timeout: Duration,
     /// How long a mail is tried before it counts as undeliverable. _Default:_ 3 d.
-    pub give_up: Life,
+    #[serde(with = "crate::types::span")]
+    pub give_up: Duration,
     /// The shortest time between two mails of one kind to one address. _Default:_ 1 min.
-    pub throttle: Life,
+    #[serde(with = "crate::types::span")]
+    pub throttle: Duration,
     /// Mails of one kind to one address in a day. _Default:_ 10.
     pub per_day: u32,
 }
@@ -76,9 +80,9 @@ impl Default for MailSettings {
             username: None,
             password: None,
             connections: 4,
-            timeout: Life::seconds(20),
-            give_up: Life::days(3),
-            throttle: Life::minutes(1),
+            timeout: Duration::from_secs(20),
+            give_up: days(3),
+            throttle: Duration::from_mins(1),
             per_day: 10,
         }
     }

@@ -105,7 +105,7 @@ pub use self::{
     two_factor::TwoFactorSettings,
     unified::{SignInMethod, UnifiedSettings},
     unlock::UnlockSettings,
-    values::{ForwardedHeader, Identities, On, Secrets, SiteName},
+    values::{ForwardedHeader, Secrets},
     verify::VerifySettings,
 };
 pub(crate) use self::{
@@ -114,5 +114,5 @@ pub(crate) use self::{
 pub use crate::{
     identity::{IdentityKind, UsernameSettings},
     secrets::{BreachCheck, HashingSettings, PolicySettings},
-    types::{Life, NonZeroLife},
+    types::NonZeroDuration,
 };

@@ -1,5 +1,7 @@
 //! `[security.passkeys]`.
 
+use std::time::Duration;
+
 use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::Url;
@@ -8,7 +10,7 @@ use super::{
     ConfigError, Settings,
     table::{Problem, Table},
 };
-use crate::types::{Life, NonZeroLife, PasskeyUsage, Usages};
+use crate::types::{NonZeroDuration, PasskeyUsage, Usages};
 
 /// `[security.passkeys]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -40,13 +42,13 @@ pub struct PasskeySettings {
     /// what they are for, such as `["secondary"]`. _Default:_ `true`.
     pub verify: PasskeyVerify,
     /// How long somebody may take to show a passkey. _Default:_ 5 min.
-    pub challenge: NonZeroLife,
+    pub challenge: NonZeroDuration,
     /// How long somebody may take to make one. _Default:_ 5 min.
-    pub register_challenge: NonZeroLife,
+    pub register_challenge: NonZeroDuration,
     /// Challenges of visitors that may be open at once; beyond that the oldest end. _Default:_ 10 000.
     pub challenges: u32,
     /// How long the mailed link of a sign-up is good. _Default:_ 1 h.
-    pub sign_up_life: NonZeroLife,
+    pub sign_up_life: NonZeroDuration,
 }
 
 /// Which passkeys can prove it again, by what they are for. A passkey for both uses counts for either.
@@ -121,10 +123,10 @@ impl Default for PasskeySettings {
             autofill: true,
             first_factor: true,
             verify: PasskeyVerify::ANY,
-            challenge: Life::minutes(5).or_a_second(),
-            register_challenge: Life::minutes(5).or_a_second(),
+            challenge: NonZeroDuration::at_least(Duration::from_mins(5)),
+            register_challenge: NonZeroDuration::at_least(Duration::from_mins(5)),
             challenges: 10_000,
-            sign_up_life: Life::hours(1).or_a_second(),
+            sign_up_life: NonZeroDuration::at_least(Duration::from_hours(1)),
         }
     }
 }

@@ -1,9 +1,11 @@
 //! `[security.passwordless]`.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::table::Table;
-use crate::types::{Life, NonZeroLife};
+use crate::types::{NonZeroDuration};
 
 /// `[security.passwordless]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -12,7 +14,7 @@ pub struct PasswordlessSettings {
     /// Whether people may sign in by a mailed link or code. _Default:_ `false`.
     pub enabled: bool,
     /// How long link and code are good. _Default:_ 15 min.
-    pub life: NonZeroLife,
+    pub life: NonZeroDuration,
     /// Whether they are good only in the browser that asked. Then a link that is opened on another
     /// device, or that somebody else asked for, opens nothing. _Default:_ `false`.
     pub same_browser: bool,
@@ -22,7 +24,7 @@ impl Default for PasswordlessSettings {
     fn default() -> Self {
         Self {
             enabled: false,
-            life: Life::minutes(15).or_a_second(),
+            life: NonZeroDuration::at_least(Duration::from_mins(15)),
             same_browser: false,
         }
     }

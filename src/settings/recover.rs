@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::table::Table;
-use crate::types::{Life, NonZeroLife};
+use crate::types::{span::days, NonZeroDuration};
 
 /// `[security.recover]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -12,7 +12,7 @@ pub struct RecoverSettings {
     /// Whether a forgotten password can be replaced by mail. _Default:_ `true`.
     pub enabled: bool,
     /// How long link and code are good. _Default:_ 1 d.
-    pub life: NonZeroLife,
+    pub life: NonZeroDuration,
     /// Whether a new password also signs in. _Default:_ `false`.
     pub sign_in: bool,
 }
@@ -21,7 +21,7 @@ impl Default for RecoverSettings {
     fn default() -> Self {
         Self {
             enabled: true,
-            life: Life::days(1).or_a_second(),
+            life: NonZeroDuration::at_least(days(1)),
             sign_in: false,
         }
     }

@@ -1,9 +1,11 @@
 //! `[security.recovery_codes]`.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::table::{Problem, Table};
-use crate::types::Life;
+use crate::types::span::days;
 
 /// `[security.recovery_codes]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -14,7 +16,8 @@ pub struct RecoveryCodesSettings {
     /// How many are made at once, at most 50. _Default:_ 10.
     pub count: u32,
     /// How long they can be used. _Default:_ none, until new ones are made.
-    pub life: Option<Life>,
+    #[serde(with = "crate::types::span::optional")]
+    pub life: Option<Duration>,
 }
 
 impl Default for RecoveryCodesSettings {
@@ -31,7 +34,7 @@ impl Table for RecoveryCodesSettings {
     const NAME: &'static str = "recovery_codes";
 
     fn check(&self) -> Result<(), Problem> {
-        if self.life.is_some_and(|life| life < Life::days(1)) {
+        if self.life.is_some_and(|life| life < days(1)) {
             return Err("`life` is shorter than a day, and such codes wait for a bad day; write at least \"1 d\", or leave it out".into());
         }
         if !(1..=50).contains(&self.count) {

@@ -46,7 +46,7 @@ impl RedirectRules {
     /// Accepted are absolute paths on our own site (`/a?b#c`), absolute URLs on the origin of the
     /// base URL (brought to a path), and absolute URLs on hosts the settings allow, by HTTPS or the
     /// scheme of the base URL.
-    pub(crate) fn judge(&self, next: &str) -> Option<Target> {
+    pub(crate) fn allowed(&self, next: &str) -> Option<Target> {
         if next.starts_with('/') {
             return same_site(next);
         }
@@ -126,7 +126,7 @@ mod tests {
     }
 
     fn judged(rules: &RedirectRules, next: &str) -> Option<String> {
-        rules.judge(next).map(String::from)
+        rules.allowed(next).map(String::from)
     }
 
     #[test]
@@ -410,11 +410,15 @@ mod tests {
 
     #[test]
     fn addresses_are_bounded() {
-        assert!(own().judge(&format!("/{}", "a".repeat(2_047))).is_some());
-        assert!(own().judge(&format!("/{}", "a".repeat(2_048))).is_none());
+        assert!(own().allowed(&format!("/{}", "a".repeat(2_047))).is_some());
+        assert!(own().allowed(&format!("/{}", "a".repeat(2_048))).is_none());
         // Short as typed, long once encoded.
-        assert!(own().judge(&format!("/{}", "é".repeat(1_000))).is_none());
-        assert!(own().judge(&format!("/{}", "a".repeat(100_000))).is_none());
+        assert!(own().allowed(&format!("/{}", "é".repeat(1_000))).is_none());
+        assert!(
+            own()
+                .allowed(&format!("/{}", "a".repeat(100_000)))
+                .is_none()
+        );
     }
 
     /// Every text of up to six of the characters attacks are made of.
@@ -435,7 +439,7 @@ mod tests {
                     text.push(ALPHABET[rest % ALPHABET.len()]);
                     rest /= ALPHABET.len();
                 }
-                let Some(target) = rules.judge(&text) else {
+                let Some(target) = rules.allowed(&text) else {
                     continue;
                 };
                 accepted += 1;
@@ -448,7 +452,7 @@ mod tests {
                 // Judging again changes nothing.
                 if accepted % 16 == 0 {
                     assert_eq!(
-                        rules.judge(target.as_str()).as_ref(),
+                        rules.allowed(target.as_str()).as_ref(),
                         Some(&target),
                         "{text:?}"
                     );

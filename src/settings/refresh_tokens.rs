@@ -1,9 +1,11 @@
 //! `[security.refresh_tokens]`.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::table::{Problem, Table};
-use crate::types::{Life, NonZeroLife};
+use crate::types::{span::days, NonZeroDuration};
 
 /// `[security.refresh_tokens]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -15,12 +17,13 @@ pub struct RefreshTokenSettings {
     /// _Default:_ `"cookie"`.
     pub mode: RefreshMode,
     /// How long one may rest unused. _Default:_ 7 d.
-    pub idle: NonZeroLife,
+    pub idle: NonZeroDuration,
     /// How long one sign-in lasts at most, however often it is used. _Default:_ 90 d.
-    pub absolute: NonZeroLife,
+    pub absolute: NonZeroDuration,
     /// How long the token before the present one is taken from requests sent at the same moment.
     /// At most 5 min. _Default:_ 10 s.
-    pub grace: Life,
+    #[serde(with = "crate::types::span")]
+    pub grace: Duration,
     /// How many sign-ins of an account may have one; beyond it the oldest ends. _Default:_ 100.
     pub most: u32,
 }
@@ -30,9 +33,9 @@ impl Default for RefreshTokenSettings {
         Self {
             enabled: false,
             mode: RefreshMode::Cookie,
-            idle: Life::days(7).or_a_second(),
-            absolute: Life::days(90).or_a_second(),
-            grace: Life::seconds(10),
+            idle: NonZeroDuration::at_least(days(7)),
+            absolute: NonZeroDuration::at_least(days(90)),
+            grace: Duration::from_secs(10),
             most: 100,
         }
     }
@@ -66,7 +69,7 @@ impl Table for RefreshTokenSettings {
 }
 
 /// Longer than any request is under way.
-const LONGEST_GRACE: Life = Life::minutes(5);
+const LONGEST_GRACE: Duration = Duration::from_mins(5);
 
 /// Where a refresh token stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]

@@ -1,11 +1,12 @@
 //! `[security.remember]`.
 
+use std::time::Duration;
 use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
 use super::{table::Table, tokens::AT_MOST};
-use crate::types::{Life, NonZeroLife};
+use crate::types::{span::days, NonZeroDuration};
 
 /// `[security.remember]`: browsers that stay signed in beyond a session.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -16,12 +17,13 @@ pub struct RememberSettings {
     /// Whether it is so where nobody says. _Default:_ `false`.
     pub by_default: bool,
     /// How long a device is remembered. _Default:_ 30 d.
-    pub life: NonZeroLife,
+    pub life: NonZeroDuration,
     /// How many devices of an account are remembered; beyond it the oldest is forgotten. _Default:_ 100.
     pub most: NonZeroU32,
     /// How long the token before the present one is taken from requests sent at the same moment.
     /// _Default:_ 10 s.
-    pub grace: Life,
+    #[serde(with = "crate::types::span")]
+    pub grace: Duration,
 }
 
 impl Default for RememberSettings {
@@ -29,9 +31,9 @@ impl Default for RememberSettings {
         Self {
             enabled: true,
             by_default: false,
-            life: Life::days(30).or_a_second(),
+            life: NonZeroDuration::at_least(days(30)),
             most: AT_MOST,
-            grace: Life::seconds(10),
+            grace: Duration::from_secs(10),
         }
     }
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::{environment, table::check, values::networks, *};
 
 /// `[security]`: everything that can be set without code.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Settings {
@@ -21,15 +21,15 @@ pub struct Settings {
     /// follow it and never the request. _Default:_ `http://localhost:<port>` in debug; required outside.
     pub base_url: Option<String>,
     /// The name of the site in pages and mails. _Default:_ `"Rocket"`.
-    pub site_name: SiteName,
+    pub site_name: String,
     /// A prefix for all our routes, such as `"/account"`. _Default:_ `""`.
     pub url_prefix: String,
     /// What people may sign in with, in order of recognition: `"email"`, `"username"`.
     /// _Default:_ `["email"]`.
-    pub identities: Identities,
+    pub identities: Vec<IdentityKind>,
     /// Whether answers hide who has an account: equal bodies in equal time. `false` tells people more,
     /// attackers too. _Default:_ `true`.
-    pub generic_answers: On,
+    pub generic_answers: bool,
     /// Proxies whose forwarded header is believed, as addresses or networks: `["127.0.0.1", "10.0.0.0/8"]`.
     /// _Default:_ none.
     #[serde(deserialize_with = "networks")]
@@ -127,6 +127,66 @@ pub struct Settings {
     pub dev_mail: DevMailSettings,
 }
 
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            secret: None,
+            base_url: None,
+            site_name: "Rocket".into(),
+            url_prefix: String::new(),
+            identities: vec![IdentityKind::Email],
+            generic_answers: true,
+            trusted_proxies: Vec::new(),
+            forwarded_header: ForwardedHeader::default(),
+            template_dir: None,
+            database: DatabaseSettings::default(),
+            session: SessionSettings::default(),
+            remember: RememberSettings::default(),
+            freshness: FreshnessSettings::default(),
+            limits: LimitSettings::default(),
+            tokens: TokenSettings::default(),
+            basic: BasicSettings::default(),
+            csrf: CsrfSettings::default(),
+            redirects: RedirectSettings::default(),
+            after: AfterSettings::default(),
+            spa: SpaSettings::default(),
+            headers: HeaderSettings::default(),
+            hashing: HashingSettings::default(),
+            passwords: PolicySettings::default(),
+            usernames: UsernameSettings::default(),
+            emails: EmailSettings::default(),
+            mail: MailSettings::default(),
+            report: ReportSettings::default(),
+            login: LoginSettings::default(),
+            logout: LogoutSettings::default(),
+            register: RegisterSettings::default(),
+            verify: VerifySettings::default(),
+            sessions: SessionsSettings::default(),
+            confirm: ConfirmSettings::default(),
+            recover: RecoverSettings::default(),
+            recover_username: RecoverUsernameSettings::default(),
+            change_password: ChangePasswordSettings::default(),
+            change_email: ChangeEmailSettings::default(),
+            change_username: ChangeUsernameSettings::default(),
+            passwordless: PasswordlessSettings::default(),
+            unlock: UnlockSettings::default(),
+            invite: InviteSettings::default(),
+            two_factor: TwoFactorSettings::default(),
+            recovery_codes: RecoveryCodesSettings::default(),
+            unified: UnifiedSettings::default(),
+            #[cfg(feature = "passkeys")]
+            passkeys: PasskeySettings::default(),
+            #[cfg(feature = "social")]
+            social: SocialSettings::default(),
+            refresh_tokens: RefreshTokenSettings::default(),
+            api_keys: ApiKeySettings::default(),
+            totp: TotpSettings::default(),
+            sms: SmsSettings::default(),
+            dev_mail: DevMailSettings::default(),
+        }
+    }
+}
+
 impl Settings {
     /// Reads the settings as a launch does, from Rocket's own figment and the environment.
     ///
@@ -187,7 +247,7 @@ impl Settings {
                 "`security.url_prefix` is `{prefix}`, but must start with a slash and not end with one, such as \"/account\""
             ));
         }
-        if self.identities.0.is_empty() {
+        if self.identities.is_empty() {
             return wrong(
                 "`security.identities` is empty; write [\"email\"] or [\"email\", \"username\"]"
                     .into(),

@@ -1,5 +1,6 @@
 //! `[security.session]`.
 
+use std::time::Duration;
 use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,7 @@ use super::{
     table::{Problem, Table},
     tokens::AT_MOST,
 };
-use crate::types::{Life, NonZeroLife};
+use crate::types::{span::days, NonZeroDuration};
 
 /// `[security.session]`: how long a session lasts.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -18,27 +19,27 @@ pub struct SessionSettings {
     /// _Default:_ `"security"`.
     pub cookie: String,
     /// How long a session may rest unused. _Default:_ 12 h.
-    pub idle: NonZeroLife,
+    pub idle: NonZeroDuration,
     /// How long a session lasts at most. _Default:_ 30 d.
-    pub absolute: NonZeroLife,
+    pub absolute: NonZeroDuration,
     /// How many sessions an account has at once; beyond it the oldest ends. _Default:_ 100.
     pub most: NonZeroU32,
     /// Whether an account gets a mail when somebody signs in to it in a browser that it does not know, with a link
     /// that signs out everywhere. The first sign-in of an account is none. _Default:_ `true`.
     pub new_device_mail: bool,
     /// How long that link is good. _Default:_ 7 d.
-    pub new_device_link: NonZeroLife,
+    pub new_device_link: NonZeroDuration,
 }
 
 impl Default for SessionSettings {
     fn default() -> Self {
         Self {
             cookie: "security".into(),
-            idle: Life::hours(12).or_a_second(),
-            absolute: Life::days(30).or_a_second(),
+            idle: NonZeroDuration::at_least(Duration::from_hours(12)),
+            absolute: NonZeroDuration::at_least(days(30)),
             most: AT_MOST,
             new_device_mail: true,
-            new_device_link: Life::days(7).or_a_second(),
+            new_device_link: NonZeroDuration::at_least(days(7)),
         }
     }
 }

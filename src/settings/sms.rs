@@ -1,12 +1,13 @@
 //! `[security.sms]`.
 
+use std::time::Duration;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::table::{Problem, Table};
-use crate::{secrets::Secret, types::Life};
+use crate::{secrets::Secret};
 
 /// `[security.sms]`: how text messages leave.
 #[derive(Clone, Debug, Deserialize)]
@@ -29,7 +30,8 @@ pub struct SmsSettings {
     /// The number that messages come from, in E.164. _Default:_ none; required by `"twilio"`.
     pub from: Option<String>,
     /// How long a code that was sent is good. _Default:_ 5 min.
-    pub life: Life,
+    #[serde(with = "crate::types::span")]
+    pub life: Duration,
 }
 
 impl Default for SmsSettings {
@@ -42,7 +44,7 @@ impl Default for SmsSettings {
             account: None,
             token: None,
             from: None,
-            life: Life::minutes(5),
+            life: Duration::from_mins(5),
         }
     }
 }

@@ -1,12 +1,12 @@
 //! `[security.social]`.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{time::Duration, collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::table::{Problem, Table};
-use crate::{secrets::Secret, types::Life};
+use crate::{secrets::Secret};
 
 /// `[security.social]`: sign-in with accounts elsewhere. It is on as soon as there is a provider.
 #[derive(Clone, Debug, Deserialize)]
@@ -25,11 +25,14 @@ pub struct SocialSettings {
     /// Whether a linked account proves it again where a fresh sign-in is wanted. _Default:_ `true`.
     pub verify: bool,
     /// How long somebody may take at the provider. _Default:_ 10 min.
-    pub state: Life,
+    #[serde(with = "crate::types::span")]
+    pub state: Duration,
     /// How long each request to a provider may take. _Default:_ 10 s.
-    pub timeout: Life,
+    #[serde(with = "crate::types::span")]
+    pub timeout: Duration,
     /// How long what a provider says of itself is kept, its keys included. _Default:_ 1 h.
-    pub keep: Life,
+    #[serde(with = "crate::types::span")]
+    pub keep: Duration,
     /// Whether providers may be on this machine or network, and may speak plain http. _Default:_ `false`.
     pub allow_private: bool,
     /// Whether the application gave providers of its own.
@@ -45,9 +48,9 @@ impl Default for SocialSettings {
             match_email: Vec::new(),
             link: true,
             verify: true,
-            state: Life::minutes(10),
-            timeout: Life::seconds(10),
-            keep: Life::hours(1),
+            state: Duration::from_mins(10),
+            timeout: Duration::from_secs(10),
+            keep: Duration::from_hours(1),
             allow_private: false,
             given: false,
         }

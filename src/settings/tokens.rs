@@ -1,11 +1,12 @@
 //! `[security.tokens]`, and how many sign-ins of one kind an account has.
 
+use std::time::Duration;
 use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
 use super::table::Table;
-use crate::types::{Life, NonZeroLife};
+use crate::types::{NonZeroDuration};
 
 /// `[security.tokens]`: authentication tokens for programs.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -14,7 +15,7 @@ pub struct TokenSettings {
     /// Whether sign-in gives one to whoever asks with `?include_auth_token`. _Default:_ `true`.
     pub enabled: bool,
     /// How long one lives. _Default:_ 15 min.
-    pub life: NonZeroLife,
+    pub life: NonZeroDuration,
     /// How many an account has at once; beyond it the oldest end. _Default:_ 100.
     pub most: NonZeroU32,
     /// Whether one may also come in the query, as `?auth_token=`; it then stands in logs and histories.
@@ -29,7 +30,7 @@ impl Default for TokenSettings {
     fn default() -> Self {
         Self {
             enabled: true,
-            life: Life::minutes(15).or_a_second(),
+            life: NonZeroDuration::at_least(Duration::from_mins(15)),
             most: AT_MOST,
             in_query: false,
             end_with_password: true,

@@ -1,5 +1,6 @@
 //! `[security.two_factor]`.
 
+use std::time::Duration;
 use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,7 @@ use super::{
 };
 use crate::{
     identity::EmailAddress,
-    types::{FactorKind, Life, NonZeroLife},
+    types::{FactorKind, span::days, NonZeroDuration},
 };
 
 /// `[security.two_factor]`.
@@ -28,13 +29,13 @@ pub struct TwoFactorSettings {
     /// The roles whose holders do not come in without one. _Default:_ none.
     pub required_roles: Vec<String>,
     /// How long a sign-in waits for its second step, and a factor for its first code. _Default:_ 10 min.
-    pub pending: NonZeroLife,
+    pub pending: NonZeroDuration,
     /// How long a mailed code is good. _Default:_ 15 min.
-    pub mail_life: NonZeroLife,
+    pub mail_life: NonZeroDuration,
     /// Whether people may ask not to be asked again in a browser. _Default:_ `true`.
     pub trust_devices: bool,
     /// For how long. _Default:_ 30 d.
-    pub trust: NonZeroLife,
+    pub trust: NonZeroDuration,
     /// In how many browsers of an account; beyond it the oldest is trusted no more. _Default:_ 100.
     pub most_devices: NonZeroU32,
     /// Whether somebody who lost every factor gets a code by mail instead. Whoever reads the mail can then
@@ -51,10 +52,10 @@ impl Default for TwoFactorSettings {
             methods: vec![FactorKind::Authenticator, FactorKind::Email],
             required: false,
             required_roles: Vec::new(),
-            pending: Life::minutes(10).or_a_second(),
-            mail_life: Life::minutes(15).or_a_second(),
+            pending: NonZeroDuration::at_least(Duration::from_mins(10)),
+            mail_life: NonZeroDuration::at_least(Duration::from_mins(15)),
             trust_devices: true,
-            trust: Life::days(30).or_a_second(),
+            trust: NonZeroDuration::at_least(days(30)),
             most_devices: AT_MOST,
             rescue_email: false,
             rescue_mail: None,

@@ -1,12 +1,14 @@
 //! `[security.unified]`.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
     table::{Problem, Table},
     values::twice,
 };
-use crate::types::{FactorKind, Life, NonZeroLife};
+use crate::types::{FactorKind, NonZeroDuration};
 
 /// `[security.unified]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -21,7 +23,7 @@ pub struct UnifiedSettings {
     /// always do, listed or not. _Default:_ none.
     pub mfa_required: Vec<SignInMethod>,
     /// How long a mailed link or code is good. _Default:_ 15 min.
-    pub mail_life: NonZeroLife,
+    pub mail_life: NonZeroDuration,
     /// Whether `/login` leads here. _Default:_ `false`.
     pub replaces_login: bool,
 }
@@ -36,7 +38,7 @@ impl Default for UnifiedSettings {
                 SignInMethod::Authenticator,
             ],
             mfa_required: Vec::new(),
-            mail_life: Life::minutes(15).or_a_second(),
+            mail_life: NonZeroDuration::at_least(Duration::from_mins(15)),
             replaces_login: false,
         }
     }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::table::Table;
-use crate::types::{Life, NonZeroLife};
+use crate::types::{span::days, NonZeroDuration};
 
 /// `[security.unlock]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -12,14 +12,14 @@ pub struct UnlockSettings {
     /// Whether the owner of a locked account gets a link that opens it. _Default:_ `true`.
     pub enabled: bool,
     /// How long the link is good. _Default:_ 1 d.
-    pub life: NonZeroLife,
+    pub life: NonZeroDuration,
 }
 
 impl Default for UnlockSettings {
     fn default() -> Self {
         Self {
             enabled: true,
-            life: Life::days(1).or_a_second(),
+            life: NonZeroDuration::at_least(days(1)),
         }
     }
 }

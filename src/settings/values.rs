@@ -1,9 +1,9 @@
 //! The values of `[security]` itself.
 
 use ipnet::IpNet;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 
-use crate::{identity::IdentityKind, secrets::Secret};
+use crate::secrets::Secret;
 
 /// Networks, of which one address is the smallest; one alone needs no list.
 pub(super) fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
@@ -52,39 +52,6 @@ impl<'de> Deserialize<'de> for Secrets {
             OneOrMany::One(one) => vec![Secret::new(one)],
             OneOrMany::Many(many) => many.into_iter().map(Secret::new).collect(),
         }))
-    }
-}
-
-/// A setting whose default is yes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(transparent)]
-pub struct On(pub bool);
-
-impl Default for On {
-    fn default() -> Self {
-        Self(true)
-    }
-}
-
-/// The name of the site.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(transparent)]
-pub struct SiteName(pub String);
-
-impl Default for SiteName {
-    fn default() -> Self {
-        Self("Rocket".into())
-    }
-}
-
-/// What people may sign in with.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(transparent)]
-pub struct Identities(pub Vec<IdentityKind>);
-
-impl Default for Identities {
-    fn default() -> Self {
-        Self(vec![IdentityKind::Email])
     }
 }
 

@@ -4,7 +4,7 @@
 //! nothing else. So a new way in cannot forget a check.
 
 use super::{
-    second_factors::{Passed, further},
+    second_factors::{Passed, remaining_factors},
     trusted::Trusted,
 };
 use crate::{
@@ -81,17 +81,17 @@ pub enum NextStep {
 
 /// Somebody who has shown enough to be asked for more, and no more than that.
 #[derive(Debug)]
-pub(crate) struct Owing {
+pub(crate) struct Challenge {
     pub(crate) user: Box<User>,
     pub(crate) methods: Methods,
     pub(crate) step: NextStep,
     /// The second factors one of which is owed; none if one must be set up first.
-    pub(crate) ways: Vec<FactorRow>,
+    pub(crate) factors: Vec<FactorRow>,
     /// The factor that was shown already, which is not to be shown twice.
     pub(crate) shown: Option<String>,
 }
 
-impl Owing {
+impl Challenge {
     /// What is said where it cannot be asked for.
     pub(crate) fn denied(&self) -> Denied {
         match self.step {
@@ -107,12 +107,12 @@ pub(crate) enum Admission {
     /// Come in.
     In(Admitted),
     /// Not yet.
-    Next(Owing),
+    Challenge(Challenge),
 }
 
 /// Whether an account may be used at all: asked at the gate, and again whenever a session or token of
 /// it is used.
-pub(crate) fn standing(core: &Core, user: &User) -> Result<(), Denied> {
+pub(crate) fn ensure_usable(core: &Core, user: &User) -> Result<(), Denied> {
     if !user.active {
         return Err(Denied::Inactive);
     }
@@ -140,13 +140,13 @@ pub(crate) async fn admit_by_factor(
     methods: Methods,
     shown: Option<&str>,
 ) -> Result<Admission, Error> {
-    standing(core, &user)?;
-    if let Some(ways) = second_factor_owed(core, &user, methods, shown).await? {
-        return Ok(Admission::Next(Owing {
+    ensure_usable(core, &user)?;
+    if let Some(factors) = second_factor_owed(core, &user, methods, shown).await? {
+        return Ok(Admission::Challenge(Challenge {
             user: Box::new(user),
             methods,
             step: NextStep::SecondFactor,
-            ways,
+            factors,
             shown: shown.map(String::from),
         }));
     }
@@ -154,8 +154,12 @@ pub(crate) async fn admit_by_factor(
 }
 
 /// Lets somebody go on who answered the second step: what was owed is shown, whatever kind it is of.
-pub(crate) fn answered(core: &Core, user: User, passed: &Passed) -> Result<Admission, Error> {
-    standing(core, &user)?;
+pub(crate) fn complete_second_factor(
+    core: &Core,
+    user: User,
+    passed: &Passed,
+) -> Result<Admission, Error> {
+    ensure_usable(core, &user)?;
     let methods = two_with_passkey(passed.methods()).and_second();
     Ok(beyond_second_factor(core, Box::new(user), methods))
 }
@@ -175,30 +179,30 @@ fn two_with_passkey(methods: Methods) -> Methods {
 }
 
 /// Lets somebody go on whose session was ended by their own change: what it had been admitted for stays.
-pub(crate) fn continued(
+pub(crate) fn reissue(
     core: &Core,
     user: User,
     methods: Methods,
 ) -> Result<Option<Admitted>, Error> {
-    standing(core, &user)?;
+    ensure_usable(core, &user)?;
     match beyond_second_factor(core, Box::new(user), methods) {
         Admission::In(admitted) => Ok(Some(admitted)),
-        Admission::Next(_) => Ok(None),
+        Admission::Challenge(_) => Ok(None),
     }
 }
 
 /// Spares somebody the second factor, in a browser in which it was given before and which is trusted.
-pub(crate) fn spare(core: &Core, owing: Owing, _: Trusted) -> Admission {
-    beyond_second_factor(core, owing.user, owing.methods)
+pub(crate) fn skip_trusted(core: &Core, challenge: Challenge, _: Trusted) -> Admission {
+    beyond_second_factor(core, challenge.user, challenge.methods)
 }
 
 fn beyond_second_factor(core: &Core, user: Box<User>, methods: Methods) -> Admission {
     if user.must_change_password {
-        return Admission::Next(Owing {
+        return Admission::Challenge(Challenge {
             user,
             methods,
             step: NextStep::NewPassword,
-            ways: Vec::new(),
+            factors: Vec::new(),
             shown: None,
         });
     }
@@ -240,31 +244,31 @@ pub(crate) async fn second_factor_owed(
     let found = core
         .store
         .read(move |conn| {
-            let mut ways = factors::serving(conn, &id, Usages::SECOND)?;
-            ways.retain(|way| counts.contains(way));
+            let mut factors = factors::serving(conn, &id, Usages::SECOND)?;
+            factors.retain(|way| counts.contains(way));
             // Two different factors are two steps if one is a second factor of the account: a password and a mailed
             // code are not those of one that has an authenticator app.
             let is_one = |way: &FactorRow| way.is_shown_by(methods);
-            if methods.is_multi_factor() && (ways.is_empty() || ways.iter().any(is_one)) {
+            if methods.is_multi_factor() && (factors.is_empty() || factors.iter().any(is_one)) {
                 return Ok(None);
             }
-            ways.retain(|way| shown.as_ref() != Some(&way.id));
-            let grants = match policy && ways.is_empty() {
+            factors.retain(|way| shown.as_ref() != Some(&way.id));
+            let grants = match policy && factors.is_empty() {
                 true => users::grants(conn, &id)?,
                 false => Grants::default(),
             };
-            Ok(Some((ways, grants)))
+            Ok(Some((factors, grants)))
         })
         .await?;
-    let Some((ways, grants)) = found else {
+    let Some((factors, grants)) = found else {
         return Ok(None);
     };
     let required = || {
         let policy = core.factors.mfa_policy.as_ref().filter(|_| policy);
         policy.is_some_and(|policy| policy.requires(user, &grants))
     };
-    let owed = !ways.is_empty() || required();
-    Ok(owed.then(|| further(ways, methods)))
+    let owed = !factors.is_empty() || required();
+    Ok(owed.then(|| remaining_factors(factors, methods)))
 }
 
 /// The event of a sign-in, for where the admission takes effect.

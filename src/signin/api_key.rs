@@ -7,7 +7,7 @@
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
-use super::admit::standing;
+use super::admit::ensure_usable;
 use crate::{
     core::Core,
     error::{Denied, Error},
@@ -75,7 +75,7 @@ pub(crate) async fn resolve(
     if !is_right || over {
         return Err(bad());
     }
-    standing(core, &user)?;
+    ensure_usable(core, &user)?;
     // While a new password is owed nothing of the account is open.
     if user.must_change_password {
         return Err(Denied::NewPassword.into());

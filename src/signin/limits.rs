@@ -8,18 +8,20 @@
 //! answer is given only if its failure could still be counted, and a right guess only while the door is
 //! open. Afterwards right and wrong get the same refusal.
 
+use std::time::Duration;
+
 use crate::{
     core::Core,
     error::{Denied, Error},
     events::EventKind,
     http::client::ClientInfo,
     identity::{EmailAddress, Identity},
-    signin::ticket::Handle,
+    signin::ticket::CodeSubject,
     store::{
         Conn, StoreError, User,
         failures::{self, Allowance, Counted},
     },
-    types::{Life, Methods, Timestamp, UserId},
+    types::{span::days, Methods, Timestamp, UserId},
 };
 
 /// The counters that one attempt concerns.
@@ -102,8 +104,8 @@ impl Buckets {
         let limits = &core.settings.limits;
         let day = Allowance {
             failures: limits.codes_per_day,
-            window: Life::days(1),
-            lock: Life::days(1),
+            window: days(1),
+            lock: days(1),
         };
         let whose = match self.is_known {
             true => "known codes",
@@ -148,7 +150,7 @@ impl Buckets {
 
     /// The counters of guesses at the code of a new address, apart from any account's: whoever guesses
     /// there keeps nobody from signing in.
-    pub(crate) fn of_code(core: &Core, handle: &Handle, client: &ClientInfo) -> Self {
+    pub(crate) fn of_code(core: &Core, handle: &CodeSubject, client: &ClientInfo) -> Self {
         let limit = core.settings.limits.per_account;
         let own = vec![(["code", handle.as_str(), ""], limit)];
         Self {
@@ -383,8 +385,8 @@ pub(crate) async fn count_per_address(
     let of_bytes =
         address_counters(core, client, "stored bytes", limit).map(|(bucket, counted)| {
             let a_minute = Allowance {
-                window: Life::minutes(1),
-                lock: Life::minutes(1),
+                window: Duration::from_mins(1),
+                lock: Duration::from_mins(1),
                 ..counted
             };
             (bucket, a_minute, what.bytes())

@@ -2,13 +2,13 @@
 
 use super::{
     limits::Buckets,
-    ticket::{self, Handle, Purpose, Terms},
+    ticket::{self, CodeSubject, Purpose, TicketOptions},
 };
 use crate::{
     core::{Core, change::By},
     error::Error,
     http::client::ClientInfo,
-    notify::{mail::Addressee, outbox::Postage},
+    notify::{mail::Recipient, outbox::MailLimit},
     signin::ticket_mail,
     store::User,
     types::Timestamp,
@@ -32,27 +32,27 @@ pub(crate) async fn offer(
     buckets: &Buckets,
     locked_until: Timestamp,
 ) -> Result<(), Error> {
-    let terms = Terms {
+    let terms = TicketOptions {
         life: core.settings.unlock.life.get(),
         user: user.map(|user| user.id.clone()),
         bound_to: None,
     };
     let names = buckets.opened_by_mail();
     // Nobody types the code of this one: it has no other handle than what was shut.
-    let handle = Handle::of_bucket(names.first().map_or("", String::as_str));
+    let handle = CodeSubject::of_bucket(names.first().map_or("", String::as_str));
     let draft = ticket::draft::<Unlock>(core, terms, ticket::Begun::ByVisitor, &handle, &names)?;
     let to = match user {
-        Some(user) => Addressee::from(user),
-        None => Addressee {
+        Some(user) => Recipient::from(user),
+        None => Recipient {
             decoy: true,
-            ..Addressee::at(names.first().map_or("", String::as_str))
+            ..Recipient::at(names.first().map_or("", String::as_str))
         },
     };
     let mut own = ticket_mail::context(core, "/unlock", &draft);
     own["locked_until"] = locked_until.to_text().into();
-    let letter = client
-        .scribe(&core.notify)
-        .letter(&to, MAIL, Postage::Limited, own)?;
-    ticket_mail::write(core, &By::route(client), letter, draft).await?;
+    let outgoing = client
+        .composer(&core.notify)
+        .compose(&to, MAIL, MailLimit::Limited, own)?;
+    ticket_mail::write(core, &By::route(client), outgoing, draft).await?;
     Ok(())
 }

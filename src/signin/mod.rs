@@ -12,11 +12,11 @@ mod scope;
 pub(crate) mod second;
 mod second_factors;
 pub(crate) mod session;
+pub(crate) mod sign_in_methods;
 pub mod ticket;
 pub(crate) mod ticket_mail;
 pub(crate) mod token;
 pub(crate) mod trusted;
-pub(crate) mod ways_in;
 
 use crate::{
     error::{Denied, Error},

@@ -3,12 +3,12 @@
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::ticket::{self, Begun, Draft, Handle, Purpose, Terms};
+use super::ticket::{self, Begun, CodeSubject, Draft, Purpose, TicketOptions};
 use crate::{
     core::{Core, change::Change},
     error::Error,
     http::client::ClientInfo,
-    notify::{notices, outbox::Letter},
+    notify::{notices, outbox::OutgoingMail},
     store::{StoreError, User, tickets},
     types::Timestamp,
 };
@@ -35,7 +35,7 @@ impl Purpose for Noticed {
 
 /// A mail that is to be written with the session of which it tells.
 pub(crate) struct Notice {
-    letter: Letter,
+    outgoing: OutgoingMail,
     draft: Draft<Noticed>,
 }
 
@@ -53,7 +53,7 @@ pub(crate) fn prepare(
     if !settings.new_device_mail || !proven || is_first || known {
         return Ok(None);
     }
-    let terms = Terms {
+    let terms = TicketOptions {
         life: settings.new_device_link.get(),
         user: Some(user.id.clone()),
         bound_to: None,
@@ -63,21 +63,21 @@ pub(crate) fn prepare(
         address: client.client.address.clone(),
         agent: client.client.agent.clone(),
     };
-    let handle = Handle::of_user(&user.id);
+    let handle = CodeSubject::of_user(&user.id);
     let draft =
         ticket::draft::<Noticed>(core, terms, Begun::ByVisitor, &handle, &seen)?.without_code();
     let own = json!({
         "url": core.absolute(&format!("{PATH}/{}", draft.secret.expose())),
         "until": draft.until().to_text(),
     });
-    let letter = notices::new_device(&client.scribe(&core.notify), user, own)?;
-    Ok(Some(Notice { letter, draft }))
+    let outgoing = notices::new_device(&client.composer(&core.notify), user, own)?;
+    Ok(Some(Notice { outgoing, draft }))
 }
 
 /// Writes it, once the session is written.
-pub(crate) fn put(change: &mut Change<'_>, notice: &Notice) -> Result<(), StoreError> {
-    match change.mail(&notice.letter)? {
-        true => ticket::put_beside(change, &notice.draft),
+pub(crate) fn enqueue(change: &mut Change<'_>, notice: &Notice) -> Result<(), StoreError> {
+    match change.mail(&notice.outgoing)? {
+        true => ticket::insert_beside(change, &notice.draft),
         false => Ok(()),
     }
 }

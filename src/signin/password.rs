@@ -137,7 +137,7 @@ pub(crate) async fn check_verdict(
     let admission = match admit(core, user.clone(), before.union(methods)).await {
         // To guess the password of a shut account is no cheaper.
         Err(error @ Error::Denied(Denied::Inactive | Denied::Unconfirmed)) => {
-            if core.settings.generic_answers.0 {
+            if core.settings.generic_answers {
                 count(Some(&user)).await?;
             }
             return Err(error);

@@ -6,8 +6,8 @@
 
 use super::{
     Admitted,
-    admit::{Admission, NextStep, Owing, admit},
-    session::{self, Opening},
+    admit::{Admission, Challenge, NextStep, admit},
+    session::{self, SessionOptions},
 };
 use crate::{
     core::{Core, change::By},
@@ -129,7 +129,7 @@ pub(crate) async fn restore(
         browser.forget(Kind::Remember);
         return Ok(None);
     };
-    let opening = Opening {
+    let opening = SessionOptions {
         remember: Remember::Continue(name),
         clears: None,
     };
@@ -197,7 +197,7 @@ async fn end_copied(
     name: String,
 ) -> Result<bool, Error> {
     let copied = Ending::CopiedRememberCookie(of_series(name.clone()));
-    let notice = notices::remember_copied(&client.scribe(&core.notify), &user)?;
+    let notice = notices::remember_copied(&client.composer(&core.notify), &user)?;
     let user = user.id;
     let by = By::route(client);
     let ended = core.change(&by, move |change| {
@@ -217,16 +217,20 @@ async fn end_copied(
 ///
 /// A session that a remembered browser opened notes what was shown as its first factor, so that the second can be
 /// shown next. It is no fresher than before.
-pub(crate) async fn owes(core: &Core, caller: &Caller, owing: &Owing) -> Result<Denied, Error> {
+pub(crate) async fn owes(
+    core: &Core,
+    caller: &Caller,
+    challenge: &Challenge,
+) -> Result<Denied, Error> {
     if let (Some(session), NextStep::SecondFactor, true) = (
         &caller.session,
-        &owing.step,
+        &challenge.step,
         caller.methods.is_only_remembered(),
     ) {
-        let (session, user, methods) = (session.clone(), caller.user.id.clone(), owing.methods);
+        let (session, user, methods) = (session.clone(), caller.user.id.clone(), challenge.methods);
         core.store
             .write(move |conn| sessions::note_methods(conn, &user, &session, methods))
             .await?;
     }
-    Ok(owing.denied())
+    Ok(challenge.denied())
 }

@@ -11,34 +11,34 @@ use crate::{
 };
 
 /// The second factors of an account.
-pub(crate) async fn ways(core: &Core, user: &User) -> Result<Vec<FactorRow>, Error> {
+pub(crate) async fn factors_of(core: &Core, user: &User) -> Result<Vec<FactorRow>, Error> {
     let (id, counts) = (user.id.clone(), core.counted_factors());
     Ok(core
         .store
         .read(move |conn| {
-            let mut ways = rows::serving(conn, &id, Usages::SECOND)?;
-            ways.retain(|way| counts.contains(way));
-            Ok(ways)
+            let mut factors = rows::serving(conn, &id, Usages::SECOND)?;
+            factors.retain(|way| counts.contains(way));
+            Ok(factors)
         })
         .await?)
 }
 
 /// The second factors one of which goes on from `methods`: what was shown already is none, unless there is
 /// nothing else.
-pub(crate) fn further(mut ways: Vec<FactorRow>, methods: Methods) -> Vec<FactorRow> {
+pub(crate) fn remaining_factors(mut factors: Vec<FactorRow>, methods: Methods) -> Vec<FactorRow> {
     // A further passkey is another thing that is held; the one that was shown is known by its id.
     let unshown =
         |way: &FactorRow| way.kind() == Some(FactorKind::Passkey) || !way.is_shown_by(methods);
-    if ways.iter().any(unshown) {
-        ways.retain(unshown);
+    if factors.iter().any(unshown) {
+        factors.retain(unshown);
     }
-    ways
+    factors
 }
 
 /// Whether all of these are passkeys, and there are some.
-pub(crate) fn are_passkeys(ways: &[FactorRow]) -> bool {
+pub(crate) fn are_passkeys(factors: &[FactorRow]) -> bool {
     let is_passkey = |way: &FactorRow| way.kind() == Some(FactorKind::Passkey);
-    !ways.is_empty() && ways.iter().all(is_passkey)
+    !factors.is_empty() && factors.iter().all(is_passkey)
 }
 
 /// The proof that a second step was answered. Nothing but a right answer makes one: see `second/answer.rs`.

@@ -1,10 +1,11 @@
 //! Sessions: opened from an admission, found by a cookie's hash, ended for good.
 
+use std::time::Duration;
 use std::num::NonZeroU32;
 
 use super::{
     Admitted,
-    admit::{authenticated, continued, standing},
+    admit::{authenticated, ensure_usable, reissue},
     limits::Buckets,
     noticed::{self, Notice},
     remember::{self, Remember},
@@ -29,28 +30,28 @@ use crate::{
         sign_in::SignIn,
         users,
     },
-    types::{Life, Methods, ProvenAt, SessionId},
+    types::{Methods, ProvenAt, SessionId},
 };
 
 /// Uses of a session closer together than this are not written down: a twentieth of the idle limit, at
 /// most five minutes. On a busy site these writes are the dearest part of a request.
-fn touch_every(core: &Core) -> Life {
-    let twentieth = Life::seconds(core.settings.session.idle.get().as_secs() / 20);
-    twentieth.clamp(Life::seconds(1), Life::minutes(5))
+fn touch_every(core: &Core) -> Duration {
+    let twentieth = Duration::from_secs(core.settings.session.idle.get().as_secs() / 20);
+    twentieth.clamp(Duration::from_secs(1), Duration::from_mins(5))
 }
 
 /// The grace is extended in steps of this.
-const GRACE_STEP: Life = Life::minutes(1);
+const GRACE_STEP: Duration = Duration::from_mins(1);
 
 /// What opening a session comes with.
-pub(crate) struct Opening<'a> {
+pub(crate) struct SessionOptions<'a> {
     /// Whether the browser is to be remembered.
     pub(crate) remember: Remember,
     /// Counters that this success clears.
     pub(crate) clears: Option<&'a Buckets>,
 }
 
-impl Opening<'_> {
+impl SessionOptions<'_> {
     /// A sign-in that is remembered if the setting says so.
     pub(crate) fn by_default(core: &Core) -> Self {
         Self::remembering(Remember::chosen(core, None))
@@ -83,7 +84,7 @@ pub(crate) async fn open(
     core: &Core,
     client: &ClientInfo,
     admitted: &Admitted,
-    opening: Opening<'_>,
+    opening: SessionOptions<'_>,
 ) -> Result<Caller, Error> {
     let token = random_token()?;
     let user = admitted.user();
@@ -221,7 +222,7 @@ impl Opened {
             failures::clear(change, &self.cleared)?;
         }
         if let Some(notice) = &self.notice {
-            noticed::put(change, notice)?;
+            noticed::enqueue(change, notice)?;
         }
         if let Some(told) = &self.told {
             change.event(told.clone());
@@ -271,10 +272,10 @@ pub(crate) async fn resolve(core: &Core, cookie: &str) -> Result<Option<Caller>,
     else {
         return Ok(None);
     };
-    judge(core, row, user)
+    valid_caller(core, row, user)
 }
 
-fn judge(core: &Core, row: SessionRow, user: User) -> Result<Option<Caller>, Error> {
+fn valid_caller(core: &Core, row: SessionRow, user: User) -> Result<Option<Caller>, Error> {
     let now = core.now();
     if row.expires_at <= now || !row.created_at.has_been(now) {
         return Ok(None);
@@ -284,7 +285,7 @@ fn judge(core: &Core, row: SessionRow, user: User) -> Result<Option<Caller>, Err
     if !seen.is_within(core.settings.session.idle.get(), now) {
         return Ok(None);
     }
-    standing(core, &user)?;
+    ensure_usable(core, &user)?;
     if seen.after(touch_every(core)) <= now {
         core.touches.note(&row.id, now, None);
     }
@@ -306,7 +307,7 @@ fn judge(core: &Core, row: SessionRow, user: User) -> Result<Option<Caller>, Err
 /// Lets somebody in the middle of something go on for a while after freshness has ended.
 ///
 /// Each use extends it, but never beyond twice the grace after the freshness itself.
-pub(crate) fn extend_grace(core: &Core, caller: &Caller, within: Life, grace: Life) {
+pub(crate) fn extend_grace(core: &Core, caller: &Caller, within: Duration, grace: Duration) {
     let now = core.now();
     if let Some(id) = &caller.session
         && grace.as_secs() > 0
@@ -374,12 +375,12 @@ pub(crate) async fn reopen(
     methods: Methods,
     proven_at: ProvenAt,
 ) -> Result<Option<Admitted>, Error> {
-    let Some(admitted) = continued(core, user, methods)? else {
+    let Some(admitted) = reissue(core, user, methods)? else {
         return Ok(None);
     };
     let admitted = admitted.with_proof_at(proven_at);
     let remembered = browser.cookie(Kind::Remember).is_some();
-    let opening = Opening {
+    let opening = SessionOptions {
         remember: Remember::chosen(core, Some(remembered)),
         clears: None,
     };

@@ -9,7 +9,7 @@ use crate::{
         change::{By, Change},
     },
     error::Error,
-    notify::outbox::Letter,
+    notify::outbox::OutgoingMail,
     store::StoreError,
 };
 
@@ -18,25 +18,25 @@ use crate::{
 pub(crate) async fn write<P: Purpose>(
     core: &Core,
     by: &By,
-    letter: Letter,
+    outgoing: OutgoingMail,
     draft: Draft<P>,
 ) -> Result<bool, Error> {
-    core.change(by, move |change| put(change, &letter, &draft))
+    core.change(by, move |change| enqueue(change, &outgoing, &draft))
         .await
         .map_err(super::outdated)
 }
 
 /// The same as part of a transaction: the ticket is written only if its letter is.
-pub(crate) fn put<P: Purpose>(
+pub(crate) fn enqueue<P: Purpose>(
     change: &mut Change<'_>,
-    letter: &Letter,
+    outgoing: &OutgoingMail,
     draft: &Draft<P>,
 ) -> Result<bool, StoreError> {
-    let is_put = change.mail(letter)?;
-    if is_put {
-        ticket::put(change, draft)?;
+    let is_queued = change.mail(outgoing)?;
+    if is_queued {
+        ticket::insert(change, draft)?;
     }
-    Ok(is_put)
+    Ok(is_queued)
 }
 
 /// What the letter of a ticket says of it: link, code and until when.

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use super::{Admitted, admit::standing};
+use super::{Admitted, admit::ensure_usable};
 use crate::{
     core::{
         Core,
@@ -155,6 +155,6 @@ pub(crate) async fn resolve(
     if row.expires_at <= now || !row.created_at.has_been(now) {
         return Err(Denied::BadCredential.into());
     }
-    standing(core, &user)?;
+    ensure_usable(core, &user)?;
     Ok((row, user))
 }

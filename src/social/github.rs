@@ -97,7 +97,7 @@ impl SocialProvider for Github {
             .map(|(name, value)| (name.as_str(), value.as_str()))
             .collect();
         let client = &self.inner.client;
-        Ok(client.lead(&self.authorize, asked, &self.scopes, &beside))
+        Ok(client.authorization_url(&self.authorize, asked, &self.scopes, &beside))
     }
 
     async fn profile(&self, answer: &SocialAnswer<'_>) -> Result<SocialProfile, SocialError> {

@@ -59,7 +59,7 @@ pub(super) struct Tokens {
 
 impl Client {
     /// Where a browser is led, with what every kind of provider is asked. `beside` does not replace any of it.
-    pub(super) fn lead(
+    pub(super) fn authorization_url(
         &self,
         endpoint: &Url,
         asked: &SocialRequest<'_>,

@@ -95,7 +95,7 @@ impl Oidc {
             mode: own.response_mode_of(name),
             parameters: own.parameters.clone().into_iter().collect(),
             origins: own.origins.clone(),
-            keep: settings.keep.as_duration(),
+            keep: settings.keep,
             http,
             known: Mutex::default(),
             asking: Mutex::default(),
@@ -144,7 +144,7 @@ impl SocialProvider for Oidc {
         }
         Ok(inner
             .client
-            .lead(&metadata.authorize, asked, &inner.scopes, &beside))
+            .authorization_url(&metadata.authorize, asked, &inner.scopes, &beside))
     }
 
     async fn profile(&self, answer: &SocialAnswer<'_>) -> Result<SocialProfile, SocialError> {
@@ -322,12 +322,12 @@ impl Inner {
             verified => verified?,
         };
         let subject = text(&claims, "sub").unwrap_or_default();
-        let mut email = said(&claims);
-        if !matches!(email, Said::Whole(_))
+        let mut email = email_claim(&claims);
+        if !matches!(email, EmailClaim::Whole(_))
             && let Some(userinfo) = &metadata.userinfo
         {
             email = match userinfo_of(http, userinfo, tokens.access.expose(), subject)? {
-                Said::Nothing => email,
+                EmailClaim::Nothing => email,
                 better => better,
             };
         }
@@ -354,30 +354,30 @@ impl Inner {
 }
 
 /// What an answer says of the address.
-enum Said {
+enum EmailClaim {
     Nothing,
     /// The address, and not whether it is proven.
     Half(String),
     Whole(ProviderEmail),
 }
 
-impl From<Said> for ProviderEmail {
-    fn from(said: Said) -> Self {
+impl From<EmailClaim> for ProviderEmail {
+    fn from(said: EmailClaim) -> Self {
         match said {
-            Said::Nothing => Self::Absent,
-            Said::Half(email) => Self::Unverified(email),
-            Said::Whole(email) => email,
+            EmailClaim::Nothing => Self::Absent,
+            EmailClaim::Half(email) => Self::Unverified(email),
+            EmailClaim::Whole(email) => email,
         }
     }
 }
 
-fn said(claims: &Object) -> Said {
+fn email_claim(claims: &Object) -> EmailClaim {
     let email = text(claims, "email").map(String::from);
     match (email, flag(claims, "email_verified")) {
-        (None, _) => Said::Nothing,
-        (Some(email), None) => Said::Half(email),
-        (Some(email), Some(true)) => Said::Whole(ProviderEmail::Verified(email)),
-        (Some(email), Some(false)) => Said::Whole(ProviderEmail::Unverified(email)),
+        (None, _) => EmailClaim::Nothing,
+        (Some(email), None) => EmailClaim::Half(email),
+        (Some(email), Some(true)) => EmailClaim::Whole(ProviderEmail::Verified(email)),
+        (Some(email), Some(false)) => EmailClaim::Whole(ProviderEmail::Unverified(email)),
     }
 }
 
@@ -389,7 +389,7 @@ fn userinfo_of(
     userinfo: &Url,
     token: &str,
     subject: &str,
-) -> Result<Said, SocialError> {
+) -> Result<EmailClaim, SocialError> {
     let bearer = format!("Bearer {token}");
     let headers = [("Accept", "application/json"), ("Authorization", &bearer)];
     let answer = http.send(request("GET", userinfo.as_str(), &headers, Vec::new())?)?;
@@ -400,11 +400,11 @@ fn userinfo_of(
         read => {
             let why = read.map_or_else(|error| error.to_string(), |said| complaint(&said));
             log::info!("the user info endpoint answered {status}: {why}");
-            return Ok(Said::Nothing);
+            return Ok(EmailClaim::Nothing);
         }
     };
     match text(&claims, "sub") == Some(subject) {
-        true => Ok(said(&claims)),
+        true => Ok(email_claim(&claims)),
         false => Err(SocialError::Refused(
             "its user info is of another subject".into(),
         )),

@@ -1,6 +1,8 @@
 //! Rows of API keys: the hash of each, whose it is, and what it was given. Their meaning is in
 //! [`crate::signin::api_key`].
 
+use std::time::Duration;
+
 use diesel::prelude::*;
 use serde::Serialize;
 
@@ -9,7 +11,7 @@ use super::{
     conn::natively,
     schema::{security_api_keys as keys, users},
 };
-use crate::types::{Life, Timestamp, UserId};
+use crate::types::{span::days, Timestamp, UserId};
 
 /// A key to be written.
 #[derive(Clone, Debug, Insertable)]
@@ -150,7 +152,7 @@ pub(crate) fn touch_all(
 }
 
 /// How long a key that has run out stays in its owner's list.
-const SHOWN: Life = Life::days(30);
+const SHOWN: Duration = days(30);
 
 pub(crate) fn delete_expired(conn: &mut Conn, now: Timestamp) -> Result<(), StoreError> {
     diesel::delete(keys::table.filter(keys::expires_at.le(now.before(SHOWN)))).execute(conn)?;

@@ -55,7 +55,7 @@ pub(crate) enum Ending {
 /// How much of one thing an ending takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Takes {
-    Nothing,
+    Empty,
     /// What is of the sign-in that ends.
     Its,
     /// What is of the account, and not of the sign-in that stays.
@@ -87,27 +87,27 @@ impl Ending {
     /// The table. docs/account-life-cycle.md shows it to people.
     #[rustfmt::skip]
     const fn takes(&self) -> Row {
-        use Takes::{All, Its, Nothing, Others};
+        use Takes::{All, Its, Empty, Others};
         const fn row(all: [Takes; 10]) -> Row {
             let [session, remember, tokens, refresh, begun, second, device, mailed, noticed, api_keys] = all;
             Row { session, remember, tokens, refresh, begun, second, device, mailed, noticed, api_keys }
         }
         const fn if_set(set: bool) -> Takes {
-            if set { All } else { Nothing }
+            if set { All } else { Empty }
         }
         row(match self {
             //                              session  remember tokens   refresh  begun    second   device   mailed   noticed  api_keys
-            Self::SignOut(_) =>              [Its,     Its,     Its,     Its,     Its,     Its,     Nothing, Nothing, Nothing, Nothing],
-            Self::Crowded(_) =>              [Its,     Nothing, Its,     Its,     Its,     Its,     Nothing, Nothing, Nothing, Nothing],
+            Self::SignOut(_) =>              [Its,     Its,     Its,     Its,     Its,     Its,     Empty, Empty, Empty, Empty],
+            Self::Crowded(_) =>              [Its,     Empty, Its,     Its,     Its,     Its,     Empty, Empty, Empty, Empty],
             Self::RevokeOne(_)
             | Self::CopiedRememberCookie(_)
-            | Self::CopiedRefreshToken(_) => [Its,     Its,     Its,     Its,     Its,     Its,     Its,     Nothing, Nothing, Nothing],
-            Self::RevokeOthers { .. } =>     [Others,  Others,  Others,  Others,  Others,  Others,  Others,  Nothing, Nothing, Nothing],
+            | Self::CopiedRefreshToken(_) => [Its,     Its,     Its,     Its,     Its,     Its,     Its,     Empty, Empty, Empty],
+            Self::RevokeOthers { .. } =>     [Others,  Others,  Others,  Others,  Others,  Others,  Others,  Empty, Empty, Empty],
             Self::Everywhere { tokens, .. } =>
-                                             [All,     All, if_set(*tokens), All, All,     All,     All,     Nothing, Nothing, Nothing],
+                                             [All,     All, if_set(*tokens), All, All,     All,     All,     Empty, Empty, Empty],
             Self::NewPassword { tokens, api_keys, .. } =>
-                                             [All,     All, if_set(*tokens), All, All,     All,     All,     All,     Nothing, if_set(*api_keys)],
-            Self::NewAddress(_) =>           [Nothing, Nothing, Nothing, Nothing, All,     All,     Nothing, All,     Nothing, Nothing],
+                                             [All,     All, if_set(*tokens), All, All,     All,     All,     All,     Empty, if_set(*api_keys)],
+            Self::NewAddress(_) =>           [Empty, Empty, Empty, Empty, All,     All,     Empty, All,     Empty, Empty],
             Self::Reclaimed(_)
             | Self::Deactivation(_)
             | Self::Deletion(_) =>           [All,     All,     All,     All,     All,     All,     All,     All,     All,     All],

@@ -1,16 +1,18 @@
 //! Counters of failed attempts, exact however many come at once.
 
+use std::time::Duration;
+
 use diesel::prelude::*;
 
 use super::{Conn, StoreError, schema::security_failures};
-use crate::types::{Life, SKEW, Timestamp};
+use crate::types::{SKEW, Timestamp};
 
 /// How many failures in which time shut a door, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Allowance {
     pub(crate) failures: u32,
-    pub(crate) window: Life,
-    pub(crate) lock: Life,
+    pub(crate) window: Duration,
+    pub(crate) lock: Duration,
 }
 
 impl Allowance {

@@ -1,10 +1,12 @@
 //! Rows of mails that wait to be sent; their meaning is in [`crate::notify::delivery`].
 
+use std::time::Duration;
+
 use diesel::prelude::*;
 use serde::Serialize;
 
 use super::{Conn, Store, StoreError, cut, schema::security_outbox as outbox};
-use crate::types::{Life, RowId, Timestamp};
+use crate::types::{span::days, RowId, Timestamp};
 
 /// Where a mail stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -264,10 +266,10 @@ pub(crate) fn delete_to(conn: &mut Conn, recipient: &str) -> Result<(), StoreErr
 }
 
 /// How long a decoy stays, a mail that was sent, and one that was given up.
-const KEPT: [(&str, Life); 3] = [
-    (DECOY, Life::hours(1)),
-    (MailState::Sent.name(), Life::days(7)),
-    (MailState::Failed.name(), Life::days(30)),
+const KEPT: [(&str, Duration); 3] = [
+    (DECOY, Duration::from_hours(1)),
+    (MailState::Sent.name(), days(7)),
+    (MailState::Failed.name(), days(30)),
 ];
 
 pub(crate) fn delete_old(conn: &mut Conn, now: Timestamp) -> Result<(), StoreError> {

@@ -1,6 +1,6 @@
 //! Uses of sessions and API keys that wait to be written, many in one transaction.
 
-use std::{
+use std::{time::Duration, 
     collections::HashMap,
     sync::{Mutex, PoisonError},
 };
@@ -9,7 +9,7 @@ use super::{
     Store, StoreError, api_keys,
     sessions::{self, Touch},
 };
-use crate::types::{Life, SessionId, Timestamp};
+use crate::types::{SessionId, Timestamp};
 
 /// Uses of sessions that wait to be written, many in one transaction.
 ///
@@ -52,7 +52,7 @@ impl Touches {
 }
 
 /// Uses of a key closer together than this are not written down.
-pub(crate) const NOTED_EVERY: Life = Life::minutes(5);
+pub(crate) const NOTED_EVERY: Duration = Duration::from_mins(5);
 
 /// Uses of keys that wait to be written, many in one transaction.
 #[derive(Debug, Default)]

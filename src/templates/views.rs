@@ -372,7 +372,7 @@ impl tera::Function for Translate {
 ///
 /// Rocket loads template files before it calls this, and a file cannot extend or import what is added
 /// here; it can include: `{% include "security/partials/menu.html" %}`.
-pub fn engines(engines: &mut rocket_dyn_templates::Engines) {
+pub fn tera_extensions(engines: &mut rocket_dyn_templates::Engines) {
     match Catalogue::load(Path::new("templates/security/messages"), &[]) {
         Ok(catalogue) => {
             let language = super::catalogue::FALLBACK.to_string();

@@ -6,7 +6,7 @@ mod clock;
 mod column;
 mod factor;
 mod ids;
-mod life;
+pub(crate) mod span;
 mod message;
 mod methods;
 mod time;
@@ -16,9 +16,10 @@ pub use self::{
     clock::{Clock, SharedClock, SystemClock},
     factor::FactorKind,
     ids::{RoleId, SessionId, Uniquifier, UserId},
-    life::{Life, NonZeroLife},
+
     message::Message,
     methods::{Method, Methods},
+    span::NonZeroDuration,
     time::Timestamp,
 };
 pub(crate) use self::{

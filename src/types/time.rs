@@ -5,17 +5,17 @@ use std::time::{Duration, SystemTime};
 use diesel::{deserialize::FromSqlRow, expression::AsExpression, sql_types::BigInt};
 use serde::{Deserialize, Serialize};
 
-use super::{Life, column::column};
+use super::{column::column, span::millis};
 
 /// A moment: milliseconds since 1970-01-01T00:00:00Z, without leap seconds; in JSON that number.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
-/// use rocket_security::{Timestamp, config::Life};
+/// use rocket_security::Timestamp;
 ///
 /// let at = Timestamp::from_millis(1_700_000_000_123);
 /// assert_eq!(at.as_millis(), 1_700_000_000_123);
-/// assert_eq!(at.after(Life::seconds(1)).as_millis(), 1_700_000_001_123);
+/// assert_eq!(at.after(Duration::from_secs(1)).as_millis(), 1_700_000_001_123);
 /// let system = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
 /// assert_eq!((SystemTime::from(at), Timestamp::from(system)), (system, at));
 /// ```
@@ -38,7 +38,7 @@ use super::{Life, column::column};
 pub struct Timestamp(i64);
 
 /// How far the clocks of two machines may differ.
-pub(crate) const SKEW: Life = Life::minutes(1);
+pub(crate) const SKEW: Duration = Duration::from_mins(1);
 
 impl Timestamp {
     /// The moment `millis` milliseconds after 1970 began.
@@ -52,13 +52,13 @@ impl Timestamp {
     }
 
     /// The moment `life` later.
-    pub const fn after(self, life: Life) -> Self {
-        Self(self.0.saturating_add(life.as_millis()))
+    pub const fn after(self, life: Duration) -> Self {
+        Self(self.0.saturating_add(millis(life)))
     }
 
     /// The moment `life` earlier.
-    pub const fn before(self, life: Life) -> Self {
-        Self(self.0.saturating_sub(life.as_millis()))
+    pub const fn before(self, life: Duration) -> Self {
+        Self(self.0.saturating_sub(millis(life)))
     }
 
     /// Whether this moment is past. Clocks may differ by a minute and no more: a moment further in the future
@@ -70,15 +70,16 @@ impl Timestamp {
     /// Whether this moment is past, by less than `life`.
     ///
     /// ```
-    /// use rocket_security::{Timestamp, config::Life};
+    /// use std::time::Duration;
+    /// use rocket_security::Timestamp;
     /// let now = Timestamp::from_millis(1_000_000);
-    /// assert!(now.before(Life::seconds(59)).is_within(Life::minutes(1), now));
-    /// assert!(!now.before(Life::seconds(60)).is_within(Life::minutes(1), now));
+    /// assert!(now.before(Duration::from_secs(59)).is_within(Duration::from_mins(1), now));
+    /// assert!(!now.before(Duration::from_secs(60)).is_within(Duration::from_mins(1), now));
     /// // A minute of skew between clocks, and no more.
-    /// assert!(now.after(Life::seconds(60)).is_within(Life::minutes(1), now));
-    /// assert!(!now.after(Life::seconds(61)).is_within(Life::minutes(1), now));
+    /// assert!(now.after(Duration::from_secs(60)).is_within(Duration::from_mins(1), now));
+    /// assert!(!now.after(Duration::from_secs(61)).is_within(Duration::from_mins(1), now));
     /// ```
-    pub const fn is_within(self, life: Life, now: Timestamp) -> bool {
+    pub const fn is_within(self, life: Duration, now: Timestamp) -> bool {
         self.has_been(now) && self.after(life).0 > now.0
     }
 
@@ -164,7 +165,7 @@ impl ProvenAt {
     }
 
     /// Whether there is a proof that is younger than `life`.
-    pub(crate) fn is_within(self, life: Life, now: Timestamp) -> bool {
+    pub(crate) fn is_within(self, life: Duration, now: Timestamp) -> bool {
         self.moment().is_some_and(|at| at.is_within(life, now))
     }
 }

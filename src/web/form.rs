@@ -255,7 +255,7 @@ impl FormView {
             .find(|field| matches!(field.name, "email" | "identity") && field.kind != "hidden");
         match (field, given.take()) {
             (Some(field), Some((_, value))) if field.value.is_empty() && !value.is_empty() => {
-                let printable = value.chars().filter(|letter| !letter.is_control());
+                let printable = value.chars().filter(|outgoing| !outgoing.is_control());
                 field.value = printable.take(254).collect();
                 true
             }

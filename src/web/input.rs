@@ -33,7 +33,7 @@ use crate::{
 /// the request passes the check before its body is read: by a header, by what the browser says of its origin, or
 /// by the field of a body of at most 512 bytes.
 ///
-/// `F` is any type that serde can deserialize; [`Nothing`] for a handler that only acts. A body is at
+/// `F` is any type that serde can deserialize; [`Empty`] for a handler that only acts. A body is at
 /// most 64 KiB unless Rocket's limit `security` says otherwise.
 ///
 /// | outcome | status |
@@ -84,31 +84,31 @@ impl<F> DerefMut for Input<F> {
 
 /// The body of a handler that has no fields; only its CSRF token counts.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
-pub struct Nothing {}
+pub struct Empty {}
 
 /// A tick box: `true`, `"on"`, `"true"`, `"y"`, `"yes"` or `"1"` is set; absent, `false`, `""` and the
 /// like are not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tick(pub bool);
+pub struct Checkbox(pub bool);
 
-impl<'de> Deserialize<'de> for Tick {
+impl<'de> Deserialize<'de> for Checkbox {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Visitor;
         impl serde::de::Visitor<'_> for Visitor {
-            type Value = Tick;
+            type Value = Checkbox;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("true or false")
             }
 
-            fn visit_bool<E>(self, set: bool) -> Result<Tick, E> {
-                Ok(Tick(set))
+            fn visit_bool<E>(self, set: bool) -> Result<Checkbox, E> {
+                Ok(Checkbox(set))
             }
 
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Tick, E> {
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Checkbox, E> {
                 match text.to_ascii_lowercase().as_str() {
-                    "on" | "true" | "y" | "yes" | "1" => Ok(Tick(true)),
-                    "" | "off" | "false" | "n" | "no" | "0" => Ok(Tick(false)),
+                    "on" | "true" | "y" | "yes" | "1" => Ok(Checkbox(true)),
+                    "" | "off" | "false" | "n" | "no" | "0" => Ok(Checkbox(false)),
                     _ => Err(E::invalid_value(serde::de::Unexpected::Str(text), &self)),
                 }
             }
@@ -471,15 +471,15 @@ impl<'r, F: DeserializeOwned> FromData<'r> for Proving<F> {
 ///
 /// A browser leaves out a box that is not ticked, so a submitted form without the field says no. A program that
 /// leaves the field out of its JSON says nothing.
-pub(crate) fn choice(request: &Request<'_>, ticked: Option<Tick>) -> Option<bool> {
-    choice_where_shown(request, ticked, Some(Tick(true)))
+pub(crate) fn choice(request: &Request<'_>, ticked: Option<Checkbox>) -> Option<bool> {
+    choice_where_shown(request, ticked, Some(Checkbox(true)))
 }
 
 /// The same for a form that does not always show the box: it says with the field `remember_box` that it did.
 pub(crate) fn choice_where_shown(
     request: &Request<'_>,
-    ticked: Option<Tick>,
-    shown: Option<Tick>,
+    ticked: Option<Checkbox>,
+    shown: Option<Checkbox>,
 ) -> Option<bool> {
     let is_form = request
         .content_type()

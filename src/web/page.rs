@@ -1,5 +1,6 @@
 //! What every page is given, ours and the application's.
 
+use std::time::Duration;
 use std::sync::Arc;
 
 use rocket::{
@@ -15,7 +16,7 @@ use crate::{
     guards::identity,
     http::{browser::Browser, cookies::Kind, csrf, language, refusal},
     identity::target::Target,
-    types::{Life, Message},
+    types::{Message},
     web::{
         feature::MenuFor,
         paths::{ICON, PASSKEYS, STYLESHEET},
@@ -27,7 +28,7 @@ use crate::{
 pub(crate) fn after(site: &Site, path: &str) -> Target {
     site.http
         .redirects
-        .judge(path)
+        .allowed(path)
         .unwrap_or_else(|| Target::local("/"))
 }
 
@@ -35,7 +36,7 @@ pub(crate) fn after(site: &Site, path: &str) -> Target {
 /// of a provider has its name behind an `@`.
 pub(crate) fn leave_message(request: &Request<'_>, site: &Site, kind: &str, key: &str) {
     let browser = Browser::of(request, &site.http);
-    browser.send_for(Kind::Flash, format!("{kind}:{key}"), Life::minutes(5));
+    browser.send_for(Kind::Flash, format!("{kind}:{key}"), Duration::from_mins(5));
 }
 
 /// The messages that the page before left; showing them is forgetting them.
@@ -158,7 +159,7 @@ pub(crate) fn shared(
     shared.insert("lang".into(), language.into());
     shared.insert(
         "site".into(),
-        json!({"name": site.settings.site_name.0, "home": "/"}),
+        json!({"name": site.settings.site_name, "home": "/"}),
     );
     shared.insert("user".into(), user.into());
     shared.insert("urls".into(), urls.into());
@@ -170,7 +171,7 @@ pub(crate) fn shared(
 /// `csrf_token`, `site`, `lang`.
 ///
 /// The template is the application's, rendered by `rocket_dyn_templates` as always; for our macros and
-/// partials attach it as `Template::custom(rocket_security::engines)`.
+/// partials attach it as `Template::custom(rocket_security::tera_extensions)`.
 ///
 /// ```
 /// # #[macro_use] extern crate rocket;

@@ -181,7 +181,7 @@ fn way_of_application(
         _ => return None,
     };
     let asked = hook.and_then(|decide| decide(request))?;
-    let target = site.http.redirects.judge(&asked);
+    let target = site.http.redirects.allowed(&asked);
     if target.is_none() {
         log::error!(
             "`Security::{name}` returned an address that is neither a path of this site nor a host that `security.redirects` allows, so the browser gets the built-in answer"
@@ -237,7 +237,7 @@ fn text(
         (Error::Denied(Denied::Csrf), _) if stale::lacks_cookies(request, site) => {
             Message::new("stale.cookies")
         }
-        (Error::Denied(Denied::Csrf), Some(form)) => Message::new(stale::lead(form)),
+        (Error::Denied(Denied::Csrf), Some(form)) => Message::new(stale::message_key(form)),
         // How long it takes is said below it.
         (Error::Denied(Denied::Locked { .. }), _) if may_be_unlocked(request, site) => {
             Message::new("status.429.text_unlock")

@@ -47,7 +47,7 @@ fn account_of(request: &Request<'_>, site: &Site, context: &Map<String, Value>) 
         return Some(email.to_string());
     }
     let user = &identity::known(request)?.user;
-    let by_address = site.settings.identities.0.contains(&IdentityKind::Email);
+    let by_address = site.settings.identities.contains(&IdentityKind::Email);
     match &user.username {
         Some(username) if !by_address => Some(username.clone()),
         _ => Some(user.email.clone()),

@@ -95,7 +95,7 @@ pub(super) fn lacks_cookies(request: &Request<'_>, site: &Site) -> bool {
 }
 
 /// Returns the message that says what to do with a form that is offered again.
-pub(super) fn lead(form: &FormView) -> &'static str {
+pub(super) fn message_key(form: &FormView) -> &'static str {
     match (form.has_password(), form.is_visible()) {
         (true, _) => "stale.lead_password",
         (false, true) => "stale.lead",

@@ -1,7 +1,7 @@
 //! API keys: what they open, what they never do, and what ends them.
 
 use rocket::{get, post, routes};
-use rocket_security::{EventKind, Mechanism, User, config::Life, prelude::*};
+use rocket_security::{EventKind, Mechanism, User, prelude::*};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -36,7 +36,7 @@ fn mfa(_who: Require<(Via<ApiKey>, Mfa)>) {}
 fn bare(_who: Require<Via<ApiKey>>) {}
 
 #[post("/k/input", data = "<_body>")]
-fn input(_who: Require<Via<ApiKey>>, _body: Input<Nothing>) {}
+fn input(_who: Require<Via<ApiKey>>, _body: Input<Empty>) {}
 
 #[post("/k/mint")]
 async fn mint(auth: Auth<'_>, who: Require<Via<ApiKey>>) -> Result<String, Error> {
@@ -185,7 +185,7 @@ async fn a_key_neither_makes_keys_nor_changes_credentials() {
         assert_eq!(app.store().api_keys_of(&ada.id).await.unwrap().len(), 1);
         // Whoever has the session has to be fresh.
         let browser = app.signed_in(&ada).await.in_json();
-        app.later(Life::hours(26));
+        app.later(Duration::from_hours(26));
         let browser_2 = app.signed_in(&ada).await.in_json();
         assert_eq!(create(&browser_2, json!({"name": "Another"})).await.status, 200);
         let _ = browser;
@@ -201,7 +201,7 @@ async fn making_one_wants_a_fresh_sign_in() {
         .await;
     let ada = app.user(ADA).await;
     let browser = app.signed_in(&ada).await.in_json();
-    app.later(Life::hours(26));
+    app.later(Duration::from_hours(26));
     let answer = create(&browser, json!({"name": "Backup"})).await;
     assert_eq!(answer.status, 401, "{}", answer.text());
     assert_eq!(answer.json()["response"]["reauth_required"], true);
@@ -393,7 +393,7 @@ async fn one_that_has_run_out_is_listed_for_a_month_and_then_swept() {
             assert_eq!(create(&browser, body).await.status, 200);
         }
         for (days, left) in [(30, 2), (1, 1), (3_650, 1)] {
-            app.later(Life::days(days));
+            app.later(Duration::from_hours(24 * days));
             let swept = rocket_security::testing::sweep(app.client.rocket()).await;
             swept.unwrap();
             let keys = app.store().api_keys_of(&ada.id).await.unwrap();

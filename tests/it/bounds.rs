@@ -1,5 +1,7 @@
 //! What a request brings and a row keeps has a bound: a walk over every route, on every database.
 
+use std::time::Duration;
+
 use diesel::RunQueryDsl;
 use rocket::http::Method as Verb;
 use rocket_security::{StoreError, User};
@@ -465,7 +467,7 @@ async fn one_address_stores_at_most_a_megabyte_a_minute() {
         assert!(stored < 1_000_000, "{stored}");
         // Another address has a budget of its own, and this one has it again after a minute.
         assert_eq!(ask("192.0.2.2", 1).await.0, 200);
-        app.later(rocket_security::config::Life::seconds(61));
+        app.later(Duration::from_secs(61));
         assert_eq!(ask("192.0.2.1", 1).await.0, 200);
     })
     .await;

@@ -1,6 +1,8 @@
 //! Another address: proven by the mail that goes there, and taken back by the mail that went before.
 
-use rocket_security::{EmailAddress, EventKind, User, config::Life};
+use std::time::Duration;
+
+use rocket_security::{EmailAddress, EventKind, User};
 use serde_json::{Value, json};
 
 use crate::{
@@ -186,7 +188,7 @@ async fn a_taken_address_is_answered_like_a_free_one_and_opens_nothing() {
                 (wrong.status, wrong.text()),
                 app.program().get(&older).await.status,
             ));
-            app.later(Life::minutes(2));
+            app.later(Duration::from_mins(2));
         }
         assert_eq!(told[0], told[1]);
         assert_eq!(told[0].3, 400);
@@ -236,7 +238,7 @@ async fn somebody_who_took_the_account_loses_it_to_the_old_address() {
         let thief = app.inside(OLD).await;
         change(&thief.session, "thief@example.org").await;
         let undo = link_in(&app.delivered(&server, OLD, 1).await);
-        app.later(Life::minutes(2));
+        app.later(Duration::from_mins(2));
         let fields = [
             ("password", PASSWORD),
             ("new_password", NEW),
@@ -245,7 +247,7 @@ async fn somebody_who_took_the_account_loses_it_to_the_old_address() {
         assert_eq!(thief.session.submit("/change", &fields).await.status, 302);
         change(&thief.session, THIRD).await;
         let newer = app.link_to("thief@example.org", "changed");
-        app.later(Life::minutes(2));
+        app.later(Duration::from_mins(2));
         let elsewhere = app.browser();
         elsewhere.login_remembered(THIRD, NEW).await;
         assert!(elsewhere.is_signed_in().await && thief.session.is_signed_in().await);
@@ -304,7 +306,7 @@ async fn after_an_undo_an_older_one_still_works() {
         let ada = app.user(OLD).await;
         let browser = app.signed_in(&ada).await;
         change(&browser, OTHER).await;
-        app.later(Life::minutes(2));
+        app.later(Duration::from_mins(2));
         change(&browser, THIRD).await;
         let (older, newer) = (app.link_to(OLD, "changed"), app.link_to(OTHER, "changed"));
         assert_eq!(app.post(&newer, json!({})).await.status, 200);
@@ -362,7 +364,7 @@ async fn an_address_that_was_never_proven_gets_no_power_over_the_account() {
         assert_eq!(app.number(undos).await, 0);
         let confirmed = |kind: &EventKind| matches!(kind, EventKind::EmailConfirmed { .. });
         assert_eq!(app.count(confirmed).await, 1, "the new one is proven");
-        app.later(Life::days(2));
+        app.later(Duration::from_hours(24 * 2));
         assert!(app.lets_in(OTHER, PASSWORD).await);
     })
     .await;
@@ -453,7 +455,7 @@ async fn a_stale_sign_in_must_be_proven_first() {
     let ada = app.user(OLD).await;
     let browser = app.signed_in(&ada).await;
     for _ in 0..3 {
-        app.later(Life::hours(8));
+        app.later(Duration::from_hours(8));
         assert!(browser.is_signed_in().await);
     }
     let page = browser.get("/change-email").await;

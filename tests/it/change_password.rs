@@ -1,6 +1,8 @@
 //! Another password: who may set one, what it ends, and which browser goes on.
 
-use rocket_security::{EmailAddress, EventKind, NewUser, User, config::Life};
+use std::time::Duration;
+
+use rocket_security::{EmailAddress, EventKind, NewUser, User};
 use serde_json::{Value, json};
 
 use crate::{
@@ -142,7 +144,7 @@ async fn wrong_guesses_at_the_present_password_shut_the_door() {
         assert_eq!(post(&program, change(PASSWORD, NEW)).await.status, 429);
         let elsewhere = app.post("/login", credentials(ADA, PASSWORD)).await;
         assert_eq!(elsewhere.status, 429, "the same door");
-        app.later(Life::minutes(15));
+        app.later(Duration::from_mins(15));
         assert!(app.lets_in(ADA, PASSWORD).await);
         // A browser in which the owner signed in before has guesses of its own.
         let browser = app.browser();
@@ -208,11 +210,11 @@ async fn an_account_without_password_gets_one_from_a_fresh_sign_in() {
         let app = plan.start().await;
         let ada = without_password(&app).await;
         let browser = app.signed_in(&ada).await;
-        app.later(Life::hours(11));
+        app.later(Duration::from_hours(11));
         browser.is_signed_in().await;
-        app.later(Life::hours(11));
+        app.later(Duration::from_hours(11));
         browser.is_signed_in().await;
-        app.later(Life::hours(5));
+        app.later(Duration::from_hours(5));
         let stale = browser.get("/change").await;
         assert_eq!(stale.location(), Some("/verify?next=%2Fchange"));
         let stale = post(&browser.copy().in_json(), change("", NEW)).await;
@@ -239,7 +241,7 @@ async fn a_stale_sign_in_will_do_for_whoever_knows_the_password() {
     let ada = app.user(ADA).await;
     let browser = app.signed_in(&ada).await.in_json();
     for _ in 0..3 {
-        app.later(Life::hours(10));
+        app.later(Duration::from_hours(10));
         assert!(browser.is_signed_in().await);
     }
     assert_eq!(browser.get("/g/fresh").await.status, 401);

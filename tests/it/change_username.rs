@@ -1,6 +1,8 @@
 //! Another username: from a fresh sign-in, if nobody has it, and with a notice to the owner.
 
-use rocket_security::{EventKind, User, Username, config::Life};
+use std::time::Duration;
+
+use rocket_security::{EventKind, User, Username};
 use serde_json::json;
 
 use crate::{
@@ -109,7 +111,7 @@ async fn a_stale_sign_in_must_be_proven_first() {
     let ada = named(&app, ADA, "lovelace").await;
     let browser = app.signed_in(&ada).await;
     for _ in 0..3 {
-        app.later(Life::hours(8));
+        app.later(Duration::from_hours(8));
         assert!(browser.is_signed_in().await);
     }
     let page = browser.get("/change-username").await;

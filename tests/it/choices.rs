@@ -1,7 +1,9 @@
 //! Settings that a site chooses by: accounts without a password, where things lead, how long things are good,
 //! and what passkeys and mails are for.
 
-use rocket_security::config::{Life, Settings};
+use std::time::Duration;
+
+use rocket_security::config::Settings;
 use serde_json::{Value, json};
 
 use crate::{
@@ -116,7 +118,7 @@ async fn such_an_account_signs_in_by_passkey() {
         assert_eq!(answer.status, 200, "{}", answer.text());
         assert_eq!(other.get("/me").await.text(), ADA);
         // And proves it again by it; there is no password to type.
-        app.later(Life::hours(2));
+        app.later(Duration::from_hours(2));
         assert_eq!(other.get("/g/fresh-600").await.status, 401);
         let answer = other.show("/wan-verify", &mut key).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
@@ -234,7 +236,7 @@ async fn changes_and_set_up_lead_where_the_site_says() {
     let path = format!("/us-setup/{}", begun["state"].as_str().unwrap());
     let answer = browser.post_form(&path, &[("passcode", &code)]).await;
     assert_eq!(answer.location(), Some("/ways"), "{}", answer.text());
-    app.later(Life::minutes(2));
+    app.later(Duration::from_mins(2));
     let begun = browser
         .copy()
         .in_json()
@@ -305,7 +307,7 @@ async fn passkeys_can_be_left_out_of_proving_it_again() {
     assert_eq!(browser.challenge("/wan-verify").await.status, 404);
     let shown = browser.get("/verify").await.json()["response"].clone();
     assert_eq!(shown["has_webauthn_verify_credential"], false);
-    app.later(Life::hours(2));
+    app.later(Duration::from_hours(2));
     let stale = browser.get("/g/fresh-600").await;
     assert_eq!(
         stale.json()["response"]["has_webauthn_verify_credential"],
@@ -373,14 +375,14 @@ async fn making_a_passkey_has_a_time_of_its_own() {
     let mut key = Key::new();
     let asked = browser.begin_passkey("One", "first").await;
     assert_eq!(options(&asked)["timeout"], 1_200_000);
-    app.later(Life::minutes(15));
+    app.later(Duration::from_mins(15));
     let made = key.create(&options(&asked));
     let answer = browser.present("/wan-register", &asked, &made).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     let other = app.browser().in_json();
     let asked = other.challenge("/wan-signin").await;
     assert_eq!(options(&asked)["timeout"], 60_000);
-    app.later(Life::minutes(2));
+    app.later(Duration::from_mins(2));
     let shown = key.get(&options(&asked));
     let answer = other.present("/wan-signin", &asked, &shown).await;
     assert_refused(&answer, 400, "passkey.expired");
@@ -420,16 +422,16 @@ async fn a_csrf_token_ends_where_the_site_says() {
             .status
     };
     assert_eq!(post().await, 200);
-    app.later(Life::minutes(29));
+    app.later(Duration::from_mins(29));
     assert_eq!(post().await, 200);
-    app.later(Life::minutes(1));
+    app.later(Duration::from_mins(1));
     assert_eq!(post().await, 400);
     // By default it is good as long as the session.
     let app = App::new().await;
     let user = app.user(ADA).await;
     let browser = app.signed_in(&user).await;
     let token = browser.csrf().await;
-    app.later(Life::hours(11));
+    app.later(Duration::from_hours(11));
     let answer = browser
         .post_raw_form("/p/input", &[("csrf_token", &token)])
         .await;
@@ -447,7 +449,7 @@ async fn recovery_codes_end_where_the_site_says() {
         browser.add_authenticator().await;
         let made = browser.post_json("/mf-recovery-codes", json!({})).await;
         let codes = made.json()["response"]["recovery_codes"].clone();
-        app.later(Life::days(29));
+        app.later(Duration::from_hours(24 * 29));
         let use_one = async |n: usize| -> Answer {
             let waiting = app.waiting(ADA).await;
             waiting
@@ -455,7 +457,7 @@ async fn recovery_codes_end_where_the_site_says() {
                 .await
         };
         assert_eq!(use_one(0).await.status, 200);
-        app.later(Life::days(2));
+        app.later(Duration::from_hours(24 * 2));
         assert_refused(&use_one(1).await, 400, "mf.code_wrong");
         let waiting = app.waiting(ADA).await;
         let ways = waiting.get("/tf-rescue").await.json()["response"]["options"].clone();
@@ -607,7 +609,7 @@ async fn freshness_can_have_a_grace_of_its_own() {
     for path in ["/g/patient", "/g/own"] {
         let browser = app.signed_in(&user).await;
         assert_eq!(browser.get(path).await.status, 200);
-        app.later(Life::minutes(11));
+        app.later(Duration::from_mins(11));
         // The ten minutes are over; whoever is in the middle of it goes on for an hour.
         assert_eq!(browser.get(path).await.status, 200, "{path}");
         assert_eq!(
@@ -615,16 +617,16 @@ async fn freshness_can_have_a_grace_of_its_own() {
             302,
             "without a grace"
         );
-        app.later(Life::minutes(55));
+        app.later(Duration::from_mins(55));
         assert_eq!(browser.get(path).await.status, 200, "{path}, extended");
         // Never beyond twice the grace after the freshness.
-        app.later(Life::minutes(50));
+        app.later(Duration::from_mins(50));
         assert_eq!(browser.get(path).await.status, 200, "{path}");
-        app.later(Life::minutes(15));
+        app.later(Duration::from_mins(15));
         assert_eq!(browser.get(path).await.status, 302, "{path}");
         // The setting's own grace opens nothing here.
         let browser = app.signed_in(&user).await;
-        app.later(Life::hours(10));
+        app.later(Duration::from_hours(10));
         assert_eq!(browser.get("/g/fresh").await.status, 200);
         assert_eq!(browser.get(path).await.status, 302, "{path}");
     }
@@ -639,7 +641,7 @@ enum Recent {}
 
 impl rocket_security::Policy for Recent {
     fn judge(view: &rocket_security::guards::View<'_>) -> Result<(), rocket_security::Denied> {
-        match view.is_fresh_within(Life::minutes(10), Life::hours(1)) {
+        match view.is_fresh_within(Duration::from_mins(10), Duration::from_hours(1)) {
             true => Ok(()),
             false => Err(rocket_security::Denied::Stale),
         }

@@ -1,6 +1,7 @@
 //! A clock that is set back makes nothing fresh: what was noted in the future proves nothing.
 
-use rocket_security::config::Life;
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::app::{App, PASSWORD, Plan, WRONG, for_each_database, on_sqlite};
@@ -36,7 +37,7 @@ async fn a_session_of_the_future_is_none_and_a_proof_of_the_future_is_not_fresh(
         app.clock.shift(61_000);
         assert!(browser.is_signed_in().await);
         // A session of the past in which somebody proved it again in the future.
-        app.later(Life::days(10));
+        app.later(Duration::from_hours(24 * 10));
         let (old, new) = (app.signed_in(&ada).await.in_json(), app.clock.clone());
         new.shift(-TEN_DAYS);
         assert_ne!(old.get("/g/fresh").await.status, 200);
@@ -50,9 +51,9 @@ async fn a_proof_given_in_the_future_does_not_make_an_older_session_fresh() {
         let app = plan.set("session.idle", "20 d").start().await;
         let ada = app.user(ADA).await;
         let browser = app.signed_in(&ada).await.in_json();
-        app.later(Life::hours(2));
+        app.later(Duration::from_hours(2));
         assert_eq!(browser.get("/g/fresh-600").await.status, 401);
-        let ahead = Life::minutes(5);
+        let ahead = Duration::from_mins(5);
         app.later(ahead);
         let verified = browser
             .post_json("/verify", json!({"password": PASSWORD}))
@@ -112,7 +113,7 @@ async fn a_lock_of_the_future_locks_nobody() {
     for_each_database(|plan| async move {
         let app = plan.start().await;
         app.user(ADA).await;
-        app.later(Life::days(10));
+        app.later(Duration::from_hours(24 * 10));
         let guess = async || app.program().login(ADA, WRONG).await.status;
         for _ in 0..10 {
             assert_eq!(guess().await, 400);
@@ -136,7 +137,7 @@ async fn a_lock_of_the_future_locks_nobody() {
 #[rocket::async_test]
 async fn the_time_to_confirm_an_address_does_not_begin_in_the_future() {
     let app = Plan::new().start().await;
-    app.later(Life::days(30));
+    app.later(Duration::from_hours(24 * 30));
     let new = app.user_with(ADA, |new| new.confirmed(false)).await;
     back(&app, TEN_DAYS);
     let _ = new;

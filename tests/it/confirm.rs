@@ -1,6 +1,8 @@
 //! Confirming an address: by link or code, each once, and what it ends.
 
-use rocket_security::{EventKind, config::Life};
+use std::time::Duration;
+
+use rocket_security::{EventKind};
 use serde_json::json;
 
 use crate::{
@@ -65,7 +67,7 @@ async fn the_code_confirms_once() {
         register(&app, ADA).await;
         // Asked for anew: only the newer mail is good.
         let older = app.delivered(&server, ADA, 1).await;
-        app.later(Life::minutes(2));
+        app.later(Duration::from_mins(2));
         let asked = app
             .post("/confirm", json!({"email": "ADA@example.com "}))
             .await;
@@ -273,7 +275,7 @@ async fn what_somebody_planted_ends_when_the_owner_confirms() {
         let planted = app.inside(ADA).await;
         let own = app.browser();
         own.login(ADA, PASSWORD).await;
-        app.later(Life::minutes(2));
+        app.later(Duration::from_mins(2));
         app.post("/reset", json!({"email": ADA})).await;
         let before = own.cookie(SESSION);
         let old = own.copy();
@@ -336,7 +338,7 @@ async fn confirming_makes_no_stale_sign_in_fresh() {
     let browser = app.browser();
     browser.login(ADA, PASSWORD).await;
     assert_eq!(browser.get("/g/fresh-600").await.status, 200);
-    app.later(Life::minutes(10));
+    app.later(Duration::from_mins(10));
     browser.submit(&app.link_to(ADA, "confirm"), &[]).await;
     assert!(browser.is_signed_in().await);
     assert_eq!(browser.get("/g/fresh-600").await.status, 302);
@@ -391,6 +393,6 @@ async fn where_addresses_are_not_confirmed_there_is_a_welcome_instead() {
     register(&app, ADA).await;
     assert_eq!(app.count_mails(ADA, "welcome"), 1);
     assert_eq!(app.browser().get("/confirm").await.status, 404);
-    app.later(Life::days(2));
+    app.later(Duration::from_hours(24 * 2));
     assert!(app.lets_in(ADA, PASSWORD).await);
 }

@@ -1,8 +1,8 @@
 //! The keys that the outside contract promises in JSON, path by path, as data.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use rocket_security::{MailError, Sms, SmsSender, config::Life};
+use rocket_security::{MailError, Sms, SmsSender};
 use serde_json::{Value, json};
 
 use crate::{
@@ -498,7 +498,7 @@ async fn every_answer_has_the_keys_that_the_contract_names() {
     );
 
     // And codes beside it.
-    app.later(Life::minutes(2));
+    app.later(Duration::from_mins(2));
     let begun = browser
         .post_json("/tf-setup", json!({"setup": "authenticator"}))
         .await;
@@ -508,7 +508,7 @@ async fn every_answer_has_the_keys_that_the_contract_names() {
     answers.note("POST /tf-setup/<token>", &added);
     let codes = browser.post_json("/mf-recovery-codes", json!({})).await;
     let codes = answers.note("POST /mf-recovery-codes", &codes);
-    app.later(Life::minutes(2));
+    app.later(Duration::from_mins(2));
     let waiting = app.browser().in_json();
     let owed = waiting.post_json("/login", credentials.clone()).await;
     answers.note("POST /login choice", &owed);

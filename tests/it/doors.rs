@@ -17,12 +17,7 @@ const NEW: &str = "lantern orchard seventeen";
 
 /// Does what the path says to an account, by the `Accounts` of the request.
 #[post("/do/<what>/<id>", data = "<_body>")]
-async fn act(
-    what: &str,
-    id: UserId,
-    auth: Auth<'_>,
-    _body: Input<Nothing>,
-) -> Result<Status, Error> {
+async fn act(what: &str, id: UserId, auth: Auth<'_>, _body: Input<Empty>) -> Result<Status, Error> {
     let accounts = auth.accounts().await?;
     perform(&accounts, what, &id).await?;
     Ok(Status::NoContent)
@@ -34,7 +29,7 @@ async fn act_by_auth(
     what: &str,
     id: UserId,
     auth: Auth<'_>,
-    _body: Input<Nothing>,
+    _body: Input<Empty>,
 ) -> Result<Status, Error> {
     match what {
         "set_password" => auth.set_password(&id, NEW).await?,

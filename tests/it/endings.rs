@@ -1,7 +1,9 @@
 //! What ends with what: every way in which a sign-in ends, and everything that hangs on it.
 
+use std::time::Duration;
+
 use rocket::{get, routes};
-use rocket_security::{User, config::Life, prelude::*};
+use rocket_security::{User, prelude::*};
 use serde_json::json;
 
 use crate::{
@@ -86,7 +88,7 @@ fn text(answer: &Answer, name: &str) -> String {
 
 async fn sign_in<'a>(app: &'a App, phone: &Authenticator) -> (Actor<'a>, Answer) {
     // No code is taken twice.
-    app.later(Life::minutes(1));
+    app.later(Duration::from_mins(1));
     let browser = app.browser().in_json();
     let mut body = credentials(ADA, PASSWORD);
     body["remember"] = true.into();
@@ -177,7 +179,7 @@ impl Everything<'_> {
             CopiedRememberCookie => {
                 let copy = with_one(app, &self.browser, REMEMBER);
                 assert!(with_one(app, &self.browser, REMEMBER).is_signed_in().await);
-                app.later(Life::seconds(30));
+                app.later(Duration::from_secs(30));
                 assert!(!copy.is_signed_in().await);
             }
             CopiedRefreshToken => {
@@ -186,7 +188,7 @@ impl Everything<'_> {
                     app.program().post_json("/refresh-token", body).await.status
                 };
                 assert_eq!(refresh().await, 200);
-                app.later(Life::seconds(30));
+                app.later(Duration::from_secs(30));
                 assert_eq!(refresh().await, 400);
             }
             NewPassword => {
@@ -241,7 +243,7 @@ async fn every_ending_takes_what_the_table_says_and_nothing_else() {
             let phone = app.with_authenticator(&ada).await;
             let (other, answer) = sign_in(&app, &phone).await;
             let (token, device) = (text(&answer, "authentication_token"), other.copy());
-            app.later(Life::minutes(1));
+            app.later(Duration::from_mins(1));
             let hers = everything(&app, &phone).await;
             let copies = hers.browser.copy();
             hers.ends(ending, &other, &ada).await;
@@ -291,7 +293,7 @@ async fn a_token_ends_with_its_session_where_refresh_tokens_are_off() {
         assert!(!program.is_signed_in().await);
         assert!(elsewhere.is_signed_in().await, "another sign-in's stays");
         // What a token begins ends with the sign-in that the token comes from.
-        app.later(Life::seconds(1));
+        app.later(Duration::from_secs(1));
         let (browser, program) = sign_in().await;
         let asked = program.post_json("/change-email", json!({"email": NEW}));
         assert_eq!(asked.await.status, 200);
@@ -316,7 +318,7 @@ async fn a_sign_in_in_the_middle_of_its_second_step_can_be_given_up() {
         let ada = app.user(ADA).await;
         let phone = app.with_authenticator(&ada).await;
         for path in ["/logout", "GET /login", "POST /login"] {
-            app.later(Life::minutes(1));
+            app.later(Duration::from_mins(1));
             let browser = app.waiting(ADA).await;
             let copy = browser.copy();
             match path {
@@ -341,7 +343,7 @@ async fn a_sign_in_in_the_middle_of_its_second_step_can_be_given_up() {
             }
         }
         // A program without cookies shows what waits in a header.
-        app.later(Life::minutes(1));
+        app.later(Duration::from_mins(1));
         let program = app.program();
         let answer = program
             .post_json("/login", credentials(ADA, PASSWORD))
@@ -435,12 +437,12 @@ async fn nothing_that_a_thief_does_ends_the_link_of_the_mail_about_the_sign_in()
         let mut password = PASSWORD;
         let acts = ["out and in", "restore", "others", "change", "factor"];
         for (n, act) in acts.into_iter().enumerate() {
-            app.later(Life::hours(1));
+            app.later(Duration::from_hours(1));
             let thief = app.browser();
             thief.login_remembered(ADA, password).await;
             assert_eq!(told(&app), n + 1, "{act}: no browser is known any more");
             let link = app.link_to(ADA, "new_device");
-            app.later(Life::hours(1));
+            app.later(Duration::from_hours(1));
             match act {
                 "out and in" => {
                     thief.logout().await;
@@ -491,7 +493,7 @@ async fn the_owner_is_told_of_a_copied_remember_cookie_once() {
             with_one(&app, &browser, REMEMBER),
         );
         assert!(with_one(&app, &browser, REMEMBER).is_signed_in().await);
-        app.later(Life::seconds(30));
+        app.later(Duration::from_secs(30));
         let both = rocket::tokio::join!(first.is_signed_in(), second.is_signed_in());
         assert_eq!(both, (false, false));
         assert_eq!(app.count_mails(ADA, "remember_copied"), 1);
@@ -514,7 +516,7 @@ async fn of_sign_ins_beyond_the_cap_the_oldest_end_also_at_once() {
         let ada = app.user(ADA).await;
         let oldest = app.browser();
         oldest.login_remembered(ADA, PASSWORD).await;
-        app.later(Life::seconds(1));
+        app.later(Duration::from_secs(1));
         let browsers: Vec<_> = (0..6).map(|_| app.browser().in_json()).collect();
         let mut body = credentials(ADA, PASSWORD);
         body["remember"] = true.into();
@@ -537,7 +539,7 @@ async fn of_sign_ins_beyond_the_cap_the_oldest_end_also_at_once() {
         assert_eq!(count("security_remember").await, 5);
         assert_eq!(count("security_tokens").await, 2);
         assert!(!oldest.is_signed_in().await, "the oldest went");
-        app.later(Life::seconds(1));
+        app.later(Duration::from_secs(1));
         let newest = app.browser();
         newest.login(ADA, PASSWORD).await;
         assert!(newest.is_signed_in().await, "the newest stays");
@@ -545,7 +547,7 @@ async fn of_sign_ins_beyond_the_cap_the_oldest_end_also_at_once() {
 
         let phone = app.with_authenticator(&ada).await;
         for _ in 0..3 {
-            app.later(Life::minutes(1));
+            app.later(Duration::from_mins(1));
             let browser = app.waiting(ADA).await;
             let body = json!({"code": phone.code(&app), "remember_device": true});
             assert_eq!(browser.post_json("/tf-validate", body).await.status, 200);

@@ -1,7 +1,9 @@
 //! Attacks on factors, found by trying: each got through once.
 
+use std::time::Duration;
+
 use rocket::futures::future::join_all;
-use rocket_security::{User, config::Life};
+use rocket_security::{User};
 use serde_json::json;
 
 use crate::{
@@ -41,7 +43,7 @@ async fn with_app(app: &App, user: &User) -> Authenticator {
     let path = format!("/us-setup/{}", shown["state"].as_str().unwrap());
     let body = json!({"passcode": phone.code(app)});
     assert_eq!(browser.post_json(&path, body).await.status, 200);
-    app.later(Life::hours(1));
+    app.later(Duration::from_hours(1));
     phone
 }
 
@@ -109,7 +111,7 @@ async fn reading_the_mailbox_gives_no_more_guesses_at_the_factor() {
                 }
             }
             // Within the time in which guesses are added up.
-            app.later(Life::minutes(3));
+            app.later(Duration::from_mins(3));
         }
         assert_eq!(judged, 10);
     })
@@ -129,7 +131,7 @@ async fn over_a_day_an_account_takes_so_many_guesses_and_no_more() {
             let answer = thief.validate(&phone.wrong(&app)).await;
             judged += usize::from(answer.codes() == ["factor.code_wrong"]);
         }
-        app.later(Life::minutes(16));
+        app.later(Duration::from_mins(16));
     }
     assert_eq!(judged, 50);
 }
@@ -216,7 +218,7 @@ async fn a_phone_that_was_removed_signs_in_no_more_not_even_by_a_code_on_its_way
         let path = format!("/us-setup/{}", shown["state"].as_str().unwrap());
         let body = json!({"passcode": texted(&app, "two_factor")});
         assert_eq!(browser.post_json(&path, body).await.status, 200);
-        app.later(Life::minutes(10));
+        app.later(Duration::from_mins(10));
         let body = json!({"identity": ADA, "chosen_method": "sms"});
         app.program().post_json("/us-signin/send-code", body).await;
         let code = texted(&app, "unified_sms");
@@ -235,7 +237,7 @@ async fn asking_for_a_way_that_an_account_lacks_leaves_its_mailed_code_good() {
         let body = json!({"identity": ADA, "chosen_method": "email"});
         app.program().post_json("/us-signin/send-code", body).await;
         let code = app.code_to(ADA, "unified");
-        app.later(Life::seconds(1));
+        app.later(Duration::from_secs(1));
         let body = json!({"identity": ADA, "chosen_method": "sms"});
         app.program().post_json("/us-signin/send-code", body).await;
         assert_eq!(passcode(&app.program(), &code).await.status, 200);
@@ -283,7 +285,7 @@ async fn a_mailbox_alone_does_not_pass_an_account_that_has_an_app_too() {
         let owner = app.waiting(ADA).await;
         owner.validate(&app.code_to(ADA, "two_factor")).await;
         let phone = owner.add_authenticator().await;
-        app.later(Life::hours(1));
+        app.later(Duration::from_hours(1));
         let browser = app.browser().in_json();
         let body = json!({"identity": ADA, "chosen_method": "email"});
         browser.post_json("/us-signin/send-code", body).await;

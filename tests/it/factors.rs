@@ -1,8 +1,8 @@
 //! What the tests of factors share: authenticators, sign-ins that wait, and what came of them.
 
-use std::sync::{Arc, Mutex};
+use std::{sync::{Arc, Mutex}, time::Duration};
 
-use rocket_security::{Clock, MailError, Sms, SmsSender, User, config::Life};
+use rocket_security::{Clock, MailError, Sms, SmsSender, User};
 use serde_json::{Value, json};
 use totp_rs::{Algorithm, Builder};
 
@@ -70,7 +70,7 @@ impl App {
     pub async fn with_authenticator(&self, user: &User) -> Authenticator {
         let browser = self.signed_in(user).await.in_json();
         let authenticator = browser.add_authenticator().await;
-        self.later(Life::hours(1));
+        self.later(Duration::from_hours(1));
         authenticator
     }
 
@@ -80,7 +80,7 @@ impl App {
         let begun = browser.begin_setup(json!({"setup": "email"})).await;
         let code = self.code_to(&user.email, "two_factor");
         browser.finish_setup(&begun, &code).await;
-        self.later(Life::hours(1));
+        self.later(Duration::from_hours(1));
     }
 
     /// A browser whose sign-in by password waits for its second step.

@@ -1,6 +1,7 @@
 //! Every guard, for everybody, in HTML and in JSON.
 
-use rocket_security::config::Life;
+
+use std::time::Duration;
 
 use crate::app::{Actor, Answer, App, PASSWORD, Plan, for_each_database, on_sqlite};
 
@@ -163,7 +164,7 @@ async fn actors(app: &App) -> Vec<Actor<'_>> {
     let old = app.signed_in(&stale).await;
     // Beyond freshness and grace, but not idle.
     for _ in 0..3 {
-        app.later(Life::hours(9));
+        app.later(Duration::from_hours(9));
         assert!(old.is_signed_in().await);
     }
     let shut = app.signed_in(&inactive).await;
@@ -223,7 +224,7 @@ async fn a_request_is_judged_by_its_token_alone() {
         let stale = app.user("stale@example.com").await;
         let ada = app.user("ada@example.com").await;
         let browser = app.signed_in(&stale).await;
-        app.later(Life::minutes(11));
+        app.later(Duration::from_mins(11));
         assert_eq!(browser.get("/g/fresh-600").await.status, 302);
 
         // A fresh token of another account speaks for that account, not for the session.

@@ -1,6 +1,8 @@
 //! Guesses at codes have a day's limit over all doors, and what is right is no guess.
 
-use rocket_security::{NewUser, Username, config::Life};
+use std::time::Duration;
+
+use rocket_security::{NewUser, Username};
 use serde_json::json;
 
 use crate::{
@@ -146,7 +148,7 @@ async fn a_guess_at_a_password_of_digits_is_counted_also_while_codes_are_shut() 
             // A right password is no guess, and opens no door for codes.
             assert_eq!(pass(&app.program(), ADA, DIGITS).await, 200);
             guess_behind_the_shut_door(&app.program(), path, 5).await;
-            app.later(Life::minutes(16));
+            app.later(Duration::from_mins(16));
             assert_eq!(pass(&app.program(), ADA, DIGITS).await, 200);
         }
         // A browser that the account knows has limits of its own.
@@ -164,7 +166,7 @@ async fn a_guess_at_a_password_of_digits_is_counted_also_while_codes_are_shut() 
             let status = pass(&app.program(), nobody, "000000").await;
             assert_eq!(status, if n < 3 { 400 } else { 429 }, "{n}");
         }
-        app.later(Life::minutes(16));
+        app.later(Duration::from_mins(16));
         assert_eq!(pass(&app.program(), nobody, "no digits").await, 400);
     })
     .await;
@@ -228,7 +230,7 @@ async fn a_right_code_of_an_app_uses_up_no_attempt_at_the_code_that_was_sent() {
         app.program().post_json("/us-signin/send-code", body).await;
         let code = mailed(&app, ADA);
         for n in 0..8 {
-            app.later(Life::seconds(30));
+            app.later(Duration::from_secs(30));
             assert_eq!(
                 pass(&app.program(), ADA, &authenticator.code(&app)).await,
                 200,
@@ -281,7 +283,7 @@ async fn guess_everywhere(app: &App, actor: &Actor<'_>, days: u64) -> usize {
                 judged += usize::from(answered.status == 400);
             }
         }
-        app.later(Life::minutes(30));
+        app.later(Duration::from_mins(30));
     }
     judged
 }
@@ -296,15 +298,15 @@ async fn guesses_at_mailed_codes_have_one_limit_a_day_over_all_doors() {
     let judged = guess_everywhere(&app, &app.program(), 1).await;
     assert_eq!(judged, 50);
     // The owner is not shut out: passwords, mailed links, and codes in a browser that is known.
-    app.later(Life::minutes(1));
+    app.later(Duration::from_mins(1));
     assert_eq!(app.program().login(ADA, PASSWORD).await.status, 200);
     let owner = app.browser().in_json();
-    app.later(Life::days(1));
+    app.later(Duration::from_hours(24));
     assert_eq!(app.program().login(ADA, PASSWORD).await.status, 200);
     owner.login(ADA, PASSWORD).await;
     owner.logout().await;
     assert_eq!(guess_everywhere(&app, &app.program(), 1).await, 50);
-    app.later(Life::minutes(5));
+    app.later(Duration::from_mins(5));
     owner.post_json("/login/link", json!({"email": ADA})).await;
     let link = app.link_to(ADA, "passwordless");
     let code = mailed(&app, ADA);
@@ -318,7 +320,7 @@ async fn guesses_at_mailed_codes_have_one_limit_a_day_over_all_doors() {
     let body = json!({"email": ADA, "code": code});
     assert_eq!(owner.post_json("/login/code", body).await.status, 200);
     owner.logout().await;
-    app.later(Life::minutes(5));
+    app.later(Duration::from_mins(5));
     owner.post_json("/login/link", json!({"email": ADA})).await;
     let link = match app.link_to(ADA, "passwordless") {
         newer if newer != link => newer,
@@ -360,7 +362,7 @@ async fn names_of_nobody_have_the_same_limit() {
             let answer = app.program().post_json("/login/code", body).await;
             judged += usize::from(answer.status == 400);
         }
-        app.later(Life::hours(1));
+        app.later(Duration::from_hours(1));
     }
     assert_eq!(judged, 50);
 }

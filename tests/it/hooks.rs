@@ -384,7 +384,7 @@ async fn what_on_register_finds_taken_is_said_as_such_at_every_door() {
 }
 
 #[rocket::post("/invite-somebody/<email>", data = "<_body>")]
-async fn invite(auth: Auth<'_>, email: &str, _body: Input<Nothing>) -> Result<&'static str, Error> {
+async fn invite(auth: Auth<'_>, email: &str, _body: Input<Empty>) -> Result<&'static str, Error> {
     let email = EmailAddress::parse(email)
         .map_err(|message| rocket_security::Invalid::field("email", message))?;
     auth.invite(&rocket_security::Invitation::new(email))

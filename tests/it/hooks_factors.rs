@@ -1,5 +1,7 @@
 //! What an application brings for second factors takes the place of ours.
 
+use std::time::Duration;
+
 use rocket_security::{
     Message, Phone, PhoneParser, PlainPhoneParser, RecoveryCodes, RecoveryCodesError, Secret, Seed,
     StandardTotp, Timestamp, TotpError, TotpProvider,
@@ -66,7 +68,7 @@ async fn a_totp_provider_judges_the_codes() {
     let answer = browser.type_first_code(&begun, "123456").await;
     assert_eq!(answer.status, 400, "{}", answer.text());
     browser.finish_setup(&begun, "000000").await;
-    app.later(rocket_security::config::Life::hours(1));
+    app.later(Duration::from_hours(1));
     let waiting = app.waiting(ADA).await;
     assert_eq!(waiting.validate("123456").await.status, 400);
     assert_eq!(waiting.validate("000000").await.status, 200);
@@ -98,7 +100,7 @@ async fn recovery_codes_are_made_by_the_application() {
     let answer = browser.post_json("/mf-recovery-codes", json!({})).await;
     let codes = answer.json()["response"]["recovery_codes"].clone();
     assert_eq!(codes[3], "word-3-of-our-own", "{}", answer.text());
-    app.later(rocket_security::config::Life::hours(1));
+    app.later(Duration::from_hours(1));
     let waiting = app.waiting(ADA).await;
     let answer = waiting
         .post_json("/mf-recovery", json!({"code": " WORD-3-of-our-own "}))

@@ -1,5 +1,7 @@
 //! "Keep me signed in", at every way to sign in: on by default it can be unticked, and what counts as a sign-in.
 
+use std::time::Duration;
+
 use rocket_security::User;
 use serde_json::{Value, json};
 
@@ -83,7 +85,7 @@ async fn the_box_can_be_unticked_at_unified_sign_in() {
     }
     // What was chosen when the code was asked for is what the link does.
     for (remember, kept) in FORMS {
-        app.later(rocket_security::config::Life::minutes(2));
+        app.later(Duration::from_mins(2));
         let browser = app.browser();
         let fields = form(&[("identity", ADA), ("chosen_method", "email")], remember);
         assert_eq!(
@@ -107,7 +109,7 @@ async fn the_box_can_be_unticked_where_a_link_signs_in() {
         .await;
     app.user(ADA).await;
     for (remember, kept) in FORMS {
-        app.later(rocket_security::config::Life::minutes(2));
+        app.later(Duration::from_mins(2));
         let browser = app.browser();
         let fields = form(&[("email", ADA)], remember);
         assert_eq!(browser.post_form("/login/link", &fields).await.status, 200);
@@ -123,7 +125,7 @@ async fn what_was_chosen_outlasts_the_second_step() {
     let user = app.user(ADA).await;
     let phone = app.with_authenticator(&user).await;
     for (remember, kept) in FORMS {
-        app.later(rocket_security::config::Life::minutes(2));
+        app.later(Duration::from_mins(2));
         let browser = app.browser();
         let fields = form(&[("email", ADA), ("password", PASSWORD)], remember);
         browser.post_form("/login", &fields).await;
@@ -261,7 +263,7 @@ async fn only_a_sign_in_counts_as_one() {
         let before = sign_ins(&app, &user).await;
         assert_eq!(before.0, 1);
         let admitted = app.admitted().await;
-        app.later(rocket_security::config::Life::minutes(1));
+        app.later(Duration::from_mins(1));
         let body = json!({
             "password": PASSWORD, "new_password": NEW, "new_password_confirm": NEW,
         });

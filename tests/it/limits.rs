@@ -1,7 +1,9 @@
 //! Limits of guessing: counted exactly, dodged by nothing, and no way to keep the owner out.
 
+use std::time::Duration;
+
 use rocket::futures::future::join_all;
-use rocket_security::{EventKind, config::Life};
+use rocket_security::{EventKind};
 use serde_json::json;
 
 use crate::app::{Actor, App, PASSWORD, Plan, WRONG, for_each_database};
@@ -77,14 +79,14 @@ async fn after_too_many_failures_the_right_password_is_refused_until_the_lock_en
         assert!(!stranger.is_signed_in().await);
 
         // Whoever keeps failing does not keep it shut.
-        app.later(Life::minutes(14));
+        app.later(Duration::from_mins(14));
         for _ in 0..20 {
             assert_eq!(guess(&app.program(), "ada@example.com").await, 429);
         }
-        app.later(Life::seconds(59));
+        app.later(Duration::from_secs(59));
         stranger.login("ada@example.com", PASSWORD).await;
         assert!(!stranger.is_signed_in().await, "a second too soon");
-        app.later(Life::seconds(1));
+        app.later(Duration::from_secs(1));
         stranger.login("ada@example.com", PASSWORD).await;
         assert!(stranger.is_signed_in().await);
         let locked = |kind: &EventKind| matches!(kind, EventKind::Locked { user: Some(_), .. });
@@ -280,7 +282,7 @@ async fn a_success_forgives_what_came_before() {
         for _ in 0..9 {
             assert_eq!(guess(&app.program(), "ada@example.com").await, 400);
         }
-        app.later(Life::minutes(16));
+        app.later(Duration::from_mins(16));
     }
 }
 

@@ -1,6 +1,8 @@
 //! Signing out really ends it.
 
-use rocket_security::{EventKind, config::Life};
+use std::time::Duration;
+
+use rocket_security::{EventKind};
 use serde_json::json;
 
 use crate::app::{App, PASSWORD, Plan, for_each_database, on_sqlite};
@@ -100,7 +102,7 @@ async fn signing_out_everywhere_ends_sessions_devices_and_tokens() {
         assert!(!one.is_signed_in().await);
         assert!(!app.program().token(&token).is_signed_in().await);
         assert!(other.is_signed_in().await);
-        app.later(Life::seconds(1));
+        app.later(Duration::from_secs(1));
         assert!(
             two.login("ada@example.com", PASSWORD).await.status == 302 && two.is_signed_in().await
         );

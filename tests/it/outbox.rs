@@ -12,7 +12,7 @@ use std::{
 };
 
 use rocket::{futures::future::join_all, tokio::time::sleep};
-use rocket_security::{EventKind, Mail, MailError, MailState, Mailer, config::Life};
+use rocket_security::{EventKind, Mail, MailError, MailState, Mailer};
 use serde_json::json;
 
 use crate::{
@@ -76,7 +76,7 @@ async fn a_mail_is_sent_once_and_its_text_is_encrypted_and_then_erased() {
         assert_eq!(app.number(&plain).await, 0);
         assert_eq!(app.number(&count("body IS NOT NULL")).await, 1);
         server.answer(Behaviour::Accept);
-        app.later(Life::hours(2));
+        app.later(Duration::from_hours(2));
         wait_for(&app, MailState::Sent, 1).await;
         assert_eq!(app.number(&count("body IS NOT NULL")).await, 0);
         let mail = &server.received()[0];
@@ -220,10 +220,10 @@ async fn a_mail_that_is_put_off_is_tried_at_longer_intervals_and_given_up_after_
         };
         let rest = rocket_security::Clock::now(&app.clock).seconds_until(due);
         waits.push(rest);
-        app.later(Life::seconds(rest));
+        app.later(Duration::from_secs(rest));
     }
     assert_eq!(waits, [30, 60, 120, 240]);
-    app.later(Life::days(3));
+    app.later(Duration::from_hours(24 * 3));
     wait_for(&app, MailState::Failed, 1).await;
 }
 
@@ -281,7 +281,7 @@ async fn two_servers_over_one_database_never_send_one_mail_twice() {
             );
             // What was put off is due again, once nothing is on its way: a lease is measured in time too.
             if app.number(&busy).await == 0 {
-                app.later(Life::minutes(1));
+                app.later(Duration::from_mins(1));
                 other.clock.shift(
                     rocket_security::Clock::now(&app.clock).as_millis()
                         - rocket_security::Clock::now(&other.clock).as_millis(),
@@ -318,11 +318,11 @@ async fn mails_of_a_kind_to_an_address_are_one_a_minute_and_ten_a_day() {
         }
         assert_eq!(app.mails_to("ada@example.com").len(), 1);
         for _ in 0..20 {
-            app.later(Life::minutes(2));
+            app.later(Duration::from_mins(2));
             ask("ada@example.com").await;
         }
         assert_eq!(app.mails_to("ada@example.com").len(), 10);
-        app.later(Life::days(1));
+        app.later(Duration::from_hours(24));
         ask("ada@example.com").await;
         assert_eq!(app.mails_to("ada@example.com").len(), 11);
     })
@@ -397,7 +397,7 @@ async fn assert_equal_time(app: &App, path: &str, bodies: [Body; 2]) {
         if known.abs_diff(unknown) < allowed {
             return;
         }
-        app.later(Life::minutes(2));
+        app.later(Duration::from_mins(2));
     }
     panic!("{path}, known and unknown: {seen:?}");
 }

@@ -138,7 +138,7 @@ async fn texts_values_and_languages_are_the_applications_to_set() {
                 .message("en", "login.title", "Come in")
                 .context(Some("security/login/login.html"), |_| json!({"campaign": "<i>spring</i>"}))
                 .context(None, |page| json!({"everywhere": page}))
-                .engines(|tera| {
+                .configure_tera(|tera| {
                     tera.register_filter("shout", |value: &tera::Value, _: &std::collections::HashMap<String, tera::Value>| {
                         Ok(format!("{}!", value.as_str().unwrap_or_default()).into())
                     });

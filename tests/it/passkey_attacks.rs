@@ -1,9 +1,11 @@
 //! What somebody tries with passkeys that are not theirs, or not right: refused with 4xx, without a cookie
 //! that opens anything, and without a word of success.
 
+use std::time::Duration;
+
 use data_encoding::BASE64URL_NOPAD;
 use rocket::tokio::join;
-use rocket_security::{EventKind, config::Life};
+use rocket_security::{EventKind};
 use serde_json::{Value, json};
 
 use crate::{
@@ -403,7 +405,7 @@ async fn proving_it_again_takes_the_callers_own_passkey_in_the_callers_own_sessi
             app.signed_in(&ada).await.in_json(),
         );
         let stranger = app.signed_in(&mallory).await.in_json();
-        app.later(Life::hours(11));
+        app.later(Duration::from_hours(11));
         let answer = browser.show("/wan-verify", &mut theirs).await;
         assert_refused(&answer, 400, "passkey.refused");
         let asked = browser.challenge("/wan-verify").await;
@@ -493,7 +495,7 @@ async fn an_account_that_is_shut_stays_shut() {
         app.accounts().confirm_user(&ada.id).await.unwrap();
         app.shut(&app.program(), ADA).await;
         try_it(&mut key, "locked", 429).await;
-        app.later(Life::minutes(16));
+        app.later(Duration::from_mins(16));
         let browser = app.browser().in_json();
         assert_eq!(browser.show("/wan-signin", &mut key).await.status, 200);
         // What was begun before does not outlive it.

@@ -1,7 +1,9 @@
 //! Passkeys: adding and managing them, signing in, the second step, proving it again, and accounts that
 //! never have a password. What must fail is in `passkey_attacks.rs`.
 
-use rocket_security::{EventKind, Method, NewUser, PasskeyUsage, WebauthnPolicy, config::Life};
+use std::time::Duration;
+
+use rocket_security::{EventKind, Method, NewUser, PasskeyUsage, WebauthnPolicy};
 use serde_json::{Value, json};
 
 use crate::{
@@ -528,7 +530,7 @@ async fn a_passkey_proves_it_again() {
         let mut key = app.with_passkey(&ada, Key::counting(), "first").await;
         let browser = app.signed_in(&ada).await.in_json();
         let his = app.signed_in(&bob).await.in_json();
-        app.later(Life::hours(11));
+        app.later(Duration::from_hours(11));
         assert!(browser.is_signed_in().await && his.is_signed_in().await);
         for path in ["/verify", "/us-verify", "/wan-verify"] {
             let has = async |actor: &Actor<'_>| {
@@ -743,11 +745,11 @@ async fn managing_wants_a_fresh_session() {
     let mut key = Key::new();
     let asked = browser.begin_passkey("One", "first").await;
     let made = key.create(&options(&asked));
-    app.later(Life::hours(11));
+    app.later(Duration::from_hours(11));
     browser.is_signed_in().await;
-    app.later(Life::hours(11));
+    app.later(Duration::from_hours(11));
     browser.is_signed_in().await;
-    app.later(Life::hours(4));
+    app.later(Duration::from_hours(4));
     for answer in [
         browser.get("/wan-register").await,
         browser.begin_passkey("Two", "first").await,
@@ -997,7 +999,7 @@ async fn a_challenge_runs_out() {
         let browser = app.browser().in_json();
         let asked = browser.challenge("/wan-signin").await;
         let shown = key.get(&options(&asked));
-        app.later(Life::minutes(5));
+        app.later(Duration::from_mins(5));
         let answer = browser.present("/wan-signin", &asked, &shown).await;
         assert_refused(&answer, 400, "passkey.expired");
         // A newer one in the same browser takes the place of the older.

@@ -1,6 +1,8 @@
 //! Signing in by a mailed link or code: through the gate like everybody, and each once.
 
-use rocket_security::{EventKind, Method, Methods, config::Life};
+use std::time::Duration;
+
+use rocket_security::{EventKind, Method, Methods};
 use serde_json::{Value, json};
 
 use crate::{
@@ -122,7 +124,7 @@ async fn a_person_goes_where_they_wanted_and_is_remembered() {
         };
         assert_eq!((answer.status, answer.location()), (302, Some("/me")));
         assert!(answer.cookie(REMEMBER).is_some());
-        app.later(Life::minutes(2));
+        app.later(Duration::from_mins(2));
     }
     // Not everywhere, and only who asks for it.
     let page = app
@@ -258,7 +260,7 @@ async fn a_lock_holds_for_this_door_too_and_the_mail_is_good_afterwards() {
         let code = typed(&app.code_to(ADA, "passwordless"));
         assert_eq!(app.post("/login/code", code).await.status, 429);
         assert_eq!(app.admitted().await, 0);
-        app.later(Life::minutes(15));
+        app.later(Duration::from_mins(15));
         assert_eq!(app.post(&link, json!({})).await.status, 200);
     })
     .await;
@@ -276,7 +278,7 @@ async fn wrong_codes_count_and_a_right_one_forgives_them() {
         ask(&app).await;
         let code = app.code_to(ADA, "passwordless");
         assert_eq!(app.post("/login/code", typed(&code)).await.status, 200);
-        app.later(Life::minutes(2));
+        app.later(Duration::from_mins(2));
     }
     for _ in 0..10 {
         let answer = app.post("/login/code", typed("nonsense")).await;

@@ -1,8 +1,9 @@
 //! What providers in the field write beside the standard: each signs people in, whatever its other claims are, and
 //! what security rests on is judged strictly all the same.
 
+use std::time::Duration;
+
 use p256::{ecdsa::SigningKey, elliptic_curve::Generate, pkcs8::EncodePrivateKey};
-use rocket_security::config::Life;
 use serde_json::{Value, json};
 
 use crate::{
@@ -420,7 +421,7 @@ async fn a_time_of_asking_that_cannot_be_read_proves_nothing() {
     link(&app.signed_in(&ada).await, &provider).await;
     let browser = app.browser();
     there_and_back(&browser, &provider, START).await;
-    app.later(Life::days(1));
+    app.later(Duration::from_hours(24));
     provider.deviate(Deviation::Claim("auth_time", json!("now")));
     there_and_back(&browser, &provider, VERIFY).await;
     assert_eq!(browser.in_json().get("/g/fresh").await.status, 401);
@@ -547,7 +548,7 @@ async fn apple_posts_its_answer_and_takes_a_signed_secret() {
                 .await;
             let page = browser.get(answer.location().unwrap()).await.text();
             assert_eq!(browser.get("/me").await.text(), ADA, "{page}");
-            app.later(Life::days(200));
+            app.later(Duration::from_hours(24 * 200));
         }
         assert_eq!(accounts(&app).await, 1);
     })

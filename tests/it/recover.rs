@@ -1,6 +1,8 @@
 //! A new password by mail: by link or code, each once, and all that it ends.
 
-use rocket_security::{EventKind, config::Life};
+use std::time::Duration;
+
+use rocket_security::{EventKind};
 use serde_json::{Value, json};
 
 use crate::{
@@ -337,7 +339,7 @@ async fn the_way_to_a_new_password_is_open_for_ten_minutes() {
     app.accounts().require_new_password(&ada.id).await.unwrap();
     let answer = app.post("/login", credentials(ADA, PASSWORD)).await;
     let state = answer.json()["response"]["state_token"].clone();
-    app.later(Life::minutes(10));
+    app.later(Duration::from_mins(10));
     let late = app
         .post(
             &format!("/reset/{}", state.as_str().unwrap()),

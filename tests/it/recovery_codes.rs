@@ -1,7 +1,9 @@
 //! Recovery codes: made and shown once, each good once, for whoever has lost everything else.
 
+use std::time::Duration;
+
 use rocket::futures::future::join_all;
-use rocket_security::{EventKind, Method, User, config::Life};
+use rocket_security::{EventKind, Method, User};
 use serde_json::json;
 
 use crate::{
@@ -27,7 +29,7 @@ async fn with_codes(plan: Plan) -> (App, User, Authenticator, Vec<String>) {
     let browser = app.signed_in(&ada).await.in_json();
     let phone = browser.add_authenticator().await;
     let codes = make(&browser).await;
-    app.later(Life::hours(1));
+    app.later(Duration::from_hours(1));
     (app, ada, phone, codes)
 }
 
@@ -105,7 +107,7 @@ async fn only_whoever_has_a_factor_and_a_fresh_session_makes_them() {
         assert_eq!(answer.status, 400, "{}", answer.text());
         browser.add_authenticator().await;
         let codes = make(&browser).await;
-        app.later(Life::minutes(31));
+        app.later(Duration::from_mins(31));
         for answer in [
             browser.get("/mf-recovery-codes").await,
             browser.post_json("/mf-recovery-codes", json!({})).await,
@@ -252,7 +254,7 @@ async fn new_ones_end_the_old_and_nobody_uses_those_of_others() {
         assert_refused(&recover(&waiting, &codes[1]).await, 400, "mf.code_wrong");
         assert_eq!(recover(&waiting, &newer[0]).await.status, 200);
         // A code of the app is none of these, nor the other way round.
-        app.later(Life::minutes(2));
+        app.later(Duration::from_mins(2));
         let waiting = app.waiting(ADA).await;
         let answer = recover(&waiting, &phone.code(&app)).await;
         assert_refused(&answer, 400, "mf.code_wrong");

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use diesel::connection::SimpleConnection;
 use rocket::{http::Method as Verb, tokio};
-use rocket_security::{EventKind, Store, config::Life};
+use rocket_security::{EventKind, Store};
 use serde_json::json;
 
 use crate::app::{Actor, Answer, App, PASSWORD, Plan, SECRET, WRONG, for_each_database, hash_of};
@@ -108,14 +108,14 @@ async fn a_refresh_token_gives_a_new_token_and_its_successor() {
         let ada = app.user(ADA).await;
         let program = app.program();
         let (first, r1) = sign_in(&app).await;
-        app.later(Life::minutes(15));
+        app.later(Duration::from_mins(15));
         assert!(!is_good(&app, &first).await);
         let answer = refresh(&program, &r1).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         let (second, r2) = (auth_token(&answer), refresh_token(&answer));
         assert!(is_good(&app, &second).await);
         assert!(r1 != r2 && first != second);
-        app.later(Life::minutes(1));
+        app.later(Duration::from_mins(1));
         let r3 = refresh_token(&refresh(&program, &r2).await);
         assert!(!r3.is_empty() && r3 != r2);
         // What rests are digests.
@@ -166,7 +166,7 @@ async fn what_it_gives_is_as_fresh_as_the_sign_in() {
         app.program().token(&first).get("/g/fresh").await.status,
         200
     );
-    app.later(Life::hours(25));
+    app.later(Duration::from_hours(25));
     let second = auth_token(&refresh(&app.program(), &r1).await);
     let program = app.program().token(&second);
     assert!(program.is_signed_in().await);
@@ -182,7 +182,7 @@ async fn an_old_one_that_comes_back_ends_the_family_and_its_owner_is_told() {
         let (_, r1) = sign_in(&app).await;
         let (_, other) = sign_in(&app).await;
         let r2 = refresh_token(&refresh(&program, &r1).await);
-        app.later(Life::seconds(10));
+        app.later(Duration::from_secs(10));
         assert_refused(&refresh(&program, &r1).await, "the old one");
         assert_refused(&refresh(&program, &r2).await, "with all that came of it");
         let reuses = app
@@ -220,7 +220,7 @@ async fn nothing_of_a_sign_in_is_good_after_a_copy_of_its_token_came_back() {
         for token in [&t1, &t2, &other] {
             assert!(is_good(&app, token).await);
         }
-        app.later(Life::seconds(10));
+        app.later(Duration::from_secs(10));
         assert_refused(&refresh(&app.program(), &r1).await, "the old one");
         assert!(!is_good(&app, &t1).await && !is_good(&app, &t2).await);
         assert_refused(&refresh(&app.program(), &r2).await, "the new one");
@@ -281,7 +281,7 @@ async fn requests_at_the_same_moment_get_the_same_successor() {
             refresh_token(&refresh(&app.program(), &r1).await),
             successors[0]
         );
-        app.later(Life::minutes(5));
+        app.later(Duration::from_mins(5));
         assert_eq!(refresh(&app.program(), &successors[0]).await.status, 200);
         assert_eq!(reuses(&app).await, 0);
     })
@@ -401,7 +401,7 @@ async fn it_rests_seven_days_and_lasts_ninety_however_busy() {
         app.clock.shift(1);
         assert_refused(&refresh(&app.program(), &resting).await, "7 days");
         for _ in 0..13 {
-            app.later(Life::days(6));
+            app.later(Duration::from_hours(24 * 6));
             let answer = refresh(&app.program(), &used).await;
             assert_eq!(answer.status, 200, "{}", answer.text());
             used = refresh_token(&answer);
@@ -456,7 +456,7 @@ async fn signing_out_ends_it() {
                 }
                 "next sign-in" => {
                     // The session has run out, and the device opens another: it is the same browser.
-                    app.later(Life::hours(13));
+                    app.later(Duration::from_hours(13));
                     assert!(browser.is_signed_in().await);
                     assert_eq!(families(&app).await, 1, "which goes on");
                     browser.post_json("/logout", json!({})).await;
@@ -605,7 +605,7 @@ async fn an_old_one_at_signing_out_is_an_alarm_and_one_just_exchanged_is_none() 
                 last = refresh_token(&refresh(&app.program(), &last).await);
             }
             if !late {
-                app.later(Life::seconds(10));
+                app.later(Duration::from_secs(10));
             }
             let body = json!({"refresh_token": r1});
             let answer = app.program().post_json("/logout", body).await;
@@ -617,7 +617,7 @@ async fn an_old_one_at_signing_out_is_an_alarm_and_one_just_exchanged_is_none() 
         // One that has run out is no alarm.
         let (_, r1) = sign_in(&app).await;
         refresh(&app.program(), &r1).await;
-        app.later(Life::days(7));
+        app.later(Duration::from_hours(24 * 7));
         let body = json!({"refresh_token": r1});
         app.program().post_json("/logout", body).await;
         assert_eq!((reuses(&app).await, families(&app).await), (2, 0));
@@ -705,7 +705,7 @@ async fn signing_out_where_the_session_has_run_out_ends_it_too() {
                 let body = json!({"password": PASSWORD});
                 assert_eq!(browser.post_json("/verify", body).await.status, 200);
             }
-            app.later(Life::hours(13));
+            app.later(Duration::from_hours(13));
             sweep(&app).await;
             assert_eq!(sessions(&app).await, 0);
             assert_eq!(
@@ -737,7 +737,7 @@ async fn a_session_cookie_of_another_account_carries_nothing_over() {
         ada.post_json("/login", body(ADA)).await;
         // Eve's cookie makes way for the session that Ada's device opens.
         ada.set_cookie("security_session", &eve.cookie("security_session").unwrap());
-        app.later(Life::hours(13));
+        app.later(Duration::from_hours(13));
         assert_eq!(ada.get("/me").await.text(), ADA);
         assert_refused(
             &refresh(&app.program(), &eves).await,
@@ -868,7 +868,7 @@ async fn a_cookie_planted_beside_the_session_of_another_account_gives_nothing() 
         let r1 = eve.cookie("security_refresh").unwrap();
         assert_eq!(refresh(&eve, "").await.status, 200);
         let r2 = eve.cookie("security_refresh").unwrap();
-        app.later(Life::seconds(10));
+        app.later(Duration::from_secs(10));
         let victim = app.signed_in(&ada).await.in_json();
         for planted in [&r2, &r1] {
             victim.set_cookie("security_refresh", planted);
@@ -893,7 +893,7 @@ async fn an_account_has_so_many_and_the_oldest_goes() {
         let eves = program.post_json("/login?include_auth_token", body).await;
         let mut given = Vec::new();
         for n in 1..=5 {
-            app.later(Life::seconds(1));
+            app.later(Duration::from_secs(1));
             given.push(sign_in(&app).await);
             assert_eq!(families(&app).await, n.min(3) + 1);
         }
@@ -934,7 +934,7 @@ async fn it_waits_while_the_account_is_locked_and_goes_on_afterwards() {
         assert_eq!(refresh_token(&answer), "");
         // A browser in which its owner signed in is not kept waiting.
         assert_eq!(refresh(&browser, &r2).await.status, 200);
-        app.later(Life::minutes(15));
+        app.later(Duration::from_mins(15));
         assert_eq!(refresh(&app.program(), &r1).await.status, 200);
         assert_eq!(reuses(&app).await, 0);
     })
@@ -954,7 +954,7 @@ async fn a_cookie_that_shows_to_be_a_copy_is_taken_back() {
         &browser.cookie("security_refresh").unwrap(),
     );
     assert_eq!(refresh(&browser, "").await.status, 200);
-    app.later(Life::seconds(10));
+    app.later(Duration::from_secs(10));
     let answer = refresh(&thief, "").await;
     assert_eq!(answer.codes(), ["refresh_tokens.wrong"]);
     let gone = answer.cookie("security_refresh").unwrap();
@@ -1027,7 +1027,7 @@ async fn what_has_run_out_is_swept() {
         let app = in_body(plan).start().await;
         app.user(ADA).await;
         sign_in(&app).await;
-        app.later(Life::days(1));
+        app.later(Duration::from_hours(24));
         let (_, used) = sign_in(&app).await;
         app.clock.shift(6 * 86_400_000 - 1);
         sweep(&app).await;

@@ -1,7 +1,7 @@
 //! Remembered devices: a token that changes at each use, and a theft that shows.
 
 use rocket::{futures::future::join_all, post, routes};
-use rocket_security::{EventKind, config::Life, prelude::*};
+use rocket_security::{EventKind, prelude::*};
 use serde_json::json;
 
 use crate::app::{App, PASSWORD, Plan, for_each_database};
@@ -24,7 +24,7 @@ async fn a_remembered_device_is_signed_in_again_but_not_freshly() {
         assert_eq!(cookie.max_age(), Some(time::Duration::days(30)));
         for _ in 0..4 {
             // The session rests too long each time.
-            app.later(Life::hours(13));
+            app.later(Duration::from_hours(13));
             let before = browser.cookie(REMEMBER).unwrap();
             assert!(browser.is_signed_in().await);
             assert_ne!(browser.cookie(REMEMBER).unwrap(), before, "rotated");
@@ -34,7 +34,7 @@ async fn a_remembered_device_is_signed_in_again_but_not_freshly() {
         assert_eq!(browser.get("/g/fresh-600").await.status, 302);
         // The life counts from the beginning, however often it is used.
         for _ in 0..28 {
-            app.later(Life::days(1));
+            app.later(Duration::from_hours(24));
             browser.is_signed_in().await;
         }
         assert!(!browser.is_signed_in().await);
@@ -45,7 +45,7 @@ async fn a_remembered_device_is_signed_in_again_but_not_freshly() {
 
 /// A token on the strength of the session.
 #[post("/token", data = "<_body>")]
-async fn token(auth: Auth<'_>, who: SignedIn, _body: Input<Nothing>) -> Result<String, Error> {
+async fn token(auth: Auth<'_>, who: SignedIn, _body: Input<Empty>) -> Result<String, Error> {
     Ok(auth.issue_token(&who).await?.token.expose().clone())
 }
 
@@ -88,7 +88,7 @@ async fn a_session_that_came_back_by_the_cookie_is_not_fresh_before_it_is_proven
         assert!(stale.is_signed_in().await);
         assert_eq!(stale.get("/g/fresh").await.status, 401);
         // A grace is none without a proof before.
-        app.later(Life::minutes(2));
+        app.later(Duration::from_mins(2));
         assert_eq!(copy.get("/g/fresh").await.status, 302);
         let proven = copy.post_form("/verify", &[("password", PASSWORD)]).await;
         assert_eq!(proven.status, 302);
@@ -137,7 +137,7 @@ async fn an_old_copy_of_the_cookie_ends_the_device_and_its_sessions() {
         // The thief comes first, and gets in: nothing shows yet.
         assert!(thief.is_signed_in().await);
         victim.forget_cookie(SESSION);
-        app.later(Life::seconds(10));
+        app.later(Duration::from_secs(10));
         // The victim's copy is the old one now.
         assert!(!victim.is_signed_in().await);
         assert_eq!(victim.cookie(REMEMBER), None, "told to forget it");
@@ -168,7 +168,7 @@ async fn requests_at_the_same_moment_are_no_theft() {
             .collect();
         assert_eq!(renewed.len(), 1, "one token follows one");
         renewed[0].forget_cookie(SESSION);
-        app.later(Life::minutes(1));
+        app.later(Duration::from_mins(1));
         assert!(renewed[0].is_signed_in().await);
         assert_eq!(app.count(theft).await, 0);
     })
@@ -212,14 +212,14 @@ async fn a_form_sent_after_the_session_ran_out_is_taken_where_the_device_is_reme
     let browser = app.browser();
     browser.login_remembered("ada@example.com", PASSWORD).await;
     let token = browser.csrf().await;
-    app.later(Life::hours(13));
+    app.later(Duration::from_hours(13));
     let answer = browser
         .post_raw_form("/p/input", &[("csrf_token", &token)])
         .await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     // Likewise the page that asks for the password again.
     let token = browser.csrf().await;
-    app.later(Life::hours(13));
+    app.later(Duration::from_hours(13));
     let fields = [("password", PASSWORD), ("csrf_token", token.as_str())];
     let answer = browser
         .post_raw_form("/verify?next=/g/fresh-600", &fields)

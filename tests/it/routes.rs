@@ -31,7 +31,7 @@ async fn post(
 }
 
 #[post("/two", format = "json", data = "<_body>")]
-fn two_json(_who: SignedIn, _body: Input<Nothing>) -> &'static str {
+fn two_json(_who: SignedIn, _body: Input<Empty>) -> &'static str {
     "json"
 }
 
@@ -41,7 +41,7 @@ fn two_form(_who: SignedIn) -> &'static str {
 }
 
 #[post("/two", format = "form", rank = 20, data = "<_body>")]
-fn two_form_later(_who: SignedIn, _body: Input<Nothing>) -> &'static str {
+fn two_form_later(_who: SignedIn, _body: Input<Empty>) -> &'static str {
     "later"
 }
 
@@ -76,16 +76,16 @@ fn ran() -> &'static str {
 }
 
 #[post("/wrapped/option", data = "<_body>")]
-fn option(_who: SignedIn, _body: Option<Input<Nothing>>) -> &'static str {
+fn option(_who: SignedIn, _body: Option<Input<Empty>>) -> &'static str {
     ran()
 }
 
 #[post("/wrapped/result", data = "<_body>")]
-fn result(_who: SignedIn, _body: Result<Input<Nothing>, Error>) -> &'static str {
+fn result(_who: SignedIn, _body: Result<Input<Empty>, Error>) -> &'static str {
     ran()
 }
 
-type Body = Result<Input<Nothing>, Error>;
+type Body = Result<Input<Empty>, Error>;
 
 #[post("/wrapped/alias", data = "<_body>")]
 fn alias(_who: Option<SignedIn>, _body: Body) -> &'static str {
@@ -93,13 +93,13 @@ fn alias(_who: Option<SignedIn>, _body: Body) -> &'static str {
 }
 
 #[post("/wrapped/<_name>/<_rest..>", data = "<_body>")]
-fn open(_name: &str, _rest: std::path::PathBuf, _body: Option<Input<Nothing>>) -> &'static str {
+fn open(_name: &str, _rest: std::path::PathBuf, _body: Option<Input<Empty>>) -> &'static str {
     ran()
 }
 
 /// Not meant for forms: what a form may do here is the other route's to say.
 #[post("/wrapped-json", format = "json", data = "<_body>")]
-fn only_json(_body: Option<Input<Nothing>>) -> &'static str {
+fn only_json(_body: Option<Input<Empty>>) -> &'static str {
     "json"
 }
 
@@ -205,7 +205,7 @@ async fn by_get(auth: Auth<'_>, what: &str) -> Result<&'static str, Error> {
 
 async fn change(auth: &Auth<'_>, what: &str) -> Result<&'static str, Error> {
     let ada = auth
-        .look_up("ada@example.com")
+        .find_user("ada@example.com")
         .await?
         .ok_or(Error::NotFound)?;
     match what {
@@ -397,12 +397,12 @@ fn anonymous_bare(_visitor: Anonymous) -> &'static str {
 }
 
 #[post("/anonymous", data = "<_body>")]
-fn anonymous_checked(_visitor: Anonymous, _body: Input<Nothing>) -> &'static str {
+fn anonymous_checked(_visitor: Anonymous, _body: Input<Empty>) -> &'static str {
     "in"
 }
 
 #[post("/result", data = "<_body>")]
-fn swallowed(_who: Result<SignedIn, Error>, _body: Input<Nothing>) -> &'static str {
+fn swallowed(_who: Result<SignedIn, Error>, _body: Input<Empty>) -> &'static str {
     "in"
 }
 

@@ -1,7 +1,9 @@
 //! The second step of a sign-in: who gets through it, and everything that must not get around it.
 
+use std::time::Duration;
+
 use rocket::{futures::future::join_all, post, routes};
-use rocket_security::{EventKind, Method, Methods, User, config::Life, prelude::*};
+use rocket_security::{EventKind, Method, Methods, User, prelude::*};
 use serde_json::json;
 
 use crate::{
@@ -127,7 +129,7 @@ async fn a_program_without_cookies_shows_what_waits_in_a_header() {
         let given = &answer.json()["response"]["user"]["authentication_token"];
         let program = app.program().token(given.as_str().unwrap());
         assert!(program.is_signed_in().await);
-        app.later(Life::hours(1));
+        app.later(Duration::from_hours(1));
         let answer = validate(&token, &phone.code(&app)).await;
         assert_eq!(answer.codes(), ["tf.no_pending"], "used");
         // Who keeps cookies is told nothing of the sort.
@@ -191,7 +193,7 @@ async fn of_several_one_is_chosen_first() {
         browser.validate(&app.code_to(ADA, "two_factor")).await;
         assert!(browser.is_signed_in().await);
         let phone = browser.add_authenticator().await;
-        app.later(Life::hours(1));
+        app.later(Duration::from_hours(1));
 
         let mails = app.count_mails(ADA, "two_factor");
         let browser = app.browser().in_json();
@@ -213,7 +215,7 @@ async fn of_several_one_is_chosen_first() {
             assert_refused(&answer, 400, "tf.choose_first");
         }
         assert!(!browser.is_signed_in().await);
-        app.later(Life::minutes(1));
+        app.later(Duration::from_mins(1));
         for (which, kind) in [
             ("none", "factor.unknown_method"),
             ("sms", "factor.unknown_method"),
@@ -230,7 +232,7 @@ async fn of_several_one_is_chosen_first() {
         let mailed = app.code_to(ADA, "two_factor");
         // A code of the other one is none of this one.
         assert_eq!(browser.validate(&phone.code(&app)).await.status, 400);
-        app.later(Life::minutes(1));
+        app.later(Duration::from_mins(1));
         let chosen = json!({"which": "authenticator"});
         browser.post_json("/tf-select", chosen).await;
         assert_eq!(browser.validate(&mailed).await.status, 400);
@@ -239,7 +241,7 @@ async fn of_several_one_is_chosen_first() {
         assert!(browser.is_signed_in().await);
 
         // By the pages.
-        app.later(Life::minutes(1));
+        app.later(Duration::from_mins(1));
         let browser = app.browser();
         let answer = browser.login(ADA, PASSWORD).await;
         assert_eq!(answer.location(), Some("/tf-select"));
@@ -289,10 +291,10 @@ async fn a_code_is_good_once_and_none_of_a_step_before_it() {
             let waiting = app.waiting(ADA).await;
             assert_refused(&waiting.validate(&used).await, 400, "factor.code_wrong");
             waiting.has_nothing().await;
-            app.later(Life::seconds(30));
+            app.later(Duration::from_secs(30));
         }
         // One step behind is taken too.
-        app.later(Life::minutes(5));
+        app.later(Duration::from_mins(5));
         for (steps, taken) in [(-2, false), (2, false), (-1, true)] {
             let waiting = app.waiting(ADA).await;
             let answer = waiting.validate(&phone.step(&app, steps)).await;
@@ -323,7 +325,7 @@ async fn of_twenty_at_once_with_one_code_exactly_one_gets_in() {
                 inside += usize::from(browser.is_signed_in().await);
             }
             assert_eq!((inside, app.admitted().await - before), (1, 1));
-            app.later(Life::minutes(2));
+            app.later(Duration::from_mins(2));
             // One challenge, twenty times.
             let one = app.waiting(ADA).await;
             let copies: Vec<_> = (0..20).map(|_| one.copy()).collect();
@@ -331,7 +333,7 @@ async fn of_twenty_at_once_with_one_code_exactly_one_gets_in() {
             let answers = join_all(copies.iter().map(|browser| browser.validate(&code))).await;
             let good = answers.iter().filter(|answer| answer.status == 200).count();
             assert_eq!((good, app.admitted().await - before), (1, 2));
-            app.later(Life::minutes(2));
+            app.later(Duration::from_mins(2));
         }
     })
     .await;
@@ -407,7 +409,7 @@ async fn wrong_codes_shut_the_account_over_all_challenges() {
         assert_eq!(app.admitted().await, before);
         let locked = |kind: &EventKind| matches!(kind, EventKind::Locked { .. });
         assert_eq!(app.count(locked).await, 1);
-        app.later(Life::minutes(16));
+        app.later(Duration::from_mins(16));
         let waiting = app.waiting(ADA).await;
         assert_eq!(waiting.validate(&phone.code(&app)).await.status, 200);
     })
@@ -474,7 +476,7 @@ async fn codes_are_read_as_people_and_programs_write_them_and_no_further() {
         assert_eq!(waiting.validate(&spaced).await.status, 200);
         let mut tries = 0;
         loop {
-            app.later(Life::seconds(30));
+            app.later(Duration::from_secs(30));
             let code = phone.code(&app);
             if let Some(number) = code.strip_prefix('0') {
                 let number: u64 = number.parse().unwrap();
@@ -560,7 +562,7 @@ async fn a_challenge_ends_with_its_time_its_use_and_its_account() {
         let (app, ada, phone) = with_ada(plan.without_limits()).await;
         let before = app.admitted().await;
         let waiting = app.waiting(ADA).await;
-        app.later(Life::minutes(10));
+        app.later(Duration::from_mins(10));
         let answer = waiting.validate(&phone.code(&app)).await;
         assert_refused(&answer, 400, "tf.no_pending");
         // After use, in the same browser and in one that copied everything before.
@@ -568,7 +570,7 @@ async fn a_challenge_ends_with_its_time_its_use_and_its_account() {
         let copy = waiting.copy();
         waiting.validate(&phone.code(&app)).await;
         assert!(waiting.is_signed_in().await);
-        app.later(Life::minutes(1));
+        app.later(Duration::from_mins(1));
         let answer = copy.validate(&phone.code(&app)).await;
         assert_refused(&answer, 400, "tf.no_pending");
         copy.has_nothing().await;
@@ -695,7 +697,7 @@ async fn whoever_waits_is_nobody_yet() {
 async fn own_sign_in(
     auth: Auth<'_>,
     id: rocket_security::UserId,
-    _body: Input<Nothing>,
+    _body: Input<Empty>,
 ) -> Result<String, Error> {
     let user = auth.store().find_user(&id).await?.ok_or(Error::NotFound)?;
     Ok(match auth.sign_in(&user).await? {
@@ -705,7 +707,7 @@ async fn own_sign_in(
 }
 
 #[post("/team", data = "<_body>")]
-async fn team(auth: Auth<'_>, _body: Input<Nothing>) -> Result<(), Error> {
+async fn team(auth: Auth<'_>, _body: Input<Empty>) -> Result<(), Error> {
     let email =
         rocket_security::EmailAddress::parse(BOB).map_err(rocket_security::Invalid::form)?;
     auth.invite(&rocket_security::Invitation::new(email))
@@ -726,7 +728,7 @@ async fn is_asked(app: &App, browser: &Actor<'_>, answer: &Answer, phone: &Authe
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert!(browser.is_signed_in().await);
     assert_eq!(app.admitted().await, before + 1);
-    app.later(Life::minutes(2));
+    app.later(Duration::from_mins(2));
 }
 
 #[rocket::async_test]
@@ -1063,7 +1065,7 @@ async fn confirming_an_address_waits_for_the_factor_too_and_keeps_none_from_befo
 async fn of_one_factor<'a>(app: &'a App, user: &User) -> (Actor<'a>, Authenticator) {
     let browser = app.signed_in(user).await.in_json();
     let phone = browser.add_authenticator().await;
-    app.later(Life::minutes(2));
+    app.later(Duration::from_mins(2));
     // As one that was opened before the factor was asked for.
     app.sql("UPDATE security_sessions SET methods = 1").await;
     assert_eq!(browser.get("/g/mfa").await.status, 401);
@@ -1225,7 +1227,7 @@ async fn what_is_shown_in_one_session_counts_in_no_other() {
                 .unwrap()
                 .to_string()
         };
-        app.later(Life::minutes(2));
+        app.later(Duration::from_mins(2));
         own.post_json("/tf-select", json!({"which": "authenticator"}))
             .await;
         let stolen = victim.cookie(SESSION).unwrap();

@@ -1,6 +1,8 @@
 //! Sessions: how long they last, who sees them, who ends them.
 
-use rocket_security::{SessionId, config::Life};
+use std::time::Duration;
+
+use rocket_security::{SessionId};
 use serde_json::{Value, json};
 
 use crate::app::{Actor, App, PASSWORD, Plan, for_each_database, hash_of};
@@ -24,7 +26,7 @@ async fn a_session_that_rests_is_over_and_one_in_use_lasts() {
         let app = plan.start().await;
         let ada = app.user("ada@example.com").await;
         let (used, resting) = (app.signed_in(&ada).await, app.signed_in(&ada).await);
-        app.later(Life::hours(11));
+        app.later(Duration::from_hours(11));
         assert!(used.is_signed_in().await);
         app.clock.shift(60 * 60_000 - 1);
         assert!(used.is_signed_in().await);
@@ -32,7 +34,7 @@ async fn a_session_that_rests_is_over_and_one_in_use_lasts() {
         assert!(!resting.is_signed_in().await, "12 hours");
         assert!(used.is_signed_in().await);
         for _ in 0..70 {
-            app.later(Life::hours(10));
+            app.later(Duration::from_hours(10));
             assert!(used.is_signed_in().await);
         }
         // 712 of 720 hours.

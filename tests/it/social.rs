@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rocket_security::{
     EventKind, HttpClient, Method, ProviderEmail, SocialAnswer, SocialError, SocialProfile,
-    SocialProvider, SocialRequest, config::Life,
+    SocialProvider, SocialRequest
 };
 use serde_json::json;
 use url::Url;
@@ -128,7 +128,7 @@ async fn somebody_new_gets_an_account_and_comes_back_to_it() {
         assert_eq!(linked[0].provider, "example");
         browser.logout().await;
 
-        app.later(Life::hours(1));
+        app.later(Duration::from_hours(1));
         let answer = there_and_back(&browser, &provider, START).await;
         assert_eq!(answer.location(), Some("/"));
         assert!(browser.is_signed_in().await);
@@ -368,7 +368,7 @@ async fn proving_it_again_by_the_account_that_is_linked() {
         let page = browser.get("/verify").await.text();
         assert!(!page.contains("oauth-verify-start"), "{page}");
         link(&browser, &provider).await;
-        app.later(Life::hours(26));
+        app.later(Duration::from_hours(26));
         browser.get("/me").await;
         let refused = browser.copy().in_json().get("/g/fresh-600").await;
         assert_eq!(refused.status, 401);

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use rocket_security::{EventKind, config::Life};
+use rocket_security::{EventKind};
 use serde_json::json;
 
 use crate::{
@@ -94,7 +94,7 @@ async fn an_answer_belongs_to_one_question_of_one_browser() {
         is_refused(&eve, &back, "used").await;
 
         let late = provider.consent(&led(&eve, START).await).await;
-        app.later(Life::minutes(10));
+        app.later(Duration::from_mins(10));
         is_refused(&eve, &late, "late").await;
     })
     .await;
@@ -465,7 +465,7 @@ async fn an_account_that_is_shut_stays_shut() {
         let start = stranger.post_form(START, &[]).await;
         let back = provider.consent(start.location().unwrap()).await;
         assert_eq!(stranger.get(&back).await.status, 429);
-        app.later(Life::minutes(16));
+        app.later(Duration::from_mins(16));
         // Deactivated.
         let email = rocket_security::EmailAddress::parse(ADA).unwrap();
         let ada = app
@@ -535,7 +535,7 @@ async fn proving_it_again_takes_the_very_account_and_a_new_answer() {
         provider.signed_in(Person::new("1", ADA));
         let browser = app.signed_in(&ada).await;
         link(&browser, &provider).await;
-        app.later(Life::hours(26));
+        app.later(Duration::from_hours(26));
         browser.get("/me").await;
         assert_eq!(browser.get("/g/fresh-600").await.status, 302);
         let stale = async |why: &str| {
@@ -620,7 +620,7 @@ async fn nobody_links_an_account_to_that_of_another() {
         assert!(said(&of_ada, &answer).await.contains("linked already"));
         assert_eq!(accounts(&app).await, 2);
         // A stale session links nothing, nor does a token.
-        app.later(Life::hours(26));
+        app.later(Duration::from_hours(26));
         let answer = of_ada.post_form(LINK, &[]).await;
         assert!(answer.location().unwrap().starts_with("/verify"));
         let token = app.token(ADA).await;

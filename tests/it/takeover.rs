@@ -1,6 +1,8 @@
 //! Attacks on the life of an account by mail, found by trying: each got through once.
 
-use rocket_security::{MailState, config::Life};
+use std::time::Duration;
+
+use rocket_security::{MailState};
 use serde_json::json;
 
 use crate::{
@@ -114,7 +116,7 @@ async fn an_owner_who_changes_back_arms_nobody() {
             .await;
         let link = app.link_to(EVE, "change_email");
         assert_eq!(app.program().post_json(&link, json!({})).await.status, 200);
-        app.later(Life::minutes(2));
+        app.later(Duration::from_mins(2));
         let answer = browser
             .post_json("/change-email", json!({"email": ADA}))
             .await;
@@ -142,7 +144,7 @@ async fn a_password_of_a_contested_account_does_not_survive_its_confirmation() {
             assert_eq!(app.program().post_json("/register", body).await.status, 200);
         };
         register(EVES).await;
-        app.later(Life::minutes(2));
+        app.later(Duration::from_mins(2));
         // The owner of the address registers too, and then follows the next mail that asks to confirm.
         register(PASSWORD).await;
         app.program()
@@ -225,7 +227,7 @@ async fn nobody_uses_up_the_mails_of_an_owner_in_a_browser_that_is_known() {
         app.program()
             .post_json("/login/link", json!({"email": ADA}))
             .await;
-        app.later(Life::minutes(2));
+        app.later(Duration::from_mins(2));
     }
     let before = app.count_mails(ADA, "passwordless");
     assert_eq!(before, 10);
@@ -239,7 +241,7 @@ async fn nobody_uses_up_the_mails_of_an_owner_in_a_browser_that_is_known() {
         app.program()
             .post_json("/confirm", json!({"email": EVE}))
             .await;
-        app.later(Life::minutes(2));
+        app.later(Duration::from_mins(2));
     }
     let body = json!({"email": EVE, "password": PASSWORD, "password_confirm": PASSWORD});
     app.program().post_json("/register", body).await;

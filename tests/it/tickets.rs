@@ -1,7 +1,9 @@
 //! Everything that a mailed ticket must not be good for, tried on each kind of ticket there is.
 
+use std::time::Duration;
+
 use rocket::{futures::future::join_all, http::Method as Verb, post, routes};
-use rocket_security::{EmailAddress, EventKind, Invitation, User, config::Life, prelude::*};
+use rocket_security::{EmailAddress, EventKind, Invitation, User, prelude::*};
 use serde_json::{Value, json};
 
 use crate::app::{Actor, Answer, App, PASSWORD, Plan, WRONG, for_each_database};
@@ -47,13 +49,13 @@ impl Kind {
         !matches!(self, Self::Undo | Self::Unlock | Self::Invite)
     }
 
-    fn life(self) -> Life {
+    fn life(self) -> Duration {
         match self {
-            Self::Confirm => Life::days(2),
-            Self::Reset | Self::Unlock => Life::days(1),
-            Self::ChangeEmail => Life::hours(2),
-            Self::Undo | Self::Invite => Life::days(7),
-            Self::Login => Life::minutes(15),
+            Self::Confirm => Duration::from_hours(24 * 2),
+            Self::Reset | Self::Unlock => Duration::from_hours(24),
+            Self::ChangeEmail => Duration::from_hours(2),
+            Self::Undo | Self::Invite => Duration::from_hours(24 * 7),
+            Self::Login => Duration::from_mins(15),
         }
     }
 
@@ -124,7 +126,7 @@ fn plan(plan: Plan) -> Plan {
 
 /// Waits until a mail of each kind may go to an address again.
 fn let_time_pass(app: &App) {
-    app.later(Life::minutes(2));
+    app.later(Duration::from_mins(2));
 }
 
 async fn account(app: &App, kind: Kind, email: &str) -> Option<User> {
@@ -306,7 +308,7 @@ async fn of_two_the_newer_is_good() {
                     "{kind:?}"
                 );
             }
-            app.later(Life::minutes(16));
+            app.later(Duration::from_mins(16));
             let newer = match kind {
                 // Fifteen minutes are its life.
                 Kind::Login => {

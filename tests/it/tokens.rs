@@ -1,6 +1,8 @@
 //! Authentication tokens and HTTP Basic.
 
-use rocket_security::{EventKind, Timestamp, config::Life};
+use std::time::Duration;
+
+use rocket_security::{EventKind, Timestamp};
 use serde_json::json;
 
 use crate::app::{App, PASSWORD, Plan, WRONG, for_each_database, hash_of};
@@ -113,9 +115,9 @@ async fn the_hook_shortens_a_tokens_life_and_never_lengthens_it() {
         .security(|security| {
             security.token_expiry(|user| {
                 let life = if user.email.starts_with("short") {
-                    Life::minutes(5)
+                    Duration::from_mins(5)
                 } else {
-                    Life::days(5)
+                    Duration::from_hours(24 * 5)
                 };
                 Some(user.created_at.after(life))
             })
@@ -126,11 +128,11 @@ async fn the_hook_shortens_a_tokens_life_and_never_lengthens_it() {
     app.user("long@example.com").await;
     let short = app.program().token(&app.token("short@example.com").await);
     let long = app.program().token(&app.token("long@example.com").await);
-    app.later(Life::minutes(4));
+    app.later(Duration::from_mins(4));
     assert!(short.is_signed_in().await);
-    app.later(Life::minutes(1));
+    app.later(Duration::from_mins(1));
     assert!(!short.is_signed_in().await && long.is_signed_in().await);
-    app.later(Life::minutes(10));
+    app.later(Duration::from_mins(10));
     assert!(!long.is_signed_in().await);
     let _: Timestamp = app.store().now();
 }

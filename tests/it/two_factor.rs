@@ -13,7 +13,7 @@ use rocket::tokio::{
     net::TcpListener,
 };
 use rocket_security::{
-    Clock, EventKind, FactorKind, MailError, Sms, SmsSender, User, config::Life,
+    Clock, EventKind, FactorKind, MailError, Sms, SmsSender, User
 };
 use serde_json::{Value, json};
 
@@ -173,7 +173,7 @@ async fn every_page_has_labels_and_names_its_code_field() {
         pages.push(signed_in.post_form("/tf-setup", &fields).await);
     }
     let phone = signed_in.in_json().add_authenticator().await;
-    app.later(Life::hours(1));
+    app.later(Duration::from_hours(1));
     let waiting = app.browser();
     waiting.login(ADA, PASSWORD).await;
     for path in ["/tf-validate", "/tf-select", "/tf-rescue", "/mf-recovery"] {
@@ -241,7 +241,7 @@ async fn codes_are_those_of_an_independent_implementation() {
     let ada = app.user(ADA).await;
     let phone = app.with_authenticator(&ada).await;
     for _ in 0..5 {
-        app.later(Life::seconds(86_417));
+        app.later(Duration::from_secs(86_417));
         let now = rocket_security::Clock::now(&app.clock)
             .as_millis()
             .div_euclid(1_000);
@@ -316,7 +316,7 @@ async fn only_what_is_offered_is_set_up_and_only_so_many() {
         for n in 0..10 {
             browser.add_authenticator().await;
             assert_eq!(app.factors(&ada).await, n + 1);
-            app.later(Life::minutes(2));
+            app.later(Duration::from_mins(2));
         }
         let answer = browser
             .post_json("/tf-setup", json!({"setup": "authenticator"}))
@@ -389,7 +389,7 @@ async fn a_set_up_belongs_to_its_session_and_wants_a_fresh_one() {
             answer.text()
         );
         // By a stale session: not the first step, nor the second, nor turning off.
-        app.later(Life::minutes(31));
+        app.later(Duration::from_mins(31));
         let answers = [
             own.type_first_code(&begun, &phone.code(&app)).await,
             own.post_json("/tf-setup", json!({"setup": "email"})).await,
@@ -449,7 +449,7 @@ async fn the_first_code_takes_few_guesses_and_a_new_set_up_ends_the_older() {
         );
         // And no longer than it waits.
         let begun = browser.begin_setup(json!({"setup": "authenticator"})).await;
-        app.later(Life::minutes(10));
+        app.later(Duration::from_mins(10));
         let code = Authenticator::of(&begun).code(&app);
         assert_refused(
             &browser.type_first_code(&begun, &code).await,
@@ -482,7 +482,7 @@ async fn the_first_factor_ends_every_other_session_and_goes_on_here() {
         assert_eq!(again.await.codes(), ["denied.second_factor"]);
         let chosen = own.post_json("/tf-select", json!({"which": "authenticator"}));
         assert_eq!(chosen.await.status, 200);
-        app.later(Life::seconds(30));
+        app.later(Duration::from_secs(30));
         assert_eq!(own.validate(&phone.code(&app)).await.status, 200);
         // A further one ends nobody's session.
         let other = own.copy();
@@ -631,7 +631,7 @@ async fn trusted<'a>(app: &'a App, phone: &Authenticator) -> Actor<'a> {
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert!(browser.cookie(TRUSTED).is_some());
     browser.logout().await;
-    app.later(Life::minutes(2));
+    app.later(Duration::from_mins(2));
     browser
 }
 
@@ -696,7 +696,7 @@ async fn a_trusted_browser_is_not_asked_until_it_is_revoked() {
         // The trusted browser was spared the second factor, so it does not end one by itself.
         let spared = browser.post_json(&path, json!({})).await;
         assert_refused(&spared, 401, "denied.second_factor");
-        app.later(Life::minutes(1));
+        app.later(Duration::from_mins(1));
         let strong = app.waiting(ADA).await;
         assert_eq!(strong.validate(&phone.code(&app)).await.status, 200);
         assert_eq!(strong.post_json(&path, json!({})).await.status, 200);
@@ -714,7 +714,7 @@ async fn the_page_says_how_long_a_browser_would_be_trusted() {
     let ada = app.user(ADA).await;
     app.with_authenticator(&ada).await;
     let browser = app.waiting(ADA).await.of_pages();
-    let until = app.clock.now().after(Life::hours(12)).to_text();
+    let until = app.clock.now().after(Duration::from_hours(12)).to_text();
     let page = browser.get("/tf-validate").await.text();
     assert!(page.contains(&format!("Until {until}.")), "{page}");
 }
@@ -730,7 +730,7 @@ async fn whoever_shows_the_only_factor_later_is_not_told_of_several() {
     let recovery = made.json()["response"]["recovery_codes"][0].clone();
     let browser = trusted(&app, &phone).await;
     assert!(is_spared(&browser, PASSWORD).await);
-    app.later(Life::minutes(2));
+    app.later(Duration::from_mins(2));
     let browser = browser.of_pages();
     let led = browser.get("/tf-setup").await;
     let page = browser.get(led.location().unwrap()).await;
@@ -761,11 +761,11 @@ async fn trust_ends_with_its_time_a_new_password_a_changed_factor_and_an_old_cop
         let ada = app.user(ADA).await;
         let phone = app.with_authenticator(&ada).await;
         let browser = trusted(&app, &phone).await;
-        app.later(Life::days(29));
+        app.later(Duration::from_hours(24 * 29));
         assert!(is_spared(&browser, PASSWORD).await);
         browser.logout().await;
         // Thirty days from the code, however often it is used.
-        app.later(Life::days(1));
+        app.later(Duration::from_hours(24));
         assert!(!is_spared(&browser, PASSWORD).await);
 
         // An old copy opens nothing, and ends it for the newer one too.
@@ -784,7 +784,7 @@ async fn trust_ends_with_its_time_a_new_password_a_changed_factor_and_an_old_cop
         owner.validate(&phone.code(&app)).await;
         owner.add_authenticator().await;
         assert!(!is_spared(&browser, PASSWORD).await);
-        app.later(Life::minutes(2));
+        app.later(Duration::from_mins(2));
 
         // One less.
         let browser = trusted_by_one_of_two(&app, &phone).await;
@@ -800,7 +800,7 @@ async fn trust_ends_with_its_time_a_new_password_a_changed_factor_and_an_old_cop
         assert_eq!(owner.post_json(&path, json!({})).await.status, 200);
         owner.logout().await;
         assert!(!is_spared(&owner, PASSWORD).await);
-        app.later(Life::minutes(2));
+        app.later(Duration::from_mins(2));
 
         // A new password.
         let browser = trusted(&app, &phone).await;
@@ -827,7 +827,7 @@ async fn trusted_by_one_of_two<'a>(app: &'a App, phone: &Authenticator) -> Actor
     let body = json!({"code": phone.code(app), "remember_device": true});
     assert_eq!(browser.post_json("/tf-validate", body).await.status, 200);
     browser.logout().await;
-    app.later(Life::minutes(2));
+    app.later(Duration::from_mins(2));
     browser
 }
 
@@ -872,14 +872,14 @@ async fn mailed_codes_are_good_once_for_a_while_and_the_newest_only() {
         let id = app.store().factors_of(&ada.id).await.unwrap()[0].id.clone();
         let browser = app.waiting(ADA).await;
         let older = app.code_to(ADA, "two_factor");
-        app.later(Life::minutes(1));
+        app.later(Duration::from_mins(1));
         let again = browser.post_json("/tf-select", json!({"which": id})).await;
         assert_eq!(again.status, 200, "{}", again.text());
         let newer = app.code_to(ADA, "two_factor");
         if older != newer {
             assert_refused(&browser.validate(&older).await, 400, "factor.code_wrong");
         }
-        app.later(Life::minutes(15));
+        app.later(Duration::from_mins(15));
         assert_refused(&browser.validate(&newer).await, 400, "factor.code_wrong");
         browser
             .post_json("/tf-select", json!({"which": "email"}))
@@ -898,7 +898,7 @@ async fn mailed_codes_are_good_once_for_a_while_and_the_newest_only() {
         }
         assert_eq!(other.validate(&code).await.status, 200);
         // So many and no more, however often one begins.
-        app.later(Life::hours(1));
+        app.later(Duration::from_hours(1));
         let mut refused = 0;
         for _ in 0..8 {
             let answer = app.post("/login", credentials(ADA, PASSWORD)).await;
@@ -956,7 +956,7 @@ async fn a_number_with_its_country_is_kept_whatever_the_region() {
             }
             let last = phones.received().pop().unwrap();
             assert_eq!(last.phone, "+491705551234");
-            app.later(Life::minutes(2));
+            app.later(Duration::from_mins(2));
         }
     }
 }
@@ -998,7 +998,7 @@ async fn codes_go_to_a_phone() {
                 400,
                 "ticket.invalid",
             );
-            app.later(Life::minutes(1));
+            app.later(Duration::from_mins(1));
             browser
                 .begin_setup(json!({"setup": "sms", "phone": PHONE}))
                 .await
@@ -1015,7 +1015,7 @@ async fn codes_go_to_a_phone() {
             "{}",
             answer.text()
         );
-        app.later(Life::minutes(30));
+        app.later(Duration::from_mins(30));
         let waiting = app.waiting(ADA).await;
         let page = waiting
             .get_with("/tf-validate", &[("Accept", "text/html")])
@@ -1023,7 +1023,7 @@ async fn codes_go_to_a_phone() {
             .text();
         assert!(page.contains("••••00") && !page.contains(PHONE), "{page}");
         let code = until(&phones, 3).await;
-        app.later(Life::minutes(5));
+        app.later(Duration::from_mins(5));
         assert_refused(&waiting.validate(&code).await, 400, "factor.code_wrong");
         waiting
             .post_json("/tf-select", json!({"which": "sms"}))
@@ -1129,7 +1129,7 @@ async fn the_api_of_twilio_is_asked_and_its_refusals_are_told_apart() {
         six_digits(&fields[2].1);
         tokio::time::sleep(Duration::from_millis(300)).await;
         assert_eq!(app.number(state).await, 1, "{status}");
-        app.later(Life::minutes(1));
+        app.later(Duration::from_mins(1));
         let (_, again) = one_request(&listener, "201 Created").await;
         assert_eq!(again, body, "the same message once more");
         tokio::time::sleep(Duration::from_millis(300)).await;
@@ -1141,7 +1141,7 @@ async fn the_api_of_twilio_is_asked_and_its_refusals_are_told_apart() {
     tokio::time::sleep(Duration::from_millis(300)).await;
     let lost = |kind: &EventKind| matches!(kind, EventKind::MailUndeliverable { .. });
     assert_eq!((app.count(lost).await, app.number(state).await), (1, 0));
-    app.later(Life::minutes(1));
+    app.later(Duration::from_mins(1));
     let begun = {
         assert_eq!(begun["tf_phone"], PHONE);
         begin().await
@@ -1295,11 +1295,11 @@ async fn seeds_go_over_to_a_new_secret_as_they_are_used() {
         let both = old
             .beside(|plan| plan.set("secret", [NEW_SECRET, SECRET]).without_limits())
             .await;
-        both.later(Life::hours(3));
+        both.later(Duration::from_hours(3));
         let browser = both.waiting(ADA).await;
         assert_eq!(browser.validate(&phone.code(&both)).await.status, 200);
         // Tags are not rewritten: they are good as long as the old secret is there.
-        both.later(Life::minutes(2));
+        both.later(Duration::from_mins(2));
         let browser = both.waiting(ADA).await;
         let answer = browser
             .post_json("/mf-recovery", json!({"code": recovery}))
@@ -1309,7 +1309,7 @@ async fn seeds_go_over_to_a_new_secret_as_they_are_used() {
         let new = old
             .beside(|plan| plan.set("secret", NEW_SECRET).without_limits())
             .await;
-        new.later(Life::hours(5));
+        new.later(Duration::from_hours(5));
         let browser = new.waiting(ADA).await;
         assert_eq!(browser.validate(&phone.code(&new)).await.status, 200);
         // Whoever was away meanwhile cannot be let in by what nobody can read, and it is no fault of ours.
@@ -1389,7 +1389,7 @@ async fn no_table_holds_a_seed_a_code_or_a_token_in_clear() {
         }
 
         // A sign-in that waits for a code, one that is done and trusted and remembered, and one by mail.
-        app.later(Life::hours(1));
+        app.later(Duration::from_hours(1));
         let waiting = app.browser().in_json();
         let mut body = credentials(ADA, PASSWORD);
         body["remember"] = true.into();
@@ -1498,7 +1498,7 @@ async fn taking_an_address_back_removes_what_was_set_up_since() {
             let made = thief.post_json("/mf-recovery-codes", json!({})).await;
             assert_eq!(made.status, 200, "{}", made.text());
         }
-        app.later(Life::days(8));
+        app.later(Duration::from_hours(24 * 8));
         for (user, to) in [(&ada, "thief@example.org"), (&bob, "robber@example.org")] {
             let thief = app.browser().in_json();
             thief.sign_in_as(user, "mfa=true").await;
@@ -1506,10 +1506,10 @@ async fn taking_an_address_back_removes_what_was_set_up_since() {
             if user.id == ada.id {
                 thief.add_authenticator().await;
             }
-            app.later(Life::minutes(2));
+            app.later(Duration::from_mins(2));
             undo.push(change_address(&thief, &user.email, to).await);
         }
-        app.later(Life::minutes(2));
+        app.later(Duration::from_mins(2));
         let thief = app.browser().in_json();
         thief.sign_in_as(&ada, "mfa=true").await;
         let theirs = thief.add_authenticator().await;
@@ -1522,7 +1522,7 @@ async fn taking_an_address_back_removes_what_was_set_up_since() {
         assert_eq!(done.status, 200, "{}", done.text());
         let made = thief.post_json("/mf-recovery-codes", json!({})).await;
         let code = made.json()["response"]["recovery_codes"][0].clone();
-        app.later(Life::hours(1));
+        app.later(Duration::from_hours(1));
         let waiting = app.waiting("thief@example.org").await;
         let body = json!({"which": app.store().factors_of(&ada.id).await.unwrap()[2].id});
         waiting.post_json("/tf-select", body).await;
@@ -1552,7 +1552,7 @@ async fn taking_an_address_back_removes_what_was_set_up_since() {
         assert_eq!(count("security_devices", &ada).await, 0);
         assert_eq!(count("security_factors", &bob).await, 1);
         assert_eq!(app.store().recovery_codes_left(&bob.id).await.unwrap(), 10);
-        app.later(Life::hours(1));
+        app.later(Duration::from_hours(1));
         let browser = app.browser().in_json();
         browser.post_json("/login", credentials(ADA, NEW)).await;
         let wrong = browser.validate(&theirs.code(&app)).await;

@@ -1,7 +1,9 @@
 //! Sign-in by any name and any passcode, and what each of them owes.
 
+use std::time::Duration;
+
 use rocket::futures::future::join_all;
-use rocket_security::{EventKind, MailError, NewUser, Sms, SmsSender, User, config::Life};
+use rocket_security::{EventKind, MailError, NewUser, Sms, SmsSender, User};
 use serde_json::{Value, json};
 
 use crate::{
@@ -106,14 +108,14 @@ async fn any_name_goes_with_any_passcode_that_the_account_has() {
             let answer = sign_in(&app.program(), identity, PASSWORD).await;
             assert_eq!(answer.status, 200, "{identity}: {}", answer.text());
             // The next step of the app's clock: each code is good once.
-            app.later(Life::seconds(30));
+            app.later(Duration::from_secs(30));
             let code = code_of(&app, &key);
             let answer = sign_in(&app.program(), identity, &code).await;
             assert_eq!(answer.status, 200, "{identity}: {}", answer.text());
             let answer = sign_in(&app.program(), identity, &code).await;
             assert_eq!(answer.status, 400, "{identity}, a second time");
             for (method, to) in [("email", ADA), ("sms", PHONE)] {
-                app.later(Life::minutes(2));
+                app.later(Duration::from_mins(2));
                 assert_eq!(ask(&app, identity, method).await.status, 200);
                 let code = code_in(&app, to);
                 let answer = sign_in(&app.program(), identity, &code).await;
@@ -176,7 +178,7 @@ async fn the_form_signs_in_by_password_code_and_link() {
     );
     assert!(browser.is_signed_in().await && browser.cookie("security_remember").is_some());
     // By the link of the mail, which changes nothing until its button is pressed.
-    app.later(Life::minutes(2));
+    app.later(Duration::from_mins(2));
     ask(&app, ADA, "email").await;
     let mails = app.mails_to(ADA);
     let text = &mails.last().unwrap().text;
@@ -261,7 +263,7 @@ async fn password_and_mail_owe_a_further_factor_and_what_one_holds_does_not() {
             .post_json(&path, json!({"code": code_of(&app, &second)}))
             .await;
         assert_eq!(done.status, 200, "{}", done.text());
-        app.later(Life::minutes(2));
+        app.later(Duration::from_mins(2));
         let owes = async |passcode: &str| {
             let visitor = app.browser().in_json();
             let answer = sign_in(&visitor, ADA, passcode).await;
@@ -365,7 +367,7 @@ async fn of_six_at_once_with_one_code_exactly_one_comes_in() {
         let browser = app.signed_in(&ada).await.in_json();
         let key = set_up(&app, &browser, "authenticator").await;
         let key = key["authr_b32key"].as_str().unwrap().to_string();
-        app.later(Life::minutes(2));
+        app.later(Duration::from_mins(2));
         ask(&app, ADA, "email").await;
         for code in [code_in(&app, ADA), code_of(&app, &key)] {
             let before = app.admitted().await;
@@ -389,7 +391,7 @@ async fn proving_it_again_takes_any_passcode() {
         let key = set_up(&app, &program, "authenticator").await;
         let key = key["authr_b32key"].as_str().unwrap().to_string();
         for way in ["password", "email", "authenticator"] {
-            app.later(Life::minutes(11));
+            app.later(Duration::from_mins(11));
             let stale = browser.get("/g/fresh-600").await;
             assert_eq!(
                 (stale.status, stale.location()),
@@ -432,7 +434,7 @@ async fn a_phone_belongs_to_one_account() {
         let (ada, bob) = (app.user(ADA).await, app.user("bob@example.com").await);
         let browser = app.signed_in(&ada).await.in_json();
         set_up(&app, &browser, "sms").await;
-        app.later(Life::minutes(20));
+        app.later(Duration::from_mins(20));
         let other = app.signed_in(&bob).await.in_json();
         let body = json!({"chosen_method": "sms", "phone": PHONE});
         let begun = other.post_json("/us-setup", body).await.json();
@@ -451,7 +453,7 @@ async fn a_phone_belongs_to_one_account() {
         assert_eq!(gone.status, 200, "{}", gone.text());
         let removed = |kind: &EventKind| matches!(kind, EventKind::FactorRemoved { .. });
         assert_eq!(app.count(removed).await, 1);
-        app.later(Life::minutes(20));
+        app.later(Duration::from_mins(20));
         set_up(&app, &other, "sms").await;
     })
     .await;
@@ -464,7 +466,7 @@ async fn a_code_that_proves_it_again_is_good_in_its_session_only() {
         let ada = app.user(ADA).await;
         let browser = app.signed_in(&ada).await.in_json();
         let other = app.signed_in(&ada).await.in_json();
-        app.later(Life::minutes(11));
+        app.later(Duration::from_mins(11));
         let body = json!({"chosen_method": "email"});
         let sent = browser.post_json("/us-verify/send-code", body).await;
         assert_eq!(sent.status, 200, "{}", sent.text());
@@ -483,7 +485,7 @@ async fn a_code_that_proves_it_again_is_good_in_its_session_only() {
         assert_eq!(done.status, 200, "{}", done.text());
         assert_eq!(browser.post_json("/us-verify", body).await.status, 400);
         // Nor does a code to sign in prove it again.
-        app.later(Life::minutes(11));
+        app.later(Duration::from_mins(11));
         ask(&app, ADA, "email").await;
         let body = json!({"passcode": code_in(&app, ADA)});
         assert_eq!(browser.post_json("/us-verify", body).await.status, 400);

@@ -1,6 +1,8 @@
 //! A lock is opened by its owner's mail, so that no guesser keeps the owner out.
 
-use rocket_security::{EventKind, Username, config::Life};
+use std::time::Duration;
+
+use rocket_security::{EventKind, Username};
 use serde_json::json;
 
 use crate::{
@@ -225,6 +227,6 @@ async fn where_it_is_off_the_lock_ends_by_itself_alone() {
     app.shut(&app.program(), ADA).await;
     assert!(app.mails.all().is_empty());
     assert_eq!(app.browser().get("/unlock/nonsense").await.status, 404);
-    app.later(Life::minutes(15));
+    app.later(Duration::from_mins(15));
     assert!(app.lets_in(ADA, PASSWORD).await);
 }

@@ -1,7 +1,9 @@
 //! Proving it again, freshness and its grace.
 
+use std::time::Duration;
+
 use rocket::{get, http::Method as Verb, post, routes};
-use rocket_security::{EventKind, config::Life, prelude::*};
+use rocket_security::{EventKind, prelude::*};
 use serde_json::{Value, json};
 
 use crate::app::{App, PASSWORD, Plan, WRONG, for_each_database, on_sqlite};
@@ -14,7 +16,7 @@ async fn the_password_makes_a_stale_session_fresh_under_a_new_id() {
         let app = plan.start().await;
         let ada = app.user("ada@example.com").await;
         let browser = app.signed_in(&ada).await;
-        app.later(Life::minutes(11));
+        app.later(Duration::from_mins(11));
         let answer = browser.get("/g/fresh-600").await;
         assert_eq!(answer.location(), Some("/verify?next=%2Fg%2Ffresh-600"));
         let page = browser.get(answer.location().unwrap()).await;
@@ -72,7 +74,7 @@ async fn grace_helps_whoever_is_in_the_middle_of_it_but_has_a_hard_end() {
         let busy = app.signed_in(&ada).await;
         let resting = app.signed_in(&ada).await;
         for _ in 0..3 {
-            app.later(Life::minutes(7 * 60 + 50));
+            app.later(Duration::from_mins(7 * 60 + 50));
             assert!(resting.is_signed_in().await);
             assert_eq!(busy.get("/g/fresh").await.status, 200);
         }
@@ -80,7 +82,7 @@ async fn grace_helps_whoever_is_in_the_middle_of_it_but_has_a_hard_end() {
         let mut minutes = 23 * 60 + 30;
         let mut last = 0;
         for _ in 0..5 {
-            app.later(Life::minutes(59));
+            app.later(Duration::from_mins(59));
             minutes += 59;
             if busy.get("/g/fresh").await.status == 200 {
                 last = minutes;
@@ -117,7 +119,7 @@ async fn a_negative_freshness_turns_checks_and_page_off() {
     let ada = app.user("ada@example.com").await;
     let browser = app.signed_in(&ada).await;
     for _ in 0..4 {
-        app.later(Life::hours(11));
+        app.later(Duration::from_hours(11));
         assert_eq!(browser.get("/g/fresh").await.status, 200);
     }
     assert_eq!(browser.get("/verify").await.status, 404);
@@ -142,7 +144,7 @@ async fn only_a_session_can_become_fresh() {
     assert_eq!(app.browser().get("/verify?next=/me").await.status, 302);
     // Another's token beside a stale session makes nothing fresh.
     let browser = app.signed_in(&eve).await;
-    app.later(Life::minutes(11));
+    app.later(Duration::from_mins(11));
     let both = browser.copy().in_json().token(&token);
     assert_eq!(both.post_json("/verify", body()).await.status, 401);
     assert_eq!(browser.get("/g/fresh-600").await.status, 302);
@@ -169,7 +171,7 @@ async fn an_account_that_was_shut_meanwhile_proves_nothing() {
 }
 
 #[post("/own/pay", data = "<_form>")]
-fn pay(_who: Require<Fresh<600>>, _form: Input<Nothing>) -> &'static str {
+fn pay(_who: Require<Fresh<600>>, _form: Input<Empty>) -> &'static str {
     "paid"
 }
 
@@ -179,7 +181,7 @@ fn cart(_who: SignedIn) -> &'static str {
 }
 
 #[post("/own/settings", data = "<_form>")]
-fn save(_who: Require<Fresh<600>>, _form: Input<Nothing>) -> &'static str {
+fn save(_who: Require<Fresh<600>>, _form: Input<Empty>) -> &'static str {
     "saved"
 }
 
@@ -198,7 +200,7 @@ async fn a_form_that_was_refused_leads_back_to_its_page() {
             .await;
         let ada = app.user(ADA).await;
         let browser = app.signed_in(&ada).await;
-        app.later(Life::hours(25));
+        app.later(Duration::from_hours(25));
         let csrf = browser.csrf().await;
         let form = format!("csrf_token={csrf}");
         let refused = async |path: &str, referer: &str| {

@@ -1,7 +1,8 @@
 //! Changing a way into an account takes what a sign-in takes: every route of ours, from the routes themselves.
 
+use std::time::Duration;
+
 use rocket::http::Method as Verb;
-use rocket_security::config::Life;
 use serde_json::{Value, json};
 
 use crate::{
@@ -230,7 +231,7 @@ async fn every_route_of_ours_is_in_one_class_and_those_that_change_a_way_in_take
         stale.forget_cookie(SESSION);
         assert!(stale.is_signed_in().await);
         let old = app.signed_in(&ada).await;
-        app.later(Life::days(2));
+        app.later(Duration::from_hours(24 * 2));
         assert!(old.is_signed_in().await);
         for (verb, uri, class) in &table {
             match class {
@@ -268,7 +269,7 @@ async fn every_route_of_ours_is_in_one_class_and_those_that_change_a_way_in_take
             }
         }
         // The second factor, shown in this session, makes it one of two.
-        app.later(Life::minutes(1));
+        app.later(Duration::from_mins(1));
         let chosen = spared.post_json("/tf-select", json!({"which": "authenticator"}));
         assert_eq!(chosen.await.status, 200);
         assert_eq!(spared.validate(&phone.code(&app)).await.status, 200);
@@ -276,7 +277,7 @@ async fn every_route_of_ours_is_in_one_class_and_those_that_change_a_way_in_take
         assert_eq!(done.status, 200, "{}", done.text());
         // Signing out takes nothing.
         let sessions = app.store().sessions_of(&ada.id).await.unwrap();
-        app.later(Life::days(2));
+        app.later(Duration::from_hours(24 * 2));
         let path = format!("/sessions/{}/revoke", sessions[0].id);
         assert_eq!(spared.post_json(&path, json!({})).await.status, 200);
         assert!(!spared.is_signed_in().await);
@@ -359,7 +360,7 @@ async fn a_copied_remember_cookie_and_the_password_are_not_the_second_factor() {
         closed(&cookie, "the password").await;
         // The owner shows both, once each.
         assert_eq!(cookie.post_json("/tf-select", which()).await.status, 200);
-        app.later(Life::seconds(30));
+        app.later(Duration::from_secs(30));
         assert_eq!(cookie.validate(&phone.code(&app)).await.status, 200);
         assert_eq!(cookie.get("/g/mfa").await.status, 200);
         let done = cookie.post_json("/sessions/revoke-others", json!({})).await;
@@ -403,7 +404,7 @@ async fn a_remembered_browser_is_led_through_both_factors() {
         let fields = [("which", "authenticator"), ("next", "/g/mfa")];
         let led = browser.post_form("/tf-select", &fields).await;
         assert_eq!(led.location(), Some("/tf-validate"));
-        app.later(Life::seconds(30));
+        app.later(Duration::from_secs(30));
         let code = phone.code(&app);
         let led = browser.post_form("/tf-validate", &[("code", &code)]).await;
         assert_eq!(led.location(), Some("/g/mfa"));
@@ -461,7 +462,7 @@ async fn a_link_that_completes_in_a_session_gone_stale_is_refused() {
         let browser = app.signed_in(&ada).await;
         let there = led(&browser, LINK).await;
         let back = provider.consent(&there).await;
-        app.later(Life::days(2));
+        app.later(Duration::from_hours(24 * 2));
         assert!(browser.is_signed_in().await);
         let answer = browser.get(&back).await;
         assert_eq!(

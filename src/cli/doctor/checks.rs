@@ -53,14 +53,14 @@ pub(super) fn secret(rocket: &Rocket<Ignite>, site: &Site) -> Finding {
             let known = texts
                 .iter()
                 .find_map(|text| known::problem(text.as_bytes()));
-            judge(
+            assess(
                 known,
                 entropy(weakest.as_bytes()),
                 &format!("`security.secret`: {which}"),
             )
         }
         _ => match environment::rocket_key(rocket.figment()) {
-            Some(key) => judge(
+            Some(key) => assess(
                 known::problem(key.expose()),
                 entropy(key.expose()),
                 "Rocket's `secret_key`",
@@ -72,7 +72,7 @@ pub(super) fn secret(rocket: &Rocket<Ignite>, site: &Site) -> Finding {
     }
 }
 
-fn judge(known: Option<&str>, bits: u32, from: &str) -> Finding {
+fn assess(known: Option<&str>, bits: u32, from: &str) -> Finding {
     match (known, bits) {
         (Some(problem), _) => warn(format!(
             "{from}, but one of it {problem}; make another by `openssl rand -base64 32`"
@@ -184,7 +184,7 @@ mod tests {
         ] {
             let bytes = text.as_bytes();
             assert_eq!(
-                judge(known::problem(bytes), entropy(bytes), "it").0,
+                assess(known::problem(bytes), entropy(bytes), "it").0,
                 status,
                 "{text}"
             );

@@ -1,5 +1,6 @@
 //! The checks of what the database has.
 
+use std::time::Duration;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use diesel::{Column, QueryDsl, RunQueryDsl, Table, connection::SimpleConnection, dsl::max};
@@ -9,7 +10,7 @@ use crate::{
     cli::out::{count, list},
     fairing::database,
     store::{Dialect, StoreError, drift::selects, outbox, schema},
-    types::{Life, Timestamp},
+    types::{span::days, Timestamp},
     web::site::Site,
 };
 
@@ -199,8 +200,8 @@ pub(super) async fn clock(site: &Site) -> Finding {
 }
 
 /// Mails that wait longer than this have met more than a pause.
-const LONG: Life = Life::hours(1);
-const LATELY: Life = Life::days(1);
+const LONG: Duration = Duration::from_hours(1);
+const LATELY: Duration = days(1);
 
 pub(super) async fn outbox(site: &Site) -> Finding {
     let now = site.now();

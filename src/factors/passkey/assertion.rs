@@ -107,7 +107,7 @@ impl Ceremonies {
     /// Judges an assertion of `owned`.
     ///
     /// A browser that was told of no credential must say whose it is: nothing else does.
-    pub(crate) fn judge(
+    pub(crate) fn verify(
         &self,
         begun: &Asserting,
         answered: &Answered,

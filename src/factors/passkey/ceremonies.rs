@@ -29,7 +29,7 @@ impl Ceremonies {
         base_url: &Url,
         policy: Option<GivenPolicy>,
     ) -> Result<Option<Self>, ConfigError> {
-        let (settings, site_name) = (&settings.passkeys, &settings.site_name.0);
+        let (settings, site_name) = (&settings.passkeys, &settings.site_name);
         if !settings.enabled {
             return Ok(None);
         }

@@ -16,11 +16,11 @@ use crate::{
     events::EventKind,
     guards::strong::Strong,
     identity::{EmailAddress, Identity},
-    notify::{mail::Addressee, outbox::Postage},
+    notify::{mail::Recipient, outbox::MailLimit},
     signin::{
         limits::{Buckets, PerAddress, count_per_address, count_per_user},
         outdated,
-        ticket::{self, Handle, Held, Purpose, Terms},
+        ticket::{self, CodeSubject, Purpose, TicketOptions, ValidTicket},
         ticket_mail,
     },
     store::{StoreError, Unique, tickets, users},
@@ -31,7 +31,7 @@ use crate::{
     types::Message,
     web::{
         feature::{Feature, Link, MenuFor, sample_form, sample_mail},
-        input::Nothing,
+        input::Empty,
         page,
         reply::{Answer, Reply, or_again},
     },
@@ -206,7 +206,7 @@ async fn link(web: Web<'_>, token: &str) -> Answer {
 }
 
 #[post("/change-email/<token>", data = "<form>")]
-async fn by_link(web: Web<'_>, token: &str, form: Submitted<Nothing>) -> Answer {
+async fn by_link(web: Web<'_>, token: &str, form: Submitted<Empty>) -> Answer {
     let form = web.sent(form, |_| {
         FormView::new("change_email_link", String::new(), [])
     });
@@ -233,7 +233,7 @@ async fn send(web: &Web<'_>, caller: &Strong, typed: &str) -> Result<(), Error> 
     count_per_address(site, PerAddress::Mail, &web.client).await?;
     count_per_user(site, "change_email", &user.id).await?;
     let identity = Identity::Email(new.clone());
-    let handle = Handle::of_identity(site, &identity);
+    let handle = CodeSubject::of_identity(site, &identity);
     let (owner, reserved) = {
         let (identity, handle, now) = (identity.clone(), handle.clone(), site.now());
         site.store
@@ -245,10 +245,10 @@ async fn send(web: &Web<'_>, caller: &Strong, typed: &str) -> Result<(), Error> 
     };
     // An address that its owner can still take back is theirs alone.
     let is_reserved = reserved.is_some_and(|(of, _)| of != user.id);
-    if (owner.is_some() || is_reserved) && !site.settings.generic_answers.0 {
+    if (owner.is_some() || is_reserved) && !site.settings.generic_answers {
         return Err(wrong(Message::new("change_email.taken")));
     }
-    let terms = Terms {
+    let terms = TicketOptions {
         life: site.settings.change_email.life.get(),
         // Of nobody if the address is taken: written like any other, and opens nothing.
         user: (owner.is_none() && !is_reserved).then(|| user.id.clone()),
@@ -261,24 +261,24 @@ async fn send(web: &Web<'_>, caller: &Strong, typed: &str) -> Result<(), Error> 
     // Whether the address is taken or not: an older ticket that went on would tell.
     let draft = ticket::draft::<ChangeEmail>(site, terms, caller.begun(), &handle, &payload)?
         .replacing(&user.id);
-    let scribe = web.scribe();
-    let letter = match &owner {
-        Some(owner) => scribe.letter(
-            &Addressee::from(owner),
+    let composer = web.composer();
+    let outgoing = match &owner {
+        Some(owner) => composer.compose(
+            &Recipient::from(owner),
             ("change_email", "taken"),
-            Postage::Limited,
+            MailLimit::Limited,
             json!({}),
         )?,
-        None if is_reserved => scribe.letter(
-            &Addressee::at(new.address()),
+        None if is_reserved => composer.compose(
+            &Recipient::at(new.address()),
             ("change_email", "taken"),
-            Postage::Limited,
+            MailLimit::Limited,
             json!({}),
         )?,
-        None => scribe.letter(
-            &Addressee::at(new.address()),
+        None => composer.compose(
+            &Recipient::at(new.address()),
             ("change_email", "change_email"),
-            Postage::Limited,
+            MailLimit::Limited,
             ticket_mail::context(site, "/change-email", &draft),
         )?,
     };
@@ -286,7 +286,7 @@ async fn send(web: &Web<'_>, caller: &Strong, typed: &str) -> Result<(), Error> 
     let is_free = owner.is_none() && !is_reserved;
     web.change(move |change| {
         users::hold(change, &id, &uniquifier)?;
-        if ticket_mail::put(change, &letter, &draft)? && is_free {
+        if ticket_mail::enqueue(change, &outgoing, &draft)? && is_free {
             change.event(EventKind::ChangeEmailInstructionsSent { user: id.clone() });
         }
         Ok(())
@@ -296,7 +296,7 @@ async fn send(web: &Web<'_>, caller: &Strong, typed: &str) -> Result<(), Error> 
 }
 
 /// The ticket behind a code: of the new address, whoever is signed in.
-async fn held_by_code(web: &Web<'_>, form: &CodeForm) -> Result<Held<ChangeEmail>, Error> {
+async fn held_by_code(web: &Web<'_>, form: &CodeForm) -> Result<ValidTicket<ChangeEmail>, Error> {
     let mut invalid = Invalid::new();
     let email = invalid.take("email", EmailAddress::typed(&form.email));
     if form.code.trim().is_empty() {
@@ -305,7 +305,7 @@ async fn held_by_code(web: &Web<'_>, form: &CodeForm) -> Result<Held<ChangeEmail
     let Some(email) = email.filter(|_| invalid.is_empty()) else {
         return Err(invalid.into());
     };
-    let handle = Handle::of_identity(web.site, &Identity::Email(email));
+    let handle = CodeSubject::of_identity(web.site, &Identity::Email(email));
     let buckets = Buckets::of_code(web.site, &handle, &web.client);
     let caller = web.caller.as_ref().map(|caller| caller.user.clone());
     let (held, _) = mailed::by_code_of(web, buckets, caller, handle, &form.code).await?;
@@ -314,11 +314,11 @@ async fn held_by_code(web: &Web<'_>, form: &CodeForm) -> Result<Held<ChangeEmail
 
 /// Uses the ticket up and gives the account its new address, in one transaction with the notice to the
 /// old one.
-async fn change(web: &Web<'_>, held: Held<ChangeEmail>) -> Answer {
+async fn change(web: &Web<'_>, held: ValidTicket<ChangeEmail>) -> Answer {
     let (site, user, payload) = (web.site, &held.user, &held.payload);
     let new = EmailAddress::parse(&payload.new).map_err(|_| mailed::gone())?;
     // Back to an address that it had before, on the owner's own: no longer is there anything to undo.
-    let handle = Handle::of_identity(site, &Identity::Email(new.clone()));
+    let handle = CodeSubject::of_identity(site, &Identity::Email(new.clone()));
     let before = {
         let (handle, now) = (handle.clone(), site.now());
         let open = move |conn: &mut _| tickets::open_under(conn, Undo::NAME, handle.as_str(), now);
@@ -331,8 +331,8 @@ async fn change(web: &Web<'_>, held: Held<ChangeEmail>) -> Answer {
         return Err(Invalid::field("email", Message::new("change_email.taken")).into());
     }
     let notice = notice(web, user, new.address(), back.is_none())?;
-    let (once, id, old_key, now) = (
-        held.once(),
+    let (ticket_id, id, old_key, now) = (
+        held.ticket_id(),
         user.id.clone(),
         payload.old_key.clone(),
         site.now(),
@@ -340,7 +340,9 @@ async fn change(web: &Web<'_>, held: Held<ChangeEmail>) -> Answer {
     let was_unproven = user.confirmed_at.is_none();
     let outcome = web
         .change(move |change| {
-            if !once.consume(change, now)? || !users::set_email(change, &id, &old_key, &new, now)? {
+            if !ticket_id.consume(change, now)?
+                || !users::set_email(change, &id, &old_key, &new, now)?
+            {
                 return Err(StoreError::Missing);
             }
             // As it was when the notice was written; else somebody changed to it in between.
@@ -351,11 +353,11 @@ async fn change(web: &Web<'_>, held: Held<ChangeEmail>) -> Answer {
             if let Some(since) = back {
                 tickets::end_since(change, &id, Undo::NAME, since)?;
             }
-            if let Some((letter, undo)) = &notice {
+            if let Some((outgoing, undo)) = &notice {
                 if let Some(undo) = undo {
-                    ticket::put_beside(change, undo)?;
+                    ticket::insert_beside(change, undo)?;
                 }
-                change.mail(letter)?;
+                change.mail(outgoing)?;
             }
             change.event(EventKind::EmailChanged { user: id.clone() });
             if was_unproven {

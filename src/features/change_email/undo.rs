@@ -7,18 +7,18 @@ use crate::{
     events::EventKind,
     identity::{EmailAddress, Identity},
     notify::{
-        mail::Addressee,
-        outbox::{Letter, Postage},
+        mail::Recipient,
+        outbox::{MailLimit, OutgoingMail},
     },
     signin::{
-        ticket::{self, Draft, Handle, Held, Purpose, Terms},
+        ticket::{self, CodeSubject, Draft, Purpose, TicketOptions, ValidTicket},
         ticket_mail,
     },
     store::{StoreError, Unique, User, factors, social, tickets, users},
     templates::form::FormView,
     types::Message,
     web::{
-        input::Nothing,
+        input::Empty,
         page,
         reply::{Answer, Reply},
     },
@@ -58,7 +58,7 @@ pub(super) async fn undo_link(web: Web<'_>, token: &str) -> Answer {
 }
 
 #[post("/undo/<token>", data = "<form>")]
-pub(super) async fn undo_by_link(web: Web<'_>, token: &str, form: Submitted<Nothing>) -> Answer {
+pub(super) async fn undo_by_link(web: Web<'_>, token: &str, form: Submitted<Empty>) -> Answer {
     let form = web.sent(form, |_| FormView::new("undo", String::new(), []));
     mailed::use_link(&web, token, "/login", form, async |held, _| {
         undo(&web, held).await
@@ -67,7 +67,7 @@ pub(super) async fn undo_by_link(web: Web<'_>, token: &str, form: Submitted<Noth
 }
 
 /// A letter and, where there is a way back, its ticket.
-pub(super) type Notice = (Letter, Option<Draft<Undo>>);
+pub(super) type Notice = (OutgoingMail, Option<Draft<Undo>>);
 
 /// What the old address is told, with the way back. An address that was never proven may be somebody
 /// else's by mistake: it is told nothing, and gets no power over the account.
@@ -86,7 +86,7 @@ pub(super) fn notice(
     // Taking it back takes the password away, and so wants a way to another.
     let undoable = undoable && site.settings.recover.enabled;
     if undoable && site.settings.change_email.undo.as_secs() > 0 {
-        let terms = Terms {
+        let terms = TicketOptions {
             life: site.settings.change_email.undo,
             user: Some(user.id.clone()),
             bound_to: None,
@@ -97,39 +97,44 @@ pub(super) fn notice(
         // Under the old address, which nobody else can take as long as its owner can.
         let old = EmailAddress::parse(&user.email)
             .map_err(|message| Error::Broken(message.key().to_string()))?;
-        let held_back = Handle::of_identity(site, &Identity::Email(old));
+        let held_back = CodeSubject::of_identity(site, &Identity::Email(old));
         let draft =
             ticket::draft::<Undo>(site, terms, ticket::Begun::ByVisitor, &held_back, &payload)?;
         own = ticket_mail::context(site, "/undo", &draft);
         undo = Some(draft);
     }
     own["new_email"] = masked(new).into();
-    let letter = web.scribe().letter(
-        &Addressee::from(user),
+    let outgoing = web.composer().compose(
+        &Recipient::from(user),
         ("change_email", "changed"),
-        Postage::Free,
+        MailLimit::Free,
         own,
     )?;
-    Ok(Some((letter, undo)))
+    Ok(Some((outgoing, undo)))
 }
 
 /// Uses the ticket up, gives the account its old address back and locks everybody out of it; the old
 /// address gets a mail with which a new password can be set.
-pub(super) async fn undo(web: &Web<'_>, held: Held<Undo>) -> Answer {
+pub(super) async fn undo(web: &Web<'_>, held: ValidTicket<Undo>) -> Answer {
     let (site, user) = (web.site, &held.user);
     let old = EmailAddress::parse(&held.payload.old).map_err(|_| mailed::gone())?;
-    let to = Addressee::at(old.address());
+    let to = Recipient::at(old.address());
     let recovery = match site.settings.recover.enabled {
-        true => Some(recovery::prepare(site, &web.scribe(), &to, user)?),
+        true => Some(recovery::prepare(site, &web.composer(), &to, user)?),
         false => None,
     };
-    let (once, id, since, now) = (held.once(), user.id.clone(), held.created_at, site.now());
+    let (ticket_id, id, since, now) = (
+        held.ticket_id(),
+        user.id.clone(),
+        held.created_at,
+        site.now(),
+    );
     // Whoever took the account may have set them up before they changed its address.
     let suspect = since.before(site.settings.change_email.undo);
     let email = old.clone();
     let outcome = web
         .change(move |change| {
-            if !once.consume(change, now)? {
+            if !ticket_id.consume(change, now)? {
                 return Ok(false);
             }
             users::restore_email(change, &id, &email, now)?;

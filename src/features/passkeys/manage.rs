@@ -18,7 +18,7 @@ use crate::{
     http::language,
     identity::target::Target,
     notify::notices,
-    signin::{outdated, second::MOST, ticket::Purpose, ways_in::WaysIn},
+    signin::{outdated, second::MOST, sign_in_methods::SignInMethods, ticket::Purpose},
     store::{StoreError, devices, factors, passkeys::PasskeyRow, tickets, users},
     templates::form::{Field, FormView},
     types::{FactorKind, Message, PasskeyUsage, Usages},
@@ -283,8 +283,12 @@ async fn remove(web: &Web<'_>, caller: &Strong, row: PasskeyRow) -> Result<(), E
     let (site, user) = (web.site, &caller.user);
     let required =
         site.settings.two_factor.enabled && two_factor::setup::is_required(web, user).await?;
-    let notice = notices::factor_removed(&web.scribe(), user, FactorKind::Passkey, &row.name)?;
-    let (ways, counts, owner) = (WaysIn::of(site), site.counted_factors(), user.clone());
+    let notice = notices::factor_removed(&web.composer(), user, FactorKind::Passkey, &row.name)?;
+    let (factors, counts, owner) = (
+        SignInMethods::of(site),
+        site.counted_factors(),
+        user.clone(),
+    );
     let (id, first, second) = (
         row.id.clone(),
         row.serves(Usages::FIRST),
@@ -296,7 +300,7 @@ async fn remove(web: &Web<'_>, caller: &Strong, row: PasskeyRow) -> Result<(), E
             // Of two removals at once the second finds what the first has left.
             users::hold(change, &owner.id, &owner.uniquifier)?;
             let all = factors::of_user(change, &owner.id)?;
-            if first && !ways.without(change, &owner.id, &id)? {
+            if first && !factors.without(change, &owner.id, &id)? {
                 return Ok(Judged::LastWay);
             }
             let left = all

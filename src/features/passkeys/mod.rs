@@ -26,7 +26,7 @@ use crate::{
     notify::notices,
     signin::ticket::{
         self, Draft, Purpose,
-        challenge::{Found, Once},
+        challenge::{Found, TicketId},
     },
     store::{
         Conn, StoreError,
@@ -171,9 +171,9 @@ struct Finish {
     #[serde(default)]
     next: Option<String>,
     #[serde(default)]
-    remember: Option<crate::web::input::Tick>,
+    remember: Option<crate::web::input::Checkbox>,
     #[serde(default)]
-    remember_device: Option<crate::web::input::Tick>,
+    remember_device: Option<crate::web::input::Checkbox>,
 }
 
 /// The first step's answer.
@@ -209,12 +209,16 @@ fn expired() -> Error {
 }
 
 /// Writes a challenge; of those of visitors only so many are kept.
-async fn put<P: Purpose>(site: &Site, draft: Draft<P>, of_visitor: bool) -> Result<(), Error> {
+async fn keep_challenge<P: Purpose>(
+    site: &Site,
+    draft: Draft<P>,
+    of_visitor: bool,
+) -> Result<(), Error> {
     let most = i64::from(site.settings.passkeys.challenges);
     let written = site
         .store
         .write(move |conn| {
-            ticket::put(conn, &draft)?;
+            ticket::insert(conn, &draft)?;
             match of_visitor {
                 true => tickets::bound(conn, P::NAME, most),
                 false => Ok(()),
@@ -235,7 +239,7 @@ struct Expected<'a> {
 }
 
 /// Judges what the browser answered. Who is refused learns no more than that.
-async fn judge<P: Purpose>(
+async fn verify_shown<P: Purpose>(
     web: &Web<'_>,
     found: &Found<P>,
     begun: &Asserting,
@@ -255,30 +259,30 @@ async fn judge<P: Purpose>(
         None => None,
     };
     let Some(owned) = owned else {
-        return Err(fail(web, None, "nobody has it"));
+        return Err(rejected(web, None, "nobody has it"));
     };
     let user = owned.user.id.clone();
     if expected.user.is_some_and(|expected| *expected != user) {
-        return Err(fail(web, None, "it is somebody else's"));
+        return Err(rejected(web, None, "it is somebody else's"));
     }
     if expected.usage.is_some_and(|usage| !owned.row.serves(usage)) {
-        return Err(fail(web, Some(user), "it is not for this"));
+        return Err(rejected(web, Some(user), "it is not for this"));
     }
     if expected.not.is_some_and(|not| not == owned.row.id) {
-        return Err(fail(web, Some(user), "it was shown before"));
+        return Err(rejected(web, Some(user), "it was shown before"));
     }
-    match ceremonies.judge(begun, answered, owned.clone()) {
+    match ceremonies.verify(begun, answered, owned.clone()) {
         Ok(shown) => Ok(shown),
-        Err(Unfit::Refused(why)) => Err(fail(web, Some(user), why)),
+        Err(Unfit::Refused(why)) => Err(rejected(web, Some(user), why)),
         Err(Unfit::Copied) => {
-            copied(web, &owned, Some(found.once())).await?;
-            Err(fail(web, Some(user), "its counter went back"))
+            copied(web, &owned, Some(found.ticket_id())).await?;
+            Err(rejected(web, Some(user), "its counter went back"))
         }
     }
 }
 
 /// Tells of a passkey that was not taken.
-fn fail(web: &Web<'_>, user: Option<UserId>, why: &str) -> Error {
+fn rejected(web: &Web<'_>, user: Option<UserId>, why: &str) -> Error {
     log::info!("a passkey was refused: {why}");
     let methods = Methods::of(Method::Passkey);
     let failed = EventKind::AuthenticationFailed { user, methods };
@@ -299,11 +303,11 @@ enum Outcome {
 /// Uses the challenge up, and moves the counter on: of many at once exactly one succeeds.
 fn take_effect(
     conn: &mut Conn,
-    once: &Once,
+    ticket_id: &TicketId,
     shown: &Shown,
     now: Timestamp,
 ) -> Result<Outcome, StoreError> {
-    if !once.consume(conn, now)? {
+    if !ticket_id.consume(conn, now)? {
         return Ok(Outcome::Stale);
     }
     let id = &shown.owned.row.id;
@@ -322,24 +326,24 @@ async fn settle(web: &Web<'_>, outcome: Outcome, shown: &Shown) -> Result<(), Er
         Outcome::Copied => {
             copied(web, &shown.owned, None).await?;
             let user = shown.owned.user.id.clone();
-            Err(fail(web, Some(user), "its counter went back"))
+            Err(rejected(web, Some(user), "its counter went back"))
         }
     }
 }
 
-/// Shuts a passkey out of which there may be a copy, and tells its owner. With `once` only if that
+/// Shuts a passkey out of which there may be a copy, and tells its owner. With `ticket_id` only if that
 /// challenge is still open: what is merely said twice is no copy.
-async fn copied(web: &Web<'_>, owned: &Owned, once: Option<Once>) -> Result<(), Error> {
+async fn copied(web: &Web<'_>, owned: &Owned, ticket_id: Option<TicketId>) -> Result<(), Error> {
     let now = web.site.now();
-    let notice = notices::passkey_suspect(&web.scribe(), &owned.user, &owned.row.name)?;
+    let notice = notices::passkey_suspect(&web.composer(), &owned.user, &owned.row.name)?;
     let (id, user, name) = (
         owned.row.id.clone(),
         owned.user.id.clone(),
         owned.row.name.clone(),
     );
     web.change(move |change| {
-        if let Some(once) = &once
-            && !once.consume(change, now)?
+        if let Some(ticket_id) = &ticket_id
+            && !ticket_id.consume(change, now)?
         {
             return Ok(());
         }
@@ -370,7 +374,7 @@ fn or_back_with_reason(web: &Web<'_>, done: Answer, path: &str, next: Option<&st
             let mut messages = invalid.fields().flat_map(|(_, messages)| messages);
             let key = messages.next().map_or("input.invalid", Message::key);
             let mut target = Target::local(path);
-            if let Some(next) = next.and_then(|next| web.site.http.redirects.judge(next)) {
+            if let Some(next) = next.and_then(|next| web.site.http.redirects.allowed(next)) {
                 target = target.with_query(&[("next", next.as_str())]);
             }
             Ok(Reply::done(target).flash("error", key.to_string()))

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{
     super::{Submitted, Web},
-    Finish, asked, ceremonies, expired, manage, or_back, proven, put, rows,
+    Finish, asked, ceremonies, expired, keep_challenge, manage, or_back, proven, rows,
 };
 use crate::{
     core::{change::Change, context::Counted},
@@ -15,13 +15,13 @@ use crate::{
     factors::passkey::{Account, Made, Registering},
     features::factor_setup::session_of,
     guards::strong::Strong,
-    notify::{notices, outbox::Letter},
+    notify::{notices, outbox::OutgoingMail},
     signin::{
         outdated,
         second::{MOST, refuse_unproven},
         ticket::{
             Purpose,
-            challenge::{self, Once},
+            challenge::{self, TicketId},
         },
     },
     store::{
@@ -156,7 +156,7 @@ async fn begin(
         &challenge,
     )?;
     let state = draft.secret.expose().clone();
-    put(site, draft, false).await?;
+    keep_challenge(site, draft, false).await?;
     Ok((state, options))
 }
 
@@ -204,7 +204,7 @@ enum Judged {
 
 /// A passkey to be added.
 struct Addition {
-    once: Once,
+    ticket_id: TicketId,
     counts: Counted,
     factor: NewFactor,
     passkey: NewPasskey,
@@ -212,14 +212,14 @@ struct Addition {
     handle: String,
     name: String,
     is_second: bool,
-    notice: Letter,
+    notice: OutgoingMail,
 }
 
 impl Addition {
-    fn judge(&self, change: &mut Change<'_>) -> Result<Judged, StoreError> {
+    fn apply(&self, change: &mut Change<'_>) -> Result<Judged, StoreError> {
         let (now, owner) = (change.now(), &self.owner);
         users::hold(change, &owner.id, &owner.uniquifier)?;
-        if !self.once.consume(change, now)? {
+        if !self.ticket_id.consume(change, now)? {
             return Ok(Judged::Gone);
         }
         if factors::of_user(change, &owner.id)?.len() >= MOST {
@@ -267,10 +267,10 @@ async fn add(
         .ok_or_else(expired)?;
     let asked = found.payload.clone();
     let made = ceremonies.finish_registration(&asked.begun, asked.usage, &form.credential)?;
-    let notice = notices::factor_added(&web.scribe(), user, FactorKind::Passkey, &asked.name)?;
+    let notice = notices::factor_added(&web.composer(), user, FactorKind::Passkey, &asked.name)?;
     let factor = factor(&user.id, &asked.name, asked.usage, &made, site.now());
     let addition = Addition {
-        once: found.once(),
+        ticket_id: found.ticket_id(),
         counts: site.counted_factors(),
         passkey: made.row(&factor.id)?,
         factor,
@@ -280,7 +280,7 @@ async fn add(
         is_second: asked.usage != PasskeyUsage::First,
         notice,
     };
-    let judged = web.change(move |change| addition.judge(change)).await;
+    let judged = web.change(move |change| addition.apply(change)).await;
     let judged = match judged {
         Err(StoreError::Taken(Unique::Other)) => {
             return Err(Invalid::field("credential", Message::new("passkey.exists")).into());

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::{
     super::{Submitted, Web, two_factor},
-    Expected, Finish, Outcome, asked, ceremonies, expired, judge, offer, or_back, proven, put,
-    refused, rows, settle, take_effect,
+    Expected, Finish, Outcome, asked, ceremonies, expired, keep_challenge, offer, or_back, proven,
+    refused, rows, settle, take_effect, verify_shown,
 };
 use crate::{
     error::{Denied, Error, Invalid},
@@ -20,9 +20,9 @@ use crate::{
         limits::{Buckets, PerAddress, count_per_address, refuse_if_locked},
         remember::Remember,
         second::{self, SecondStep},
-        session::Opening,
+        session::SessionOptions,
         ticket::{
-            self, Held, Purpose,
+            self, Purpose, ValidTicket,
             challenge::{self, Found},
         },
     },
@@ -30,7 +30,7 @@ use crate::{
     templates::form::{Field, FormView},
     types::{Message, Usages},
     web::{
-        input::Tick,
+        input::Checkbox,
         json::wants_json,
         reply::{Answer, Reply, or_again},
         site::Site,
@@ -72,23 +72,27 @@ struct Ask {
     #[serde(default)]
     email: String,
     #[serde(default)]
-    remember: Option<Tick>,
+    remember: Option<Checkbox>,
     #[serde(default)]
-    remember_device: Option<Tick>,
+    remember_device: Option<Checkbox>,
     #[serde(default)]
-    autofill: Option<Tick>,
+    autofill: Option<Checkbox>,
     #[serde(default)]
     next: Option<String>,
 }
 
 impl Ask {
-    async fn page(&self, web: &Web<'_>, held: Option<&Held<SecondStep>>) -> Result<Reply, Error> {
+    async fn page(
+        &self,
+        web: &Web<'_>,
+        held: Option<&ValidTicket<SecondStep>>,
+    ) -> Result<Reply, Error> {
         let settings = &web.site.settings;
         let mut fields = Vec::new();
         let mut can_select = false;
         if let Some(held) = held {
-            let ways = second::ways_of(web.site, held).await?;
-            can_select = settings.two_factor.enabled && !second::are_passkeys(&ways);
+            let factors = second::ways_of(web.site, held).await?;
+            can_select = settings.two_factor.enabled && !second::are_passkeys(&factors);
             let trusts = settings.two_factor.enabled && settings.two_factor.trust_devices;
             if trusts && held.payload.session.is_none() {
                 let ticked = self.remember_device.is_some_and(|tick| tick.0);
@@ -119,10 +123,10 @@ impl Ask {
 // Routes.
 
 /// The sign-in that waits in this browser for its second step, unless somebody begins anew.
-async fn waiting(web: &Web<'_>, anew: bool) -> Result<Option<Held<SecondStep>>, Error> {
+async fn waiting(web: &Web<'_>, anew: bool) -> Result<Option<ValidTicket<SecondStep>>, Error> {
     let held = match anew {
         true => None,
-        false => second::held(web.browser, web.site, &web.bearer()).await?,
+        false => second::held(web.browser, web.site, &web.presenter()).await?,
     };
     // Whoever has to set a factor up first has none to show.
     let held = held.filter(|held| !held.payload.sets_up);
@@ -144,7 +148,7 @@ async fn show(web: Web<'_>, next: Option<&str>) -> Answer {
         }
         held => held?,
     };
-    let next = next.and_then(|next| web.site.http.redirects.judge(next));
+    let next = next.and_then(|next| web.site.http.redirects.allowed(next));
     let form = Ask {
         next: next.map(String::from),
         ..Ask::default()
@@ -191,7 +195,7 @@ async fn finish(
     form: Submitted<Finish>,
 ) -> Answer {
     let form = form?;
-    let browser = web.bearer().browser;
+    let browser = web.presenter().browser;
     let found = challenge::find::<WanSignin>(web.site, token, browser.as_deref()).await?;
     let with_token = include_auth_token.is_some();
     let asked = found.as_ref().and_then(|found| found.payload.next.clone());
@@ -280,14 +284,14 @@ async fn begin_first(
         &challenge,
     )?;
     let state = draft.secret.expose().clone();
-    put(site, draft, true).await?;
+    keep_challenge(site, draft, true).await?;
     Ok((state, options))
 }
 
 /// The credentials of whom somebody means. Always some, and always the same ones.
 async fn hints(web: &Web<'_>, typed: &str) -> Result<Vec<Value>, Error> {
     let site = web.site;
-    let kinds = &site.settings.identities.0;
+    let kinds = &site.settings.identities;
     let identity = Identity::recognise(typed, kinds, site.usernames.as_ref());
     let typed = identity.bucket();
     // The same look-ups for nobody.
@@ -336,7 +340,7 @@ fn of_nobody(tag: &[u8]) -> Vec<Value> {
 async fn begin_second(
     web: &Web<'_>,
     form: &Ask,
-    held: &Held<SecondStep>,
+    held: &ValidTicket<SecondStep>,
 ) -> Result<(String, Value), Error> {
     let (site, user) = (web.site, held.user.id.clone());
     let mut known = site
@@ -360,7 +364,7 @@ async fn begin_second(
         &challenge,
     )?;
     let state = draft.secret.expose().clone();
-    put(site, draft, false).await?;
+    keep_challenge(site, draft, false).await?;
     Ok((state, options))
 }
 
@@ -378,17 +382,17 @@ async fn finish_first(
         usage: Some(Usages::FIRST),
         not: None,
     };
-    let shown = judge(web, found, &asked.begun, &form.credential, expected).await?;
+    let shown = verify_shown(web, found, &asked.begun, &form.credential, expected).await?;
     let user = shown.owned.user.clone();
     let buckets = Buckets::of_user(site, &user, &web.client);
     refuse_if_locked(site, &buckets).await?;
     let (id, uniquifier) = (user.id.clone(), user.uniquifier.clone());
-    let (once, written) = (found.once(), shown.clone());
+    let (ticket_id, written) = (found.ticket_id(), shown.clone());
     let outcome = site
         .store
         .write(move |conn| {
             users::hold(conn, &id, &uniquifier)?;
-            take_effect(conn, &once, &written, now)
+            take_effect(conn, &ticket_id, &written, now)
         })
         .await;
     let outcome = match outcome {
@@ -400,8 +404,8 @@ async fn finish_first(
     let methods = proven(site, shown.verified);
     let admission = match admit_by_factor(site, user, methods, Some(&shown.owned.row.id)).await {
         Err(Error::Denied(denied @ (Denied::Inactive | Denied::Unconfirmed))) => {
-            let failed = super::fail(web, Some(shown.owned.user.id), "the account is shut");
-            return Err(match (site.settings.generic_answers.0, denied) {
+            let failed = super::rejected(web, Some(shown.owned.user.id), "the account is shut");
+            return Err(match (site.settings.generic_answers, denied) {
                 (true, _) => failed,
                 (false, Denied::Inactive) => Invalid::form(Message::new("login.inactive")).into(),
                 (false, _) => Invalid::form(Message::new("login.unconfirmed")).into(),
@@ -410,7 +414,7 @@ async fn finish_first(
         admission => admission?,
     };
     let remember = form.remember.map(|tick| tick.0).or(asked.remember);
-    let opening = Opening {
+    let opening = SessionOptions {
         remember: Remember::chosen(site, remember),
         clears: Some(&buckets),
     };
@@ -442,10 +446,10 @@ async fn finish_second(
         not: held.payload.shown.as_deref(),
     };
     let begun = &found.payload.begun;
-    let shown = judge(web, found, begun, &form.credential, expected).await?;
-    let (once, written) = (found.once(), shown.clone());
+    let shown = verify_shown(web, found, begun, &form.credential, expected).await?;
+    let (ticket_id, written) = (found.ticket_id(), shown.clone());
     let answer = second::passkey::answer(site, &web.client, &held, move |conn| {
-        let outcome = take_effect(conn, &once, &written, now)?;
+        let outcome = take_effect(conn, &ticket_id, &written, now)?;
         Ok((outcome == Outcome::Done, outcome))
     });
     let (passed, outcome) = match answer.await {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     super::{Submitted, Web, mailed},
-    Finish, asked, ceremonies, expired, offer, or_back, proven, put, register, rows,
+    Finish, asked, ceremonies, expired, keep_challenge, offer, or_back, proven, register, rows,
 };
 use crate::{
     error::{Error, Invalid},
@@ -16,14 +16,14 @@ use crate::{
     factors::passkey::{Account, Registering},
     http::{headers, language},
     identity::{EmailAddress, Identity, target::Target},
-    notify::{mail::Addressee, outbox::Postage},
+    notify::{mail::Recipient, outbox::MailLimit},
     signin::{
         admit::admit,
         limits::{PerAddress, count_per_address},
         outdated,
-        session::Opening,
+        session::SessionOptions,
         ticket::{
-            self, Handle, Purpose, Terms,
+            self, CodeSubject, Purpose, TicketOptions,
             challenge::{self, Found},
         },
         ticket_mail,
@@ -32,7 +32,7 @@ use crate::{
     templates::form::{Field, FormView},
     types::{Message, Method, PasskeyUsage},
     web::{
-        input::Nothing,
+        input::Empty,
         json::wants_json,
         reply::{Answer, Reply, or_again},
     },
@@ -137,7 +137,7 @@ async fn link(web: Web<'_>, token: &str) -> Answer {
 }
 
 #[post("/wan-signup/<token>", data = "<form>")]
-async fn ask(web: Web<'_>, token: &str, form: Submitted<Nothing>) -> Answer {
+async fn ask(web: Web<'_>, token: &str, form: Submitted<Empty>) -> Answer {
     web.pressed(form, "wan_create.submit")?;
     headers::hide_address(web.request);
     web.visitors_only()?;
@@ -194,7 +194,7 @@ async fn send(web: &Web<'_>, form: &SignUp) -> Result<(), Error> {
         .map_err(|message| Invalid::field("email", message))?;
     count_per_address(site, PerAddress::Mail, &web.client).await?;
     let identity = Identity::Email(email.clone());
-    let handle = Handle::of_identity(site, &identity);
+    let handle = CodeSubject::of_identity(site, &identity);
     let (asked, reserved, now) = (email.clone(), handle.clone(), site.now());
     let owner = site
         .store
@@ -213,14 +213,14 @@ async fn send(web: &Web<'_>, form: &SignUp) -> Result<(), Error> {
             }
         })
         .await?;
-    if owner.is_some() && !site.settings.generic_answers.0 {
+    if owner.is_some() && !site.settings.generic_answers {
         return Err(Invalid::field("email", Message::new("email.taken")).into());
     }
     let wanted = Wanted {
         email: email.address().into(),
         handle: Uuid::new_v4(),
     };
-    let terms = Terms {
+    let terms = TicketOptions {
         life: site.settings.passkeys.sign_up_life.get(),
         user: None,
         bound_to: None,
@@ -236,13 +236,13 @@ async fn send(web: &Web<'_>, form: &SignUp) -> Result<(), Error> {
             ("signup", own)
         }
     };
-    let to = Addressee::at(owner.as_ref().map_or(email.address(), |(_, to)| to));
-    let letter = web
-        .scribe()
-        .letter(&to, ("passkeys", mail), Postage::Limited, own)?;
+    let to = Recipient::at(owner.as_ref().map_or(email.address(), |(_, to)| to));
+    let outgoing = web
+        .composer()
+        .compose(&to, ("passkeys", mail), MailLimit::Limited, own)?;
     let owner = owner.map(|(owner, _)| owner.id);
     web.change(move |change| {
-        ticket_mail::put(change, &letter, &draft)?;
+        ticket_mail::enqueue(change, &outgoing, &draft)?;
         if let Some(user) = owner.clone() {
             change.event(EventKind::RegistrationCollision {
                 user,
@@ -280,7 +280,7 @@ async fn begin(web: &Web<'_>, wanted: &Wanted) -> Result<(String, Value), Error>
         &challenge,
     )?;
     let state = draft.secret.expose().clone();
-    put(site, draft, true).await?;
+    keep_challenge(site, draft, true).await?;
     Ok((state, options))
 }
 
@@ -293,7 +293,7 @@ async fn create(
     with_token: bool,
 ) -> Answer {
     let (site, now) = (web.site, web.site.now());
-    let browser = web.bearer().browser;
+    let browser = web.presenter().browser;
     let found = challenge::find::<WanCreate>(site, state, browser.as_deref()).await?;
     let handle = link.payload.handle;
     let found = found
@@ -310,11 +310,11 @@ async fn create(
     );
     let factor = register::factor(&new.id, &name, usage, &made, now);
     let passkey = made.row(&factor.id)?;
-    let (mailed_once, once) = (link.once(), found.once());
+    let (mailed_once, ticket_id) = (link.ticket_id(), found.ticket_id());
     let said = handle.to_string();
     let written = web
         .change(move |change| {
-            if !mailed_once.consume(change, now)? || !once.consume(change, now)? {
+            if !mailed_once.consume(change, now)? || !ticket_id.consume(change, now)? {
                 return Err(StoreError::Missing);
             }
             let user = change.register_user(&new)?;
@@ -345,7 +345,7 @@ async fn create(
     let reply = web
         .enter(
             admission,
-            Opening::by_default(site),
+            SessionOptions::by_default(site),
             target,
             with_token,
             "register",

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     super::{Submitted, Web, verify::in_session},
-    Expected, Finish, asked, ceremonies, expired, judge, offer, or_back, proven, put, refused,
-    rows, settle, take_effect,
+    Expected, Finish, asked, ceremonies, expired, keep_challenge, offer, or_back, proven, refused,
+    rows, settle, take_effect, verify_shown,
 };
 use crate::{
     error::{Error, Invalid},
@@ -71,7 +71,7 @@ impl Ask {
 async fn show(web: Web<'_>, next: Option<&str>) -> Answer {
     let caller = in_session(&web)?;
     verifies(&web)?;
-    let next = next.and_then(|next| web.site.http.redirects.judge(next));
+    let next = next.and_then(|next| web.site.http.redirects.allowed(next));
     let form = Ask {
         next: next.map(String::from),
     };
@@ -148,7 +148,7 @@ async fn begin(
         &challenge,
     )?;
     let state = draft.secret.expose().clone();
-    put(site, draft, false).await?;
+    keep_challenge(site, draft, false).await?;
     Ok((state, options))
 }
 
@@ -172,16 +172,16 @@ async fn again(
         not: None,
     };
     let begun = &found.payload.begun;
-    let shown = judge(web, &found, begun, &form.credential, expected).await?;
+    let shown = verify_shown(web, &found, begun, &form.credential, expected).await?;
     let buckets = Buckets::of_user(site, &caller.user, &web.client);
     refuse_if_locked(site, &buckets).await?;
     let (id, uniquifier) = (caller.user.id.clone(), caller.user.uniquifier.clone());
-    let (once, written) = (found.once(), shown.clone());
+    let (ticket_id, written) = (found.ticket_id(), shown.clone());
     let outcome = site
         .store
         .write(move |conn| {
             users::hold(conn, &id, &uniquifier)?;
-            take_effect(conn, &once, &written, now)
+            take_effect(conn, &ticket_id, &written, now)
         })
         .await
         .map_err(outdated)?;

@@ -20,8 +20,8 @@ use crate::{
     events::EventKind,
     identity::{EmailAddress, Username},
     notify::{
-        mail::Addressee,
-        outbox::{Letter, Postage},
+        mail::Recipient,
+        outbox::{MailLimit, OutgoingMail},
     },
     secrets::Password,
     settings::Usernames,
@@ -29,8 +29,8 @@ use crate::{
         admit::admit,
         limits::{PerAddress, count_per_address},
         remember::Remember,
-        session::Opening,
-        ticket::{self, Draft, Handle, Terms},
+        session::SessionOptions,
+        ticket::{self, CodeSubject, Draft, TicketOptions},
         ticket_mail,
     },
     store::{NewUser, StoreError, User},
@@ -41,7 +41,7 @@ use crate::{
     types::{Message, Method, Methods},
     web::{
         feature::{Feature, Link, MenuFor, sample_form, sample_mail},
-        input::{self, Tick},
+        input::{self, Checkbox},
         json::wants_json,
         page,
         reply::{Answer, Reply},
@@ -95,10 +95,10 @@ struct Register {
     #[serde(default)]
     password_confirm: String,
     #[serde(default)]
-    remember: Option<Tick>,
+    remember: Option<Checkbox>,
     /// Whether the page that sends it showed the box.
     #[serde(default)]
-    remember_box: Option<Tick>,
+    remember_box: Option<Checkbox>,
     #[serde(default)]
     next: Option<String>,
     /// The application's own fields.
@@ -150,9 +150,9 @@ impl Register {
             fields.push(optional(again));
         }
         // With generic answers nobody is signed in here.
-        if !web.site.settings.generic_answers.0 {
+        if !web.site.settings.generic_answers {
             let keep = input::choice_where_shown(web.request, self.remember, self.remember_box);
-            let keep = web.keep_field(keep.map(Tick));
+            let keep = web.keep_field(keep.map(Checkbox));
             if keep.is_some() {
                 fields.extend(keep);
                 fields.push(Field::hidden("remember_box", "true"));
@@ -180,7 +180,7 @@ struct Checked {
 fn show(web: Web<'_>, next: Option<&str>) -> Answer {
     web.visitors_only()?;
     let next = next
-        .and_then(|next| web.site.http.redirects.judge(next))
+        .and_then(|next| web.site.http.redirects.allowed(next))
         .map(String::from);
     let form = Register {
         next,
@@ -198,7 +198,7 @@ async fn submit(
 ) -> Answer {
     web.visitors_only()?;
     let form = web.sent(form, |form| form.view(&web))?;
-    let generic = web.site.settings.generic_answers.0;
+    let generic = web.site.settings.generic_answers;
     let user = match register(&web, &form).await {
         Ok(user) => user,
         Err(Error::Invalid(invalid)) => {
@@ -221,7 +221,7 @@ async fn submit(
     let after = web.site.settings.after.register.as_deref();
     let target = web.next(form.next.as_deref().or(next), after.unwrap_or("/"));
     let keep = input::choice_where_shown(web.request, form.remember, form.remember_box);
-    let opening = Opening::remembering(Remember::chosen(web.site, keep));
+    let opening = SessionOptions::remembering(Remember::chosen(web.site, keep));
     let with_token = include_auth_token.is_some();
     web.enter(admission, opening, target, with_token, "register")
         .await
@@ -278,10 +278,10 @@ async fn register(web: &Web<'_>, form: &Register) -> Result<Option<User>, Error>
     let made = web
         .change(move |change| {
             let user = change.register_user(&new)?;
-            if let Some((letter, ticket)) = &welcome {
-                change.mail(letter)?;
+            if let Some((outgoing, ticket)) = &welcome {
+                change.mail(outgoing)?;
                 if let Some(ticket) = ticket {
-                    ticket::put(change, ticket)?;
+                    ticket::insert(change, ticket)?;
                     let user = user.id.clone();
                     change.event(EventKind::ConfirmInstructionsSent { user });
                 }
@@ -304,12 +304,12 @@ async fn register(web: &Web<'_>, form: &Register) -> Result<Option<User>, Error>
 }
 
 /// A letter and, where the address is to be confirmed, its ticket.
-type Welcome = (Letter, Option<Draft<Confirm>>);
+type Welcome = (OutgoingMail, Option<Draft<Confirm>>);
 
 /// The first mail to a new account: the one by which its address is confirmed, or a mere welcome.
 fn welcome(web: &Web<'_>, new: &NewUser) -> Result<Option<Welcome>, Error> {
     let settings = &web.site.settings;
-    let to = Addressee {
+    let to = Recipient {
         email: new.email.address(),
         display: new
             .username
@@ -318,7 +318,7 @@ fn welcome(web: &Web<'_>, new: &NewUser) -> Result<Option<Welcome>, Error> {
         decoy: false,
     };
     if settings.confirm.enabled {
-        let terms = Terms {
+        let terms = TicketOptions {
             life: settings.confirm.life.get(),
             user: Some(new.id.clone()),
             bound_to: None,
@@ -327,20 +327,20 @@ fn welcome(web: &Web<'_>, new: &NewUser) -> Result<Option<Welcome>, Error> {
             web.site,
             terms,
             ticket::Begun::ByVisitor,
-            &Handle::of_user(&new.id),
+            &CodeSubject::of_user(&new.id),
             &(),
         )?;
         let own = ticket_mail::context(web.site, "/confirm", &draft);
-        let letter = web
-            .scribe()
-            .letter(&to, confirm::MAIL, Postage::Free, own)?;
-        return Ok(Some((letter, Some(draft))));
+        let outgoing = web
+            .composer()
+            .compose(&to, confirm::MAIL, MailLimit::Free, own)?;
+        return Ok(Some((outgoing, Some(draft))));
     }
     if settings.register.welcome_mail {
-        let letter =
-            web.scribe()
-                .letter(&to, ("register", "welcome"), Postage::Limited, json!({}))?;
-        return Ok(Some((letter, None)));
+        let outgoing =
+            web.composer()
+                .compose(&to, ("register", "welcome"), MailLimit::Limited, json!({}))?;
+        return Ok(Some((outgoing, None)));
     }
     Ok(None)
 }

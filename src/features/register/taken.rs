@@ -9,11 +9,11 @@ use crate::{
     error::Error,
     events::EventKind,
     identity::{EmailAddress, Identity, Username},
-    notify::{mail::Addressee, outbox::Postage},
+    notify::{mail::Recipient, outbox::MailLimit},
     signin::{
         limits::{PerAddress, count_per_address},
         outdated,
-        ticket::{self, Handle, Terms},
+        ticket::{self, CodeSubject, TicketOptions},
         ticket_mail,
     },
     store::{Unique, User, tickets, users},
@@ -27,13 +27,13 @@ pub(super) async fn told_taken(
     username: Option<&Username>,
 ) -> Result<Vec<(&'static str, &'static str)>, Error> {
     let site = web.site;
-    if site.settings.generic_answers.0 {
+    if site.settings.generic_answers {
         return Ok(Vec::new());
     }
     let (email, username, now) = (email.cloned(), username.cloned(), site.now());
     let handle = email
         .as_ref()
-        .map(|email| Handle::of_identity(site, &Identity::Email(email.clone())));
+        .map(|email| CodeSubject::of_identity(site, &Identity::Email(email.clone())));
     let taken = site
         .store
         .read(move |conn| {
@@ -65,11 +65,11 @@ pub(super) async fn taken(
     web: &Web<'_>,
     checked: &Checked,
 ) -> Result<Option<(Unique, User)>, Error> {
-    if !web.site.settings.generic_answers.0 {
+    if !web.site.settings.generic_answers {
         return Ok(None);
     }
     let (email, username) = (checked.email.clone(), checked.username.clone());
-    let handle = Handle::of_identity(web.site, &Identity::Email(email.clone()));
+    let handle = CodeSubject::of_identity(web.site, &Identity::Email(email.clone()));
     let now = web.site.now();
     Ok(web
         .site
@@ -101,7 +101,7 @@ pub(super) async fn collision(
         existing_email,
         existing_username: !existing_email,
     };
-    let (scribe, typed) = (web.scribe(), checked.email.address());
+    let (composer, typed) = (web.composer(), checked.email.address());
     // An account's mail goes to its address as it is stored. One that is only held back for its owner is not
     // the account's any more: then to that address itself.
     let is_owners =
@@ -111,33 +111,33 @@ pub(super) async fn collision(
     } else {
         typed
     };
-    let letter = match &checked.username {
+    let outgoing = match &checked.username {
         // The username belongs to somebody: whoever holds the free address may know, nobody else.
-        Some(username) if !existing_email => scribe.letter(
-            &Addressee::at(typed),
+        Some(username) if !existing_email => composer.compose(
+            &Recipient::at(typed),
             ("register", "username_taken"),
-            Postage::Limited,
+            MailLimit::Limited,
             json!({"username": username.name()}),
         )?,
-        _ => scribe.letter(
-            &Addressee::at(existing),
+        _ => composer.compose(
+            &Recipient::at(existing),
             ("register", "existing"),
-            Postage::Limited,
+            MailLimit::Limited,
             json!({}),
         )?,
     };
     // A ticket of nobody, as a new account's would be written.
-    let terms = Terms {
+    let terms = TicketOptions {
         life: site.settings.confirm.life.get(),
         user: None,
         bound_to: None,
     };
     let identity = Identity::Email(checked.email.clone());
-    let handle = Handle::of_identity(site, &identity);
+    let handle = CodeSubject::of_identity(site, &identity);
     let decoy = ticket::draft::<Confirm>(site, terms, ticket::Begun::ByVisitor, &handle, &())?;
     web.change(move |change| {
         change.event(kind.clone());
-        ticket_mail::put(change, &letter, &decoy)
+        ticket_mail::enqueue(change, &outgoing, &decoy)
     })
     .await
     .map_err(outdated)?;

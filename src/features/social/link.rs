@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::{
     super::{Submitted, Web},
-    Back, Return, key_of, label_of, lead, or_back, profile, provider, returned, signin, wrong,
+    Back, Return, key_of, label_of, or_back, profile, provider, redirect_to_provider, rejected,
+    returned, signin,
 };
 use crate::{
     error::{Denied, Error},
@@ -16,12 +17,12 @@ use crate::{
     http::headers,
     identity::target::Target,
     notify::notices,
-    signin::{caller::Caller, outdated, ticket::Purpose, ways_in::WaysIn},
+    signin::{caller::Caller, outdated, sign_in_methods::SignInMethods, ticket::Purpose},
     social::{SocialProfile, SocialProvider},
     store::{SocialAccountInfo, StoreError, User, social, users},
     types::Timestamp,
     web::{
-        input::Nothing,
+        input::Empty,
         reply::{Answer, Reply},
     },
 };
@@ -58,7 +59,7 @@ async fn list(web: Web<'_>) -> Answer {
 }
 
 #[post("/login/oauth-link/<name>", data = "<form>")]
-async fn start(web: Web<'_>, name: &str, form: Submitted<Nothing>) -> Answer {
+async fn start(web: Web<'_>, name: &str, form: Submitted<Empty>) -> Answer {
     web.pressed(form, "social.link")?;
     let provider = provider(&web, name)?;
     let caller = web.strong().await?;
@@ -66,12 +67,14 @@ async fn start(web: Web<'_>, name: &str, form: Submitted<Nothing>) -> Answer {
         provider: provider.name().into(),
     };
     let (session, caller) = (session_of(&caller)?, Some(&*caller));
-    let done = lead::<OauthLink>(&web, provider, Return::Login, session, caller, &asked).await;
+    let done =
+        redirect_to_provider::<OauthLink>(&web, provider, Return::Login, session, caller, &asked)
+            .await;
     or_back(&web, provider.name(), done, &web.site.path(PATH), None)
 }
 
 #[post("/login/oauth-unlink/<name>", data = "<form>")]
-async fn unlink(web: Web<'_>, name: &str, form: Submitted<Nothing>) -> Answer {
+async fn unlink(web: Web<'_>, name: &str, form: Submitted<Empty>) -> Answer {
     web.pressed(form, "social.unlink")?;
     let caller = web.strong().await?;
     let done = end(&web, &caller, name).await;
@@ -159,7 +162,7 @@ async fn fetch(
         .map(|spent| spent.payload)
         .filter(|asked| asked.provider == provider.name());
     if asked.is_none() || !web.site.settings.social.link {
-        return Err(wrong("social.expired"));
+        return Err(rejected("social.expired"));
     }
     // It was begun in a session that was fresh; that may have gone stale meanwhile.
     web.strong().await?;
@@ -183,7 +186,7 @@ pub(super) async fn write(
     let key = key_of(provider, came);
     let label = label_of(came);
     let row = signin::row(&user.id, &key, label.clone(), site.now());
-    let notice = notices::social_linked(&web.scribe(), user, provider.label(), label.as_deref())?;
+    let notice = notices::social_linked(&web.composer(), user, provider.label(), label.as_deref())?;
     let (id, uniquifier, name) = (
         user.id.clone(),
         user.uniquifier.clone(),
@@ -219,9 +222,11 @@ pub(super) async fn write(
     match written {
         Ok(()) => Ok(()),
         Err(StoreError::Refused(why)) if why == "social.linked_already" => {
-            Err(wrong("social.linked_already"))
+            Err(rejected("social.linked_already"))
         }
-        Err(StoreError::Refused(_) | StoreError::Taken(_)) => Err(wrong("social.linked_elsewhere")),
+        Err(StoreError::Refused(_) | StoreError::Taken(_)) => {
+            Err(rejected("social.linked_elsewhere"))
+        }
         Err(error) => Err(outdated(error)),
     }
 }
@@ -240,8 +245,8 @@ async fn end(web: &Web<'_>, caller: &Strong, name: &str) -> Answer {
         Some(provider) => provider.label().to_string(),
         None => name.to_string(),
     };
-    let notice = notices::social_unlinked(&web.scribe(), user, &label)?;
-    let ways = WaysIn::of(site);
+    let notice = notices::social_unlinked(&web.composer(), user, &label)?;
+    let factors = SignInMethods::of(site);
     let (id, uniquifier, at) = (user.id.clone(), user.uniquifier.clone(), name.to_string());
     let ended = web
         .change(move |change| {
@@ -249,7 +254,7 @@ async fn end(web: &Web<'_>, caller: &Strong, name: &str) -> Answer {
             let Some(account) = social::of_user_at(change, &id, &at)? else {
                 return Ok(Ended::None);
             };
-            if !ways.without(change, &id, &account.id)? {
+            if !factors.without(change, &id, &account.id)? {
                 return Ok(Ended::LastWay);
             }
             social::delete(change, &id, &account.id)?;
@@ -265,7 +270,7 @@ async fn end(web: &Web<'_>, caller: &Strong, name: &str) -> Answer {
     match ended {
         Ended::Done => {}
         Ended::None => return Err(Error::NotFound),
-        Ended::LastWay => return Err(wrong("social.last_way")),
+        Ended::LastWay => return Err(rejected("social.last_way")),
     }
     let target = Target::local(&site.path(PATH));
     Ok(Reply::done(target)

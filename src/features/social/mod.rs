@@ -27,7 +27,7 @@ use crate::{
     secrets::{Purpose as Key, Secret},
     signin::{
         limits::{PerAddress, count_per_address},
-        ticket::{self, Handle, Purpose, Spent, Terms},
+        ticket::{self, CodeSubject, Purpose, Spent, TicketOptions},
     },
     social::{
         SocialAnswer, SocialError, SocialProfile, SocialProvider, SocialRequest, challenge_of,
@@ -112,7 +112,7 @@ pub(crate) fn offer(web: &Web<'_>, linked: Option<&[String]>, next: Option<&str>
         return Value::Null;
     }
     headers::let_forms_out(web.request);
-    let next = next.and_then(|next| site.http.redirects.judge(next));
+    let next = next.and_then(|next| site.http.redirects.allowed(next));
     let remember = &site.settings.remember;
     // Only where it would happen unasked: otherwise the box of the form beside it is enough.
     let box_shown = linked.is_none() && remember.enabled && remember.by_default;
@@ -148,7 +148,7 @@ struct Back<'r> {
 
 /// The same in the body of a POST, beside whatever else the provider tells.
 #[derive(Debug, Default, rocket::FromForm)]
-struct Posted<'r> {
+struct FormPost<'r> {
     state: Option<&'r str>,
     code: Option<&'r str>,
     iss: Option<&'r str>,
@@ -192,7 +192,7 @@ fn provider<'a>(web: &'a Web<'_>, name: &str) -> Result<&'a dyn SocialProvider, 
 }
 
 /// Leads a browser to a provider.
-async fn lead<P>(
+async fn redirect_to_provider<P>(
     web: &Web<'_>,
     provider: &dyn SocialProvider,
     back: Return,
@@ -207,7 +207,7 @@ where
     let site = web.site;
     count_per_address(site, PerAddress::Challenge, &web.client).await?;
     let of_visitor = caller.is_none();
-    let terms = Terms {
+    let terms = TicketOptions {
         life: site.settings.social.state,
         user: caller.map(|caller| caller.user.id.clone()),
         bound_to: Some(bound_to),
@@ -216,7 +216,7 @@ where
         ticket::Begun::ByVisitor,
         crate::signin::caller::Caller::begun,
     );
-    let nobody = Handle::of_bucket(P::NAME);
+    let nobody = CodeSubject::of_bucket(P::NAME);
     let draft = ticket::draft::<P>(site, terms, begun, &nobody, payload)?.without_code();
     let state = draft.secret.expose().clone();
     let redirect_uri = back.url(site, provider.name())?;
@@ -231,10 +231,10 @@ where
     let url = provider
         .authorize(&asked)
         .await
-        .map_err(|error| said(provider.name(), &error))?;
+        .map_err(|error| logged(provider.name(), &error))?;
     site.store
         .write(move |conn| {
-            ticket::put_beside(conn, &draft)?;
+            ticket::insert_beside(conn, &draft)?;
             match of_visitor {
                 true => tickets::bound(conn, P::NAME, STATES),
                 false => Ok(()),
@@ -243,7 +243,7 @@ where
         .await
         .map_err(crate::signin::outdated)?;
     let outward = Outward::new(url).ok_or_else(|| {
-        said(
+        logged(
             provider.name(),
             &SocialError::Refused("it leads to no web page".into()),
         )
@@ -282,14 +282,14 @@ async fn profile(
             provider.name(),
             short(error)
         );
-        return Err(wrong(match error {
+        return Err(rejected(match error {
             "access_denied" => "social.cancelled",
             "temporarily_unavailable" | "server_error" => "social.unavailable",
             _ => "social.refused",
         }));
     }
     let (Some(state), Some(code)) = (back.state, back.code) else {
-        return Err(wrong("social.refused"));
+        return Err(rejected("social.refused"));
     };
     let redirect_uri = to.url(site, provider.name())?;
     let nonce = derived(site, b"nonce", state);
@@ -303,16 +303,16 @@ async fn profile(
     };
     let profile = provider.profile(&answer).await.map_err(|error| {
         if let SocialError::Refused(_) = error {
-            fail(web, None);
+            event_rejected(web, None);
         }
-        said(provider.name(), &error)
+        logged(provider.name(), &error)
     })?;
     // What a standard's subject can be (OpenID Connect Core 1.0, section 2), and the table can hold.
     let subject = &profile.subject;
     if subject.is_empty() || subject.len() > 255 || !subject.bytes().all(|b| b.is_ascii_graphic()) {
-        fail(web, None);
+        event_rejected(web, None);
         let why = SocialError::Refused("its subject is no ASCII of 1 to 255 characters".into());
-        return Err(said(provider.name(), &why));
+        return Err(logged(provider.name(), &why));
     }
     Ok(profile)
 }
@@ -337,21 +337,21 @@ fn label_of(profile: &SocialProfile) -> Option<String> {
     (!shown.is_empty()).then_some(shown)
 }
 
-fn wrong(key: &'static str) -> Error {
+fn rejected(key: &'static str) -> Error {
     Invalid::form(Message::new(key)).into()
 }
 
 /// Why a provider did not do, for the log; for the person no more than whether to try again.
-fn said(name: &str, error: &SocialError) -> Error {
+fn logged(name: &str, error: &SocialError) -> Error {
     log::warn!("the provider {name} {error}");
     match error {
         SocialError::Unavailable(_) => Error::unavailable("the provider does not answer"),
-        SocialError::Refused(_) => wrong("social.refused"),
+        SocialError::Refused(_) => rejected("social.refused"),
     }
 }
 
 /// Tells of somebody who was not let in.
-fn fail(web: &Web<'_>, user: Option<UserId>) {
+fn event_rejected(web: &Web<'_>, user: Option<UserId>) {
     let methods = Methods::of(Method::Oauth);
     let failed = EventKind::AuthenticationFailed { user, methods };
     web.site.event(&web.client.client, failed);
@@ -368,17 +368,17 @@ fn or_back(web: &Web<'_>, provider: &str, done: Answer, path: &str, next: Option
         return named(done, &label);
     }
     let done = match done {
-        Err(Error::Unavailable { .. }) => Err(wrong("social.unavailable")),
+        Err(Error::Unavailable { .. }) => Err(rejected("social.unavailable")),
         // Not as elsewhere, where one is led back afterwards: this address is good once, and has a code in it.
-        Err(Error::Denied(Denied::Inactive)) => Err(wrong("login.inactive")),
-        Err(Error::Denied(Denied::Unconfirmed)) => Err(wrong("login.unconfirmed")),
+        Err(Error::Denied(Denied::Inactive)) => Err(rejected("login.inactive")),
+        Err(Error::Denied(Denied::Unconfirmed)) => Err(rejected("login.unconfirmed")),
         Err(Error::Denied(
             Denied::Anonymous
             | Denied::BadCredential
             | Denied::Mechanism
             | Denied::Stale
             | Denied::SecondFactor,
-        )) => Err(wrong("social.expired")),
+        )) => Err(rejected("social.expired")),
         done => done,
     };
     let done = named(done, &label);
@@ -389,7 +389,7 @@ fn or_back(web: &Web<'_>, provider: &str, done: Answer, path: &str, next: Option
     let key = messages.next().map_or("social.refused", Message::key);
     if !site.settings.spa.enabled {
         let mut target = Target::local(path);
-        if let Some(next) = next.and_then(|next| site.http.redirects.judge(next)) {
+        if let Some(next) = next.and_then(|next| site.http.redirects.allowed(next)) {
             target = target.with_query(&[("next", next.as_str())]);
         }
         return Ok(Reply::done(target).flash("error", format!("{key}@{provider}")));
@@ -420,7 +420,7 @@ fn passed_on(
     web: &Web<'_>,
     name: &str,
     back: Return,
-    form: Result<Form<Posted<'_>>, Errors<'_>>,
+    form: Result<Form<FormPost<'_>>, Errors<'_>>,
 ) -> Answer {
     mark(web.request);
     let provider = provider(web, name)?;

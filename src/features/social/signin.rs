@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use super::{
     super::{Submitted, Web},
-    Back, Posted, Return, key_of, label_of, lead, link, mark, or_back, passed_on, profile,
-    provider, returned, wrong,
+    Back, FormPost, Return, key_of, label_of, link, mark, or_back, passed_on, profile, provider,
+    redirect_to_provider, rejected, returned,
 };
 use crate::{
     error::{Denied, Error, Invalid},
@@ -23,8 +23,8 @@ use crate::{
         admit::{Admission, admit},
         limits::{Buckets, refuse_if_locked},
         remember::Remember,
-        session::Opening,
-        ticket::{Handle, Purpose},
+        session::SessionOptions,
+        ticket::{CodeSubject, Purpose},
     },
     social::{ProviderEmail, SocialProfile, SocialProvider},
     store::{
@@ -36,7 +36,7 @@ use crate::{
     templates::form::{Field, FormView},
     types::{Method, Methods},
     web::{
-        input::{self, Tick},
+        input::{self, Checkbox},
         reply::Answer,
         site::Site,
     },
@@ -51,7 +51,7 @@ pub(super) enum OauthStart {}
 
 /// What was chosen before.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Wish {
+pub(super) struct Resume {
     provider: String,
     remember: Option<bool>,
     next: Option<Target>,
@@ -59,7 +59,7 @@ pub(super) struct Wish {
 
 impl Purpose for OauthStart {
     const NAME: &'static str = "oauth_start";
-    type Payload = Wish;
+    type Payload = Resume;
 }
 
 // Form.
@@ -67,10 +67,10 @@ impl Purpose for OauthStart {
 #[derive(Debug, Default, Deserialize)]
 struct Start {
     #[serde(default)]
-    remember: Option<Tick>,
+    remember: Option<Checkbox>,
     /// Whether the page that sends it showed the box.
     #[serde(default)]
-    remember_box: Option<Tick>,
+    remember_box: Option<Checkbox>,
     #[serde(default)]
     next: Option<String>,
 }
@@ -80,7 +80,7 @@ impl Start {
         let mut fields = Vec::new();
         if self.remember_box.is_some() {
             let keep = input::choice_where_shown(web.request, self.remember, self.remember_box);
-            fields.extend(web.keep_field(keep.map(Tick)));
+            fields.extend(web.keep_field(keep.map(Checkbox)));
             fields.push(Field::hidden("remember_box", "true"));
         }
         fields.extend(self.next.as_ref().map(|next| Field::hidden("next", next)));
@@ -97,13 +97,15 @@ async fn start(web: Web<'_>, name: &str, next: Option<&str>, form: Submitted<Sta
     let provider = provider(&web, name)?;
     web.visitors_only()?;
     let next = form.next.as_deref().or(next);
-    let wish = Wish {
+    let wish = Resume {
         provider: provider.name().into(),
         remember: input::choice_where_shown(web.request, form.remember, form.remember_box),
         next: web.judged(next),
     };
     let browser = web.browser.visitor()?;
-    let done = lead::<OauthStart>(&web, provider, Return::Login, browser, None, &wish).await;
+    let done =
+        redirect_to_provider::<OauthStart>(&web, provider, Return::Login, browser, None, &wish)
+            .await;
     let login = web.site.login_path();
     or_back(&web, provider.name(), done, &login, wish.next.as_deref())
 }
@@ -117,7 +119,7 @@ async fn response(web: Web<'_>, name: &str, back: Back<'_>) -> Answer {
     }
     web.visitors_only()?;
     let mut next = None;
-    let done = arrive(&web, provider, &back, &mut next).await;
+    let done = resume(&web, provider, &back, &mut next).await;
     or_back(
         &web,
         provider.name(),
@@ -128,27 +130,27 @@ async fn response(web: Web<'_>, name: &str, back: Back<'_>) -> Answer {
 }
 
 #[post("/login/oauthresponse/<name>", data = "<form>")]
-async fn posted(web: Web<'_>, name: &str, form: Result<Form<Posted<'_>>, Errors<'_>>) -> Answer {
+async fn posted(web: Web<'_>, name: &str, form: Result<Form<FormPost<'_>>, Errors<'_>>) -> Answer {
     passed_on(&web, name, Return::Login, form)
 }
 
 // Service.
 
 /// Brings whoever comes back to the gate.
-async fn arrive(
+async fn resume(
     web: &Web<'_>,
     provider: &dyn SocialProvider,
     back: &Back<'_>,
     next: &mut Option<Target>,
 ) -> Answer {
     let site = web.site;
-    let browser = web.bearer().browser;
+    let browser = web.presenter().browser;
     let wish = returned::<OauthStart>(web, back, browser.as_deref())
         .await?
         .map(|spent| spent.payload)
-        .ok_or_else(|| wrong("social.expired"))?;
+        .ok_or_else(|| rejected("social.expired"))?;
     if wish.provider != provider.name() {
-        return Err(wrong("social.expired"));
+        return Err(rejected("social.expired"));
     }
     *next = wish.next;
     let came = profile(web, provider, back, Return::Login).await?;
@@ -163,7 +165,7 @@ async fn arrive(
                 .write(move |conn| social::touch(conn, &link, now))
                 .await?;
             if !still {
-                return Err(wrong("social.no_account"));
+                return Err(rejected("social.no_account"));
             }
             (user, Methods::of(Method::Oauth))
         }
@@ -184,7 +186,7 @@ async fn arrive(
         _ => site.settings.after.login.as_str(),
     };
     let target: Target = web.next(next.as_deref(), after);
-    let opening = Opening {
+    let opening = SessionOptions {
         remember: Remember::chosen(site, wish.remember),
         clears: Some(&buckets),
     };
@@ -223,13 +225,13 @@ async fn who(
     // An address that nobody proved says nothing about who somebody is.
     let email = match &came.email {
         ProviderEmail::Verified(email) => email,
-        ProviderEmail::Unverified(_) => return Err(wrong("social.unverified")),
-        ProviderEmail::Absent => return Err(wrong("social.no_email")),
+        ProviderEmail::Unverified(_) => return Err(rejected("social.unverified")),
+        ProviderEmail::Absent => return Err(rejected("social.no_email")),
     };
-    let email = EmailAddress::parse(email).map_err(|_| wrong("social.no_email"))?;
+    let email = EmailAddress::parse(email).map_err(|_| rejected("social.no_email"))?;
     let (asked, now) = (email.clone(), site.now());
     let (name, issuer) = (provider.name().to_string(), provider.issuer().to_string());
-    let reserved = Handle::of_identity(site, &Identity::Email(email.clone()));
+    let reserved = CodeSubject::of_identity(site, &Identity::Email(email.clone()));
     let (owner, other, undone) = site
         .store
         .read(move |conn| {
@@ -253,11 +255,11 @@ async fn who(
     match owner {
         // It belongs to another account there: an address that was given up, and taken by somebody else. Where
         // nobody proved the address here, what is linked is as little proven.
-        Some(owner) if other && owner.confirmed_at.is_some() => Err(wrong("social.exists")),
+        Some(owner) if other && owner.confirmed_at.is_some() => Err(rejected("social.exists")),
         Some(owner) if matches && !undone => Ok(Who::Matched(owner)),
-        Some(_) => Err(wrong("social.exists")),
-        None if undone => Err(wrong("social.exists")),
-        None if !signs_up(site) => Err(wrong("social.no_account")),
+        Some(_) => Err(rejected("social.exists")),
+        None if undone => Err(rejected("social.exists")),
+        None if !signs_up(site) => Err(rejected("social.no_account")),
         None => {
             site.accept_email(&email).map_err(Invalid::form)?;
             Ok(Who::New(email))
@@ -286,7 +288,7 @@ async fn matched(
     }
     let buckets = Buckets::of_user(site, &user, &web.client);
     refuse_if_locked(site, &buckets).await?;
-    let removed = notices::password_removed(&web.scribe(), &user)?;
+    let removed = notices::password_removed(&web.composer(), &user)?;
     let (id, key) = (user.id.clone(), user.email.clone());
     let proven = web
         .change(move |change| {
@@ -300,7 +302,7 @@ async fn matched(
         })
         .await;
     let user = match proven {
-        Err(StoreError::Missing) => return Err(wrong("social.expired")),
+        Err(StoreError::Missing) => return Err(rejected("social.expired")),
         proven => proven?,
     };
     // Whoever owes more is matched again the next time.
@@ -334,7 +336,7 @@ async fn sign_up(
     match written {
         Ok(user) => Ok(user),
         // The same person in another window was faster, or somebody else with the address.
-        Err(StoreError::Taken(_)) => Err(wrong("social.exists")),
+        Err(StoreError::Taken(_)) => Err(rejected("social.exists")),
         Err(error) => Err(error.into()),
     }
 }

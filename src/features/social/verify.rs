@@ -1,5 +1,7 @@
 //! Proving it is you by an account elsewhere: only the very one that is linked will do.
 
+use std::time::Duration;
+
 use rocket::{
     Route,
     form::{Errors, Form},
@@ -9,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     super::{Submitted, Web, verify::in_session},
-    Back, Posted, Return, fail, key_of, lead, mark, or_back, passed_on, profile, provider,
-    returned, wrong,
+    Back, FormPost, Return, event_rejected, key_of, mark, or_back, passed_on, profile, provider,
+    redirect_to_provider, rejected, returned,
 };
 use crate::{
     error::Error,
@@ -27,7 +29,7 @@ use crate::{
     social::SocialProvider,
     store::social,
     templates::form::{Field, FormView},
-    types::{Life, Method, Methods, Timestamp},
+    types::{Method, Methods, Timestamp},
     web::{
         json::wants_json,
         reply::{Answer, Reply},
@@ -55,7 +57,7 @@ impl Purpose for OauthVerify {
 }
 
 /// How far the clock of a provider may be behind.
-const LEEWAY: Life = Life::seconds(60);
+const LEEWAY: Duration = Duration::from_secs(60);
 
 // Form.
 
@@ -92,7 +94,15 @@ async fn start(web: Web<'_>, name: &str, next: Option<&str>, form: Submitted<Sta
         at: web.site.now(),
     };
     let (session, caller) = (session_of(caller)?, Some(caller));
-    let done = lead::<OauthVerify>(&web, provider, Return::Verify, session, caller, &asked).await;
+    let done = redirect_to_provider::<OauthVerify>(
+        &web,
+        provider,
+        Return::Verify,
+        session,
+        caller,
+        &asked,
+    )
+    .await;
     or_back(
         &web,
         provider.name(),
@@ -121,7 +131,7 @@ async fn response(web: Web<'_>, name: &str, back: Back<'_>) -> Answer {
 }
 
 #[post("/login/oauth-verify-response/<name>", data = "<form>")]
-async fn posted(web: Web<'_>, name: &str, form: Result<Form<Posted<'_>>, Errors<'_>>) -> Answer {
+async fn posted(web: Web<'_>, name: &str, form: Result<Form<FormPost<'_>>, Errors<'_>>) -> Answer {
     passed_on(&web, name, Return::Verify, form)
 }
 
@@ -141,7 +151,7 @@ async fn again(
         .filter(|spent| spent.user.as_ref() == Some(&user.id))
         .map(|spent| spent.payload)
         .filter(|asked| asked.provider == provider.name())
-        .ok_or_else(|| wrong("social.expired"))?;
+        .ok_or_else(|| rejected("social.expired"))?;
     *next = asked.next;
     let came = profile(web, provider, back, Return::Verify).await?;
     let key = key_of(provider, &came);
@@ -150,22 +160,22 @@ async fn again(
         .read(move |conn| social::owner_of(conn, &key))
         .await?;
     if owner.is_none_or(|(_, owner)| owner.id != user.id) {
-        fail(web, Some(user.id.clone()));
-        return Err(wrong("social.not_yours"));
+        event_rejected(web, Some(user.id.clone()));
+        return Err(rejected("social.not_yours"));
     }
     // Where the provider says when it last asked, it must have been for this.
     let asked_there = came.authenticated_at;
     if asked_there.is_some_and(|at| at < asked.at.before(LEEWAY)) {
-        fail(web, Some(user.id.clone()));
-        return Err(wrong("social.not_again"));
+        event_rejected(web, Some(user.id.clone()));
+        return Err(rejected("social.not_again"));
     }
     let buckets = Buckets::of_user(site, user, &web.client);
     refuse_if_locked(site, &buckets).await?;
     let methods = caller.methods.union(Methods::of(Method::Oauth));
     let admitted = match admit(site, user.clone(), methods).await? {
         Admission::In(admitted) => admitted,
-        Admission::Next(owing)
-            if owing.step == NextStep::NewPassword && !wants_json(web.request, site) =>
+        Admission::Challenge(challenge)
+            if challenge.step == NextStep::NewPassword && !wants_json(web.request, site) =>
         {
             let mut way = Target::local(&site.login_path());
             if let Some(next) = next.as_deref() {
@@ -173,7 +183,9 @@ async fn again(
             }
             return Ok(Reply::done(way));
         }
-        Admission::Next(owing) => return web.owes(caller, &owing, next.as_deref()).await,
+        Admission::Challenge(challenge) => {
+            return web.owes(caller, &challenge, next.as_deref()).await;
+        }
     };
     session::renew(
         web.browser,

@@ -9,7 +9,7 @@ use crate::{
     identity::target::Target,
     signin::trusted,
     web::{
-        input::Nothing,
+        input::Empty,
         reply::{Answer, Reply},
     },
 };
@@ -47,7 +47,7 @@ async fn list(web: Web<'_>) -> Answer {
 }
 
 #[post("/tf-devices/<id>/revoke", data = "<form>")]
-async fn revoke(web: Web<'_>, id: &str, form: Submitted<Nothing>) -> Answer {
+async fn revoke(web: Web<'_>, id: &str, form: Submitted<Empty>) -> Answer {
     web.pressed(form, "devices.revoke")?;
     let caller = web.strong_by_any().await?;
     // One that is none and one that is another's are answered alike.

@@ -7,13 +7,13 @@ use crate::{
     http::cookies::Kind,
     notify::notices,
     signin::{
-        admit::{Admission, answered},
+        admit::{Admission, complete_second_factor},
         limits::Buckets,
         outdated,
         remember::Remember,
         second::{self, SecondStep},
-        session::{self, Opening},
-        ticket::Held,
+        session::{self, SessionOptions},
+        ticket::ValidTicket,
         trusted,
     },
     store::{User, devices as rows, users},
@@ -32,7 +32,7 @@ pub(in crate::features) struct Passed {
 /// Completes a sign-in after its second step, or makes a session one of two factors.
 pub(in crate::features) async fn finish(
     web: &Web<'_>,
-    held: Held<SecondStep>,
+    held: ValidTicket<SecondStep>,
     passed: Passed,
 ) -> Answer {
     let (site, pending) = (web.site, &held.payload);
@@ -55,7 +55,7 @@ pub(in crate::features) async fn finish(
     };
     site.event(&web.client.client, kind);
     let next = web.next(pending.next.as_deref(), &site.settings.after.login);
-    let admission = answered(site, user, &passed.proof)?;
+    let admission = complete_second_factor(site, user, &passed.proof)?;
     if pending.session.is_some() {
         let Admission::In(admitted) = admission else {
             return Err(Denied::SecondFactor.into());
@@ -74,14 +74,16 @@ pub(in crate::features) async fn finish(
     }
     let admitted = match admission {
         Admission::In(admitted) => admitted,
-        Admission::Next(owing) => return recover::next_step(web, owing, pending.remember).await,
+        Admission::Challenge(challenge) => {
+            return recover::next_step(web, challenge, pending.remember).await;
+        }
     };
     // Where the second step showed no more than the first, trust would leave nothing to be shown.
     let further = passed.proof.methods() != pending.methods();
     if passed.trust && further && site.settings.two_factor.trust_devices {
         trust(web, admitted.user()).await?;
     }
-    let opening = Opening {
+    let opening = SessionOptions {
         remember: Remember::chosen(site, Some(pending.remember)),
         clears: Some(&passed.buckets),
     };
@@ -99,7 +101,7 @@ pub(in crate::features) async fn finish(
 async fn trust(web: &Web<'_>, user: &User) -> Result<(), Error> {
     let site = web.site;
     let device = trusted::prepare(site, &web.client, user)?;
-    let notice = notices::device_trusted(&web.scribe(), user)?;
+    let notice = notices::device_trusted(&web.composer(), user)?;
     let (row, uniquifier) = (device.row.clone(), user.uniquifier.clone());
     let most = site.settings.two_factor.most_devices;
     web.change(move |change| {

@@ -19,10 +19,10 @@ use crate::{
     events::EventKind,
     identity::{target::Target, text::masked},
     signin::{
-        admit::Owing,
+        admit::Challenge,
         limits::count_per_user,
-        second::{self, Chosen, SecondStep, State, Wish},
-        ticket::Held,
+        second::{self, Chosen, Resume, SecondStep, State},
+        ticket::ValidTicket,
     },
     store::factors::FactorRow,
     templates::{
@@ -32,7 +32,7 @@ use crate::{
     types::{FactorKind, Message},
     web::{
         feature::{Feature, Link, MenuFor, sample_form, sample_mail},
-        input::Tick,
+        input::Checkbox,
         json::wants_json,
         page,
         reply::{Answer, Reply, or_again},
@@ -141,7 +141,7 @@ struct Validate {
     #[serde(default)]
     code: Code,
     #[serde(default)]
-    remember_device: Option<Tick>,
+    remember_device: Option<Checkbox>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -166,8 +166,8 @@ impl Select {
 // Routes.
 
 /// What waits in this browser; without it there is no second step.
-pub(in crate::features) async fn pending(web: &Web<'_>) -> Result<Held<SecondStep>, Error> {
-    let held = second::held(web.browser, web.site, &web.bearer()).await?;
+pub(in crate::features) async fn pending(web: &Web<'_>) -> Result<ValidTicket<SecondStep>, Error> {
+    let held = second::held(web.browser, web.site, &web.presenter()).await?;
     held.ok_or_else(second::no_pending)
 }
 
@@ -251,15 +251,15 @@ fn validate_form(web: &Web<'_>, is_sign_in: bool) -> FormView {
 }
 
 /// The page on which a code is typed, for what was chosen or is being set up.
-async fn validate_page(web: &Web<'_>, held: &Held<SecondStep>) -> Answer {
+async fn validate_page(web: &Web<'_>, held: &ValidTicket<SecondStep>) -> Answer {
     let site = web.site;
     if let Some(setup) = &held.payload.setup {
         return setup::confirm_page(web, &held.user, setup, &site.path("/tf-validate"));
     }
-    let ways = second::ways_of(site, held).await?;
+    let factors = second::ways_of(site, held).await?;
     let (kind, destination) = match &held.payload.chosen {
         Some(Chosen::Rescue) => (FactorKind::Email, Some(masked(&held.user.email))),
-        Some(Chosen::Factor(id)) => match ways.iter().find(|way| way.id == *id) {
+        Some(Chosen::Factor(id)) => match factors.iter().find(|way| way.id == *id) {
             Some(way) if way.kind() == Some(FactorKind::Passkey) => {
                 return Ok(Reply::done(Target::local(&site.path("/wan-signin"))));
             }
@@ -270,19 +270,19 @@ async fn validate_page(web: &Web<'_>, held: &Held<SecondStep>) -> Answer {
             None => return Err(second::no_pending()),
         },
         None => {
-            let state = match ways.as_slice() {
+            let state = match factors.as_slice() {
                 [] => State::Setup,
-                ways if second::are_passkeys(ways) => State::Ready(FactorKind::Passkey),
+                factors if second::are_passkeys(factors) => State::Ready(FactorKind::Passkey),
                 _ => State::Select,
             };
-            return Ok(go_on(web, held.user.id.clone(), state));
+            return Ok(resume(web, held.user.id.clone(), state));
         }
     };
     let form = validate_form(web, held.payload.session.is_none());
     let mut page = Reply::page(VALIDATE)
         .with("method", kind.name())
-        .with("passkey", web.second_passkeys(&ways))
-        .with("can_select", ways.len() > 1)
+        .with("passkey", web.second_passkeys(&factors))
+        .with("can_select", factors.len() > 1)
         .json("tf_required", true)
         .json("tf_state", "ready")
         .json("tf_method", kind.name())
@@ -298,7 +298,7 @@ async fn validate_page(web: &Web<'_>, held: &Held<SecondStep>) -> Answer {
     Ok(page.form(form))
 }
 
-fn destination(held: &Held<SecondStep>, way: &FactorRow) -> Option<String> {
+fn destination(held: &ValidTicket<SecondStep>, way: &FactorRow) -> Option<String> {
     match way.kind() {
         Some(FactorKind::Email) => Some(masked(&held.user.email)),
         Some(FactorKind::Sms) => way.phone.as_deref().map(crate::factors::phone::masked),
@@ -308,23 +308,23 @@ fn destination(held: &Held<SecondStep>, way: &FactorRow) -> Option<String> {
 
 #[get("/tf-select?<next>")]
 async fn show_select(web: Web<'_>, next: Option<&str>) -> Answer {
-    let (ways, waits) = match pending(&web).await {
+    let (factors, waits) = match pending(&web).await {
         Ok(held) => (second::ways_of(web.site, &held).await?, true),
         Err(error) => match web.caller.as_ref().filter(|_| is_no_pending(&error)) {
             Some(caller) if web.owes_first(caller) => return web.first_factor(next),
             // Somebody who is signed in shows a second factor later than the first.
             Some(caller) => {
-                let ways = second::ways(web.site, &caller.user).await?;
-                (second::further(ways, caller.methods), false)
+                let factors = second::factors_of(web.site, &caller.user).await?;
+                (second::remaining_factors(factors, caller.methods), false)
             }
             None => return without_pending(&web, Err(error)),
         },
     };
-    if ways.is_empty() {
+    if factors.is_empty() {
         // There is none to choose yet.
         return Ok(Reply::done(Target::local(&web.site.path("/tf-setup"))));
     }
-    let page = select_page(&web, &ways, next);
+    let page = select_page(&web, &factors, next);
     Ok(match waits {
         true => page,
         // What a passkey would answer is begun by choosing one.
@@ -332,10 +332,10 @@ async fn show_select(web: Web<'_>, next: Option<&str>) -> Answer {
     })
 }
 
-fn select_page(web: &Web<'_>, ways: &[FactorRow], next: Option<&str>) -> Reply {
-    let kinds = ways_in_words(ways);
+fn select_page(web: &Web<'_>, factors: &[FactorRow], next: Option<&str>) -> Reply {
+    let kinds = ways_in_words(factors);
     let mut passkeys = 0;
-    let options = ways
+    let options = factors
         .iter()
         .filter_map(|way| {
             let kind = way.kind()?;
@@ -359,12 +359,12 @@ fn select_page(web: &Web<'_>, ways: &[FactorRow], next: Option<&str>) -> Reply {
         })
         .collect();
     let mut fields = vec![Field::choice("which", "field.which", options).autofocus()];
-    if let Some(next) = next.and_then(|next| web.site.http.redirects.judge(next)) {
+    if let Some(next) = next.and_then(|next| web.site.http.redirects.allowed(next)) {
         fields.push(Field::hidden("next", next.as_str()));
     }
     Reply::page(SELECT)
         .with("methods", &kinds)
-        .with("passkey", web.second_passkeys(ways))
+        .with("passkey", web.second_passkeys(factors))
         .json("tf_required", true)
         .json("tf_select", true)
         .json("tf_setup_methods", &kinds)
@@ -378,20 +378,20 @@ fn select_page(web: &Web<'_>, ways: &[FactorRow], next: Option<&str>) -> Reply {
 #[post("/tf-select", data = "<form>")]
 async fn select(web: Web<'_>, form: Submitted<Select>) -> Answer {
     let form = web.sent(form, |form| form.chosen(&web))?;
-    let again = |ways: &[FactorRow]| select_page(&web, ways, form.next.as_deref());
+    let again = |factors: &[FactorRow]| select_page(&web, factors, form.next.as_deref());
     let wrong = || Invalid::field("which", Message::new("factor.unknown_method"));
-    let (held, ways) = match (pending(&web).await, web.caller.as_deref()) {
+    let (held, factors) = match (pending(&web).await, web.caller.as_deref()) {
         (Ok(held), _) => {
-            let ways = second::ways_of(web.site, &held).await?;
-            (Some(held), ways)
+            let factors = second::ways_of(web.site, &held).await?;
+            (Some(held), factors)
         }
         (Err(error), Some(caller)) if is_no_pending(&error) && web.owes_first(caller) => {
             return web.first_factor(form.next.as_deref());
         }
         // Somebody who is signed in by a session shows a second factor later than the first.
         (Err(error), Some(caller)) if is_no_pending(&error) && caller.session.is_some() => {
-            let ways = second::ways(web.site, &caller.user).await?;
-            (None, second::further(ways, caller.methods))
+            let factors = second::factors_of(web.site, &caller.user).await?;
+            (None, second::remaining_factors(factors, caller.methods))
         }
         (Err(error), _) => return without_pending(&web, Err(error)),
     };
@@ -400,8 +400,8 @@ async fn select(web: Web<'_>, form: Submitted<Select>) -> Answer {
         let is_kind = |kind: FactorKind| [kind.name(), kind.way()].contains(&form.which.as_str());
         way.id == form.which || way.kind().is_some_and(is_kind)
     };
-    let Some(way) = ways.iter().find(is_it) else {
-        return Ok(again(&ways).invalid(wrong()));
+    let Some(way) = factors.iter().find(is_it) else {
+        return Ok(again(&factors).invalid(wrong()));
     };
     let held = match held {
         Some(held) => held,
@@ -409,36 +409,36 @@ async fn select(web: Web<'_>, form: Submitted<Select>) -> Answer {
     };
     let user = held.user.id.clone();
     let done = match second::choose(web.site, &web.client, held, way).await {
-        Ok(state) => Ok(go_on(&web, user, state)),
+        Ok(state) => Ok(resume(&web, user, state)),
         Err(error) => Err(error),
     };
-    or_again(without_pending(&web, done), || again(&ways))
+    or_again(without_pending(&web, done), || again(&factors))
 }
 
 /// Begins a second step for somebody who is signed in by a session.
-async fn step_up(web: &Web<'_>, next: Option<&str>) -> Result<Held<SecondStep>, Error> {
+async fn step_up(web: &Web<'_>, next: Option<&str>) -> Result<ValidTicket<SecondStep>, Error> {
     let caller = web.signed_in()?;
     count_per_user(web.site, "step_up", &caller.user.id).await?;
-    let wish = Wish {
+    let wish = Resume {
         session: caller.session.clone(),
         next: web.judged(next),
-        ..Wish::default()
+        ..Resume::default()
     };
     second::begin_step_up(web.browser, web.site, &caller, wish).await
 }
 
 /// What somebody is told whose sign-in goes into its second step.
-pub(crate) async fn begin(web: &Web<'_>, owing: Owing, wish: Wish) -> Answer {
-    let user = owing.user.id.clone();
-    let kinds = ways_in_words(&owing.ways);
-    let state = second::begin(web.browser, web.site, &web.client, owing, wish).await?;
-    Ok(go_on(web, user, state).json_if(state == State::Select, "tf_setup_methods", kinds))
+pub(crate) async fn begin(web: &Web<'_>, challenge: Challenge, wish: Resume) -> Answer {
+    let user = challenge.user.id.clone();
+    let kinds = ways_in_words(&challenge.factors);
+    let state = second::begin(web.browser, web.site, &web.client, challenge, wish).await?;
+    Ok(resume(web, user, state).json_if(state == State::Select, "tf_setup_methods", kinds))
 }
 
 /// By what a second step can be answered, as programs know it: each kind once.
-fn ways_in_words(ways: &[FactorRow]) -> Vec<&'static str> {
+fn ways_in_words(factors: &[FactorRow]) -> Vec<&'static str> {
     let mut words: Vec<&str> = Vec::new();
-    for kind in ways.iter().filter_map(FactorRow::kind) {
+    for kind in factors.iter().filter_map(FactorRow::kind) {
         if !words.contains(&kind.way()) {
             words.push(kind.way());
         }
@@ -446,7 +446,7 @@ fn ways_in_words(ways: &[FactorRow]) -> Vec<&'static str> {
     words
 }
 
-fn go_on(web: &Web<'_>, user: crate::types::UserId, state: State) -> Reply {
+fn resume(web: &Web<'_>, user: crate::types::UserId, state: State) -> Reply {
     let site = web.site;
     let to = |path: &str| Reply::done(Target::local(&site.path(path))).json("tf_required", true);
     let reply = match state {

@@ -6,10 +6,10 @@ use crate::{
     error::{Error, Invalid},
     events::EventKind,
     identity::target::Target,
-    notify::{mail::Addressee, outbox::Postage},
+    notify::{mail::Recipient, outbox::MailLimit},
     signin::{
         second::{self, SecondStep},
-        ticket::Held,
+        ticket::ValidTicket,
     },
     templates::form::{Field, FormView},
     types::Message,
@@ -39,8 +39,8 @@ impl Rescue {
 pub(super) async fn show_rescue(web: Web<'_>) -> Answer {
     match pending(&web).await {
         Ok(held) => {
-            let ways = rescue_ways(&web, &held).await?;
-            Ok(rescue_page(&web, &ways, false))
+            let factors = rescue_ways(&web, &held).await?;
+            Ok(rescue_page(&web, &factors, false))
         }
         Err(error) => without_pending(&web, Err(error)),
     }
@@ -49,29 +49,29 @@ pub(super) async fn show_rescue(web: Web<'_>) -> Answer {
 /// What would help whoever cannot do the second step.
 pub(super) async fn rescue_ways(
     web: &Web<'_>,
-    held: &Held<SecondStep>,
+    held: &ValidTicket<SecondStep>,
 ) -> Result<Vec<&'static str>, Error> {
     let settings = &web.site.settings;
-    let mut ways = Vec::new();
+    let mut factors = Vec::new();
     // Whoever has to set a factor up first has lost none.
     if !held.payload.sets_up {
         let has_codes = settings.recovery_codes.enabled
             && second::recovery_codes_left(web.site, &held.user.id).await? > 0;
         if has_codes {
-            ways.push("recovery_code");
+            factors.push("recovery_code");
         }
         if settings.two_factor.rescue_email {
-            ways.push("email");
+            factors.push("email");
         }
     }
     if settings.two_factor.rescue_mail.is_some() {
-        ways.push("help");
+        factors.push("help");
     }
-    Ok(ways)
+    Ok(factors)
 }
 
-pub(super) fn rescue_page(web: &Web<'_>, ways: &[&str], sent: bool) -> Reply {
-    let options = ways
+pub(super) fn rescue_page(web: &Web<'_>, factors: &[&str], sent: bool) -> Reply {
+    let options = factors
         .iter()
         .map(|way| ((*way).to_string(), Message::new(format!("tf_rescue.{way}"))))
         .collect();
@@ -79,8 +79,8 @@ pub(super) fn rescue_page(web: &Web<'_>, ways: &[&str], sent: bool) -> Reply {
     let action = web.site.path("/tf-rescue");
     Reply::page(RESCUE)
         .with("sent", sent)
-        .with("ways", ways)
-        .json("options", ways)
+        .with("ways", factors)
+        .json("options", factors)
         .form(FormView::new("tf_rescue", action, [field]))
 }
 
@@ -91,17 +91,17 @@ pub(super) async fn rescue(web: Web<'_>, form: Submitted<Rescue>) -> Answer {
         Ok(held) => held,
         Err(error) => return without_pending(&web, Err(error)),
     };
-    let ways = rescue_ways(&web, &held).await?;
+    let factors = rescue_ways(&web, &held).await?;
     let way = form.help_setup.as_str();
-    if !ways.contains(&way) {
+    if !factors.contains(&way) {
         let wrong = Invalid::field("help_setup", Message::new("factor.unknown_method"));
-        return Ok(rescue_page(&web, &ways, false).invalid(wrong));
+        return Ok(rescue_page(&web, &factors, false).invalid(wrong));
     }
     let done = match way {
         "recovery_code" => Ok(Reply::done(Target::local(&web.site.path("/mf-recovery"))).csrf()),
         "email" => second::rescue(web.site, &web.client, held)
             .await
-            .map(|()| rescue_page(&web, &ways, true)),
+            .map(|()| rescue_page(&web, &factors, true)),
         _ => help(&web, held).await.map(|()| {
             Reply::done(Target::local(&web.site.login_path()))
                 .csrf()
@@ -109,12 +109,12 @@ pub(super) async fn rescue(web: Web<'_>, form: Submitted<Rescue>) -> Answer {
         }),
     };
     or_again(without_pending(&web, done), || {
-        rescue_page(&web, &ways, false)
+        rescue_page(&web, &factors, false)
     })
 }
 
 /// Asks an administrator for help, by a mail that is limited like any that people can ask for.
-pub(super) async fn help(web: &Web<'_>, held: Held<SecondStep>) -> Result<(), Error> {
+pub(super) async fn help(web: &Web<'_>, held: ValidTicket<SecondStep>) -> Result<(), Error> {
     let site = web.site;
     let Some(to) = &site.settings.two_factor.rescue_mail else {
         return Err(Error::NotFound);
@@ -122,14 +122,14 @@ pub(super) async fn help(web: &Web<'_>, held: Held<SecondStep>) -> Result<(), Er
     let user = &held.user;
     let own = json!({"account": {"email": user.email, "display": user.display()}});
     // Counted by who asks: one person's questions do not use up another's.
-    let postage = Postage::Device(user.id.to_string());
-    let letter = web
-        .scribe()
-        .letter(&Addressee::at(to), ("two_factor", "help"), postage, own)?;
+    let mail_limit = MailLimit::Device(user.id.to_string());
+    let outgoing =
+        web.composer()
+            .compose(&Recipient::at(to), ("two_factor", "help"), mail_limit, own)?;
     let id = user.id.clone();
     web.change(move |change| {
         // If it was asked a moment ago, that mail says it all.
-        if change.mail(&letter)? {
+        if change.mail(&outgoing)? {
             change.event(EventKind::SecondFactorHelp { user: id.clone() });
         }
         Ok(())

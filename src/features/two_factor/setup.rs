@@ -25,7 +25,7 @@ use crate::{
     templates::form::{Field, FormView},
     types::{FactorKind, Message, Usages},
     web::{
-        input::Nothing,
+        input::Empty,
         json::wants_json,
         page,
         reply::{Answer, Reply, or_again},
@@ -100,7 +100,7 @@ fn again_form(web: &Web<'_>, typed: &TfSetup) -> FormView {
 /// The page for somebody who is signed in.
 async fn own_page(web: &Web<'_>, caller: &Strong, typed: &TfSetup) -> Result<Reply, Error> {
     let site = web.site;
-    let rows = second::ways(site, &caller.user).await?;
+    let rows = second::factors_of(site, &caller.user).await?;
     let required = is_required(web, &caller.user).await?;
     let factors: Vec<Value> = rows
         .iter()
@@ -232,7 +232,10 @@ async fn show(web: Web<'_>) -> Answer {
     own_page(&web, &caller, &TfSetup::default()).await
 }
 
-fn only_setup(web: &Web<'_>, held: crate::signin::ticket::Held<second::SecondStep>) -> Answer {
+fn only_setup(
+    web: &Web<'_>,
+    held: crate::signin::ticket::ValidTicket<second::SecondStep>,
+) -> Answer {
     // Whoever has a factor shows it: no new one can be put in its place.
     match held.payload.sets_up {
         true => Ok(login_page(web, &TfSetup::default())),
@@ -267,7 +270,7 @@ async fn confirm(web: Web<'_>, token: &str, form: Submitted<Confirm>) -> Answer 
         Err(error) => return web.or_back(Err(error), "/tf-setup", "factor.setup_over"),
     };
     let again = confirm_page(&web, &caller.user, &held.payload, &action)?;
-    let first = second::ways(web.site, &caller.user).await?.is_empty();
+    let first = second::factors_of(web.site, &caller.user).await?.is_empty();
     let done = match factor_setup::prove(&web, &caller, held, &form.code.0, first).await {
         Ok(proven) => Ok(added(&web, &proven, first)),
         Err(error) => Err(error),
@@ -290,7 +293,7 @@ fn added(web: &Web<'_>, proven: &Proven, first: bool) -> Reply {
 }
 
 #[post("/tf-setup/<id>/remove", data = "<form>")]
-async fn remove(web: Web<'_>, id: &str, form: Submitted<Nothing>) -> Answer {
+async fn remove(web: Web<'_>, id: &str, form: Submitted<Empty>) -> Answer {
     web.pressed(form, "tf_setup.remove")?;
     let caller = web.strong().await?;
     let done = remove_one(&web, &caller, id).await.map(|()| {
@@ -355,14 +358,14 @@ async fn set_up(web: &Web<'_>, caller: &Strong, form: &TfSetup) -> Answer {
 /// Removes one factor from the second step, unless one is required and it is the last.
 async fn remove_one(web: &Web<'_>, caller: &Strong, id: &str) -> Result<(), Error> {
     let (site, user) = (web.site, &caller.user);
-    let ways = second::ways(site, user).await?;
-    let Some(way) = ways.iter().find(|way| way.id == id) else {
+    let factors = second::factors_of(site, user).await?;
+    let Some(way) = factors.iter().find(|way| way.id == id) else {
         return Err(Error::NotFound);
     };
     count_per_user(site, "factor_change", &user.id).await?;
     let required = is_required(web, user).await?;
     let kind = way.kind().unwrap_or(FactorKind::Authenticator);
-    let notice = notices::factor_removed(&web.scribe(), user, kind, &way.name)?;
+    let notice = notices::factor_removed(&web.composer(), user, kind, &way.name)?;
     let (owner, uniquifier, id) = (user.id.clone(), user.uniquifier.clone(), id.to_string());
     let removed = web
         .change(move |change| {
@@ -404,7 +407,7 @@ async fn turn_off(web: &Web<'_>, caller: &Strong) -> Answer {
         return Err(Invalid::field("setup", Message::new("factor.last_one")).into());
     }
     count_per_user(site, "factor_change", &user.id).await?;
-    let notice = notices::two_factor_off(&web.scribe(), user)?;
+    let notice = notices::two_factor_off(&web.composer(), user)?;
     let (owner, uniquifier) = (user.id.clone(), user.uniquifier.clone());
     let turned_off = web
         .change(move |change| {

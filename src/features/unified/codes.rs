@@ -2,7 +2,7 @@
 
 use super::{
     Passcode, Sent,
-    passcodes::{Meant, wrong},
+    passcodes::{Meant, rejected},
 };
 use crate::features::Web;
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     signin::{
         limits::{Buckets, count, locked, refuse_if_locked, tell_failure},
         outdated,
-        ticket::{self, Held, Presented},
+        ticket::{self, Presented, ValidTicket},
     },
     store::{
         User,
@@ -49,7 +49,7 @@ pub(super) async fn by_code(
     // A right code of an authenticator is no guess at the one that was sent.
     if authenticator.is_none() {
         let presented = Presented::Code(meant.handle.clone(), code);
-        if let Ok(held) = ticket::present::<Passcode>(site, presented, &web.bearer()).await? {
+        if let Ok(held) = ticket::present::<Passcode>(site, presented, &web.presenter()).await? {
             let sent = held.payload.clone();
             let user = spend(web, held).await?;
             // A right code that was answered after the door was shut comes too late.
@@ -70,11 +70,11 @@ pub(super) async fn of_authenticator(
     code: &str,
 ) -> Result<Option<factors::Right>, Error> {
     let methods = &web.site.settings.unified.methods;
-    let mut ways = ways_in(web, user).await?;
+    let mut factors = sign_in_methods(web, user).await?;
     if !methods.contains(&SignInMethod::Authenticator) {
-        ways.clear();
+        factors.clear();
     }
-    Ok(factors::right_code(&web.site.factors, &ways, code))
+    Ok(factors::right_code(&web.site.factors, &factors, code))
 }
 
 /// Uses a right code of an authenticator up. `None` is a wrong code, which is counted in the transaction that
@@ -117,7 +117,10 @@ pub(super) async fn accept_authenticator(
 }
 
 /// What an account signs in with beside password and mail; the same look-up for nobody.
-pub(super) async fn ways_in(web: &Web<'_>, user: Option<&User>) -> Result<Vec<FactorRow>, Error> {
+pub(super) async fn sign_in_methods(
+    web: &Web<'_>,
+    user: Option<&User>,
+) -> Result<Vec<FactorRow>, Error> {
     let id = user.map_or_else(UserId::new, |user| user.id.clone());
     Ok(web
         .site
@@ -127,11 +130,11 @@ pub(super) async fn ways_in(web: &Web<'_>, user: Option<&User>) -> Result<Vec<Fa
 }
 
 /// Uses a sent code up. One that came by mail proves the address, like a mailed link.
-pub(super) async fn spend(web: &Web<'_>, held: Held<Passcode>) -> Result<User, Error> {
+pub(super) async fn spend(web: &Web<'_>, held: ValidTicket<Passcode>) -> Result<User, Error> {
     let now = web.site.now();
     let by_mail = held.payload.kind == FactorKind::Email;
-    let removed = notices::password_removed(&web.scribe(), &held.user)?;
-    let (once, id) = (held.once(), held.user.id.clone());
+    let removed = notices::password_removed(&web.composer(), &held.user)?;
+    let (ticket_id, id) = (held.ticket_id(), held.user.id.clone());
     let spent = web
         .change(move |change| {
             // A phone that signs in no more makes nothing of a code that went there.
@@ -139,7 +142,7 @@ pub(super) async fn spend(web: &Web<'_>, held: Held<Passcode>) -> Result<User, E
                 || rows::serving(change, &id, Usages::FIRST)?
                     .iter()
                     .any(|way| way.phone.is_some());
-            if !serves || !once.consume(change, now)? {
+            if !serves || !ticket_id.consume(change, now)? {
                 return Ok(None);
             }
             if by_mail {
@@ -148,5 +151,5 @@ pub(super) async fn spend(web: &Web<'_>, held: Held<Passcode>) -> Result<User, E
             users::by_id(change, &id)
         })
         .await?;
-    spent.ok_or_else(wrong)
+    spent.ok_or_else(rejected)
 }

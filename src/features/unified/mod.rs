@@ -8,7 +8,7 @@ mod setup;
 mod verify;
 
 use self::{
-    codes::{spend, ways_in},
+    codes::{sign_in_methods, spend},
     passcodes::sign_in,
     sending::send,
 };
@@ -25,8 +25,8 @@ use crate::{
         admit::admit,
         limits::{Buckets, refuse_if_locked},
         remember::Remember,
-        session::Opening,
-        ticket::{Held, Purpose},
+        session::SessionOptions,
+        ticket::{Purpose, ValidTicket},
     },
     templates::{
         form::{Field, FormView},
@@ -35,7 +35,7 @@ use crate::{
     types::{FactorKind, Message, Method, Methods},
     web::{
         feature::{Feature, Link, MenuFor, sample_form, sample_mail},
-        input::{Nothing, Tick},
+        input::{Checkbox, Empty},
         json::wants_json,
         reply::{Answer, Reply, or_again},
     },
@@ -154,7 +154,7 @@ struct SignIn {
     #[serde(default)]
     chosen_method: String,
     #[serde(default)]
-    remember: Option<Tick>,
+    remember: Option<Checkbox>,
     #[serde(default)]
     next: Option<String>,
 }
@@ -177,7 +177,7 @@ impl SignIn {
     fn page(&self, web: &Web<'_>, sent: bool) -> Reply {
         let site = web.site;
         let by_phone = site.settings.unified.methods.contains(&SignInMethod::Sms);
-        let identity = match site.settings.identities.0.as_slice() {
+        let identity = match site.settings.identities.as_slice() {
             _ if by_phone => Field::text("identity", "field.identity"),
             [IdentityKind::Email] => Field::email("identity", "field.email"),
             [IdentityKind::Username] => Field::text("identity", "field.username"),
@@ -280,7 +280,7 @@ async fn show(web: Web<'_>, next: Option<&str>) -> Answer {
         }
         Some(_) => Err(Denied::SignedIn.into()),
         None => {
-            let next = next.and_then(|next| web.site.http.redirects.judge(next));
+            let next = next.and_then(|next| web.site.http.redirects.allowed(next));
             let form = SignIn {
                 next: next.map(String::from),
                 ..SignIn::default()
@@ -311,7 +311,7 @@ async fn submit(
             let remember = web
                 .keeps(form.remember)
                 .or(wish.and_then(|sent| sent.remember));
-            let opening = Opening {
+            let opening = SessionOptions {
                 remember: Remember::chosen(web.site, remember),
                 clears: Some(&buckets),
             };
@@ -332,7 +332,7 @@ async fn show_at_login(web: Web<'_>, next: Option<&str>) -> Answer {
         return show(web, next).await;
     }
     let form = Target::local(&web.site.login_path());
-    let next = next.and_then(|next| web.site.http.redirects.judge(next));
+    let next = next.and_then(|next| web.site.http.redirects.allowed(next));
     Ok(Reply::done(match &next {
         Some(next) => form.with_query(&[("next", next.as_str())]),
         None => form,
@@ -380,7 +380,7 @@ async fn by_link(
     web: Web<'_>,
     token: &str,
     include_auth_token: Option<&str>,
-    form: Submitted<Nothing>,
+    form: Submitted<Empty>,
 ) -> Answer {
     web.visitors_only()?;
     let form = web.sent(form, |_| FormView::new("us_link", String::new(), []));
@@ -389,7 +389,7 @@ async fn by_link(
         token,
         "/us-signin",
         form,
-        async |held: Held<Passcode>, _| {
+        async |held: ValidTicket<Passcode>, _| {
             // Only a mail has a link; what came by text message is typed.
             if held.payload.kind != FactorKind::Email {
                 return Err(mailed::gone());
@@ -399,7 +399,7 @@ async fn by_link(
             let sent = held.payload.clone();
             let user = spend(&web, held).await?;
             let admission = admit(web.site, user, Methods::of(Method::Email)).await?;
-            let opening = Opening {
+            let opening = SessionOptions {
                 remember: Remember::chosen(web.site, sent.remember),
                 clears: Some(&buckets),
             };

@@ -14,7 +14,7 @@ use crate::{
         admit::{Admission, admit},
         limits::{Buckets, count_failure, refuse_if_locked},
         password::{self, Attempt, Proof},
-        ticket::Handle,
+        ticket::CodeSubject,
     },
     store::{
         StoreError, User,
@@ -29,7 +29,7 @@ pub(super) struct Meant {
     pub(super) identity: Identity,
     pub(super) user: Option<User>,
     pub(super) hash: Option<PasswordHash>,
-    pub(super) handle: Handle,
+    pub(super) handle: CodeSubject,
 }
 
 /// Finds the account by e-mail address, username, or a phone that it signs in with.
@@ -39,7 +39,7 @@ pub(super) async fn meant(web: &Web<'_>, typed: &str) -> Result<Meant, Error> {
     if typed.trim().is_empty() {
         return Err(Invalid::field("identity", Message::new("input.required")).into());
     }
-    let mut identity = Identity::recognise(typed, &settings.identities.0, site.usernames.as_ref());
+    let mut identity = Identity::recognise(typed, &settings.identities, site.usernames.as_ref());
     let phone = match (
         &identity,
         settings.unified.methods.contains(&SignInMethod::Sms),
@@ -66,8 +66,8 @@ pub(super) async fn meant(web: &Web<'_>, typed: &str) -> Result<Meant, Error> {
         .await?;
     let (user, hash) = found.map_or((None, None), |(user, hash)| (Some(user), hash));
     let handle = match &user {
-        Some(user) => Handle::of_user(&user.id),
-        None => Handle::of_identity(site, &identity),
+        Some(user) => CodeSubject::of_user(&user.id),
+        None => CodeSubject::of_identity(site, &identity),
     };
     Ok(Meant {
         identity,
@@ -117,7 +117,7 @@ pub(super) async fn sign_in(
             judged => judged?,
         };
         let (user, methods, sent) = judged.ok_or_else(|| wrong_of(web, user.is_some()))?;
-        let admission = gate(web, admit(site, user, methods).await)?;
+        let admission = told_of_admission(web, admit(site, user, methods).await)?;
         return Ok((admission, codes, sent));
     }
     let attempt = Attempt {
@@ -126,7 +126,7 @@ pub(super) async fn sign_in(
         before: Methods::default(),
     };
     let judged = password::check_verdict(site, meant.user, hash, verdict, attempt);
-    match gate(web, judged.await)? {
+    match told_of_admission(web, judged.await)? {
         Proof::Right(admission, buckets) => Ok((admission, buckets, None)),
         Proof::Wrong(password::Wrong::NoAccount) => Err(wrong_of(web, false)),
         Proof::Wrong(_) => Err(wrong_of(web, true)),
@@ -141,25 +141,25 @@ pub(super) fn takes_passwords(web: &Web<'_>) -> bool {
 
 /// The answer to a wrong passcode, of an account or of nobody.
 pub(super) fn wrong_of(web: &Web<'_>, is_account: bool) -> Error {
-    match (web.site.settings.generic_answers.0, is_account) {
-        (true, _) => wrong(),
+    match (web.site.settings.generic_answers, is_account) {
+        (true, _) => rejected(),
         (false, false) => Invalid::field("identity", Message::new("login.unknown")).into(),
         (false, true) => Invalid::field("passcode", Message::new("us.wrong_passcode")).into(),
     }
 }
 
 /// One answer for all that is wrong, and for an account that is shut: for sites that do not tell.
-pub(super) fn wrong() -> Error {
+pub(super) fn rejected() -> Error {
     Invalid::form(Message::new("us.wrong")).into()
 }
 
-pub(super) fn gate<T>(web: &Web<'_>, answer: Result<T, Error>) -> Result<T, Error> {
-    let telling = !web.site.settings.generic_answers.0;
+pub(super) fn told_of_admission<T>(web: &Web<'_>, answer: Result<T, Error>) -> Result<T, Error> {
+    let telling = !web.site.settings.generic_answers;
     let told = |key| Err(Invalid::field("identity", Message::new(key)).into());
     match answer {
         Err(Error::Denied(Denied::Inactive)) if telling => told("login.inactive"),
         Err(Error::Denied(Denied::Unconfirmed)) if telling => told("login.unconfirmed"),
-        Err(Error::Denied(Denied::Inactive | Denied::Unconfirmed)) => Err(wrong()),
+        Err(Error::Denied(Denied::Inactive | Denied::Unconfirmed)) => Err(rejected()),
         answer => answer,
     }
 }

@@ -1,6 +1,6 @@
 //! Sending codes for unified sign-in.
 
-use super::{Passcode, Sent, SignIn, code_methods, codes::ways_in, passcodes::meant};
+use super::{Passcode, Sent, SignIn, code_methods, codes::sign_in_methods, passcodes::meant};
 use crate::features::Web;
 use crate::{
     error::{Error, Invalid},
@@ -8,15 +8,15 @@ use crate::{
     factors,
     identity::{EmailAddress, IdentityKind},
     notify::{
-        mail::Addressee,
-        outbox::{Letter, Postage},
+        mail::Recipient,
+        outbox::{MailLimit, OutgoingMail},
         sms::Sms,
     },
     signin::{
         limits::{PerAddress, count_per_address},
         outdated,
         second::sms_text,
-        ticket::{self, Draft, Handle, Purpose, Terms},
+        ticket::{self, CodeSubject, Draft, Purpose, TicketOptions},
         ticket_mail,
     },
     store::User,
@@ -29,12 +29,12 @@ pub(super) struct Reached<'a> {
     pub(super) user: Option<&'a User>,
     /// What was typed as their name.
     pub(super) typed: &'a str,
-    pub(super) handle: &'a Handle,
+    pub(super) handle: &'a CodeSubject,
     pub(super) phone: Option<&'a str>,
     /// The session in which alone the code is good, if it is for one.
     pub(super) session: Option<String>,
     pub(super) begun: ticket::Begun,
-    pub(super) postage: Postage,
+    pub(super) mail_limit: MailLimit,
 }
 
 /// A code that is about to be sent: its ticket and its letter.
@@ -42,7 +42,7 @@ pub(super) fn prepare<P: Purpose<Payload = Sent>>(
     web: &Web<'_>,
     reached: Reached<'_>,
     sent: &Sent,
-) -> Result<(Draft<P>, Letter), Error> {
+) -> Result<(Draft<P>, OutgoingMail), Error> {
     let Reached {
         user, typed, phone, ..
     } = reached;
@@ -51,26 +51,26 @@ pub(super) fn prepare<P: Purpose<Payload = Sent>>(
         FactorKind::Sms => site.settings.sms.life,
         _ => site.settings.unified.mail_life.get(),
     };
-    let terms = Terms {
+    let terms = TicketOptions {
         life,
         user: user.map(|user| user.id.clone()),
         bound_to: reached.session.clone(),
     };
     let draft = ticket::draft::<P>(site, terms, reached.begun, reached.handle, sent)?;
-    let (scribe, code) = (web.scribe(), draft.code.expose());
-    let letter = match sent.kind {
+    let (composer, code) = (web.composer(), draft.code.expose());
+    let outgoing = match sent.kind {
         FactorKind::Sms => {
-            let text = sms_text(&scribe, code, draft.until());
+            let text = sms_text(&composer, code, draft.until());
             let sms = Sms::new(phone.unwrap_or(typed), text, now, draft.until());
             let decoy = phone.is_none() || user.is_none();
-            Letter::of_sms(&site.notify, "unified_sms", sms, reached.postage, decoy)?
+            OutgoingMail::of_sms(&site.notify, "unified_sms", sms, reached.mail_limit, decoy)?
         }
         _ => {
             let to = match user {
-                Some(user) => Addressee::from(user),
-                None => Addressee {
+                Some(user) => Recipient::from(user),
+                None => Recipient {
                     decoy: true,
-                    ..Addressee::at(typed)
+                    ..Recipient::at(typed)
                 },
             };
             let own = match &reached.session {
@@ -78,10 +78,10 @@ pub(super) fn prepare<P: Purpose<Payload = Sent>>(
                 Some(_) => json!({"code": code, "until": draft.until().to_text()}),
                 None => ticket_mail::context(site, "/us-verify-link", &draft),
             };
-            scribe.letter(&to, ("unified", "unified"), reached.postage, own)?
+            composer.compose(&to, ("unified", "unified"), reached.mail_limit, own)?
         }
     };
-    Ok((draft, letter))
+    Ok((draft, outgoing))
 }
 
 /// Sends a code to whoever is meant, if there is such an account and it has that way; the same work and
@@ -92,7 +92,7 @@ pub(super) async fn send(web: &Web<'_>, form: &SignIn, next: Option<&str>) -> Re
     let kind = factors::kind_of(&form.chosen_method, &code_methods(web), "chosen_method");
     let kind = invalid.absorb(kind)?;
     // That an address is none is told in either mode.
-    let by_email = matches!(site.settings.identities.0.as_slice(), [IdentityKind::Email])
+    let by_email = matches!(site.settings.identities.as_slice(), [IdentityKind::Email])
         && kind == Some(FactorKind::Email);
     if form.identity().is_empty() {
         invalid.add("identity", Message::new("input.required"));
@@ -117,7 +117,7 @@ pub(super) async fn send(web: &Web<'_>, form: &SignIn, next: Option<&str>) -> Re
     let user = meant.user.filter(|user| user.active);
     let phone = phone_of(web, user.as_ref()).await?;
     let reached = user.filter(|_| kind == FactorKind::Email || phone.is_some());
-    if reached.is_none() && !site.settings.generic_answers.0 {
+    if reached.is_none() && !site.settings.generic_answers {
         let (field, key) = why_not.unwrap_or(("chosen_method", "us.not_set_up"));
         return Err(Invalid::field(field, Message::new(key)).into());
     }
@@ -125,7 +125,7 @@ pub(super) async fn send(web: &Web<'_>, form: &SignIn, next: Option<&str>) -> Re
     // What is for nobody stands in nobody's way: an owner's code that is on its way stays good.
     let handle = match &reached {
         Some(_) => meant.handle,
-        None => Handle::of_identity(site, &meant.identity),
+        None => CodeSubject::of_identity(site, &meant.identity),
     };
     let to = Reached {
         user: reached.as_ref(),
@@ -134,12 +134,12 @@ pub(super) async fn send(web: &Web<'_>, form: &SignIn, next: Option<&str>) -> Re
         phone: phone.as_deref(),
         session: None,
         begun: ticket::Begun::ByVisitor,
-        postage: Postage::Limited,
+        mail_limit: MailLimit::Limited,
     };
-    let (draft, letter) = prepare::<Passcode>(web, to, &sent)?;
+    let (draft, outgoing) = prepare::<Passcode>(web, to, &sent)?;
     let user = reached.map(|user| user.id);
     web.change(move |change| {
-        if ticket_mail::put(change, &letter, &draft)?
+        if ticket_mail::enqueue(change, &outgoing, &draft)?
             && let Some(user) = user.clone()
         {
             change.event(EventKind::SigninCodeSent { user, method: kind });
@@ -152,6 +152,6 @@ pub(super) async fn send(web: &Web<'_>, form: &SignIn, next: Option<&str>) -> Re
 
 /// The phone that an account signs in with; the same look-up for nobody.
 pub(super) async fn phone_of(web: &Web<'_>, user: Option<&User>) -> Result<Option<String>, Error> {
-    let ways = ways_in(web, user).await?;
-    Ok(ways.into_iter().find_map(|way| way.phone))
+    let factors = sign_in_methods(web, user).await?;
+    Ok(factors.into_iter().find_map(|way| way.phone))
 }

@@ -6,9 +6,8 @@ use serde_json::{Value, json};
 
 use super::{
     super::{Submitted, Web},
-    Passcode, factors_of,
+    Passcode, factors_of, sign_in_methods,
     verify::Again,
-    ways_in,
 };
 use crate::{
     error::{Error, Invalid},
@@ -19,7 +18,7 @@ use crate::{
     identity::target::Target,
     notify::notices,
     settings::SignInMethod,
-    signin::{limits::count_per_user, outdated, ticket::Purpose, ways_in::WaysIn},
+    signin::{limits::count_per_user, outdated, sign_in_methods::SignInMethods, ticket::Purpose},
     store::{
         StoreError, User,
         factors::{self as rows, FactorRow},
@@ -28,7 +27,7 @@ use crate::{
     templates::form::{Field, FormView},
     types::{FactorKind, Message, Usages},
     web::{
-        input::Nothing,
+        input::Empty,
         page,
         reply::{Answer, Reply, or_again},
     },
@@ -89,7 +88,7 @@ fn setup_form(web: &Web<'_>, typed: &UsSetup) -> FormView {
 
 async fn page(web: &Web<'_>, caller: &Strong, typed: &UsSetup) -> Result<Reply, Error> {
     let site = web.site;
-    let rows = ways_in(web, Some(&caller.user)).await?;
+    let rows = sign_in_methods(web, Some(&caller.user)).await?;
     let kinds = available(web);
     let active: Vec<Value> = rows
         .iter()
@@ -206,7 +205,7 @@ async fn confirm(web: Web<'_>, token: &str, form: Submitted<Confirm>) -> Answer 
 }
 
 #[post("/us-setup/<id>/remove", data = "<form>")]
-async fn remove(web: Web<'_>, id: &str, form: Submitted<Nothing>) -> Answer {
+async fn remove(web: Web<'_>, id: &str, form: Submitted<Empty>) -> Answer {
     web.pressed(form, "us_setup.remove")?;
     let caller = web.strong().await?;
     let done = take(&web, &caller, id).await.map(|()| removed(&web));
@@ -261,26 +260,26 @@ async fn set_up(web: &Web<'_>, caller: &Strong, form: &UsSetup) -> Answer {
 /// Removes a way to sign in, by its id or its kind, unless it is the last one.
 async fn take(web: &Web<'_>, caller: &Strong, which: &str) -> Result<(), Error> {
     let (site, user) = (web.site, &caller.user);
-    let ways = ways_in(web, Some(user)).await?;
+    let factors = sign_in_methods(web, Some(user)).await?;
     let is_it = |way: &&FactorRow| {
         way.kind().is_some_and(|kind| {
             kind != FactorKind::Passkey && (way.id == which || kind.name() == which)
         })
     };
-    let Some(way) = ways.iter().find(is_it) else {
+    let Some(way) = factors.iter().find(is_it) else {
         let unknown = Message::new("factor.unknown_method");
         return Err(Invalid::field("delete_method", unknown).into());
     };
     count_per_user(site, "factor_change", &user.id).await?;
     let kind = way.kind().unwrap_or(FactorKind::Authenticator);
-    let notice = notices::factor_removed(&web.scribe(), user, kind, &way.name)?;
+    let notice = notices::factor_removed(&web.composer(), user, kind, &way.name)?;
     let (owner, uniquifier, id) = (user.id.clone(), user.uniquifier.clone(), way.id.clone());
-    let ways_in = WaysIn::of(site);
+    let sign_in_methods = SignInMethods::of(site);
     let removed = web
         .change(move |change| {
             // Of two removals at once the second finds what the first has left.
             users::hold(change, &owner, &uniquifier)?;
-            if !ways_in.without(change, &owner, &id)? {
+            if !sign_in_methods.without(change, &owner, &id)? {
                 return Ok(false);
             }
             if rows::take_usage(change, &owner, &id, Usages::FIRST)?.is_none() {

@@ -20,7 +20,7 @@ use crate::{
     events::EventKind,
     factors,
     features::factor_setup::session_of,
-    notify::outbox::Postage,
+    notify::outbox::MailLimit,
     secrets::{Password, Verdict},
     signin::{
         admit::{Admission, admit},
@@ -30,7 +30,7 @@ use crate::{
         password::{Attempt, Proof, check_verdict},
         second::refuse_unproven,
         session,
-        ticket::{self, Bearer, Handle, Presented, Purpose},
+        ticket::{self, CodeSubject, Presented, Presenter, Purpose},
         ticket_mail,
     },
     store::users,
@@ -100,7 +100,7 @@ impl Verify {
 async fn show(web: Web<'_>, next: Option<&str>) -> Answer {
     let caller = in_session(&web)?;
     let others = web.own_others(&caller.user, next).await?;
-    let next = next.and_then(|next| web.site.http.redirects.judge(next));
+    let next = next.and_then(|next| web.site.http.redirects.allowed(next));
     let form = Verify {
         next: next.map(String::from),
         ..Verify::default()
@@ -143,9 +143,9 @@ async fn submit(
                     .csrf()
                     .flash("success", "verify.done"))
             }
-            Admission::Next(owing) => {
+            Admission::Challenge(challenge) => {
                 let next = form.next.as_deref().or(next);
-                return web.owes(caller, &owing, next).await;
+                return web.owes(caller, &challenge, next).await;
             }
         },
         Err(error) => Err(error),
@@ -227,21 +227,21 @@ async fn take_code(
     code: &str,
 ) -> Result<Option<FactorKind>, Error> {
     let (site, user) = (web.site, &caller.user);
-    let bearer = Bearer {
+    let presenter = Presenter {
         user: Some(user.id.clone()),
         browser: Some(session_of(caller)?),
     };
-    let presented = Presented::Code(Handle::of_user(&user.id), code);
-    let Ok(held) = ticket::present::<Again>(site, presented, &bearer).await? else {
+    let presented = Presented::Code(CodeSubject::of_user(&user.id), code);
+    let Ok(held) = ticket::present::<Again>(site, presented, &presenter).await? else {
         return Ok(None);
     };
-    let (once, kind, now) = (held.once(), held.payload.kind, site.now());
+    let (ticket_id, kind, now) = (held.ticket_id(), held.payload.kind, site.now());
     let (id, uniquifier) = (user.id.clone(), user.uniquifier.clone());
     let taken = site
         .store
         .write(move |conn| {
             users::hold(conn, &id, &uniquifier)?;
-            once.consume(conn, now)
+            ticket_id.consume(conn, now)
         })
         .await
         .map_err(outdated)?;
@@ -271,18 +271,18 @@ async fn send(web: &Web<'_>, caller: &Caller, form: &Verify) -> Result<(), Error
     let to = Reached {
         user: Some(user),
         typed: "",
-        handle: &Handle::of_user(&user.id),
+        handle: &CodeSubject::of_user(&user.id),
         phone: phone.as_deref(),
         session: Some(session_of(caller)?),
         begun: caller.begun(),
         // Apart from codes that anybody can ask for.
-        postage: Postage::Steps(format!("verify {}", user.id)),
+        mail_limit: MailLimit::Steps(format!("verify {}", user.id)),
     };
-    let (draft, letter) = prepare::<Again>(web, to, &sent)?;
+    let (draft, outgoing) = prepare::<Again>(web, to, &sent)?;
     let id = user.id.clone();
     let sent = web
         .change(move |change| {
-            let sent = ticket_mail::put(change, &letter, &draft)?;
+            let sent = ticket_mail::enqueue(change, &outgoing, &draft)?;
             if sent {
                 let user = id.clone();
                 change.event(EventKind::SigninCodeSent { user, method: kind });

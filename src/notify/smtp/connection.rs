@@ -81,7 +81,7 @@ impl Server {
             // A text, which is checked: lettre writes a domain as it is.
             ehlo: ClientId::Domain(settings.ehlo.clone().unwrap_or(host)),
             credentials,
-            timeout: settings.timeout.as_duration(),
+            timeout: settings.timeout,
             tls: OnceCell::new(),
             resting: Arc::default(),
         }

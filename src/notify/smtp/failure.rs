@@ -54,7 +54,7 @@ pub(super) fn failure(server: &str, step: Step, error: &Error) -> MailError {
         Step::Connect | Step::Sender | Step::Recipient => cut(&said, 200),
     };
     MailError {
-        failure: judge(step, code, enhanced),
+        failure: classify(step, code, enhanced),
         why: format!("{server} refused {}: {code} {words}", step.what())
             .trim_end()
             .into(),
@@ -62,7 +62,7 @@ pub(super) fn failure(server: &str, step: Step, error: &Error) -> MailError {
 }
 
 /// What a refusal means; see the table in [`super`].
-fn judge(step: Step, code: u16, enhanced: Option<&str>) -> MailFailure {
+fn classify(step: Step, code: u16, enhanced: Option<&str>) -> MailFailure {
     let about_us = enhanced.is_some_and(|code| {
         let (_, rest) = code.split_once('.').unwrap_or_default();
         matches!(rest, "1.7" | "1.8") || rest.starts_with("7.")

@@ -161,7 +161,6 @@ mod tests {
             testing::{failure, mail, new, settings, smtp},
         },
         secrets::Secret,
-        types::Life,
     };
 
     #[rocket::async_test]
@@ -281,7 +280,7 @@ mod tests {
         let server = SmtpServer::start().await;
         server.answer(Behaviour::Silent);
         let settings = MailSettings {
-            timeout: Life::seconds(1),
+            timeout: Duration::from_secs(1),
             ..settings(&server, Encryption::None)
         };
         let since = Instant::now();

@@ -1,10 +1,12 @@
 //! What several tests of this folder need.
 
+use std::time::Duration;
+
 use super::{mailer::Smtp, smtp_server::SmtpServer};
 use crate::{
     notify::mailer::{Mail, MailFailure, Mailer},
     settings::{Encryption, MailSettings, Transport},
-    types::{Life, Timestamp},
+    types::{Timestamp},
 };
 
 pub(super) fn mail() -> Mail {
@@ -27,7 +29,7 @@ pub(super) fn settings(server: &SmtpServer, encryption: Encryption) -> MailSetti
         host: Some("127.0.0.1".into()),
         port: Some(server.port()),
         encryption,
-        timeout: Life::seconds(5),
+        timeout: Duration::from_secs(5),
         ..MailSettings::default()
     }
 }

@@ -55,7 +55,7 @@ impl Hasher {
         let pool = Pool::start(
             settings.threads,
             settings.queue,
-            settings.queue_wait.as_duration(),
+            settings.queue_wait,
             recipe.blocks(),
         )
         .map_err(|error| format!("cannot start the threads that hash: {error}"))?;

@@ -1,9 +1,11 @@
 //! The settings of password hashing.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 
 use super::argon::{MAX_ITERATIONS, MAX_MEMORY_KIB, MAX_WORK_KIB};
-use crate::{secrets::Secret, types::Life};
+use crate::{secrets::Secret};
 
 /// How passwords are hashed and on how many threads.
 ///
@@ -31,7 +33,8 @@ pub struct HashingSettings {
     /// How many may wait for a thread; one more is told to come again later. _Default: 256._
     pub queue: usize,
     /// How long each of them may wait for it. _Default: 10 s._
-    pub queue_wait: Life,
+    #[serde(with = "crate::types::span")]
+    pub queue_wait: Duration,
     /// Secrets that are not in the database and that every hash needs, the current one first (the
     /// "pepper" of NIST SP 800-63B, section 5.1.1.2; the secret `K` of RFC 9106). The hash names its
     /// own, so to rotate put the new one in front and keep the old ones until all have signed in.
@@ -51,7 +54,7 @@ impl Default for HashingSettings {
             parallelism: 1,
             threads: 0,
             queue: 256,
-            queue_wait: Life::seconds(10),
+            queue_wait: Duration::from_secs(10),
             peppers: Vec::new(),
             hmac_salts: Vec::new(),
         }
@@ -135,7 +138,7 @@ mod tests {
         assert!(refusal(|s| s.iterations = 0).contains("`iterations`"));
         assert!(refusal(|s| s.parallelism = 0).contains("`parallelism`"));
         assert!(refusal(|s| s.queue = 0).contains("`queue`"));
-        assert!(refusal(|s| s.queue_wait = Life::seconds(0)).contains("`queue_wait`"));
+        assert!(refusal(|s| s.queue_wait = Duration::from_secs(0)).contains("`queue_wait`"));
         assert!(refusal(|s| s.peppers = vec![Secret::new("short".into())]).contains("`peppers`"));
         assert!(refusal(|s| s.peppers = vec![Secret::new("x".repeat(16)); 2]).contains("twice"));
         assert!(refusal(|s| s.hmac_salts = vec![Secret::new(String::new())]).contains("empty"));
@@ -149,6 +152,6 @@ mod tests {
     fn unknown_keys_are_refused() {
         assert!(toml::from_str::<HashingSettings>("memory = 1").is_err());
         let settings: HashingSettings = toml::from_str("queue_wait = \"2 s\"").unwrap();
-        assert_eq!(settings.queue_wait, Life::seconds(2));
+        assert_eq!(settings.queue_wait, Duration::from_secs(2));
     }
 }

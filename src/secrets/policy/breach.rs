@@ -3,6 +3,7 @@
 //! The range look-up of Have I Been Pwned: the first five hexadecimal digits of the SHA-1 go out, all
 //! hashes with that start come back, padded so that their number tells nothing either.
 
+
 use data_encoding::HEXUPPER;
 use sha1::{Digest, Sha1};
 use tokio::task;
@@ -22,7 +23,7 @@ pub(super) async fn check(
 ) -> Result<Vec<Message>, PolicyError> {
     let digest = Zeroizing::new(HEXUPPER.encode(&Sha1::digest(password.expose().as_bytes())));
     let url = format!("{}{}", settings.breach_url, &digest[..5]);
-    let timeout = settings.breach_timeout.as_duration();
+    let timeout = settings.breach_timeout;
     let sightings = task::spawn_blocking(move || {
         let agent: Agent = Agent::config_builder()
             .timeout_global(Some(timeout))
@@ -98,8 +99,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::types::Life;
-
+    
     // SHA-1 of "password": 5BAA6 1E4C9B93F3F0682250B6CF8331B7EE68FD8.
     const REST: &str = "1E4C9B93F3F0682250B6CF8331B7EE68FD8";
 
@@ -127,7 +127,7 @@ mod tests {
         let settings = PolicySettings {
             breach,
             breach_url: url.to_owned(),
-            breach_timeout: Life::seconds(1),
+            breach_timeout: Duration::from_secs(1),
             ..PolicySettings::default()
         };
         check(&settings, &Password::parse(raw).unwrap()).await

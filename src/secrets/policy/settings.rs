@@ -1,8 +1,9 @@
 //! The settings of the password policy.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 
-use crate::types::Life;
 
 /// Whether new passwords are looked up among breached ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -51,7 +52,8 @@ pub struct PolicySettings {
     /// _Default: `https://api.pwnedpasswords.com/range/`._
     pub breach_url: String,
     /// How long a look-up may take. _Default: 2 s._
-    pub breach_timeout: Life,
+    #[serde(with = "crate::types::span")]
+    pub breach_timeout: Duration,
     /// From how many sightings on a password is refused. _Default: 1._
     pub breach_count: u64,
 }
@@ -67,7 +69,7 @@ impl Default for PolicySettings {
             strength: 0,
             breach: BreachCheck::Off,
             breach_url: "https://api.pwnedpasswords.com/range/".to_owned(),
-            breach_timeout: Life::seconds(2),
+            breach_timeout: Duration::from_secs(2),
             breach_count: 1,
         }
     }

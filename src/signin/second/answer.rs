@@ -12,11 +12,11 @@ use crate::{
     events::EventKind,
     factors::{self, Right, Setup},
     http::client::ClientInfo,
-    notify::{notices, outbox::Letter},
+    notify::{notices, outbox::OutgoingMail},
     signin::{
         limits::{Buckets, count, locked, tell_failure},
         second_factors::Passed,
-        ticket::Held,
+        ticket::ValidTicket,
     },
     store::{
         Conn, StoreError, User,
@@ -31,7 +31,7 @@ use crate::{
 pub(crate) async fn answer(
     core: &Core,
     client: &ClientInfo,
-    held: &Held<SecondStep>,
+    held: &ValidTicket<SecondStep>,
     typed: &str,
 ) -> Result<(Passed, Buckets), Error> {
     // Before a way is chosen there is nothing that a code could be of, and no attempt is lost.
@@ -40,33 +40,33 @@ pub(crate) async fn answer(
     }
     let typed = Typed::read(core, client, held, typed).await?;
     let wrong = (typed.method(), "factor.code_wrong");
-    let (once, keys, now) = (held.once(), core.keys.clone(), core.now());
-    let judge = move |change: &mut Change<'_>| {
-        let Some((pending, tag)) = once.attempt::<SecondStep>(change, now)? else {
-            return Ok(Judged::Dead);
+    let (ticket_id, keys, now) = (held.ticket_id(), core.keys.clone(), core.now());
+    let check = move |change: &mut Change<'_>| {
+        let Some((pending, tag)) = ticket_id.attempt::<SecondStep>(change, now)? else {
+            return Ok(Checked::Dead);
         };
         let mailed = pending.code_until.is_some_and(|until| until > now)
-            && once.is_code::<SecondStep>(&keys, &tag, &typed.code);
+            && ticket_id.is_code::<SecondStep>(&keys, &tag, &typed.code);
         let (method, step) = match &pending.setup {
             Some(setup) => match typed.step_of(change, setup, mailed)? {
                 Step::Right(step) => (setup.kind.method(), Some(step)),
-                Step::Wrong => return Ok(Judged::Wrong),
-                Step::Dead => return Ok(Judged::Dead),
+                Step::Wrong => return Ok(Checked::Wrong),
+                Step::Dead => return Ok(Checked::Dead),
             },
             None => match typed.shown(change, pending.chosen.as_ref(), mailed, now)? {
                 Some(method) => (method, None),
-                None => return Ok(Judged::Wrong),
+                None => return Ok(Checked::Wrong),
             },
         };
-        if !once.consume(change, now)? {
-            return Ok(Judged::Dead);
+        if !ticket_id.consume(change, now)? {
+            return Ok(Checked::Dead);
         }
         if let (Some(setup), Some(step)) = (&pending.setup, step) {
             typed.add(change, setup, step)?;
         }
-        Ok(Judged::Right(pending.methods().and(method)))
+        Ok(Checked::Right(pending.methods().and(method)))
     };
-    judged(core, client, &held.user, judge, wrong).await
+    checked(core, client, &held.user, check, wrong).await
 }
 
 /// A code as it was typed, and what is known of it before its ticket is looked at again.
@@ -86,7 +86,7 @@ struct Proof {
     /// The time step of the code, if an authenticator made it.
     step: Option<i64>,
     /// The mail that tells of the factor.
-    notice: Letter,
+    notice: OutgoingMail,
 }
 
 /// What a code for a factor that is being set up came to.
@@ -100,14 +100,14 @@ impl Typed {
     async fn read(
         core: &Core,
         client: &ClientInfo,
-        held: &Held<SecondStep>,
+        held: &ValidTicket<SecondStep>,
         typed: &str,
     ) -> Result<Self, Error> {
         let code = factors::digits(typed);
         let way = match &held.payload.chosen {
             Some(Chosen::Factor(id)) => {
-                let ways = ways_of(core, held).await?;
-                ways.into_iter().find(|way| way.id == *id)
+                let factors = ways_of(core, held).await?;
+                factors.into_iter().find(|way| way.id == *id)
             }
             _ => None,
         };
@@ -115,10 +115,10 @@ impl Typed {
             .as_ref()
             .and_then(|way| factors::right_code(&core.factors, slice::from_ref(way), &code));
         let setup = held.payload.setup.clone().map(|setup| {
-            let scribe = client.scribe(&core.notify);
+            let composer = client.composer(&core.notify);
             Ok::<_, Error>(Proof {
                 step: factors::setup_step(&core.factors, &setup, &code),
-                notice: notices::factor_added(&scribe, &held.user, setup.kind, &setup.name)?,
+                notice: notices::factor_added(&composer, &held.user, setup.kind, &setup.name)?,
                 setup,
             })
         });
@@ -199,7 +199,7 @@ impl Typed {
 }
 
 /// What an answer came to.
-pub(super) enum Judged {
+pub(super) enum Checked {
     /// What is proven by now.
     Right(Methods),
     Wrong,
@@ -207,36 +207,36 @@ pub(super) enum Judged {
     Dead,
 }
 
-/// Lets `judge` decide, behind the account's lock, and counts what was wrong.
+/// Lets `check` decide, behind the account's lock, and counts what was wrong.
 ///
-/// The answers for one account are judged one after the other, each with the failures before it counted:
-/// of many guesses at once no more are judged than the limit allows.
-pub(super) async fn judged(
+/// The answers for one account are checked one after the other, each with the failures before it counted:
+/// of many guesses at once no more are checked than the limit allows.
+pub(super) async fn checked(
     core: &Core,
     client: &ClientInfo,
     user: &User,
-    mut judge: impl FnMut(&mut Change<'_>) -> Result<Judged, StoreError> + Send + 'static,
+    mut check: impl FnMut(&mut Change<'_>) -> Result<Checked, StoreError> + Send + 'static,
     (tried, wrong): (Method, &'static str),
 ) -> Result<(Passed, Buckets), Error> {
     let (buckets, now) = (Buckets::of_factor(core, user, client), core.now());
     let (counting, id, uniquifier) = (buckets.clone(), user.id.clone(), user.uniquifier.clone());
-    let judged = core
+    let checked = core
         .change(&By::route(client), move |change| {
             users::hold(change, &id, &uniquifier)?;
             if let Some(until) = failures::locked_until(change, &counting.all(), now)? {
                 return Ok(Err(until));
             }
-            let judged = judge(change)?;
-            let tally = match judged {
-                Judged::Wrong => Some(count(change, &counting, now)?),
-                Judged::Right(_) | Judged::Dead => None,
+            let checked = check(change)?;
+            let tally = match checked {
+                Checked::Wrong => Some(count(change, &counting, now)?),
+                Checked::Right(_) | Checked::Dead => None,
             };
             let user = users::by_id(change, &id)?.ok_or(StoreError::Missing)?;
-            Ok(Ok((judged, tally, user.uniquifier)))
+            Ok(Ok((checked, tally, user.uniquifier)))
         })
         .await;
-    let (judged, tally, uniquifier) = match judged {
-        Ok(Ok(judged)) => judged,
+    let (checked, tally, uniquifier) = match checked {
+        Ok(Ok(checked)) => checked,
         Ok(Err(until)) => return Err(locked(until, now)),
         Err(StoreError::Missing) => return Err(no_pending()),
         Err(error) => return Err(error.into()),
@@ -245,15 +245,15 @@ pub(super) async fn judged(
         let methods = Methods::of(tried);
         tell_failure(core, &buckets, tally, Some(user), methods, client).await?;
     }
-    match judged {
-        Judged::Right(methods) => {
+    match checked {
+        Checked::Right(methods) => {
             let passed = Passed {
                 methods,
                 uniquifier,
             };
             Ok((passed, buckets))
         }
-        Judged::Wrong => Err(Invalid::field("code", Message::new(wrong)).into()),
-        Judged::Dead => Err(no_pending()),
+        Checked::Wrong => Err(Invalid::field("code", Message::new(wrong)).into()),
+        Checked::Dead => Err(no_pending()),
     }
 }

@@ -2,18 +2,18 @@
 
 use super::{
     choose::choose,
-    pending::{Pending, SecondStep, State, Wish},
+    pending::{Pending, Resume, SecondStep, State},
 };
 use crate::{
     core::Core,
     error::{Denied, Error},
     http::{browser::Browser, client::ClientInfo, cookies::Kind},
     signin::{
-        admit::Owing,
+        admit::Challenge,
         caller::Caller,
         limits::{PerAddress, count_per_address},
         second_factors::are_passkeys,
-        ticket::{self, Bearer, Handle, Held, Presented, Terms},
+        ticket::{self, CodeSubject, Presented, Presenter, TicketOptions, ValidTicket},
     },
     store::{StoreError, User, sign_in::Begun, users},
     types::FactorKind,
@@ -24,20 +24,20 @@ pub(crate) async fn begin(
     browser: &Browser,
     core: &Core,
     client: &ClientInfo,
-    owing: Owing,
-    wish: Wish,
+    challenge: Challenge,
+    wish: Resume,
 ) -> Result<State, Error> {
     let pending = Pending {
-        sets_up: owing.ways.is_empty(),
-        shown: owing.shown,
-        ..Pending::new(owing.methods, wish)
+        sets_up: challenge.factors.is_empty(),
+        shown: challenge.shown,
+        ..Pending::new(challenge.methods, wish)
     };
     count_per_address(core, PerAddress::SecondStep, client).await?;
-    let held = open(browser, core, &owing.user, Begun::ByVisitor, pending).await?;
-    match owing.ways.as_slice() {
+    let held = open(browser, core, &challenge.user, Begun::ByVisitor, pending).await?;
+    match challenge.factors.as_slice() {
         [] => Ok(State::Setup),
         // The browser asks for whichever of them is there.
-        ways if are_passkeys(ways) => Ok(State::Ready(FactorKind::Passkey)),
+        factors if are_passkeys(factors) => Ok(State::Ready(FactorKind::Passkey)),
         [way] => choose(core, client, held, way).await,
         _ => Ok(State::Select),
     }
@@ -48,8 +48,8 @@ pub(crate) async fn begin_step_up(
     browser: &Browser,
     core: &Core,
     caller: &Caller,
-    wish: Wish,
-) -> Result<Held<SecondStep>, Error> {
+    wish: Resume,
+) -> Result<ValidTicket<SecondStep>, Error> {
     let pending = Pending::new(caller.methods, wish);
     open(browser, core, &caller.user, caller.begun(), pending).await
 }
@@ -60,14 +60,14 @@ async fn open(
     user: &User,
     begun: Begun,
     pending: Pending,
-) -> Result<Held<SecondStep>, Error> {
+) -> Result<ValidTicket<SecondStep>, Error> {
     let visitor = browser.visitor()?;
-    let terms = Terms {
+    let terms = TicketOptions {
         life: core.settings.two_factor.pending.get(),
         user: Some(user.id.clone()),
         bound_to: Some(visitor.clone()),
     };
-    let handle = Handle::of_user(&user.id);
+    let handle = CodeSubject::of_user(&user.id);
     let draft = ticket::draft::<SecondStep>(core, terms, begun, &handle, &pending)?.without_code();
     let secret = draft.secret.clone();
     let (id, uniquifier) = (user.id.clone(), user.uniquifier.clone());
@@ -75,7 +75,7 @@ async fn open(
         .store
         .write(move |conn| {
             users::hold(conn, &id, &uniquifier)?;
-            ticket::put_beside(conn, &draft)
+            ticket::insert_beside(conn, &draft)
         })
         .await;
     match written {
@@ -83,11 +83,11 @@ async fn open(
         written => written?,
     }
     browser.send(Kind::Pending, secret.expose().clone());
-    let bearer = Bearer {
+    let presenter = Presenter {
         user: None,
         browser: Some(visitor),
     };
     let presented = Presented::Link(secret.expose());
-    let held = ticket::present::<SecondStep>(core, presented, &bearer).await?;
+    let held = ticket::present::<SecondStep>(core, presented, &presenter).await?;
     held.map_err(|_| Denied::BadCredential.into())
 }

@@ -9,7 +9,7 @@ use crate::{
     error::{Error, Invalid},
     factors::Setup,
     http::client::ClientInfo,
-    signin::{limits::count_per_user, ticket::Held},
+    signin::{limits::count_per_user, ticket::ValidTicket},
     store::{
         StoreError, User,
         factors::{self as rows, FactorRow},
@@ -21,7 +21,7 @@ use crate::{
 pub(crate) async fn choose(
     core: &Core,
     client: &ClientInfo,
-    held: Held<SecondStep>,
+    held: ValidTicket<SecondStep>,
     way: &FactorRow,
 ) -> Result<State, Error> {
     let kind = way
@@ -42,7 +42,7 @@ pub(crate) async fn choose(
 pub(crate) async fn rescue(
     core: &Core,
     client: &ClientInfo,
-    held: Held<SecondStep>,
+    held: ValidTicket<SecondStep>,
 ) -> Result<(), Error> {
     // Whoever has to set one up first has lost none.
     if held.payload.sets_up {
@@ -68,7 +68,7 @@ pub(crate) async fn rescue(
 pub(crate) async fn begin_setup(
     core: &Core,
     client: &ClientInfo,
-    held: &Held<SecondStep>,
+    held: &ValidTicket<SecondStep>,
     setup: Setup,
 ) -> Result<(), Error> {
     refuse_unproven(core, &held.user)?;
@@ -116,43 +116,43 @@ pub(crate) fn refuse_more(known: &[FactorRow], setup: &Setup) -> Result<(), Erro
 async fn carry(
     core: &Core,
     client: &ClientInfo,
-    held: &Held<SecondStep>,
+    held: &ValidTicket<SecondStep>,
     mut pending: Pending,
     to: Option<Destination>,
     mail: &'static str,
 ) -> Result<(), Error> {
-    let (once, now) = (held.once(), core.now());
+    let (ticket_id, now) = (held.ticket_id(), core.now());
     let mut sent = None;
     pending.code_until = None;
     if let Some(to) = to {
-        let new = once.new_code::<SecondStep>(core)?;
-        let scribe = client.scribe(&core.notify);
-        let postage = match &pending.setup {
+        let new = ticket_id.new_code::<SecondStep>(core)?;
+        let composer = client.composer(&core.notify);
+        let mail_limit = match &pending.setup {
             Some(_) => to.postage_of_setup(&held.user),
-            None => Destination::postage(&held.user),
+            None => Destination::mail_limit(&held.user),
         };
         let sending = Sending {
             to: &to,
-            postage,
+            mail_limit,
             mail,
             ends: held
                 .created_at
                 .after(core.settings.two_factor.pending.get()),
         };
-        let (letter, until) = code_letter(&scribe, &held.user, sending, new.code.expose())?;
+        let (outgoing, until) = code_letter(&composer, &held.user, sending, new.code.expose())?;
         pending.code_until = Some(until);
-        sent = Some((new, letter));
+        sent = Some((new, outgoing));
     }
     let carried = core
         .change(&By::route(client), move |change| {
             // One that is held back leaves the code before as it is.
-            if let Some((_, letter)) = &sent
-                && !change.mail(letter)?
+            if let Some((_, outgoing)) = &sent
+                && !change.mail(outgoing)?
             {
                 return Ok(false);
             }
             let code = sent.as_ref().map(|(code, _)| code);
-            match once.carry::<SecondStep>(change, &pending, code, now)? {
+            match ticket_id.carry::<SecondStep>(change, &pending, code, now)? {
                 true => Ok(true),
                 false => Err(StoreError::Missing),
             }

@@ -1,16 +1,16 @@
 //! Recovery codes: each stands in for a factor once.
 
 use super::{
-    answer::{Judged, judged},
+    answer::{Checked, checked},
     pending::SecondStep,
 };
 use crate::{
     core::{Core, change::Change},
     error::Error,
     http::client::ClientInfo,
-    notify::outbox::Letter,
+    notify::outbox::OutgoingMail,
     secrets::Purpose as Key,
-    signin::{limits::Buckets, second_factors::Passed, ticket::Held},
+    signin::{limits::Buckets, second_factors::Passed, ticket::ValidTicket},
     store::{Conn, StoreError, User, factors as rows},
     types::{Method, Timestamp, UserId},
 };
@@ -34,9 +34,9 @@ pub(crate) async fn recovery_codes_left(core: &Core, user: &UserId) -> Result<us
 pub(crate) async fn answer_by_recovery_code(
     core: &Core,
     client: &ClientInfo,
-    held: &Held<SecondStep>,
+    held: &ValidTicket<SecondStep>,
     typed: &str,
-    notice: impl Fn(usize) -> Result<Letter, Error>,
+    notice: impl Fn(usize) -> Result<OutgoingMail, Error>,
 ) -> Result<(Passed, Buckets), Error> {
     let plain = core.factors.recovery_codes.normalise(typed);
     let (id, since) = (held.user.id.clone(), codes_since(core));
@@ -50,26 +50,26 @@ pub(crate) async fn answer_by_recovery_code(
         let parts = recovery_parts(&held.user, &plain);
         tag.is_ok_and(|tag| core.keys.verify_mac(Key::Codes, &parts, &tag))
     });
-    let (once, now) = (held.once(), core.now());
-    let judge = move |change: &mut Change<'_>| {
-        let Some((pending, _)) = once.attempt::<SecondStep>(change, now)? else {
-            return Ok(Judged::Dead);
+    let (ticket_id, now) = (held.ticket_id(), core.now());
+    let check = move |change: &mut Change<'_>| {
+        let Some((pending, _)) = ticket_id.attempt::<SecondStep>(change, now)? else {
+            return Ok(Checked::Dead);
         };
         let Some((code, _)) = &found else {
-            return Ok(Judged::Wrong);
+            return Ok(Checked::Wrong);
         };
         if !rows::use_code(change, code, now)? {
-            return Ok(Judged::Wrong);
+            return Ok(Checked::Wrong);
         }
-        if !once.consume(change, now)? {
+        if !ticket_id.consume(change, now)? {
             return Err(StoreError::Missing);
         }
         let methods = pending.methods().and(Method::RecoveryCode);
         change.mail(&notice)?;
-        Ok(Judged::Right(methods))
+        Ok(Checked::Right(methods))
     };
     let wrong = (Method::RecoveryCode, "mf.code_wrong");
-    judged(core, client, &held.user, judge, wrong).await
+    checked(core, client, &held.user, check, wrong).await
 }
 
 /// What the tag of a recovery code is made of.

@@ -17,9 +17,9 @@ pub(crate) use self::{
     choose::{MOST, begin_setup, choose, refuse_more, refuse_unproven, rescue},
     codes::{answer_by_recovery_code, recovery_codes_left, recovery_parts},
     pending::{
-        Chosen, SecondStep, State, Wish, abandon, held, no_pending, shown, token_for_program,
+        Chosen, Resume, SecondStep, State, abandon, held, no_pending, shown, token_for_program,
         ways_of,
     },
     sending::{CODE, Destination, Sending, code_letter, sms_text},
 };
-pub(crate) use super::second_factors::{Passed, are_passkeys, further, ways};
+pub(crate) use super::second_factors::{Passed, are_passkeys, factors_of, remaining_factors};

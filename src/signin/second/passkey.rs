@@ -9,24 +9,24 @@ use crate::{
     signin::{
         limits::{Buckets, locked},
         second_factors::Passed,
-        ticket::Held,
+        ticket::ValidTicket,
     },
     store::{Conn, StoreError, failures, users},
     types::Method,
 };
 
-/// Answers a second step by something that is judged elsewhere: a passkey. `effect` writes what came of it,
+/// Answers a second step by something that is checked elsewhere: a passkey. `effect` writes what came of it,
 /// in the transaction that uses the step up; its answer is handed back, and only `true` passes.
 pub(crate) async fn answer<T: Send + 'static>(
     core: &Core,
     client: &ClientInfo,
-    held: &Held<SecondStep>,
+    held: &ValidTicket<SecondStep>,
     mut effect: impl FnMut(&mut Conn) -> Result<(bool, T), StoreError> + Send + 'static,
 ) -> Result<(Option<(Passed, Buckets)>, T), Error> {
     let (buckets, now) = (Buckets::of_user(core, &held.user, client), core.now());
-    let (counters, once) = (buckets.all(), held.once());
+    let (counters, ticket_id) = (buckets.all(), held.ticket_id());
     let (id, uniquifier) = (held.user.id.clone(), held.user.uniquifier.clone());
-    let judged = core
+    let checked = core
         .store
         .write(move |conn| {
             users::hold(conn, &id, &uniquifier)?;
@@ -35,13 +35,13 @@ pub(crate) async fn answer<T: Send + 'static>(
             }
             let (right, came) = effect(conn)?;
             // Two answers at once: the one that comes too late takes nothing with it.
-            if right && !once.consume(conn, now)? {
+            if right && !ticket_id.consume(conn, now)? {
                 return Err(StoreError::Missing);
             }
             Ok(Ok((right, came)))
         })
         .await;
-    match judged {
+    match checked {
         Ok(Ok((right, came))) => {
             let mut methods = held.payload.methods().and(Method::Passkey);
             // Two passkeys are two things that are held, and each was shown.

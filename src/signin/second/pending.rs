@@ -10,8 +10,8 @@ use crate::{
     identity::target::Target,
     secrets::digest,
     signin::{
-        second_factors::{further, ways},
-        ticket::{self, Bearer, Held, Presented, Purpose},
+        second_factors::{factors_of, remaining_factors},
+        ticket::{self, Presented, Presenter, Purpose, ValidTicket},
     },
     store::{
         endings::{self, Ending},
@@ -54,7 +54,7 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
-    pub(super) fn new(methods: Methods, wish: Wish) -> Self {
+    pub(super) fn new(methods: Methods, wish: Resume) -> Self {
         Self {
             methods: methods.bits(),
             remember: wish.remember,
@@ -85,7 +85,7 @@ pub(crate) enum Chosen {
 
 /// What a sign-in that goes into its second step had asked for.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Wish {
+pub(crate) struct Resume {
     pub(crate) remember: bool,
     pub(crate) next: Option<Target>,
     pub(crate) session: Option<SessionId>,
@@ -106,15 +106,15 @@ pub(crate) enum State {
 pub(crate) async fn held(
     browser: &Browser,
     core: &Core,
-    bearer: &Bearer,
-) -> Result<Option<Held<SecondStep>>, Error> {
+    presenter: &Presenter,
+) -> Result<Option<ValidTicket<SecondStep>>, Error> {
     let by_header = of_program(browser);
-    let (secret, bearer) = match (browser.cookie(Kind::Pending), &by_header) {
-        (Some(cookie), _) => (cookie, bearer),
-        (None, Some((secret, bearer))) => (*secret, bearer),
+    let (secret, presenter) = match (browser.cookie(Kind::Pending), &by_header) {
+        (Some(cookie), _) => (cookie, presenter),
+        (None, Some((secret, presenter))) => (*secret, presenter),
         (None, None) => return Ok(None),
     };
-    let held = ticket::present::<SecondStep>(core, Presented::Link(secret), bearer).await?;
+    let held = ticket::present::<SecondStep>(core, Presented::Link(secret), presenter).await?;
     Ok(held.ok())
 }
 
@@ -151,13 +151,13 @@ pub(crate) fn token_for_program(browser: &Browser) -> Option<String> {
 }
 
 /// What such a program shows. With cookies a request is judged by these.
-fn of_program(browser: &Browser) -> Option<(&str, Bearer)> {
+fn of_program(browser: &Browser) -> Option<(&str, Presenter)> {
     let (secret, visitor) = browser.second_step_token()?.split_once('.')?;
-    let bearer = Bearer {
+    let presenter = Presenter {
         user: None,
         browser: Some(visitor.to_string()),
     };
-    Some((secret, bearer))
+    Some((secret, presenter))
 }
 
 /// There is nothing that a code could be for.
@@ -166,8 +166,11 @@ pub(crate) fn no_pending() -> Error {
 }
 
 /// Those of them with which a second step can be answered.
-pub(crate) async fn ways_of(core: &Core, held: &Held<SecondStep>) -> Result<Vec<FactorRow>, Error> {
-    let mut ways = ways(core, &held.user).await?;
-    ways.retain(|way| held.payload.shown.as_ref() != Some(&way.id));
-    Ok(further(ways, held.payload.methods()))
+pub(crate) async fn ways_of(
+    core: &Core,
+    held: &ValidTicket<SecondStep>,
+) -> Result<Vec<FactorRow>, Error> {
+    let mut factors = factors_of(core, &held.user).await?;
+    factors.retain(|way| held.payload.shown.as_ref() != Some(&way.id));
+    Ok(remaining_factors(factors, held.payload.methods()))
 }

@@ -3,8 +3,8 @@
 use crate::{
     error::Error,
     notify::{
-        mail::{Addressee, Scribe},
-        outbox::{Letter, Postage},
+        mail::{MailComposer, Recipient},
+        outbox::{MailLimit, OutgoingMail},
         sms::Sms,
     },
     store::User,
@@ -30,13 +30,13 @@ impl Destination {
 
     /// How codes of a second step are counted: by account, so that whoever knows no more than the number
     /// uses up none of its owner's.
-    pub(super) fn postage(user: &User) -> Postage {
-        Postage::Steps(user.id.to_string())
+    pub(super) fn mail_limit(user: &User) -> MailLimit {
+        MailLimit::Steps(user.id.to_string())
     }
 
     /// How those of a set-up are: by where they go, whoever asks, since it may be a stranger's.
-    pub(crate) fn postage_of_setup(&self, user: &User) -> Postage {
-        Postage::Steps(match self {
+    pub(crate) fn postage_of_setup(&self, user: &User) -> MailLimit {
+        MailLimit::Steps(match self {
             Self::Mailbox => format!("set-up {}", user.email),
             Self::Phone(phone) => format!("set-up {phone}"),
         })
@@ -49,7 +49,7 @@ pub(crate) const CODE: &str = "two_factor";
 /// How a code is sent.
 pub(crate) struct Sending<'a> {
     pub(crate) to: &'a Destination,
-    pub(crate) postage: Postage,
+    pub(crate) mail_limit: MailLimit,
     /// Which of the mails of this feature, where it is one.
     pub(crate) mail: &'static str,
     /// When the ticket ends that the code is for.
@@ -58,15 +58,15 @@ pub(crate) struct Sending<'a> {
 
 /// The letter with a code, and until when that is good.
 pub(crate) fn code_letter(
-    scribe: &Scribe<'_>,
+    composer: &MailComposer<'_>,
     user: &User,
     sending: Sending<'_>,
     code: &str,
-) -> Result<(Letter, Timestamp), Error> {
-    let (core, now) = (scribe.context, scribe.context.now());
+) -> Result<(OutgoingMail, Timestamp), Error> {
+    let (core, now) = (composer.context, composer.context.now());
     let Sending {
         to,
-        postage,
+        mail_limit,
         mail,
         ends,
     } = sending;
@@ -77,25 +77,25 @@ pub(crate) fn code_letter(
                 .min(ends);
             let own = serde_json::json!({"code": code, "until": until.to_text()});
             let mail = ("two_factor", mail);
-            let letter = scribe.letter(&Addressee::from(user), mail, postage, own)?;
-            Ok((letter, until))
+            let outgoing = composer.compose(&Recipient::from(user), mail, mail_limit, own)?;
+            Ok((outgoing, until))
         }
         Destination::Phone(phone) => {
             let until = now.after(core.settings.sms.life).min(ends);
-            let text = sms_text(scribe, code, until);
+            let text = sms_text(composer, code, until);
             let sms = Sms::new(phone, text, now, until);
-            let letter = Letter::of_sms(core, "two_factor", sms, postage, false)?;
-            Ok((letter, until))
+            let outgoing = OutgoingMail::of_sms(core, "two_factor", sms, mail_limit, false)?;
+            Ok((outgoing, until))
         }
     }
 }
 
 /// What a text message with a code says.
-pub(crate) fn sms_text(scribe: &Scribe<'_>, code: &str, until: Timestamp) -> String {
-    let core = scribe.context;
+pub(crate) fn sms_text(composer: &MailComposer<'_>, code: &str, until: Timestamp) -> String {
+    let core = composer.context;
     let message = Message::new("sms.code")
         .with("code", code)
-        .with("site", &core.settings.site_name.0)
+        .with("site", &core.settings.site_name)
         .with("until", until.to_text());
-    core.views.catalogue().say(scribe.language, &message)
+    core.views.catalogue().say(composer.language, &message)
 }

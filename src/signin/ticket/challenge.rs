@@ -1,34 +1,36 @@
 //! Tickets that one browser or session must present, and that have no code.
 #![allow(dead_code, reason = "passkeys may not be compiled in")]
 
-pub(crate) use super::once::Once;
+pub(crate) use super::ticket_id::TicketId;
+use std::time::Duration;
+
 use super::{
-    draft::{Draft, Handle, draft},
-    row::{Purpose, Terms, discard, hash_of, payload_of},
+    draft::{CodeSubject, Draft, draft},
+    row::{Purpose, TicketOptions, discard, hash_of, payload_of},
 };
 use crate::{
     core::Core,
     error::Error,
     secrets::digest,
     store::{sign_in::Begun, tickets},
-    types::{Life, UserId},
+    types::{UserId},
 };
 
 /// Prepares a ticket that one browser or session must present, which has no code. It takes the place of
 /// the one before in the same browser or session, and of no other.
 pub(crate) fn begin<P: Purpose>(
     core: &Core,
-    life: Life,
+    life: Duration,
     (user, begun): (Option<UserId>, Begun),
     bound_to: &str,
     payload: &P::Payload,
 ) -> Result<Draft<P>, Error> {
-    let terms = Terms {
+    let terms = TicketOptions {
         life,
         user,
         bound_to: Some(bound_to.to_string()),
     };
-    let handle = Handle::of_bucket(&format!("{} {bound_to}", P::NAME));
+    let handle = CodeSubject::of_bucket(&format!("{} {bound_to}", P::NAME));
     let mut draft = draft::<P>(core, terms, begun, &handle, payload)?;
     draft.row.code_hash = None;
     draft.row.attempts_left = 0;
@@ -45,8 +47,8 @@ pub(crate) struct Found<P: Purpose> {
 }
 
 impl<P: Purpose> Found<P> {
-    pub(crate) fn once(&self) -> Once {
-        Once(self.id.clone())
+    pub(crate) fn ticket_id(&self) -> TicketId {
+        TicketId(self.id.clone())
     }
 }
 

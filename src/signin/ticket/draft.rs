@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use data_encoding::BASE64URL_NOPAD;
 
-use super::row::{Purpose, Terms, row};
+use super::row::{Purpose, TicketOptions, row};
 use crate::{
     core::Core,
     error::Error,
@@ -21,9 +21,9 @@ use crate::{
 
 /// Who a code is asked for: what links the mail's ticket to the form in which the code is typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Handle(String);
+pub(crate) struct CodeSubject(String);
 
-impl Handle {
+impl CodeSubject {
     /// An account, by whatever name somebody typed.
     pub(crate) fn of_user(user: &UserId) -> Self {
         Self(digest(user.as_str()))
@@ -79,9 +79,9 @@ impl<P: Purpose> Clone for Draft<P> {
 /// signed-in caller begins ends with the caller's session: `begun` says so.
 pub(crate) fn draft<P: Purpose>(
     core: &Core,
-    terms: Terms,
+    terms: TicketOptions,
     begun: Begun,
-    handle: &Handle,
+    handle: &CodeSubject,
     payload: &P::Payload,
 ) -> Result<Draft<P>, Error> {
     let (mut row, secret) = row::<P>(core.now(), terms, payload)?;
@@ -107,7 +107,7 @@ pub(crate) fn draft<P: Purpose>(
 }
 
 impl<P: Purpose> Draft<P> {
-    /// Without a code; one can be given to it later, by [`Once::carry`].
+    /// Without a code; one can be given to it later, by [`TicketId::carry`].
     pub(crate) fn without_code(mut self) -> Self {
         self.row.code_hash = None;
         self.row.handle = None;
@@ -127,7 +127,7 @@ impl<P: Purpose> Draft<P> {
 }
 
 /// Writes a ticket in the place of the older ones for the same purpose.
-pub(crate) fn put<P: Purpose>(conn: &mut Conn, draft: &Draft<P>) -> Result<(), StoreError> {
+pub(crate) fn insert<P: Purpose>(conn: &mut Conn, draft: &Draft<P>) -> Result<(), StoreError> {
     if let Some(handle) = &draft.row.handle {
         tickets::end_of_handle(conn, handle, P::NAME, draft.row.user_id.is_none())?;
     }
@@ -138,7 +138,10 @@ pub(crate) fn put<P: Purpose>(conn: &mut Conn, draft: &Draft<P>) -> Result<(), S
 }
 
 /// Writes a ticket beside older ones for the same purpose.
-pub(crate) fn put_beside<P: Purpose>(conn: &mut Conn, draft: &Draft<P>) -> Result<(), StoreError> {
+pub(crate) fn insert_beside<P: Purpose>(
+    conn: &mut Conn,
+    draft: &Draft<P>,
+) -> Result<(), StoreError> {
     tickets::insert(conn, &draft.row, &draft.begun)
 }
 

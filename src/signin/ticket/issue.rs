@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use super::row::{Purpose, Terms, hash_of, payload_of, row};
+use super::row::{Purpose, TicketOptions, hash_of, payload_of, row};
 use crate::{
     error::Error,
     secrets::{Secret, digest},
@@ -34,7 +34,7 @@ pub struct Spent<P: Purpose> {
 /// [`Error::Unavailable`] if the database or the randomness is.
 pub async fn issue<P: Purpose>(
     store: &Store,
-    terms: Terms,
+    terms: TicketOptions,
     payload: &P::Payload,
 ) -> Result<Issued<P>, Error> {
     let (row, secret) = row::<P>(store.now(), terms, payload)?;

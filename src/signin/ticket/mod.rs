@@ -8,16 +8,16 @@
 pub(crate) mod challenge;
 mod draft;
 mod issue;
-mod once;
 mod present;
 mod row;
+mod ticket_id;
 
 pub(crate) use self::{
-    draft::{Draft, Handle, draft, put, put_beside},
-    present::{Bearer, Held, Presented, Refusal, present},
+    draft::{CodeSubject, Draft, draft, insert, insert_beside},
+    present::{Presented, Presenter, Refusal, ValidTicket, present},
 };
 pub use self::{
     issue::{Issued, Spent, end, issue, spend},
-    row::{Purpose, Terms},
+    row::{Purpose, TicketOptions},
 };
 pub(crate) use crate::store::sign_in::Begun;

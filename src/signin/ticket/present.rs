@@ -3,9 +3,9 @@
 use data_encoding::BASE64URL_NOPAD;
 
 use super::{
-    draft::Handle,
-    once::Once,
+    draft::CodeSubject,
     row::{Purpose, discard, hash_of, payload_of},
+    ticket_id::TicketId,
 };
 use crate::{
     core::Core,
@@ -24,12 +24,12 @@ pub(crate) enum Presented<'a> {
     /// The secret of a link.
     Link(&'a str),
     /// A typed code, and for whom.
-    Code(Handle, &'a str),
+    Code(CodeSubject, &'a str),
 }
 
 /// Who presents it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Bearer {
+pub(crate) struct Presenter {
     /// The account that is signed in, if any.
     pub(crate) user: Option<UserId>,
     /// The browser, as a binding names it.
@@ -49,7 +49,7 @@ pub(crate) enum Refusal {
 
 /// A ticket that was found good, and is not used up yet.
 #[derive(Debug)]
-pub(crate) struct Held<P: Purpose> {
+pub(crate) struct ValidTicket<P: Purpose> {
     id: String,
     /// Whose it is, as the account is now.
     pub(crate) user: User,
@@ -59,9 +59,9 @@ pub(crate) struct Held<P: Purpose> {
     pub(crate) created_at: Timestamp,
 }
 
-impl<P: Purpose> Held<P> {
-    pub(crate) fn once(&self) -> Once {
-        Once(self.id.clone())
+impl<P: Purpose> ValidTicket<P> {
+    pub(crate) fn ticket_id(&self) -> TicketId {
+        TicketId(self.id.clone())
     }
 }
 
@@ -69,9 +69,9 @@ impl<P: Purpose> Held<P> {
 pub(crate) async fn present<P: Purpose>(
     core: &Core,
     presented: Presented<'_>,
-    bearer: &Bearer,
-) -> Result<Result<Held<P>, Refusal>, Error> {
-    let (now, bearer) = (core.now(), bearer.clone());
+    presenter: &Presenter,
+) -> Result<Result<ValidTicket<P>, Refusal>, Error> {
+    let (now, presenter) = (core.now(), presenter.clone());
     let found = match presented {
         Presented::Link(secret) => {
             let Some(hash) = hash_of(secret) else {
@@ -80,7 +80,7 @@ pub(crate) async fn present<P: Purpose>(
             core.store
                 .read(move |conn| {
                     let row = tickets::find(conn, P::NAME, &hash, now)?;
-                    judge(conn, row, &bearer)
+                    validate(conn, row, &presenter)
                 })
                 .await?
         }
@@ -100,7 +100,7 @@ pub(crate) async fn present<P: Purpose>(
                         let parts = [P::NAME.as_bytes(), row.id.as_bytes(), code.as_bytes()];
                         keys.verify_mac(Key::Codes, &parts, &tag)
                     });
-                    judge(conn, row, &bearer)
+                    validate(conn, row, &presenter)
                 })
                 .await?
         }
@@ -113,7 +113,7 @@ pub(crate) async fn present<P: Purpose>(
         discard(&core.store, row).await?;
         return Ok(Err(Refusal::Invalid));
     };
-    Ok(Ok(Held {
+    Ok(Ok(ValidTicket {
         payload,
         id: row.id,
         user,
@@ -121,10 +121,10 @@ pub(crate) async fn present<P: Purpose>(
     }))
 }
 
-fn judge(
+fn validate(
     conn: &mut Conn,
     row: Option<TicketRow>,
-    bearer: &Bearer,
+    presenter: &Presenter,
 ) -> Result<Result<(TicketRow, User), Refusal>, StoreError> {
     // A ticket of nobody was made for somebody unknown, and opens nothing.
     let Some((row, user_id)) = row.and_then(|row| row.user_id.clone().map(|user| (row, user)))
@@ -134,14 +134,14 @@ fn judge(
     let Some(user) = users::by_id(conn, &user_id)?.filter(|user| user.active) else {
         return Ok(Err(Refusal::Invalid));
     };
-    if bearer
+    if presenter
         .user
         .as_ref()
         .is_some_and(|signed_in| *signed_in != user_id)
     {
         return Ok(Err(Refusal::OtherAccount));
     }
-    if row.bound_to.is_some() && row.bound_to != bearer.browser.as_deref().map(digest) {
+    if row.bound_to.is_some() && row.bound_to != presenter.browser.as_deref().map(digest) {
         return Ok(Err(Refusal::OtherBrowser));
     }
     Ok(Ok((row, user)))

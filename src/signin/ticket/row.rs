@@ -1,5 +1,7 @@
 //! What a ticket is for, and the row that makes it good.
 
+use std::time::Duration;
+
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -9,7 +11,7 @@ use crate::{
         Store, StoreError,
         tickets::{self, NewTicket, TicketRow},
     },
-    types::{Life, Timestamp, UserId},
+    types::{Timestamp, UserId},
 };
 
 /// What a kind of ticket is for.
@@ -31,9 +33,9 @@ pub trait Purpose: Send + Sync + 'static {
 
 /// Where and how long a ticket is good.
 #[derive(Clone, Debug)]
-pub struct Terms {
+pub struct TicketOptions {
     /// How long.
-    pub life: Life,
+    pub life: Duration,
     /// The account it belongs to.
     pub user: Option<UserId>,
     /// The session or browser that must present it, as anything that names it.
@@ -42,7 +44,7 @@ pub struct Terms {
 
 pub(super) fn row<P: Purpose>(
     now: Timestamp,
-    terms: Terms,
+    terms: TicketOptions,
     payload: &P::Payload,
 ) -> Result<(NewTicket, Secret<String>), Error> {
     let secret = random_token()?;

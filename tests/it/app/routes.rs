@@ -64,7 +64,7 @@ fn bare_basic(_who: Require<Via<Basic>>) -> &'static str {
 }
 
 #[post("/p/input", data = "<_body>")]
-fn input(_who: SignedIn, _body: Input<Nothing>) -> &'static str {
+fn input(_who: SignedIn, _body: Input<Empty>) -> &'static str {
     "written"
 }
 
@@ -87,7 +87,7 @@ async fn sign_in_as(
     id: rocket_security::UserId,
     mfa: bool,
     remember: bool,
-    _body: Input<Nothing>,
+    _body: Input<Empty>,
 ) -> Result<Status, Error> {
     let user = auth.store().find_user(&id).await?.ok_or(Error::NotFound)?;
     let mut methods = Methods::of(Method::Password);
@@ -99,7 +99,7 @@ async fn sign_in_as(
 }
 
 #[post("/everywhere", data = "<_body>")]
-async fn everywhere(auth: Auth<'_>, who: SignedIn, _body: Input<Nothing>) -> Result<Status, Error> {
+async fn everywhere(auth: Auth<'_>, who: SignedIn, _body: Input<Empty>) -> Result<Status, Error> {
     auth.sign_out_everywhere(&who.id).await?;
     Ok(Status::NoContent)
 }

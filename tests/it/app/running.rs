@@ -11,7 +11,7 @@ use rocket::{http::Method as Verb, local::asynchronous::Client};
 use rocket_security::{
     Accounts, EmailAddress, Event, EventKind, Hasher, Mail, Mailbox, NewUser, Password,
     PasswordHash, Pool, Store, User,
-    config::{HashingSettings, Life},
+    config::{HashingSettings, Duration},
     testing::TestClock,
 };
 use serde_json::json;
@@ -297,7 +297,7 @@ impl App {
         self.mails.to(address)
     }
 
-    pub fn later(&self, by: Life) {
+    pub fn later(&self, by: Duration) {
         self.clock.advance(by);
     }
 }

@@ -10,7 +10,7 @@ use crate::{
 
 /// What the site lets people sign in with.
 #[derive(Clone, Debug)]
-pub(crate) struct WaysIn {
+pub(crate) struct SignInMethods {
     password: bool,
     mail: bool,
     passkeys: bool,
@@ -19,7 +19,7 @@ pub(crate) struct WaysIn {
     factors: Vec<FactorKind>,
 }
 
-impl WaysIn {
+impl SignInMethods {
     pub(crate) fn of(core: &Core) -> Self {
         let settings = &core.settings;
         let unified = &settings.unified;

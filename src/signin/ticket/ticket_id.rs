@@ -16,7 +16,7 @@ use crate::{
 
 /// Something that is done once: the key to it, for the transaction in which it is done.
 #[derive(Clone, Debug)]
-pub(crate) struct Once(pub(super) String);
+pub(crate) struct TicketId(pub(super) String);
 
 /// The tag of a ticket's code.
 pub(crate) struct Tag(Option<String>);
@@ -27,7 +27,7 @@ pub(crate) struct NewCode {
     hash: String,
 }
 
-impl Once {
+impl TicketId {
     /// A new code for the ticket, not written yet.
     pub(crate) fn new_code<P: Purpose>(&self, core: &Core) -> Result<NewCode, Error> {
         let code = random_code()?;
