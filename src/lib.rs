@@ -185,7 +185,7 @@ pub use self::{
     store::{
         ApiKeyInfo, Conn, DeviceInfo, Dialect, FactorInfo, Grants, MailInfo, MailState, Manager,
         NewUser, PasskeyInfo, Pool, RefreshInfo, Role, SessionInfo, SocialAccountInfo, Store,
-        StoreError, Unique, User,
+        StoreError, Unique, User, UserPages, UserQuery,
     },
     templates::views::tera_extensions,
     types::{

@@ -21,11 +21,11 @@
 //! assert_eq!(client.get("/sessions").dispatch().status().code, 302);
 //! ```
 
-use std::time::Duration;
 use std::sync::{
     Arc,
     atomic::{AtomicI64, Ordering},
 };
+use std::time::Duration;
 
 use rocket::{http::Status, local};
 
@@ -35,7 +35,7 @@ use crate::{
     identity::EmailAddress,
     notify::mailbox::Mailbox,
     store::{NewUser, StoreError, User, reset},
-    types::{Clock, Method, Methods, SystemClock, Timestamp, UserId},
+    types::{Clock, Method, Methods, SystemClock, Timestamp, UserId, span::millis},
     web::security::Security,
 };
 
@@ -59,7 +59,7 @@ impl Default for TestClock {
 impl TestClock {
     /// Moves the clock on.
     pub fn advance(&self, by: Duration) {
-        self.0.fetch_add(by.as_millis(), Ordering::SeqCst);
+        self.0.fetch_add(millis(by), Ordering::SeqCst);
     }
 
     /// Moves the clock by milliseconds, either way.

@@ -27,7 +27,10 @@ use crate::{
         form::{Field, FormView},
         template,
     },
-    types::{span::{self, days}, Message, Timestamp},
+    types::{
+        Message, Timestamp,
+        span::{self, days},
+    },
     web::{
         feature::{Feature, Link, MenuFor, sample_form},
         input::Empty,
@@ -113,8 +116,7 @@ impl NewKey {
             .iter()
             .filter(|(_, life)| longest.is_none_or(|longest| *life <= longest))
             .map(|(written, life)| {
-                let days = life.as_secs() / days(1).as_secs();
-                let label = Message::new("api_keys.days").with("days", days);
+                let label = Message::new("api_keys.days").with("days", life.as_secs() / 86_400);
                 ((*written).to_string(), label)
             })
             .collect();
@@ -122,7 +124,7 @@ impl NewKey {
             None => options.push((String::new(), Message::new("api_keys.for_ever"))),
             Some(longest) if options.is_empty() => {
                 let label = Message::new("api_keys.longest").with("longest", span::text(longest));
-                options.push((longest.to_string(), label));
+                options.push((span::text(longest), label));
             }
             Some(_) => {}
         }
@@ -267,11 +269,12 @@ fn check_expiry(
     if typed.is_empty() {
         return match longest {
             None => Ok(None),
-            Some(longest) => Err(Message::new("api_keys.must_end").with("longest", span::text(longest))),
+            Some(longest) => {
+                Err(Message::new("api_keys.must_end").with("longest", span::text(longest)))
+            }
         };
     }
-    let life = span::parse(typed)
-        .map_err(|_| Message::new("api_keys.no_length"))?;
+    let life = span::parse(typed).map_err(|_| Message::new("api_keys.no_length"))?;
     if life.as_secs() == 0 {
         return Err(Message::new("api_keys.no_length"));
     }

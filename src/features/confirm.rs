@@ -28,7 +28,7 @@ use crate::{
         form::{Field, FormView},
         template,
     },
-    types::{span::days, Method, Methods},
+    types::{Method, Methods, span::days},
     web::{
         feature::{Feature, Link, MenuFor, sample_form, sample_mail},
         input::Empty,

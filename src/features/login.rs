@@ -103,7 +103,6 @@ async fn show(web: Web<'_>, next: Option<String>) -> Answer {
         .site
         .settings
         .identities
-        .0
         .iter()
         .map(IdentityKind::name)
         .collect();

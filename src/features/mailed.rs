@@ -1,7 +1,7 @@
 //! What features with mailed tickets share: asking for a mail, and presenting what it carried.
 
-use std::time::Duration;
 use std::borrow::Cow;
+use std::time::Duration;
 
 use serde::Deserialize;
 

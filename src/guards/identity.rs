@@ -204,11 +204,8 @@ async fn find_basic(request: &Request<'_>) -> Result<Caller, Error> {
     let text = zeroize::Zeroizing::new(String::from_utf8(decoded).map_err(|_| bad())?);
     let (identity, password) = text.split_once(':').ok_or_else(bad)?;
     let password = Password::parse(password).map_err(|_| bad())?;
-    let identity = Identity::recognise(
-        identity,
-        &core.settings.identities,
-        core.usernames.as_ref(),
-    );
+    let identity =
+        Identity::recognise(identity, &core.settings.identities, core.usernames.as_ref());
     let proof = match prove(core, identity, &password, &client).await {
         // Why is told where answers tell.
         Err(Error::Denied(Denied::Inactive | Denied::Unconfirmed))

@@ -1,6 +1,6 @@
 //! Policies: what a route asks of its caller, as types that compose.
 
-use std::{time::Duration, cell::Cell, fmt, marker::PhantomData};
+use std::{cell::Cell, fmt, marker::PhantomData, time::Duration};
 
 use crate::{
     core::Core,

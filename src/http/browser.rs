@@ -2,11 +2,11 @@
 //!
 //! Signing in reads and sends cookies by this type and knows no request. There is one for each request.
 
-use std::time::Duration;
 use std::sync::{
     Mutex, MutexGuard, OnceLock, PoisonError,
     atomic::{AtomicBool, Ordering},
 };
+use std::time::Duration;
 
 use rocket::{Request, Response, http::Header};
 

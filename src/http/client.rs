@@ -1,7 +1,7 @@
 //! Who asks: the client's address, its agent and its device cookie, gathered once a request.
 
-use std::time::Duration;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use rocket::Request;
 

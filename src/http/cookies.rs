@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rocket::http::{Cookie, SameSite};
 
-use crate::{http::context::HttpContext};
+use crate::http::context::HttpContext;
 
 /// The one path that the cookie with a refresh token goes to.
 pub(crate) const REFRESH_PATH: &str = "/refresh-token";

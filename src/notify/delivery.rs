@@ -24,7 +24,7 @@ use crate::{
         StoreError,
         outbox::{self, Claimed, Outcome},
     },
-    types::{Timestamp},
+    types::Timestamp,
 };
 
 /// How often the worker looks whether it was told of a mail. Not at once: else the work for known

@@ -121,8 +121,8 @@ impl<'a> MailComposer<'a> {
             }
         }
         given.extend(context.mail_values(which));
-        let subject = Message::new(format!("mail.{which}.subject"))
-            .with("site", &context.settings.site_name);
+        let subject =
+            Message::new(format!("mail.{which}.subject")).with("site", &context.settings.site_name);
         // A subject is one line, whatever the name of the site.
         let subject: String = cut(&context.views.catalogue().say(self.language, &subject), 200)
             .chars()

@@ -9,7 +9,7 @@ use crate::{
         Conn, StoreError,
         failures::{self, Allowance, Counted},
     },
-    types::{span::days, Timestamp},
+    types::{Timestamp, span::days},
 };
 
 /// The counters of mails of one kind to one address, however it is written.

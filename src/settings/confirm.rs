@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::table::Table;
-use crate::types::{span::days, NonZeroDuration};
+use crate::types::{NonZeroDuration, span::days};
 
 /// `[security.confirm]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::table::{Problem, Table};
+use crate::types::span;
 
 /// `[security.csrf]`: for applications whose pages are drawn in the browser.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -29,7 +30,8 @@ impl Table for CsrfSettings {
             return Err(Problem::at(
                 "life",
                 format!(
-                    "is {life}, in which nobody fills in a form; write at least \"1 min\", or leave it out"
+                    "is {}, in which nobody fills in a form; write at least \"1 min\", or leave it out",
+                    span::text(life)
                 ),
             ));
         }

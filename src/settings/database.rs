@@ -5,10 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::table::{Problem, Table};
-use crate::{
-    secrets::Secret,
-    types::{NonZeroDuration},
-};
+use crate::{secrets::Secret, types::NonZeroDuration};
 
 /// `[security.database]`: where everything is kept.
 #[derive(Clone, Debug, Deserialize)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::table::{Problem, Table};
-use crate::types::{NonZeroDuration};
+use crate::types::NonZeroDuration;
 
 /// `[security.limits]`: how many failures shut a door.
 #[derive(Clone, Debug, Deserialize, Serialize)]

@@ -1,7 +1,7 @@
 //! `[security.mail]`.
 
-use std::time::Duration;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::table::Table;
-use crate::types::{NonZeroDuration};
+use crate::types::NonZeroDuration;
 
 /// `[security.passwordless]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::table::Table;
-use crate::types::{span::days, NonZeroDuration};
+use crate::types::{NonZeroDuration, span::days};
 
 /// `[security.recover]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]

@@ -5,7 +5,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::table::{Problem, Table};
-use crate::types::{span::days, NonZeroDuration};
+use crate::types::{
+    NonZeroDuration,
+    span::{self, days},
+};
 
 /// `[security.refresh_tokens]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -57,7 +60,7 @@ impl Table for RefreshTokenSettings {
         if self.grace > LONGEST_GRACE {
             return Err(format!(
                 "`grace` is {}, and so long a copy would go unseen; write \"5 min\" or less",
-                self.grace
+                span::text(self.grace)
             )
             .into());
         }

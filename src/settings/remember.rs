@@ -1,12 +1,12 @@
 //! `[security.remember]`.
 
-use std::time::Duration;
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::{table::Table, tokens::AT_MOST};
-use crate::types::{span::days, NonZeroDuration};
+use crate::types::{NonZeroDuration, span::days};
 
 /// `[security.remember]`: browsers that stay signed in beyond a session.
 #[derive(Clone, Debug, Deserialize, Serialize)]

@@ -1,7 +1,7 @@
 //! `[security.session]`.
 
-use std::time::Duration;
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use super::{
     table::{Problem, Table},
     tokens::AT_MOST,
 };
-use crate::types::{span::days, NonZeroDuration};
+use crate::types::{NonZeroDuration, span::days};
 
 /// `[security.session]`: how long a session lasts.
 #[derive(Clone, Debug, Deserialize, Serialize)]

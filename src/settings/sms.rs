@@ -1,13 +1,13 @@
 //! `[security.sms]`.
 
-use std::time::Duration;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::table::{Problem, Table};
-use crate::{secrets::Secret};
+use crate::secrets::Secret;
 
 /// `[security.sms]`: how text messages leave.
 #[derive(Clone, Debug, Deserialize)]

@@ -1,12 +1,12 @@
 //! `[security.social]`.
 
-use std::{time::Duration, collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::table::{Problem, Table};
-use crate::{secrets::Secret};
+use crate::secrets::Secret;
 
 /// `[security.social]`: sign-in with accounts elsewhere. It is on as soon as there is a provider.
 #[derive(Clone, Debug, Deserialize)]

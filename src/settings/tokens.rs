@@ -1,12 +1,12 @@
 //! `[security.tokens]`, and how many sign-ins of one kind an account has.
 
-use std::time::Duration;
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::table::Table;
-use crate::types::{NonZeroDuration};
+use crate::types::NonZeroDuration;
 
 /// `[security.tokens]`: authentication tokens for programs.
 #[derive(Clone, Debug, Deserialize, Serialize)]

@@ -1,7 +1,7 @@
 //! `[security.two_factor]`.
 
-use std::time::Duration;
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     identity::EmailAddress,
-    types::{FactorKind, span::days, NonZeroDuration},
+    types::{FactorKind, NonZeroDuration, span::days},
 };
 
 /// `[security.two_factor]`.

@@ -21,7 +21,7 @@ use crate::{
         Conn, StoreError, User,
         failures::{self, Allowance, Counted},
     },
-    types::{span::days, Methods, Timestamp, UserId},
+    types::{Methods, Timestamp, UserId, span::days},
 };
 
 /// The counters that one attempt concerns.

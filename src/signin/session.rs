@@ -1,7 +1,7 @@
 //! Sessions: opened from an admission, found by a cookie's hash, ended for good.
 
-use std::time::Duration;
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use super::{
     Admitted,

@@ -11,7 +11,7 @@ use super::{
     conn::natively,
     schema::{security_api_keys as keys, users},
 };
-use crate::types::{span::days, Timestamp, UserId};
+use crate::types::{Timestamp, UserId, span::days};
 
 /// A key to be written.
 #[derive(Clone, Debug, Insertable)]

@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use serde::Serialize;
 
 use super::{Conn, Store, StoreError, cut, schema::security_outbox as outbox};
-use crate::types::{span::days, RowId, Timestamp};
+use crate::types::{RowId, Timestamp, span::days};
 
 /// Where a mail stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -29,7 +29,7 @@ pub struct Role {
 const LONGEST: usize = 191;
 
 /// Names are matched exactly, so none may hide a difference that nobody sees.
-fn checked(name: &str) -> Result<&str, StoreError> {
+pub(super) fn checked(name: &str) -> Result<&str, StoreError> {
     match text::name(name, LONGEST) {
         Ok(good) if good == name => Ok(name),
         Err(NotAName::Empty | NotAName::TooLong) => Err(StoreError::Refused(format!(
@@ -214,7 +214,8 @@ impl Store {
         .await
     }
 
-    /// The accounts that have a role, in order of creation.
+    /// The accounts that have a role, in order of creation. For many, ask page by page:
+    /// [`UserQuery::role`](super::UserQuery::role).
     ///
     /// # Errors
     ///

@@ -1,8 +1,9 @@
 //! Uses of sessions and API keys that wait to be written, many in one transaction.
 
-use std::{time::Duration, 
+use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
 use super::{

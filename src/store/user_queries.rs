@@ -1,7 +1,7 @@
 //! The public queries on accounts. [`Accounts`](crate::Accounts) changes them.
 
 use super::{
-    Grants, Store, StoreError, User,
+    Grants, Store, StoreError, User, UserQuery,
     schema::users,
     users::{by_id, by_identity, grants},
 };
@@ -48,7 +48,7 @@ impl Store {
         self.read(move |conn| by_identity(conn, &identity)).await
     }
 
-    /// Accounts in order of creation, after `after`, at most `limit` (capped at 1,000).
+    /// Accounts in order of creation, after `after`, at most `limit` (capped at 1,000). [`Store::search_users`] asks for fewer, [`Store::user_pages`] for all.
     ///
     /// # Errors
     ///
@@ -58,17 +58,12 @@ impl Store {
         after: Option<&UserId>,
         limit: u16,
     ) -> Result<Vec<User>, StoreError> {
-        let after = after.map_or_else(String::new, ToString::to_string);
-        let limit = i64::from(limit.clamp(1, 1_000));
-        self.read(move |conn| {
-            Ok(users::table
-                .filter(users::id.gt(after))
-                .order(users::id)
-                .limit(limit)
-                .select(User::as_select())
-                .load(conn)?)
-        })
-        .await
+        let query = UserQuery::new().limit(limit);
+        let query = match after {
+            Some(after) => query.after(after),
+            None => query,
+        };
+        self.search_users(&query).await
     }
 
     /// How many accounts there are.

@@ -6,9 +6,9 @@ mod clock;
 mod column;
 mod factor;
 mod ids;
-pub(crate) mod span;
 mod message;
 mod methods;
+pub(crate) mod span;
 mod time;
 
 pub use self::factor::PasskeyUsage;
@@ -16,7 +16,6 @@ pub use self::{
     clock::{Clock, SharedClock, SystemClock},
     factor::FactorKind,
     ids::{RoleId, SessionId, Uniquifier, UserId},
-
     message::Message,
     methods::{Method, Methods},
     span::NonZeroDuration,

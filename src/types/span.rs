@@ -14,7 +14,7 @@ pub(crate) const fn days(n: u64) -> Duration {
 }
 
 /// Milliseconds, as stored times count them.
-pub(super) const fn millis(span: Duration) -> i64 {
+pub(crate) const fn millis(span: Duration) -> i64 {
     let millis = span.as_millis();
     if millis > i64::MAX as u128 {
         i64::MAX
@@ -140,7 +140,9 @@ pub(crate) fn serialize<S: Serializer>(span: &Duration, serializer: S) -> Result
 }
 
 /// For `#[serde(with = "span")]`.
-pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Duration, D::Error> {
     struct Visitor;
     impl de::Visitor<'_> for Visitor {
         type Value = Duration;
@@ -192,7 +194,8 @@ pub(crate) mod optional {
     ) -> Result<Option<Duration>, D::Error> {
         #[derive(Deserialize)]
         struct Written(#[serde(with = "super")] Duration);
-        Option::<Written>::deserialize(deserializer).map(|written| written.map(|Written(span)| span))
+        Option::<Written>::deserialize(deserializer)
+            .map(|written| written.map(|Written(span)| span))
     }
 }
 

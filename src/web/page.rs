@@ -1,7 +1,7 @@
 //! What every page is given, ours and the application's.
 
-use std::time::Duration;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rocket::{
     Request, Rocket, Sentinel,
@@ -16,7 +16,7 @@ use crate::{
     guards::identity,
     http::{browser::Browser, cookies::Kind, csrf, language, refusal},
     identity::target::Target,
-    types::{Message},
+    types::Message,
     web::{
         feature::MenuFor,
         paths::{ICON, PASSKEYS, STYLESHEET},

@@ -1,5 +1,7 @@
 //! API keys: what they open, what they never do, and what ends them.
 
+use std::time::Duration;
+
 use rocket::{get, post, routes};
 use rocket_security::{EventKind, Mechanism, User, prelude::*};
 use serde_json::{Value, json};

@@ -640,7 +640,7 @@ fn patient(_who: rocket_security::Require<rocket_security::Fresh<600, 3600>>) ->
 enum Recent {}
 
 impl rocket_security::Policy for Recent {
-    fn judge(view: &rocket_security::guards::View<'_>) -> Result<(), rocket_security::Denied> {
+    fn authorize(view: &rocket_security::guards::View<'_>) -> Result<(), rocket_security::Denied> {
         match view.is_fresh_within(Duration::from_mins(10), Duration::from_hours(1)) {
             true => Ok(()),
             false => Err(rocket_security::Denied::Stale),

@@ -60,7 +60,7 @@ async fn a_proof_given_in_the_future_does_not_make_an_older_session_fresh() {
             .await;
         assert_eq!(verified.status, 200, "{}", verified.text());
         assert_eq!(browser.get("/g/fresh-600").await.status, 200);
-        back(&app, ahead.as_millis());
+        back(&app, ahead.as_millis().try_into().unwrap());
         assert_ne!(browser.get("/g/fresh-600").await.status, 200);
         assert_ne!(browser.get("/g/fresh").await.status, 200);
     })

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rocket_security::{EventKind};
+use rocket_security::EventKind;
 use serde_json::json;
 
 use crate::{

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rocket::futures::future::join_all;
-use rocket_security::{User};
+use rocket_security::User;
 use serde_json::json;
 
 use crate::{

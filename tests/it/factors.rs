@@ -1,6 +1,9 @@
 //! What the tests of factors share: authenticators, sign-ins that wait, and what came of them.
 
-use std::{sync::{Arc, Mutex}, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use rocket_security::{Clock, MailError, Sms, SmsSender, User};
 use serde_json::{Value, json};

@@ -1,6 +1,5 @@
 //! Every guard, for everybody, in HTML and in JSON.
 
-
 use std::time::Duration;
 
 use crate::app::{Actor, Answer, App, PASSWORD, Plan, for_each_database, on_sqlite};

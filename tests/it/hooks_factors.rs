@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use rocket_security::{
-    Message, Phone, PhoneParser, PlainPhoneParser, RecoveryCodes, RecoveryCodesError, Secret, Seed,
-    StandardTotp, Timestamp, TotpError, TotpProvider,
+    Message, Phone, PhoneParser, PlainPhoneParser, RecoveryCodes, RecoveryCodesError, Secret,
+    StandardTotp, Timestamp, TotpError, TotpProvider, TotpSecret,
 };
 use serde_json::json;
 
@@ -43,15 +43,15 @@ async fn a_phone_parser_reads_the_numbers() {
 struct AlwaysZero;
 
 impl TotpProvider for AlwaysZero {
-    fn generate(&self) -> Result<Seed, TotpError> {
+    fn generate(&self) -> Result<TotpSecret, TotpError> {
         StandardTotp.generate()
     }
 
-    fn step_of(&self, _: &Seed, code: &str, now: Timestamp) -> Option<i64> {
+    fn step_of(&self, _: &TotpSecret, code: &str, now: Timestamp) -> Option<i64> {
         (code == "000000").then(|| now.as_millis() / 30_000)
     }
 
-    fn uri(&self, seed: &Seed, _: &str, account: &str) -> Result<String, TotpError> {
+    fn uri(&self, seed: &TotpSecret, _: &str, account: &str) -> Result<String, TotpError> {
         StandardTotp.uri(seed, "Its own", account)
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rocket::futures::future::join_all;
-use rocket_security::{EventKind};
+use rocket_security::EventKind;
 use serde_json::json;
 
 use crate::app::{Actor, App, PASSWORD, Plan, WRONG, for_each_database};

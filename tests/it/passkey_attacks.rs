@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use data_encoding::BASE64URL_NOPAD;
 use rocket::tokio::join;
-use rocket_security::{EventKind};
+use rocket_security::EventKind;
 use serde_json::{Value, json};
 
 use crate::{

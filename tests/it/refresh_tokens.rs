@@ -1,6 +1,7 @@
 //! Refresh tokens: one successor at a time, one family for a sign-in, and its end when a copy shows up.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 use rocket::{http::Method as Verb, tokio};

@@ -1,5 +1,7 @@
 //! Remembered devices: a token that changes at each use, and a theft that shows.
 
+use std::time::Duration;
+
 use rocket::{futures::future::join_all, post, routes};
 use rocket_security::{EventKind, prelude::*};
 use serde_json::json;

@@ -328,7 +328,7 @@ fn outside(_who: Require<(Any<(Admin, Publish)>, Via<(Basic, Session)>)>) -> &'s
 enum SignedInAtAll {}
 
 impl rocket_security::guards::Policy for SignedInAtAll {
-    fn judge(_: &rocket_security::guards::View<'_>) -> Result<(), Denied> {
+    fn authorize(_: &rocket_security::guards::View<'_>) -> Result<(), Denied> {
         Ok(())
     }
 }

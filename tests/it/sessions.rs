@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rocket_security::{SessionId};
+use rocket_security::SessionId;
 use serde_json::{Value, json};
 
 use crate::app::{Actor, App, PASSWORD, Plan, for_each_database, hash_of};

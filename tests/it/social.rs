@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rocket_security::{
     EventKind, HttpClient, Method, ProviderEmail, SocialAnswer, SocialError, SocialProfile,
-    SocialProvider, SocialRequest
+    SocialProvider, SocialRequest,
 };
 use serde_json::json;
 use url::Url;

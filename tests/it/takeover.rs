@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rocket_security::{MailState};
+use rocket_security::MailState;
 use serde_json::json;
 
 use crate::{

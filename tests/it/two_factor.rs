@@ -12,9 +12,7 @@ use rocket::tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
 };
-use rocket_security::{
-    Clock, EventKind, FactorKind, MailError, Sms, SmsSender, User
-};
+use rocket_security::{Clock, EventKind, FactorKind, MailError, Sms, SmsSender, User};
 use serde_json::{Value, json};
 
 use crate::{

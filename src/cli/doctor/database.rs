@@ -10,7 +10,7 @@ use crate::{
     cli::out::{count, list},
     fairing::database,
     store::{Dialect, StoreError, drift::selects, outbox, schema},
-    types::{span::days, Timestamp},
+    types::{Timestamp, span::days},
     web::site::Site,
 };
 

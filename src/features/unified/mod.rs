@@ -251,12 +251,7 @@ fn with_methods(web: &Web<'_>, reply: Reply) -> Reply {
         .into_iter()
         .map(FactorKind::name)
         .collect();
-    let mut attributes: Vec<&str> = settings
-        .identities
-        .0
-        .iter()
-        .map(IdentityKind::name)
-        .collect();
+    let mut attributes: Vec<&str> = settings.identities.iter().map(IdentityKind::name).collect();
     // A phone that signs in names its owner too.
     if settings.unified.methods.contains(&SignInMethod::Sms) {
         attributes.push("phone");

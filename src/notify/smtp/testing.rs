@@ -6,7 +6,7 @@ use super::{mailer::Smtp, smtp_server::SmtpServer};
 use crate::{
     notify::mailer::{Mail, MailFailure, Mailer},
     settings::{Encryption, MailSettings, Transport},
-    types::{Timestamp},
+    types::Timestamp,
 };
 
 pub(super) fn mail() -> Mail {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::argon::{MAX_ITERATIONS, MAX_MEMORY_KIB, MAX_WORK_KIB};
-use crate::{secrets::Secret};
+use crate::secrets::Secret;
 
 /// How passwords are hashed and on how many threads.
 ///

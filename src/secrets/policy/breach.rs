@@ -3,7 +3,6 @@
 //! The range look-up of Have I Been Pwned: the first five hexadecimal digits of the SHA-1 go out, all
 //! hashes with that start come back, padded so that their number tells nothing either.
 
-
 use data_encoding::HEXUPPER;
 use sha1::{Digest, Sha1};
 use tokio::task;
@@ -92,6 +91,8 @@ fn count(body: &str, rest: &str) -> Result<u64, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use std::{
         io::{BufRead, BufReader, Write},
         net::TcpListener,
@@ -99,7 +100,7 @@ mod tests {
     };
 
     use super::*;
-    
+
     // SHA-1 of "password": 5BAA6 1E4C9B93F3F0682250B6CF8331B7EE68FD8.
     const REST: &str = "1E4C9B93F3F0682250B6CF8331B7EE68FD8";
 

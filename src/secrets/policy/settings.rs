@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-
 /// Whether new passwords are looked up among breached ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -13,7 +13,7 @@ use crate::{
     error::Error,
     secrets::digest,
     store::{sign_in::Begun, tickets},
-    types::{UserId},
+    types::UserId,
 };
 
 /// Prepares a ticket that one browser or session must present, which has no code. It takes the place of

@@ -1,5 +1,6 @@
 //! A running application: its accounts, its rows, its mails and events.
 
+use std::time::Duration;
 use std::{
     collections::BTreeMap,
     path::PathBuf,
@@ -10,9 +11,7 @@ use diesel::connection::SimpleConnection;
 use rocket::{http::Method as Verb, local::asynchronous::Client};
 use rocket_security::{
     Accounts, EmailAddress, Event, EventKind, Hasher, Mail, Mailbox, NewUser, Password,
-    PasswordHash, Pool, Store, User,
-    config::{HashingSettings, Duration},
-    testing::TestClock,
+    PasswordHash, Pool, Store, User, config::HashingSettings, testing::TestClock,
 };
 use serde_json::json;
 
