@@ -39,7 +39,7 @@ use crate::{
 ///
 /// ```
 /// # #[macro_use] extern crate rocket;
-/// use rocket_security::prelude::*;
+/// use rocket_security::{Error, SignIn, prelude::*};
 ///
 /// #[post("/guest", data = "<_body>")]
 /// async fn guest(auth: Auth<'_>, _body: Input<Empty>) -> Result<&'static str, Error> {
@@ -66,6 +66,10 @@ impl std::fmt::Debug for Auth<'_> {
 
 /// What [`Auth::sign_in`] came to.
 #[derive(Debug)]
+#[allow(
+    clippy::exhaustive_enums,
+    reason = "the two things that a sign-in can come to"
+)]
 pub enum SignIn {
     /// Signed in; the cookie goes out with the answer.
     Done(SignedIn),
@@ -323,7 +327,7 @@ impl Auth<'_> {
     ///
     /// ```
     /// # #[macro_use] extern crate rocket;
-    /// use rocket_security::{EmailAddress, Invitation, prelude::*};
+    /// use rocket_security::{EmailAddress, Error, Invitation, prelude::*};
     ///
     /// policies! { pub Admin = role("admin"); }
     ///

@@ -37,7 +37,7 @@
 //!
 //! ```
 //! # #[macro_use] extern crate rocket;
-//! use rocket_security::prelude::*;
+//! use rocket_security::{guards::{Session, Token}, prelude::*};
 //!
 //! policies! {
 //!     pub Editor  = role("editor");
@@ -201,6 +201,10 @@ pub use self::{
     },
 };
 
+/// The crates whose types are part of ours, in the versions that fit.
+#[doc(no_inline)]
+pub use {async_trait, diesel, figment, ipnet, serde_json, tera, url, validator};
+
 #[cfg(feature = "passkeys")]
 pub use self::factors::passkey::{Attachment, PasskeyHint, WebauthnPolicy};
 #[cfg(feature = "sms")]
@@ -215,13 +219,12 @@ pub use self::social::{
 #[doc(hidden)]
 pub use self::guards::__Grant;
 
-/// What most applications name.
+/// What most applications name. Names that other crates have too, such as `Error`, `Any` and
+/// [`guards::Token`], are not among it.
 pub mod prelude {
     pub use crate::{
-        Anonymous, Any, Auth, Empty, Error, Fresh, Input, Mfa, Page, Public, Require, Security,
-        SignIn, SignedIn, Store, User, Via,
-        guards::{ApiKey, Basic, Session, Token},
-        policies,
+        Accounts, Anonymous, Auth, Empty, Fresh, Input, Mfa, Page, Public, Require, Security,
+        SignedIn, Store, User, Via, policies,
     };
 }
 

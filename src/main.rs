@@ -6,7 +6,11 @@ use std::process::ExitCode;
 
 use rocket::{Build, Rocket, get, post, routes, serde::json::Value};
 use rocket_dyn_templates::{Template, context};
-use rocket_security::{Timestamp, prelude::*};
+use rocket_security::{
+    Error, Timestamp,
+    guards::{Session, Token},
+    prelude::*,
+};
 
 policies! {
     /// May see the page for administrators.

@@ -74,8 +74,17 @@ impl Clock for TestClock {
     }
 }
 
+mod sealed {
+    /// The two local clients of Rocket, and no others.
+    #[allow(unnameable_types, reason = "so nobody else can implement it")]
+    pub trait Sealed {}
+
+    impl Sealed for rocket::local::blocking::Client {}
+    impl Sealed for rocket::local::asynchronous::Client {}
+}
+
 /// Signs a tracked client in without a password, through the gate like everybody.
-pub trait LoginAs {
+pub trait LoginAs: sealed::Sealed {
     /// Signs in as `user`, as if by password.
     ///
     /// # Panics
@@ -128,7 +137,7 @@ impl LoginAs for local::blocking::Client {
 
 /// The same for the asynchronous client.
 #[rocket::async_trait]
-pub trait LoginAsAsync {
+pub trait LoginAsAsync: sealed::Sealed {
     /// Signs in as `user`, as if by `methods`.
     ///
     /// # Panics

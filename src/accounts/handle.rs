@@ -21,7 +21,7 @@ use crate::{
 /// ```
 /// # #[macro_use] extern crate rocket;
 /// use rocket::State;
-/// use rocket_security::{Accounts, StoreError, UserId, prelude::*};
+/// use rocket_security::{Accounts, Error, StoreError, UserId, prelude::*};
 ///
 /// /// A job of the application.
 /// async fn close(accounts: &Accounts, id: &UserId) -> Result<(), StoreError> {

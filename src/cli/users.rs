@@ -11,7 +11,7 @@ use crate::{
     error::Invalid,
     identity::{EmailAddress, Identity, IdentityKind, Username},
     secrets::{Password, Secret},
-    store::{NewUser, StoreError, Unique, User, users},
+    store::{NewUser, StoreError, Unique, User, UserQuery, users},
     types::UserId,
     web::site::Site,
 };
@@ -128,6 +128,40 @@ pub(super) struct List {
     /// Those made after this account: its e-mail address, username or id.
     #[arg(long, value_name = "IDENTITY")]
     pub(super) after: Option<String>,
+    /// Those with this text in the e-mail address or the username.
+    #[arg(long, value_name = "TEXT")]
+    pub(super) search: Option<String>,
+    /// Those that have this role.
+    #[arg(long)]
+    pub(super) role: Option<String>,
+    /// Those that may be used, or with `false` those that may not.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub(super) active: Option<bool>,
+    /// Those whose address is proven, or with `false` those whose address is not.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub(super) confirmed: Option<bool>,
+}
+
+impl List {
+    pub(super) fn query(&self, after: Option<&UserId>) -> UserQuery {
+        let mut query = UserQuery::new().limit(self.limit);
+        if let Some(after) = after {
+            query = query.after(after);
+        }
+        if let Some(text) = &self.search {
+            query = query.text(text);
+        }
+        if let Some(role) = &self.role {
+            query = query.role(role);
+        }
+        if let Some(active) = self.active {
+            query = query.active(active);
+        }
+        match self.confirmed {
+            Some(confirmed) => query.confirmed(confirmed),
+            None => query,
+        }
+    }
 }
 
 pub(super) async fn perform(site: &Site, command: Users) -> Result<Answer, Failure> {

@@ -21,7 +21,7 @@ pub(super) async fn list_all(site: &Site, list: List) -> Result<Answer, Failure>
         },
         None => None,
     };
-    let accounts = site.store.list_users(after.as_ref(), list.limit).await?;
+    let accounts = site.store.search_users(&list.query(after.as_ref())).await?;
     let accounts = site
         .store
         .read(move |conn| {

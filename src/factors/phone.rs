@@ -139,6 +139,7 @@ fn e164(plain: &str, region: Option<rlibphonenumber::Region>) -> Option<Phone> {
 /// Reads international numbers alone, with the usual signs between digits; what there is without the Cargo
 /// feature `sms`.
 #[derive(Clone, Copy, Debug, Default)]
+#[allow(clippy::exhaustive_structs, reason = "it has nothing to set")]
 pub struct PlainPhoneParser;
 
 impl PhoneParser for PlainPhoneParser {

@@ -21,6 +21,7 @@ pub trait RecoveryCodes: Send + Sync + 'static {
 
 /// Why there are no codes.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct RecoveryCodesError(
     /// For the log.
     pub String,
@@ -37,6 +38,7 @@ impl std::error::Error for RecoveryCodesError {}
 /// Twelve letters and digits in three groups, `XXXX-XXXX-XXXX`: 60 random bits without those that are
 /// easily mistaken for one another.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[allow(clippy::exhaustive_structs, reason = "it has nothing to set")]
 pub struct StandardRecoveryCodes;
 
 /// Thirty-two of them: five bits each. Neither I, L, O nor U, like Crockford's base32.

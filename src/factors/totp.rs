@@ -50,6 +50,7 @@ pub trait TotpProvider: Send + Sync + 'static {
 
 /// Why there is no seed, URI or image.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct TotpError(
     /// For the log.
     pub String,
@@ -65,6 +66,7 @@ impl std::error::Error for TotpError {}
 
 /// What all apps know.
 #[derive(Clone, Copy, Debug, Default)]
+#[allow(clippy::exhaustive_structs, reason = "it has nothing to set")]
 pub struct StandardTotp;
 
 /// Bytes of a seed, as RFC 4226, section 4, recommends.

@@ -201,6 +201,7 @@ fn rank(denied: &Denied) -> u8 {
 /// A role or permission by name, as [`policies!`](crate::policies) writes it.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::exhaustive_enums, reason = "only `policies!` writes it")]
 pub enum Grant {
     Role(&'static str),
     Permission(&'static str),
@@ -234,6 +235,7 @@ macro_rules! policies {
             $(#[$doc])*
             #[doc = concat!("The ", stringify!($kind), " `", $text, "`.")]
             #[derive(Clone, Copy, Debug)]
+            #[allow(clippy::exhaustive_enums)]
             $vis enum $name {}
 
             impl $crate::guards::Policy for $name {
@@ -271,6 +273,7 @@ pub struct Any<T>(PhantomData<fn() -> T>);
 /// seconds for somebody in the middle of something: `Fresh<600, 3600>`; see [`View::is_fresh_within`]. `Fresh`
 /// alone is the setting, with its grace.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::exhaustive_structs, reason = "it is only named")]
 pub struct Fresh<const SECONDS: u64 = 0, const GRACE: u64 = 0>;
 
 impl<const SECONDS: u64, const GRACE: u64> Policy for Fresh<SECONDS, GRACE> {
@@ -285,6 +288,7 @@ impl<const SECONDS: u64, const GRACE: u64> Policy for Fresh<SECONDS, GRACE> {
 
 /// Two factors were shown in this session. A session that a remembered browser opened has shown none.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::exhaustive_structs, reason = "it is only named")]
 pub struct Mfa;
 
 impl Policy for Mfa {
@@ -305,27 +309,36 @@ impl Policy for Mfa {
 #[derive(Debug)]
 pub struct Via<M>(PhantomData<fn() -> M>);
 
-/// Kinds of proof that [`Via`] takes.
-pub trait Mechanisms: Send + Sync + 'static {
+/// Kinds of proof that [`Via`] takes: those below, and tuples of them. There are no others.
+pub trait Mechanisms: sealed::Sealed + Send + Sync + 'static {
     /// Which.
     const LIST: &'static [Mechanism];
 }
 
+mod sealed {
+    /// Only this crate knows ways to prove who one is.
+    #[allow(unnameable_types, reason = "so nobody else can implement it")]
+    pub trait Sealed {}
+}
+
 /// By authentication token.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::exhaustive_enums, reason = "it is only named")]
 pub enum Token {}
 /// By session cookie.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::exhaustive_enums, reason = "it is only named")]
 pub enum Session {}
 /// By HTTP Basic.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::exhaustive_enums, reason = "it is only named")]
 pub enum Basic {}
 /// By API key, of which only routes that name this take any. A key has no roles, and of its owner's permissions
 /// those that it was given.
 ///
 /// ```
 /// # #[macro_use] extern crate rocket;
-/// use rocket_security::prelude::*;
+/// use rocket_security::{guards::{ApiKey, Token}, prelude::*};
 ///
 /// policies! { pub Publish = permission("post:publish"); }
 ///
@@ -336,32 +349,40 @@ pub enum Basic {}
 /// # fn main() {}
 /// ```
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::exhaustive_enums, reason = "it is only named")]
 pub enum ApiKey {}
 
+impl sealed::Sealed for Token {}
 impl Mechanisms for Token {
     const LIST: &'static [Mechanism] = &[Mechanism::Token];
 }
 
+impl sealed::Sealed for Session {}
 impl Mechanisms for Session {
     const LIST: &'static [Mechanism] = &[Mechanism::Session];
 }
 
+impl sealed::Sealed for Basic {}
 impl Mechanisms for Basic {
     const LIST: &'static [Mechanism] = &[Mechanism::Basic];
 }
 
+impl sealed::Sealed for ApiKey {}
 impl Mechanisms for ApiKey {
     const LIST: &'static [Mechanism] = &[Mechanism::ApiKey];
 }
 
+impl<A: Mechanisms, B: Mechanisms> sealed::Sealed for (A, B) {}
 impl<A: Mechanisms, B: Mechanisms> Mechanisms for (A, B) {
     const LIST: &'static [Mechanism] = &[A::LIST[0], B::LIST[0]];
 }
 
+impl<A: Mechanisms, B: Mechanisms, C: Mechanisms> sealed::Sealed for (A, B, C) {}
 impl<A: Mechanisms, B: Mechanisms, C: Mechanisms> Mechanisms for (A, B, C) {
     const LIST: &'static [Mechanism] = &[A::LIST[0], B::LIST[0], C::LIST[0]];
 }
 
+impl<A: Mechanisms, B: Mechanisms, C: Mechanisms, D: Mechanisms> sealed::Sealed for (A, B, C, D) {}
 impl<A: Mechanisms, B: Mechanisms, C: Mechanisms, D: Mechanisms> Mechanisms for (A, B, C, D) {
     const LIST: &'static [Mechanism] = &[A::LIST[0], B::LIST[0], C::LIST[0], D::LIST[0]];
 }

@@ -29,7 +29,7 @@ use std::{fmt, marker::PhantomData, ops::Deref};
 ///
 /// ```
 /// # #[macro_use] extern crate rocket;
-/// use rocket_security::prelude::*;
+/// use rocket_security::{Any, prelude::*};
 ///
 /// policies! {
 ///     pub Admin   = role("admin");
@@ -50,7 +50,7 @@ use std::{fmt, marker::PhantomData, ops::Deref};
 /// Neither an empty tuple nor an empty [`Any`] is a policy:
 ///
 /// ```compile_fail
-/// use rocket_security::prelude::*;
+/// use rocket_security::{Any, prelude::*};
 /// fn nobody(_who: Require<Any<()>>) {}
 /// fn is_guard<'r, G: rocket::request::FromRequest<'r>>() {}
 /// is_guard::<Require<Any<()>>>();

@@ -40,15 +40,14 @@ pub trait EmailPolicy: Send + Sync + 'static {
 ///
 /// ```
 /// use rocket_security::{EmailAddress, EmailPolicy, StandardEmailPolicy};
-/// let policy = StandardEmailPolicy {
-///     allow_domains: vec![".example.com".into()],
-///     ..Default::default()
-/// };
+/// let mut policy = StandardEmailPolicy::default();
+/// policy.allow_domains = vec![".example.com".into()];
 /// assert!(policy.check(&EmailAddress::parse("a@eu.example.com").unwrap()).is_ok());
 /// assert!(policy.check(&EmailAddress::parse("a@example.org").unwrap()).is_err());
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct StandardEmailPolicy {
     /// The only domains to accept; empty accepts every domain.
     ///

@@ -8,6 +8,7 @@ use unicode_normalization::UnicodeNormalization;
 /// What somebody may sign in by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum IdentityKind {
     /// The e-mail address.
     Email,

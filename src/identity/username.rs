@@ -141,6 +141,7 @@ pub trait UsernamePolicy: Send + Sync + 'static {
 /// Settings of [`StandardUsernamePolicy`].
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct UsernameSettings {
     /// The least length in characters, after normalisation.
     ///

@@ -7,6 +7,7 @@ use super::table::Table;
 /// `[security.after]`: where a person goes when a form is done and no `next` says otherwise.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct AfterSettings {
     /// After signing in. _Default:_ `"/"`.
     pub login: String,

@@ -9,6 +9,7 @@ use super::table::{Problem, Table};
 /// `[security.api_keys]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct ApiKeySettings {
     /// Whether accounts may have API keys. _Default:_ `false`.
     pub enabled: bool,

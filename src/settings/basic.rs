@@ -7,6 +7,7 @@ use super::table::{Problem, Table};
 /// `[security.basic]`: HTTP Basic authentication (RFC 7617).
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct BasicSettings {
     /// Whether every guard accepts Basic, not only those that ask by `Via<Basic>`. _Default:_ `false`.
     pub everywhere: bool,

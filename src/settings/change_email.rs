@@ -10,6 +10,7 @@ use crate::types::{NonZeroDuration, span::days};
 /// `[security.change_email]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct ChangeEmailSettings {
     /// Whether people may change their e-mail address. _Default:_ `true`.
     pub enabled: bool,

@@ -7,6 +7,7 @@ use super::table::Table;
 /// `[security.change_password]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct ChangePasswordSettings {
     /// Whether people may change their password. _Default:_ `true`.
     pub enabled: bool,

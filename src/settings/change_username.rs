@@ -7,6 +7,7 @@ use super::table::Table;
 /// `[security.change_username]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct ChangeUsernameSettings {
     /// Whether people may choose another username, where they sign in by usernames. _Default:_ `true`.
     pub enabled: bool,

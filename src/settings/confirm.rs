@@ -10,6 +10,7 @@ use crate::types::{NonZeroDuration, span::days};
 /// `[security.confirm]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct ConfirmSettings {
     /// Whether addresses are to be confirmed. _Default:_ `true`.
     pub enabled: bool,

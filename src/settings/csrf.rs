@@ -10,6 +10,7 @@ use crate::types::span;
 /// `[security.csrf]`: for applications whose pages are drawn in the browser.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct CsrfSettings {
     /// The name of a cookie that scripts of the site can read, with a token to be sent back in the
     /// header `X-XSRF-Token`; such as `"XSRF-TOKEN"`. _Default:_ none, no such cookie.

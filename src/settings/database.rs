@@ -10,6 +10,7 @@ use crate::{secrets::Secret, types::NonZeroDuration};
 /// `[security.database]`: where everything is kept.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct DatabaseSettings {
     /// A file for SQLite, or `postgres://..`, or `mysql://..` and `mariadb://..`. An empty one and any other scheme
     /// stop the launch. _Default:_ `"data/security.db"`.

@@ -7,6 +7,7 @@ use super::table::Table;
 /// `[security.dev_mail]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct DevMailSettings {
     /// Whether `/dev/mail` is there in development. _Default:_ `true`.
     pub enabled: bool,

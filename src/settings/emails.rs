@@ -7,6 +7,7 @@ use super::table::Table;
 /// `[security.emails]`: which addresses may have an account.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct EmailSettings {
     /// Only these domains; with a leading dot, subdomains too. _Default:_ any.
     pub allow_domains: Vec<String>,

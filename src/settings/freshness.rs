@@ -11,6 +11,7 @@ use super::table::Table;
 /// `[security.freshness]`: how long a sign-in counts as fresh.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct FreshnessSettings {
     /// How long after the last proof. `-1` turns all checks of freshness and `/verify` off.
     /// _Default:_ 24 h.
@@ -39,6 +40,7 @@ impl Table for FreshnessSettings {
 
 /// How long a sign-in counts as fresh, or `None`: for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs, reason = "a value in a setting")]
 pub struct FreshWithin(pub Option<Duration>);
 
 impl Serialize for FreshWithin {

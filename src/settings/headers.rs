@@ -7,6 +7,7 @@ use super::table::Table;
 /// `[security.headers]`: what our own pages tell browsers.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct HeaderSettings {
     /// The Content-Security-Policy of our pages. _Default:_ nothing but this site, no script or style
     /// in the page, no frames around it.

@@ -8,6 +8,7 @@ use crate::types::{NonZeroDuration, span::days};
 /// `[security.invite]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct InviteSettings {
     /// Whether people can be invited: by [`Auth::invite`](crate::Auth::invite) or the command
     /// `users invite`. _Default:_ `true`.

@@ -10,6 +10,7 @@ use crate::types::NonZeroDuration;
 /// `[security.limits]`: how many failures shut a door.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct LimitSettings {
     /// Failures for one account from unknown browsers within `window`. _Default:_ 10.
     pub per_account: u32,

@@ -7,6 +7,7 @@ use super::table::Table;
 /// `[security.login]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct LoginSettings {
     /// Whether `/login` is there. _Default:_ `true`.
     pub enabled: bool,

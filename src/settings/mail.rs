@@ -20,6 +20,7 @@ use crate::{
 /// requests carries it out by the transport, and tries again as long as `give_up` says.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct MailSettings {
     /// `"smtp"` hands mails to a server, `"console"` prints them, `"file"` writes each into a file of
     /// `folder`, `"none"` drops them. A mailer given to [`Security::mailer`](crate::Security::mailer)
@@ -187,6 +188,7 @@ pub enum MailParts {
 /// How the conversation with the SMTP server is protected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Encryption {
     /// By STARTTLS, without which nothing is sent.
     Starttls,

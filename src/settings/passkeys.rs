@@ -15,6 +15,7 @@ use crate::types::{NonZeroDuration, PasskeyUsage, Usages};
 /// `[security.passkeys]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct PasskeySettings {
     /// Whether accounts may have passkeys. _Default:_ `true`.
     pub enabled: bool,

@@ -10,6 +10,7 @@ use crate::types::NonZeroDuration;
 /// `[security.passwordless]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct PasswordlessSettings {
     /// Whether people may sign in by a mailed link or code. _Default:_ `false`.
     pub enabled: bool,

@@ -8,6 +8,7 @@ use crate::types::{NonZeroDuration, span::days};
 /// `[security.recover]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct RecoverSettings {
     /// Whether a forgotten password can be replaced by mail. _Default:_ `true`.
     pub enabled: bool,

@@ -10,6 +10,7 @@ use crate::types::span::days;
 /// `[security.recovery_codes]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct RecoveryCodesSettings {
     /// Whether there are any, where there is a second factor. _Default:_ `true`.
     pub enabled: bool,

@@ -8,6 +8,7 @@ use super::table::Table;
 /// `[security.redirects]`: which sites beside our own a person may be sent back to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct RedirectSettings {
     /// Whether `next` may name another host below `base_domain`.
     ///

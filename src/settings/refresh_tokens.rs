@@ -13,6 +13,7 @@ use crate::types::{
 /// `[security.refresh_tokens]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct RefreshTokenSettings {
     /// Whether whoever asks for an authentication token gets a refresh token too. _Default:_ `false`.
     pub enabled: bool,
@@ -77,6 +78,7 @@ const LONGEST_GRACE: Duration = Duration::from_mins(5);
 /// Where a refresh token stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum RefreshMode {
     /// In a cookie that goes to `/refresh-token` alone.
     Cookie,

@@ -7,6 +7,7 @@ use super::table::Table;
 /// `[security.register]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct RegisterSettings {
     /// Whether people may make accounts themselves. _Default:_ `true`.
     pub enabled: bool,
@@ -37,6 +38,7 @@ impl Table for RegisterSettings {
 /// Whether a username is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Usernames {
     /// No.
     #[default]

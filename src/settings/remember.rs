@@ -11,6 +11,7 @@ use crate::types::{NonZeroDuration, span::days};
 /// `[security.remember]`: browsers that stay signed in beyond a session.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct RememberSettings {
     /// Whether people may ask for it. _Default:_ `true`.
     pub enabled: bool,

@@ -7,6 +7,7 @@ use super::table::Table;
 /// `[security.report]`: the look at every mounted route at launch.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct ReportSettings {
     /// What a route without a guard, or one that writes without a CSRF check, leads to: `"warn"`,
     /// `"error"` (no launch) or `"off"`. _Default:_ `"warn"`.
@@ -23,6 +24,7 @@ impl Table for ReportSettings {
 /// What a finding at launch leads to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum ReportLevel {
     /// A line in the log.
     #[default]

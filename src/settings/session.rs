@@ -14,6 +14,7 @@ use crate::types::{NonZeroDuration, span::days};
 /// `[security.session]`: how long a session lasts.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct SessionSettings {
     /// The first part of our cookies' names; `__Host-` is put before where the site has https.
     /// _Default:_ `"security"`.

@@ -7,6 +7,7 @@ use super::table::Table;
 /// `[security.sessions]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct SessionsSettings {
     /// Whether `/sessions` is there. _Default:_ `true`.
     pub enabled: bool,

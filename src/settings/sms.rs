@@ -12,6 +12,7 @@ use crate::secrets::Secret;
 /// `[security.sms]`: how text messages leave.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct SmsSettings {
     /// `"none"` sends none, and then no method may be `"sms"`; `"twilio"` hands them to Twilio's API or
     /// one like it, `"console"` prints them, `"file"` writes each into a file of `folder`. A sender given

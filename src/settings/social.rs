@@ -91,6 +91,7 @@ impl Table for SocialSettings {
 /// `client_secret` alone; the name `apple` needs `client_id`, `team_id`, `key_id` and `private_key`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct ProviderSettings {
     /// The name under which the provider knows this site.
     pub client_id: String,

@@ -7,6 +7,7 @@ use super::table::Table;
 /// `[security.spa]`: for an application that draws its own pages in the browser.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct SpaSettings {
     /// Whether redirects lead to the application's views with the outcome in the query: `success`,
     /// `email` and `identity`, or `error` alone. _Default:_ `false`.

@@ -11,6 +11,7 @@ use crate::types::NonZeroDuration;
 /// `[security.tokens]`: authentication tokens for programs.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct TokenSettings {
     /// Whether sign-in gives one to whoever asks with `?include_auth_token`. _Default:_ `true`.
     pub enabled: bool,

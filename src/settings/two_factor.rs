@@ -18,6 +18,7 @@ use crate::{
 /// `[security.two_factor]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct TwoFactorSettings {
     /// Whether accounts may have a second factor. _Default:_ `true`.
     pub enabled: bool,

@@ -13,6 +13,7 @@ use crate::types::{FactorKind, NonZeroDuration};
 /// `[security.unified]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct UnifiedSettings {
     /// Whether `/us-signin` is there. _Default:_ `false`.
     pub enabled: bool,

@@ -8,6 +8,7 @@ use crate::types::{NonZeroDuration, span::days};
 /// `[security.unlock]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct UnlockSettings {
     /// Whether the owner of a locked account gets a link that opens it. _Default:_ `true`.
     pub enabled: bool,

@@ -58,6 +58,7 @@ impl<'de> Deserialize<'de> for Secrets {
 /// The header in which a trusted proxy tells who its client is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum ForwardedHeader {
     /// `X-Forwarded-For`: addresses separated by commas, each proxy adding one at the right.
     #[default]

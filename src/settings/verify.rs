@@ -7,6 +7,7 @@ use super::table::Table;
 /// `[security.verify]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct VerifySettings {
     /// Whether `/verify` is there. _Default:_ `true`.
     pub enabled: bool,

@@ -22,6 +22,7 @@ use crate::{
 
 /// A token and when it ends, as it is shown once.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct IssuedToken {
     /// The token itself.
     pub token: Secret<String>,

@@ -43,6 +43,7 @@ pub struct SocialAnswer<'a> {
 
 /// An address, and what the provider says of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ProviderEmail {
     /// None, or none that it tells.
     Absent,

@@ -11,6 +11,10 @@ use super::url::{DatabaseUrl, Manager};
 
 /// A connection to SQLite, PostgreSQL or MySQL/MariaDB, chosen by the URL at run time.
 #[derive(diesel::MultiConnection)]
+#[allow(
+    clippy::exhaustive_enums,
+    reason = "an application matches it to run SQL of its own; its variants follow the Cargo features"
+)]
 pub enum Conn {
     /// PostgreSQL.
     #[cfg(feature = "postgres")]
@@ -49,6 +53,10 @@ pub(crate) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations"
 
 /// Which database a URL names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(
+    clippy::exhaustive_enums,
+    reason = "an application matches it to run SQL of its own"
+)]
 pub enum Dialect {
     /// SQLite: a file, in this process.
     Sqlite,

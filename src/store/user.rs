@@ -63,6 +63,7 @@ impl User {
 
 /// What an account is allowed: its roles, and the permissions of all of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Grants {
     /// Names of the roles.
     pub roles: BTreeSet<String>,

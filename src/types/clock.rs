@@ -25,6 +25,7 @@ pub trait Clock: Send + Sync + 'static {
 
 /// The system's clock.
 #[derive(Clone, Copy, Debug, Default)]
+#[allow(clippy::exhaustive_structs, reason = "it has nothing to set")]
 pub struct SystemClock;
 
 impl Clock for SystemClock {

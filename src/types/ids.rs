@@ -10,21 +10,21 @@ use super::column::column;
 
 /// An id is a UUID in its text form; a new one is a UUIDv7 (RFC 9562), so that rows stay in order of creation.
 macro_rules! id {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $vis:vis $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, AsExpression, FromSqlRow)]
         #[diesel(sql_type = Text)]
         #[serde(transparent)]
-        pub struct $name(String);
+        $vis struct $name(String);
 
         impl $name {
             /// A fresh id.
-            pub fn new() -> Self {
+            $vis fn new() -> Self {
                 Self(Uuid::now_v7().to_string())
             }
 
             /// The id as text.
-            pub fn as_str(&self) -> &str {
+            $vis fn as_str(&self) -> &str {
                 &self.0
             }
         }
@@ -55,22 +55,22 @@ macro_rules! id {
 
 id!(
     /// Who an account is; never changes and is never given to another.
-    UserId
+    pub UserId
 );
 id!(
     /// Which role.
-    RoleId
+    pub RoleId
 );
 id!(
     /// Which session, as its owner sees it in the list; it opens nothing.
-    SessionId
+    pub SessionId
 );
 id!(
     /// Which row of a kind whose ids have no type of their own. A text that is no id, such as one with a
     /// NUL, never reaches the database.
-    RowId
+    pub(crate) RowId
 );
 id!(
     /// A value that all sessions (or tokens) of an account carry: a new one ends them all at once.
-    Uniquifier
+    pub Uniquifier
 );

@@ -84,11 +84,13 @@ impl<F> DerefMut for Input<F> {
 
 /// The body of a handler that has no fields; only its CSRF token counts.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[allow(clippy::exhaustive_structs, reason = "it stays empty")]
 pub struct Empty {}
 
 /// A tick box: `true`, `"on"`, `"true"`, `"y"`, `"yes"` or `"1"` is set; absent, `false`, `""` and the
 /// like are not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs, reason = "a value in a form")]
 pub struct Checkbox(pub bool);
 
 impl<'de> Deserialize<'de> for Checkbox {

@@ -2,7 +2,7 @@
 //! says is taken letter for letter, and what no mail can be sent to gets no account.
 
 use rocket::{post, routes};
-use rocket_security::{EmailAddress, Invalid, Invitation, prelude::*};
+use rocket_security::{EmailAddress, Error, Invalid, Invitation, prelude::*};
 use serde_json::json;
 
 use crate::{

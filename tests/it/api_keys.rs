@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use rocket::{get, post, routes};
-use rocket_security::{EventKind, Mechanism, User, prelude::*};
+use rocket_security::{
+    Error, EventKind, Mechanism, User,
+    guards::{ApiKey, Token},
+    prelude::*,
+};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 

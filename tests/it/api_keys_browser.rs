@@ -7,7 +7,7 @@ use http_body_util::{BodyExt, Empty};
 use hyper::{Request, body::Bytes};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use rocket::{figment::Figment, get, routes, tokio};
-use rocket_security::prelude::*;
+use rocket_security::{guards::ApiKey, prelude::*};
 
 use crate::{
     app::SECRET,

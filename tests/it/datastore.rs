@@ -1,7 +1,7 @@
 //! The datastore from code: every operation, and many at once.
 
 use rocket::futures::future::{join, join_all};
-use rocket_security::{EmailAddress, NewUser, StoreError, Unique, UserId, Username};
+use rocket_security::{EmailAddress, NewUser, StoreError, Unique, UserId, UserQuery, Username};
 use serde_json::json;
 
 use crate::app::{PASSWORD, for_each_database, hash_of};
@@ -87,6 +87,33 @@ async fn accounts_are_made_found_and_deleted() {
         );
         assert_eq!(store.list_users(None, 0).await.unwrap().len(), 1, "clamped");
         app.grant(&ada, "admin", &["x"]).await;
+        let found = async |query: UserQuery| -> Vec<String> {
+            let found = store.search_users(&query).await.unwrap();
+            found.into_iter().map(|user| user.email).collect()
+        };
+        let all = UserQuery::new();
+        assert_eq!(
+            found(all.clone().text(" USER3@")).await,
+            ["user3@example.com"]
+        );
+        assert_eq!(found(all.clone().text("user")).await.len(), 5);
+        assert_eq!(found(all.clone().text("%")).await.len(), 0);
+        assert_eq!(found(all.clone().text("user_@")).await.len(), 0);
+        assert_eq!(found(all.clone().role("admin")).await, [ada.email.as_str()]);
+        assert_eq!(found(all.clone().role("admin").text("user")).await.len(), 0);
+        assert_eq!(found(all.clone().role(" nobody's")).await.len(), 0);
+        accounts.deactivate_user(&more[0]).await.unwrap();
+        assert_eq!(
+            found(all.clone().active(false)).await,
+            ["user0@example.com"]
+        );
+        assert_eq!(found(all.clone().active(true).text("user")).await.len(), 4);
+        let mut pages = store.user_pages(all.limit(4));
+        let mut sizes = Vec::new();
+        while let Some(page) = pages.next().await.unwrap() {
+            sizes.push(page.len());
+        }
+        assert_eq!(sizes, [4, 2]);
         let browser = app.signed_in(&ada).await;
         assert!(accounts.delete_user(&ada.id).await.unwrap());
         assert!(!accounts.delete_user(&ada.id).await.unwrap());

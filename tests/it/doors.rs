@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use rocket::{http::Status, post, routes};
 use rocket_security::{
-    Actor, EmailAddress, Event, EventKind, Invitation, NewUser, Security, StoreError, User, UserId,
-    prelude::*,
+    Actor, EmailAddress, Error, Event, EventKind, Invitation, NewUser, Security, StoreError, User,
+    UserId, prelude::*,
 };
 use serde_json::{Value, json};
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rocket::{get, routes};
-use rocket_security::{User, prelude::*};
+use rocket_security::{User, guards::ApiKey, prelude::*};
 use serde_json::json;
 
 use crate::{

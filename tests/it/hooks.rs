@@ -1,9 +1,9 @@
 //! Everything that an application can give to `Security` does something.
 
 use rocket_security::{
-    EmailAddress, EmailPolicy, Mail, MailError, Mailer, Message, PasswordCheck, PasswordPolicy,
-    PolicyError, StandardUsernamePolicy, Store, StoreError, Unique, Username, UsernamePolicy,
-    prelude::*,
+    EmailAddress, EmailPolicy, Error, Mail, MailError, Mailer, Message, PasswordCheck,
+    PasswordPolicy, PolicyError, StandardUsernamePolicy, Store, StoreError, Unique, Username,
+    UsernamePolicy, prelude::*,
 };
 use serde_json::json;
 

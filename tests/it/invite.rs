@@ -1,7 +1,7 @@
 //! Invitations: an account without a password, until its owner chooses one.
 
 use rocket::{post, routes};
-use rocket_security::{EmailAddress, EventKind, Invalid, Invitation, Username, prelude::*};
+use rocket_security::{EmailAddress, Error, EventKind, Invalid, Invitation, Username, prelude::*};
 use serde_json::{Value, json};
 
 use crate::{

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rocket::{futures::future::join_all, post, routes};
-use rocket_security::{EventKind, prelude::*};
+use rocket_security::{Error, EventKind, prelude::*};
 use serde_json::json;
 
 use crate::app::{App, PASSWORD, Plan, for_each_database};

@@ -7,7 +7,11 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rocket::{get, http::Method as Verb, post, routes};
-use rocket_security::{Anonymous, Denied, prelude::*};
+use rocket_security::{
+    Anonymous, Any, Denied, Error,
+    guards::{ApiKey, Basic, Session},
+    prelude::*,
+};
 
 use crate::app::{Actor, Admin, App, PASSWORD, Plan, Publish};
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rocket::{futures::future::join_all, post, routes};
-use rocket_security::{EventKind, Method, Methods, User, prelude::*};
+use rocket_security::{Error, EventKind, Method, Methods, SignIn, User, prelude::*};
 use serde_json::json;
 
 use crate::{

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rocket::{futures::future::join_all, http::Method as Verb, post, routes};
-use rocket_security::{EmailAddress, EventKind, Invitation, User, prelude::*};
+use rocket_security::{EmailAddress, Error, EventKind, Invitation, User, prelude::*};
 use serde_json::{Value, json};
 
 use crate::app::{Actor, Answer, App, PASSWORD, Plan, WRONG, for_each_database};

@@ -13,6 +13,7 @@ use crate::secrets::{Secret, password::PasswordHash};
 /// What came of verifying a password.
 #[derive(Debug)]
 #[must_use]
+#[allow(clippy::exhaustive_enums, reason = "a password is right or wrong")]
 pub enum Verdict {
     /// The password is right.
     Match {

@@ -20,6 +20,7 @@ use crate::secrets::Secret;
 /// ```
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct HashingSettings {
     /// Memory of one hash in KiB (RFC 9106, `m`); each thread keeps as much. _Default: 19456._
     pub memory_kib: u32,

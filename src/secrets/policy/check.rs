@@ -11,6 +11,7 @@ use std::fmt;
 
 /// What a policy is asked about.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct PasswordCheck<'a> {
     /// The password that somebody wants to set.
     pub password: &'a Password,

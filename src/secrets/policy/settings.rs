@@ -7,6 +7,7 @@ use serde::Deserialize;
 /// Whether new passwords are looked up among breached ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum BreachCheck {
     /// No look-up.
     Off,
@@ -25,6 +26,7 @@ pub enum BreachCheck {
 /// ```
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct PolicySettings {
     /// Whether a new account must have a password. Without one its owner signs in by mail, passkey or
     /// provider, and can set a password later. _Default: true._

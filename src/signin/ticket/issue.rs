@@ -20,6 +20,7 @@ pub struct Issued<P: Purpose> {
 
 /// A ticket that was just spent: only one caller ever gets this for a ticket.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Spent<P: Purpose> {
     /// Whose it was.
     pub user: Option<UserId>,

@@ -33,13 +33,35 @@ pub trait Purpose: Send + Sync + 'static {
 
 /// Where and how long a ticket is good.
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct TicketOptions {
-    /// How long.
-    pub life: Duration,
-    /// The account it belongs to.
-    pub user: Option<UserId>,
+    pub(crate) life: Duration,
+    pub(crate) user: Option<UserId>,
     /// The session or browser that must present it, as anything that names it.
-    pub bound_to: Option<String>,
+    pub(crate) bound_to: Option<String>,
+}
+
+impl TicketOptions {
+    /// Good for `life`, for whoever has it.
+    pub const fn lasting(life: Duration) -> Self {
+        Self {
+            life,
+            user: None,
+            bound_to: None,
+        }
+    }
+
+    /// It belongs to this account, and ends with it.
+    pub fn user(mut self, user: &UserId) -> Self {
+        self.user = Some(user.clone());
+        self
+    }
+
+    /// Only who presents the same text again may spend it: what names a session, or a browser.
+    pub fn bound_to(mut self, holder: impl Into<String>) -> Self {
+        self.bound_to = Some(holder.into());
+        self
+    }
 }
 
 pub(super) fn row<P: Purpose>(

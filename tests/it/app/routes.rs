@@ -1,7 +1,11 @@
 //! The routes of the application: one for every kind of guard.
 
 use rocket::{get, http::Status, post, routes};
-use rocket_security::{Method, Methods, prelude::*};
+use rocket_security::{
+    Any, Error, Method, Methods,
+    guards::{Basic, Session, Token},
+    prelude::*,
+};
 use serde::Serialize;
 use serde_json::json;
 

@@ -308,12 +308,10 @@ pub fn hash_of(password: &str) -> PasswordHash {
     known
         .entry(password.to_string())
         .or_insert_with(|| {
-            let settings = HashingSettings {
-                memory_kib: 8192,
-                iterations: 1,
-                threads: 1,
-                ..HashingSettings::default()
-            };
+            let mut settings = HashingSettings::default();
+            settings.memory_kib = 8192;
+            settings.iterations = 1;
+            settings.threads = 1;
             let hasher = Hasher::new(&settings).unwrap();
             hasher
                 .hash_blocking(&Password::parse(password).unwrap())
