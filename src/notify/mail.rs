@@ -16,13 +16,13 @@ use crate::{
     types::Message,
 };
 
-/// Whom a letter is for.
+/// Whom a mail is for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Recipient<'a> {
     pub(crate) email: &'a str,
     /// What to call them.
     pub(crate) display: &'a str,
-    /// Nobody: the letter is written like any other, and goes nowhere.
+    /// Nobody: the mail is written like any other, and goes nowhere.
     pub(crate) decoy: bool,
 }
 
@@ -54,7 +54,7 @@ pub(crate) fn name_of(template: &str) -> Option<&str> {
     path.rsplit('/').next()
 }
 
-/// Writes letters: in which language, and on whose behalf.
+/// Writes mails: in which language, and on whose behalf.
 #[derive(Clone, Copy)]
 pub(crate) struct MailComposer<'a> {
     pub(crate) context: &'a NotifyContext,
@@ -77,8 +77,8 @@ impl<'a> MailComposer<'a> {
         }
     }
 
-    /// Writes the letter `security/<feature>/<which>.mail.{txt,html}`, with the subject
-    /// `mail.<which>.subject` and `own` beside what every letter's context has.
+    /// Writes the mail `security/<feature>/<which>.mail.{txt,html}`, with the subject
+    /// `mail.<which>.subject` and `own` beside what every mail's context has.
     ///
     /// # Errors
     ///

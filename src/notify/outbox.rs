@@ -28,7 +28,7 @@ pub(crate) struct OutgoingMail {
     counters: Option<MailCounters>,
 }
 
-/// What became of a letter: whether it lies in the outbox, for [`NotifyContext::queued`] after the commit.
+/// What became of a mail: whether it lies in the outbox, for [`NotifyContext::queued`] after the commit.
 #[must_use = "give it to `NotifyContext::posted` once the transaction is committed"]
 pub(crate) enum Queued {
     /// It lies in the outbox; a decoy carries no mail.
@@ -43,7 +43,7 @@ impl Queued {
     }
 }
 
-/// How often letters of a kind may go to an address.
+/// How often mails of a kind may go to an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum MailLimit {
     /// As `[security.mail]` says: for what anybody can ask for.
@@ -85,7 +85,7 @@ impl Content {
 }
 
 impl OutgoingMail {
-    /// Makes a letter of a mail. With `decoy` it is written and counted like any other and goes nowhere:
+    /// Makes an outgoing mail of what was written. With `decoy` it is written and counted like any other and goes nowhere:
     /// for somebody unknown, so that nothing tells them apart.
     pub(crate) fn new(
         context: &NotifyContext,
@@ -102,7 +102,7 @@ impl OutgoingMail {
         )
     }
 
-    /// Makes a letter of a text message of a kind.
+    /// Makes an outgoing text message of a kind.
     pub(crate) fn of_sms(
         context: &NotifyContext,
         kind: &str,
@@ -153,7 +153,7 @@ impl OutgoingMail {
     }
 }
 
-/// Writes a letter into the outbox, unless it is throttled; part of the transaction of its change.
+/// Writes a mail into the outbox, unless it is throttled; part of the transaction of its change.
 pub(crate) fn enqueue(conn: &mut Conn, outgoing: &OutgoingMail) -> Result<Queued, StoreError> {
     if let Some(counters) = &outgoing.counters
         && !may_mail(conn, counters, outgoing.row.at)?

@@ -13,7 +13,7 @@ use crate::{
     store::StoreError,
 };
 
-/// Writes a letter and its ticket; true if the letter is in the outbox, and not held back since one like
+/// Writes a mail and its ticket; true if the mail is in the outbox, and not held back since one like
 /// it went there a moment ago. Then the older ticket stays the good one.
 pub(crate) async fn write<P: Purpose>(
     core: &Core,
@@ -26,7 +26,7 @@ pub(crate) async fn write<P: Purpose>(
         .map_err(super::outdated)
 }
 
-/// The same as part of a transaction: the ticket is written only if its letter is.
+/// The same as part of a transaction: the ticket is written only if its mail is.
 pub(crate) fn enqueue<P: Purpose>(
     change: &mut Change<'_>,
     outgoing: &OutgoingMail,
@@ -39,7 +39,7 @@ pub(crate) fn enqueue<P: Purpose>(
     Ok(is_queued)
 }
 
-/// What the letter of a ticket says of it: link, code and until when.
+/// What the mail of a ticket says of it: link, code and until when.
 pub(crate) fn context<P: Purpose>(core: &Core, path: &str, draft: &Draft<P>) -> serde_json::Value {
     json!({
         "url": core.absolute(&format!("{path}/{}", draft.secret.expose())),

@@ -66,7 +66,7 @@ pub(super) async fn undo_by_link(web: Web<'_>, token: &str, form: Submitted<Empt
     .await
 }
 
-/// A letter and, where there is a way back, its ticket.
+/// A mail and, where there is a way back, its ticket.
 pub(super) type Notice = (OutgoingMail, Option<Draft<Undo>>);
 
 /// What the old address is told, with the way back. An address that was never proven may be somebody

@@ -303,7 +303,7 @@ async fn register(web: &Web<'_>, form: &Register) -> Result<Option<User>, Error>
     }
 }
 
-/// A letter and, where the address is to be confirmed, its ticket.
+/// A mail and, where the address is to be confirmed, its ticket.
 type Welcome = (OutgoingMail, Option<Draft<Confirm>>);
 
 /// The first mail to a new account: the one by which its address is confirmed, or a mere welcome.

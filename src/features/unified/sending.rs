@@ -37,7 +37,7 @@ pub(super) struct Reached<'a> {
     pub(super) mail_limit: MailLimit,
 }
 
-/// A code that is about to be sent: its ticket and its letter.
+/// A code that is about to be sent: its ticket and its mail.
 pub(super) fn prepare<P: Purpose<Payload = Sent>>(
     web: &Web<'_>,
     reached: Reached<'_>,

@@ -14,7 +14,8 @@ use crate::secrets::Secret;
 ///
 /// ```
 /// use rocket_security::config::HashingSettings;
-/// let settings = HashingSettings { iterations: 3, ..HashingSettings::default() };
+/// let mut settings = HashingSettings::default();
+/// settings.iterations = 3;
 /// assert_eq!(settings.memory_kib, 19_456);
 /// assert!(settings.validate().is_ok());
 /// ```

@@ -19,6 +19,13 @@ pub struct PasswordCheck<'a> {
     pub about: &'a [&'a str],
 }
 
+impl<'a> PasswordCheck<'a> {
+    /// This password, of somebody whom these words are about.
+    pub const fn new(password: &'a Password, about: &'a [&'a str]) -> Self {
+        Self { password, about }
+    }
+}
+
 /// Why a policy came to no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -81,7 +88,7 @@ pub trait PasswordPolicy: Send + Sync + 'static {
 ///
 /// let policy = StandardPolicy::new(PolicySettings::default()).unwrap();
 /// let password = Password::parse("iloveyou").unwrap();
-/// let check = PasswordCheck { password: &password, about: &["ann@example.com"] };
+/// let check = PasswordCheck::new(&password, &["ann@example.com"]);
 /// let complaints = policy.check(&check).await.unwrap();
 /// assert_eq!(complaints[0].key(), "password.common");
 /// # });

@@ -21,7 +21,8 @@ pub enum BreachCheck {
 ///
 /// ```
 /// use rocket_security::config::PolicySettings;
-/// let settings = PolicySettings { min_length: 12, ..PolicySettings::default() };
+/// let mut settings = PolicySettings::default();
+/// settings.min_length = 12;
 /// assert!(settings.validate().is_ok());
 /// ```
 #[derive(Clone, Debug, Deserialize)]

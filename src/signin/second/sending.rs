@@ -56,7 +56,7 @@ pub(crate) struct Sending<'a> {
     pub(crate) ends: Timestamp,
 }
 
-/// The letter with a code, and until when that is good.
+/// The mail with a code, and until when that is good.
 pub(crate) fn code_letter(
     composer: &MailComposer<'_>,
     user: &User,
