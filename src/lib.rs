@@ -203,7 +203,7 @@ pub use self::{
 
 /// The crates whose types are part of ours, in the versions that fit.
 #[doc(no_inline)]
-pub use {async_trait, diesel, figment, ipnet, serde_json, tera, url, validator};
+pub use {async_trait, diesel, figment, ipnet, serde_json, tera, url, uuid, validator};
 
 #[cfg(feature = "passkeys")]
 pub use self::factors::passkey::{Attachment, PasskeyHint, WebauthnPolicy};
