@@ -28,7 +28,7 @@ use crate::{
         template,
     },
     types::{
-        Message, Timestamp,
+        Message, NonZeroDuration, Timestamp,
         span::{self, days},
     },
     web::{
@@ -111,7 +111,7 @@ const NAME: usize = 64;
 
 impl NewKey {
     fn view(&self, web: &Web<'_>) -> FormView {
-        let longest = web.site.settings.api_keys.longest;
+        let longest = web.site.settings.api_keys.longest.map(NonZeroDuration::get);
         let mut options: Vec<(String, Message)> = OFFERED
             .iter()
             .filter(|(_, life)| longest.is_none_or(|longest| *life <= longest))
@@ -307,7 +307,11 @@ async fn make(
     let name = invalid.take("name", check_name(&form.name));
     let expires_at = invalid.take(
         "expires",
-        check_expiry(&form.expires, settings.longest, now),
+        check_expiry(
+            &form.expires,
+            settings.longest.map(NonZeroDuration::get),
+            now,
+        ),
     );
     let (Some(name), Some(expires_at)) = (name, expires_at) else {
         return Err(invalid.into());

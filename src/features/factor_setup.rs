@@ -215,7 +215,7 @@ pub(crate) async fn prove(
         ticket_id: held.ticket_id(),
         keys: site.keys.clone(),
         life: match setup.kind {
-            FactorKind::Sms => site.settings.sms.life,
+            FactorKind::Sms => site.settings.sms.life.get(),
             _ => site.settings.two_factor.mail_life.get(),
         },
         began: held.created_at,

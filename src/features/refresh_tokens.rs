@@ -149,7 +149,11 @@ pub(crate) async fn issue(
         remember_series: None,
     };
     let tokens_at_most = site.settings.tokens.most;
-    let (methods, at, most) = (admitted.methods(), admitted.proven_at(), settings.most);
+    let (methods, at, most) = (
+        admitted.methods(),
+        admitted.proven_at(),
+        settings.most.get(),
+    );
     let (issued, token_row) = token::prepare(site, user, methods, at, Some(row.series.clone()))?;
     let (until, uniquifier, begun) = (
         row.idle_until,

@@ -101,11 +101,11 @@ async fn deliver_due(context: &Arc<NotifyContext>, pause: &mut Pause) -> Result<
         }
         // After a failure one mail goes first and finds out; the others wait behind it.
         let most = match pause.length.is_zero() {
-            true => context.settings.mail.connections,
+            true => context.settings.mail.connections.get(),
             false => 1,
         };
         let lease = uuid::Uuid::new_v4().to_string();
-        let until = now.after(context.settings.mail.timeout).after(MARGIN);
+        let until = now.after(context.settings.mail.timeout.get()).after(MARGIN);
         let claimed = {
             let lease = lease.clone();
             context
@@ -199,7 +199,7 @@ async fn send(context: &Arc<NotifyContext>, content: Content) -> Result<(), Mail
         }
     });
     let abort = task.abort_handle();
-    let patience = Duration::from_secs(context.settings.mail.timeout.as_secs());
+    let patience = Duration::from_secs(context.settings.mail.timeout.get().as_secs());
     match timeout(patience, task).await {
         Ok(Ok(result)) => result,
         Ok(Err(_)) => Err(MailError::later("the mailer panicked")),
@@ -216,7 +216,10 @@ async fn send(context: &Arc<NotifyContext>, content: Content) -> Result<(), Mail
 fn after(context: &NotifyContext, claimed: &Claimed, error: MailError, now: Timestamp) -> Outcome {
     let why = error.why;
     if error.failure == MailFailure::Refused
-        || claimed.created_at.after(context.settings.mail.give_up) <= now
+        || claimed
+            .created_at
+            .after(context.settings.mail.give_up.get())
+            <= now
     {
         return Outcome::Failed { why };
     }

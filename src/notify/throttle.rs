@@ -31,7 +31,7 @@ impl MailCounters {
         };
         Self([
             counter("mail", 1, settings.throttle),
-            counter("mail a day", settings.per_day, days(1)),
+            counter("mail a day", settings.per_day.get(), days(1)),
         ])
     }
 

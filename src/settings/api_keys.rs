@@ -1,10 +1,9 @@
 //! `[security.api_keys]`.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
 use super::table::{Problem, Table};
+use crate::types::NonZeroDuration;
 
 /// `[security.api_keys]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -19,8 +18,7 @@ pub struct ApiKeySettings {
     /// How many an account may have. _Default:_ 50.
     pub most: u32,
     /// How long one lives at most; absent, one may live for ever. _Default:_ none.
-    #[serde(with = "crate::types::span::optional")]
-    pub longest: Option<Duration>,
+    pub longest: Option<NonZeroDuration>,
     /// Whether a change of password ends all keys of the account, as a reset by mail always does.
     /// _Default:_ `false`.
     pub end_with_password: bool,
@@ -52,9 +50,6 @@ impl Table for ApiKeySettings {
                 "`prefix` is `{prefix}`; write 1 to 16 small letters and digits, such as \"rs\""
             )
             .into());
-        }
-        if self.longest.is_some_and(|longest| longest.as_secs() == 0) {
-            return Err("`longest` is 0; write a length of time such as \"365 d\"".into());
         }
         Ok(())
     }

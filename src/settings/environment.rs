@@ -255,6 +255,11 @@ pub(crate) fn told(kind: &Kind) -> String {
         Kind::Message(message) => message.lines().next().unwrap_or_default().into(),
         Kind::InvalidType(found, expected) | Kind::InvalidValue(found, expected) => {
             let expected = expected.to_string();
+            if matches!(found, Actual::Unsigned(0) | Actual::Signed(0))
+                && expected.starts_with("a nonzero ")
+            {
+                return "this is 0, and should be 1 or more".into();
+            }
             let expected = match expected.strip_prefix("struct ") {
                 Some(_) => "a table of settings",
                 None => expected.as_str(),
@@ -329,7 +334,7 @@ mod tests {
             assert_eq!(settings.site_name.trim(), wanted);
             assert_eq!(settings.sms.token.unwrap().expose().trim(), wanted);
             assert_eq!(settings.database.url.expose().trim(), wanted);
-            assert_eq!(settings.limits.per_account, 7);
+            assert_eq!(settings.limits.per_account.get(), 7);
             assert!(!settings.generic_answers);
         }
         let one = read(&[(

@@ -1,17 +1,19 @@
 //! `[security.mail]`.
 
-use std::path::PathBuf;
-use std::time::Duration;
+use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::table::{Problem, Table};
+use super::{
+    table::{Problem, Table},
+    values::count,
+};
 #[cfg(feature = "smtp")]
 use crate::identity::sender::can_send_from;
 use crate::{
     identity::sender::{Sender, is_ehlo},
     secrets::Secret,
-    types::span::days,
+    types::{NonZeroDuration, span::days},
 };
 
 /// `[security.mail]`: how mails leave.
@@ -52,18 +54,16 @@ pub struct MailSettings {
     /// The password to sign in with; best from the environment. _Default:_ none.
     pub password: Option<Secret<String>>,
     /// Connections to the server kept open, and mails sent at once. _Default:_ 4.
-    pub connections: u32,
+    pub connections: NonZeroU32,
     /// How long one mail may take. _Default:_ 20 s.
-    #[serde(with = "crate::types::span")]
-    pub timeout: Duration,
+    pub timeout: NonZeroDuration,
     /// How long a mail is tried before it counts as undeliverable. _Default:_ 3 d.
-    #[serde(with = "crate::types::span")]
-    pub give_up: Duration,
+    pub give_up: NonZeroDuration,
     /// The shortest time between two mails of one kind to one address. _Default:_ 1 min.
     #[serde(with = "crate::types::span")]
     pub throttle: Duration,
     /// Mails of one kind to one address in a day. _Default:_ 10.
-    pub per_day: u32,
+    pub per_day: NonZeroU32,
 }
 
 impl Default for MailSettings {
@@ -80,11 +80,11 @@ impl Default for MailSettings {
             ehlo: None,
             username: None,
             password: None,
-            connections: 4,
-            timeout: Duration::from_secs(20),
-            give_up: days(3),
+            connections: count(4),
+            timeout: NonZeroDuration::at_least(Duration::from_secs(20)),
+            give_up: NonZeroDuration::at_least(days(3)),
             throttle: Duration::from_mins(1),
-            per_day: 10,
+            per_day: count(10),
         }
     }
 }
@@ -142,16 +142,6 @@ impl Table for MailSettings {
             return Err(
                 "`encryption` is \"none\", with which the password could be read on the way; write \"starttls\" or \"tls\"".into(),
             );
-        }
-        for (key, number) in [
-            ("connections", u64::from(self.connections)),
-            ("timeout", self.timeout.as_secs()),
-            ("give_up", self.give_up.as_secs()),
-            ("per_day", u64::from(self.per_day)),
-        ] {
-            if number == 0 {
-                return Err(format!("`{key}` is 0; write 1 or more").into());
-            }
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! `[security.passkeys]`.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -9,6 +9,7 @@ use url::Url;
 use super::{
     ConfigError, Settings,
     table::{Problem, Table},
+    values::count,
 };
 use crate::types::{NonZeroDuration, PasskeyUsage, Usages};
 
@@ -47,7 +48,7 @@ pub struct PasskeySettings {
     /// How long somebody may take to make one. _Default:_ 5 min.
     pub register_challenge: NonZeroDuration,
     /// Challenges of visitors that may be open at once; beyond that the oldest end. _Default:_ 10 000.
-    pub challenges: u32,
+    pub challenges: NonZeroU32,
     /// How long the mailed link of a sign-up is good. _Default:_ 1 h.
     pub sign_up_life: NonZeroDuration,
 }
@@ -126,7 +127,7 @@ impl Default for PasskeySettings {
             verify: PasskeyVerify::ANY,
             challenge: NonZeroDuration::at_least(Duration::from_mins(5)),
             register_challenge: NonZeroDuration::at_least(Duration::from_mins(5)),
-            challenges: 10_000,
+            challenges: count(10_000),
             sign_up_life: NonZeroDuration::at_least(Duration::from_hours(1)),
         }
     }
@@ -150,11 +151,6 @@ impl Table for PasskeySettings {
         }
         if self.sign_up && !self.first_factor {
             return Err("`sign_up` makes accounts that have nothing but a passkey, which `first_factor = false` does not take; turn one of the two round".into());
-        }
-        if self.challenges == 0 {
-            return Err(
-                "`challenges` is 0, so nobody could sign in with a passkey; write 1 or more".into(),
-            );
         }
         Ok(())
     }

@@ -1,10 +1,13 @@
 //! `[security.refresh_tokens]`.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::table::{Problem, Table};
+use super::{
+    table::{Problem, Table},
+    values::count,
+};
 use crate::types::{
     NonZeroDuration,
     span::{self, days},
@@ -29,7 +32,7 @@ pub struct RefreshTokenSettings {
     #[serde(with = "crate::types::span")]
     pub grace: Duration,
     /// How many sign-ins of an account may have one; beyond it the oldest ends. _Default:_ 100.
-    pub most: u32,
+    pub most: NonZeroU32,
 }
 
 impl Default for RefreshTokenSettings {
@@ -40,7 +43,7 @@ impl Default for RefreshTokenSettings {
             idle: NonZeroDuration::at_least(days(7)),
             absolute: NonZeroDuration::at_least(days(90)),
             grace: Duration::from_secs(10),
-            most: 100,
+            most: count(100),
         }
     }
 }
@@ -64,9 +67,6 @@ impl Table for RefreshTokenSettings {
                 span::text(self.grace)
             )
             .into());
-        }
-        if self.most == 0 {
-            return Err("`most` is 0, so that none would be good; write 1 or more".into());
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::table::{Problem, Table};
-use crate::secrets::Secret;
+use crate::{secrets::Secret, types::NonZeroDuration};
 
 /// `[security.sms]`: how text messages leave.
 #[derive(Clone, Debug, Deserialize)]
@@ -31,8 +31,7 @@ pub struct SmsSettings {
     /// The number that messages come from, in E.164. _Default:_ none; required by `"twilio"`.
     pub from: Option<String>,
     /// How long a code that was sent is good. _Default:_ 5 min.
-    #[serde(with = "crate::types::span")]
-    pub life: Duration,
+    pub life: NonZeroDuration,
 }
 
 impl Default for SmsSettings {
@@ -45,7 +44,7 @@ impl Default for SmsSettings {
             account: None,
             token: None,
             from: None,
-            life: Duration::from_mins(5),
+            life: NonZeroDuration::at_least(Duration::from_mins(5)),
         }
     }
 }
@@ -54,9 +53,6 @@ impl Table for SmsSettings {
     const NAME: &'static str = "sms";
 
     fn check(&self) -> Result<(), Problem> {
-        if self.life.as_secs() == 0 {
-            return Err("`life` is 0; write a length of time such as \"5 min\"".into());
-        }
         if self.transport != SmsTransport::Twilio {
             return Ok(());
         }

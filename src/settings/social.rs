@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::table::{Problem, Table};
-use crate::secrets::Secret;
+use crate::{secrets::Secret, types::NonZeroDuration};
 
 /// `[security.social]`: sign-in with accounts elsewhere. It is on as soon as there is a provider.
 #[derive(Clone, Debug, Deserialize)]
@@ -25,14 +25,11 @@ pub struct SocialSettings {
     /// Whether a linked account proves it again where a fresh sign-in is wanted. _Default:_ `true`.
     pub verify: bool,
     /// How long somebody may take at the provider. _Default:_ 10 min.
-    #[serde(with = "crate::types::span")]
-    pub state: Duration,
+    pub state: NonZeroDuration,
     /// How long each request to a provider may take. _Default:_ 10 s.
-    #[serde(with = "crate::types::span")]
-    pub timeout: Duration,
+    pub timeout: NonZeroDuration,
     /// How long what a provider says of itself is kept, its keys included. _Default:_ 1 h.
-    #[serde(with = "crate::types::span")]
-    pub keep: Duration,
+    pub keep: NonZeroDuration,
     /// Whether providers may be on this machine or network, and may speak plain http. _Default:_ `false`.
     pub allow_private: bool,
     /// Whether the application gave providers of its own.
@@ -48,9 +45,9 @@ impl Default for SocialSettings {
             match_email: Vec::new(),
             link: true,
             verify: true,
-            state: Duration::from_mins(10),
-            timeout: Duration::from_secs(10),
-            keep: Duration::from_hours(1),
+            state: NonZeroDuration::at_least(Duration::from_mins(10)),
+            timeout: NonZeroDuration::at_least(Duration::from_secs(10)),
+            keep: NonZeroDuration::at_least(Duration::from_hours(1)),
             allow_private: false,
             given: false,
         }
@@ -61,17 +58,6 @@ impl Table for SocialSettings {
     const NAME: &'static str = "social";
 
     fn check(&self) -> Result<(), Problem> {
-        for (key, life) in [
-            ("state", self.state),
-            ("timeout", self.timeout),
-            ("keep", self.keep),
-        ] {
-            if life.as_secs() == 0 {
-                return Err(
-                    format!("`{key}` is 0; write a length of time such as \"10 s\"").into(),
-                );
-            }
-        }
         for (name, provider) in &self.providers {
             if !is_provider_name(name) {
                 return Err(format!(

@@ -1,5 +1,7 @@
 //! The values of `[security]` itself.
 
+use std::num::NonZeroU32;
+
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer};
 
@@ -52,6 +54,14 @@ impl<'de> Deserialize<'de> for Secrets {
             OneOrMany::One(one) => vec![Secret::new(one)],
             OneOrMany::Many(many) => many.into_iter().map(Secret::new).collect(),
         }))
+    }
+}
+
+/// A number that is not 0, as a default.
+pub(super) const fn count(number: u32) -> NonZeroU32 {
+    match NonZeroU32::new(number) {
+        Some(count) => count,
+        None => NonZeroU32::MIN,
     }
 }
 

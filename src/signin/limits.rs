@@ -59,20 +59,20 @@ impl Buckets {
             return known;
         }
         let typed = identity.bucket();
-        let mut counters = vec![(["identity", typed.as_str(), ""], limits.per_account)];
+        let mut counters = vec![(["identity", typed.as_str(), ""], limits.per_account.get())];
         // For nobody another that is counted with it, so that the work is the same.
         let account = match user {
             Some(user) => ["account", user.id.as_str(), ""],
             None => ["account", "", typed.as_str()],
         };
-        counters.push((account, limits.per_account));
+        counters.push((account, limits.per_account.get()));
         Self::new(core, counters, client)
     }
 
     /// The counters of an attempt on a known account.
     pub(crate) fn of_user(core: &Core, user: &User, client: &ClientInfo) -> Self {
         Self::of_known_device(core, user, client).unwrap_or_else(|| {
-            let limit = core.settings.limits.per_account;
+            let limit = core.settings.limits.per_account.get();
             let account = ["account", user.id.as_str(), ""];
             Self::new(core, vec![(account, limit)], client)
         })
@@ -103,7 +103,7 @@ impl Buckets {
     fn with_codes(mut self, core: &Core, door: &str, account: &str) -> Self {
         let limits = &core.settings.limits;
         let day = Allowance {
-            failures: limits.codes_per_day,
+            failures: limits.codes_per_day.get(),
             window: days(1),
             lock: days(1),
         };
@@ -113,7 +113,7 @@ impl Buckets {
         };
         self.day = vec![(core.keys.bucket([whose, account, "a day"]), day)];
         if !self.is_known {
-            self.codes = vec![counter(core, [door, account, ""], limits.per_account)];
+            self.codes = vec![counter(core, [door, account, ""], limits.per_account.get())];
         }
         self
     }
@@ -122,7 +122,7 @@ impl Buckets {
     fn of_known_device(core: &Core, user: &User, client: &ClientInfo) -> Option<Self> {
         let device = client.device.known_device(&core.http, user)?;
         let parts = ["device", &device, user.id.as_str()];
-        let counter = counter(core, parts, core.settings.limits.per_device);
+        let counter = counter(core, parts, core.settings.limits.per_device.get());
         Some(Self {
             own: vec![counter],
             codes: Vec::new(),
@@ -134,7 +134,7 @@ impl Buckets {
     }
 
     fn new(core: &Core, own: Vec<([&str; 3], u32)>, client: &ClientInfo) -> Self {
-        let per_address = core.settings.limits.per_address;
+        let per_address = core.settings.limits.per_address.get();
         Self {
             own: own
                 .into_iter()
@@ -151,7 +151,7 @@ impl Buckets {
     /// The counters of guesses at the code of a new address, apart from any account's: whoever guesses
     /// there keeps nobody from signing in.
     pub(crate) fn of_code(core: &Core, handle: &CodeSubject, client: &ClientInfo) -> Self {
-        let limit = core.settings.limits.per_account;
+        let limit = core.settings.limits.per_account.get();
         let own = vec![(["code", handle.as_str(), ""], limit)];
         Self {
             unlock: false,
@@ -214,7 +214,7 @@ fn address_counters<'a>(
     what: &'a str,
     limit: u32,
 ) -> impl Iterator<Item = (String, Allowance)> + use<'a> {
-    let of_network = limit.saturating_mul(core.settings.limits.network_factor);
+    let of_network = limit.saturating_mul(core.settings.limits.network_factor.get());
     let address = std::iter::once((client.address_bucket(), limit));
     let network = client.network_bucket().map(|network| (network, of_network));
     address
@@ -381,7 +381,7 @@ pub(crate) async fn count_per_address(
         let of_times = address_counters(core, client, name, limit);
         counters.extend(of_times.map(|(bucket, allowance)| (bucket, allowance, 1)));
     }
-    let limit = limits.bytes_per_address;
+    let limit = limits.bytes_per_address.get();
     let of_bytes =
         address_counters(core, client, "stored bytes", limit).map(|(bucket, counted)| {
             let a_minute = Allowance {

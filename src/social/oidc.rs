@@ -95,7 +95,7 @@ impl Oidc {
             mode: own.response_mode_of(name),
             parameters: own.parameters.clone().into_iter().collect(),
             origins: own.origins.clone(),
-            keep: settings.keep,
+            keep: settings.keep.get(),
             http,
             known: Mutex::default(),
             asking: Mutex::default(),

@@ -134,7 +134,7 @@ fn provider(
     own: &ProviderSettings,
     settings: &SocialSettings,
 ) -> Result<Arc<dyn SocialProvider>, String> {
-    let http = HttpClient::new(settings.timeout, settings.allow_private);
+    let http = HttpClient::new(settings.timeout.get(), settings.allow_private);
     Ok(match own.kind_of(name) {
         ProviderKind::Oidc => Arc::new(Oidc::new(name, own, settings, http)?),
         ProviderKind::Github => Arc::new(Github::new(name, own, http)?),

@@ -408,6 +408,17 @@ fn accounts_are_listed_page_by_page() {
         .json();
     assert_eq!(emails(&second), ["c@example.com"]);
     assert_eq!(second["next"], Value::Null);
+    for (asked, expected) in [
+        (&["--search", "B@EXAMPLE"][..], &["b@example.com"][..]),
+        (&["--search", "nobody"], &[]),
+        (&["--role", "editor"], &[]),
+        (&["--active", "false", "--limit", "1"], &["a@example.com"]),
+        (&["--active"], &[]),
+    ] {
+        let mut line = vec!["--json", "users", "list"];
+        line.extend(asked);
+        assert_eq!(emails(&site.run(&line).json()), expected, "{asked:?}");
+    }
     assert!(
         site.run(&["users", "list"])
             .good()

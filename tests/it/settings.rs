@@ -52,7 +52,7 @@ fn a_provider_is_described_in_full() {
         ),
         (
             "[default.security.social]\ntimeout = 0".into(),
-            &["`security.social`", "`timeout` is 0"],
+            &["`security.social.timeout`", "0 is no length of time"],
         ),
     ] {
         let sentence = refusal(&toml);
@@ -391,7 +391,7 @@ fn the_site_says_what_is_wrong_when_it_does_not_start() {
         (
             "ROCKET_SECURITY__LIMITS__PER_ACCOUNT",
             "0",
-            "`security.limits.per_account` is 0",
+            "`security.limits.per_account`: this is 0, and should be 1 or more",
         ),
         (
             "ROCKET_SECURITY__GENERIC_ANSWER",

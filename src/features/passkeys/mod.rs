@@ -214,7 +214,7 @@ async fn keep_challenge<P: Purpose>(
     draft: Draft<P>,
     of_visitor: bool,
 ) -> Result<(), Error> {
-    let most = i64::from(site.settings.passkeys.challenges);
+    let most = i64::from(site.settings.passkeys.challenges.get());
     let written = site
         .store
         .write(move |conn| {

@@ -208,7 +208,7 @@ where
     count_per_address(site, PerAddress::Challenge, &web.client).await?;
     let of_visitor = caller.is_none();
     let terms = TicketOptions {
-        life: site.settings.social.state,
+        life: site.settings.social.state.get(),
         user: caller.map(|caller| caller.user.id.clone()),
         bound_to: Some(bound_to),
     };

@@ -48,7 +48,7 @@ pub(super) fn prepare<P: Purpose<Payload = Sent>>(
     } = reached;
     let (site, now) = (web.site, web.site.now());
     let life = match sent.kind {
-        FactorKind::Sms => site.settings.sms.life,
+        FactorKind::Sms => site.settings.sms.life.get(),
         _ => site.settings.unified.mail_life.get(),
     };
     let terms = TicketOptions {

@@ -81,7 +81,7 @@ impl Server {
             // A text, which is checked: lettre writes a domain as it is.
             ehlo: ClientId::Domain(settings.ehlo.clone().unwrap_or(host)),
             credentials,
-            timeout: settings.timeout,
+            timeout: settings.timeout.get(),
             tls: OnceCell::new(),
             resting: Arc::default(),
         }
@@ -296,7 +296,7 @@ mod tests {
         }
         assert_eq!(server.connections(), 1);
         let two = new(&MailSettings {
-            connections: 2,
+            connections: std::num::NonZeroU32::MIN.saturating_add(1),
             ..settings(&server, Encryption::None)
         });
         let mail = mail();

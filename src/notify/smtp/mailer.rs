@@ -78,7 +78,11 @@ impl Smtp {
         Self {
             server: Server::new(settings, host),
             international,
-            slots: Semaphore::new(usize::try_from(settings.connections).unwrap_or(1).max(1)),
+            slots: Semaphore::new(
+                usize::try_from(settings.connections.get())
+                    .unwrap_or(1)
+                    .max(1),
+            ),
         }
     }
 
@@ -280,7 +284,7 @@ mod tests {
         let server = SmtpServer::start().await;
         server.answer(Behaviour::Silent);
         let settings = MailSettings {
-            timeout: Duration::from_secs(1),
+            timeout: crate::types::NonZeroDuration::at_least(Duration::from_secs(1)),
             ..settings(&server, Encryption::None)
         };
         let since = Instant::now();

@@ -6,7 +6,7 @@ use super::{mailer::Smtp, smtp_server::SmtpServer};
 use crate::{
     notify::mailer::{Mail, MailFailure, Mailer},
     settings::{Encryption, MailSettings, Transport},
-    types::Timestamp,
+    types::{NonZeroDuration, Timestamp},
 };
 
 pub(super) fn mail() -> Mail {
@@ -29,7 +29,7 @@ pub(super) fn settings(server: &SmtpServer, encryption: Encryption) -> MailSetti
         host: Some("127.0.0.1".into()),
         port: Some(server.port()),
         encryption,
-        timeout: Duration::from_secs(5),
+        timeout: NonZeroDuration::at_least(Duration::from_secs(5)),
         ..MailSettings::default()
     }
 }

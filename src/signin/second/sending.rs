@@ -81,7 +81,7 @@ pub(crate) fn code_letter(
             Ok((outgoing, until))
         }
         Destination::Phone(phone) => {
-            let until = now.after(core.settings.sms.life).min(ends);
+            let until = now.after(core.settings.sms.life.get()).min(ends);
             let text = sms_text(composer, code, until);
             let sms = Sms::new(phone, text, now, until);
             let outgoing = OutgoingMail::of_sms(core, "two_factor", sms, mail_limit, false)?;

@@ -86,7 +86,7 @@ pub(crate) fn draft<P: Purpose>(
 ) -> Result<Draft<P>, Error> {
     let (mut row, secret) = row::<P>(core.now(), terms, payload)?;
     let code = random_code()?;
-    row.attempts_left = i64::from(core.settings.limits.code_attempts);
+    row.attempts_left = i64::from(core.settings.limits.code_attempts.get());
     row.code_hash = Some(BASE64URL_NOPAD.encode(&core.keys.mac(
         Key::Codes,
         &[
