@@ -22,6 +22,7 @@ use crate::{
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Invalid {
     fields: BTreeMap<String, Vec<Message>>,
+    is_unconfirmed: bool,
 }
 
 impl Invalid {
@@ -42,6 +43,27 @@ impl Invalid {
         Self::field("", message)
     }
 
+    /// The address of the account is not confirmed. The page links to where it can be.
+    pub(crate) fn unconfirmed() -> Self {
+        Self {
+            is_unconfirmed: true,
+            ..Self::form(Message::new("login.unconfirmed"))
+        }
+    }
+
+    /// Whether a confirmed address would put it right.
+    pub(crate) fn is_unconfirmed(&self) -> bool {
+        self.is_unconfirmed
+    }
+
+    /// The same for a form that has another name for the field `from`.
+    pub(crate) fn renamed(mut self, from: &str, to: &str) -> Self {
+        if let Some(messages) = self.fields.remove(from) {
+            self.fields.entry(to.into()).or_default().extend(messages);
+        }
+        self
+    }
+
     /// Adds something wrong with `field`.
     pub fn add(&mut self, field: &str, message: Message) {
         self.fields
@@ -60,6 +82,7 @@ impl Invalid {
         match checked {
             Ok(value) => Ok(Some(value)),
             Err(Error::Invalid(wrong)) => {
+                self.is_unconfirmed |= wrong.is_unconfirmed;
                 for (field, messages) in wrong.fields {
                     self.fields.entry(field).or_default().extend(messages);
                 }
@@ -185,6 +208,8 @@ impl Denied {
 pub enum Unreadable {
     /// The body, or what else the request must have, is not what it must be: 400.
     Malformed,
+    /// The request failed before a handler saw it, and nothing more is known: 400.
+    Unknown,
     /// The path has no route for the method: 405.
     WrongMethod,
     /// The body did not arrive in time: 408.
@@ -203,6 +228,10 @@ pub enum Error {
     Invalid(Invalid),
     /// Not this person, or not now.
     Denied(Denied),
+    /// The link or code was used before, or has expired: 400.
+    Gone,
+    /// No sign-in waits for its second step here: 400.
+    NothingPending,
     /// The machinery cannot do it now: 503.
     Unavailable {
         /// Seconds after which to try again.
@@ -219,6 +248,17 @@ pub enum Error {
 }
 
 impl Error {
+    /// Returns [`Gone`](Self::Gone) and [`NothingPending`](Self::NothingPending) as what is wrong with a form, for
+    /// where a page or a program is told of it.
+    pub(crate) fn for_form(self) -> Self {
+        let key = match self {
+            Self::Gone => "ticket.invalid",
+            Self::NothingPending => "tf.no_pending",
+            error => return error,
+        };
+        Invalid::form(Message::new(key)).into()
+    }
+
     /// Something that this depends on does not answer.
     #[cfg(feature = "social")]
     pub(crate) fn unavailable(why: &str) -> Self {
@@ -234,6 +274,8 @@ impl fmt::Display for Error {
         match self {
             Self::Invalid(_) => f.write_str("invalid input"),
             Self::Denied(denied) => write!(f, "denied: {denied:?}"),
+            Self::Gone => f.write_str("used before, or expired"),
+            Self::NothingPending => f.write_str("no second step is pending"),
             Self::Unavailable { why, .. } => write!(f, "unavailable: {why}"),
             Self::NotFound => f.write_str("not found"),
             Self::Unreadable(why, message) => write!(f, "unreadable: {why:?}: {}", message.key()),

@@ -41,7 +41,7 @@ impl Failure {
 
     /// An error of a service, in words.
     pub(super) fn of(site: &Site, error: Error) -> Self {
-        match error {
+        match error.for_form() {
             Error::Invalid(invalid) => Self::invalid(site, &invalid),
             Error::Unavailable { why, .. } => Self::new(format!("not now: {why}")),
             other => Self::new(other.to_string()),

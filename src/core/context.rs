@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     factors::{
+        self,
         context::FactorContext,
         passkey::{self, Ceremonies},
     },
@@ -23,7 +24,7 @@ use crate::{
         users::EndsWithPassword,
     },
     templates::views::Views,
-    types::{FactorKind, Message, Timestamp, UserId},
+    types::{Message, Timestamp, UserId},
 };
 
 /// What the application does inside the transaction that makes an account.
@@ -177,11 +178,10 @@ pub(crate) struct Counted {
 
 impl Counted {
     pub(crate) fn contains(self, way: &FactorRow) -> bool {
-        match way.kind() {
-            Some(FactorKind::Passkey) => self.passkeys,
-            Some(_) => self.codes,
-            None => false,
-        }
+        factors::of_row(way).is_some_and(|factor| match factor.takes_code() {
+            true => self.codes,
+            false => self.passkeys,
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::Deref, sync::Arc};
 
-use super::{MfaPolicy, phone::PhoneParser, recovery::RecoveryCodes, totp::TotpProvider};
+use super::{phone::PhoneParser, policy::MfaPolicy, recovery::RecoveryCodes, totp::TotpProvider};
 use crate::settings::Base;
 
 /// The part of the site that factors need.

@@ -1,12 +1,28 @@
-//! Who must have a second factor by the settings.
+//! Who must have a second factor.
 
 use std::sync::Arc;
 
-use super::MfaPolicy;
 use crate::{
     settings::TwoFactorSettings,
     store::{Grants, User},
 };
+
+/// Decides which accounts must have a second factor, beside those that the settings name.
+///
+/// ```
+/// use rocket_security::{Grants, MfaPolicy, Security, User};
+/// struct Staff;
+/// impl MfaPolicy for Staff {
+///     fn requires(&self, user: &User, grants: &Grants) -> bool {
+///         grants.has_role("admin") || user.email.ends_with("@example.com")
+///     }
+/// }
+/// let security = Security::default().mfa_policy(Staff);
+/// ```
+pub trait MfaPolicy: Send + Sync + 'static {
+    /// Whether this account cannot sign in without a second factor.
+    fn requires(&self, user: &User, grants: &Grants) -> bool;
+}
 
 /// What `[security.two_factor]` requires, and what the application does beside.
 struct BySettings {

@@ -15,7 +15,7 @@ use crate::{
     core::{Core, Registering, change::By},
     events::Events,
     factors::{
-        context::FactorContext, passkey::Ceremonies, phone, policy,
+        self, context::FactorContext, passkey::Ceremonies, phone, policy,
         recovery::StandardRecoveryCodes, totp::StandardTotp,
     },
     features,
@@ -29,7 +29,7 @@ use crate::{
         sms, transport,
     },
     secrets::{Hasher, Keys, StandardPolicy},
-    settings::{Base, ConfigError, RedirectRules, Settings, SignInMethod, Strictness},
+    settings::{Base, ConfigError, RedirectRules, Settings, Strictness},
     social::Providers,
     store::{
         Dialect, Store,
@@ -256,8 +256,9 @@ fn notify(
     });
     let sms = parts.sms.take().or_else(|| sms::sender(&settings.sms));
     let (two_factor, unified) = (&settings.two_factor, &settings.unified);
-    let wants_sms = two_factor.enabled && two_factor.methods.contains(&FactorKind::Sms)
-        || unified.enabled && unified.methods.contains(&SignInMethod::Sms);
+    let signs_in: Vec<FactorKind> = unified.methods.iter().filter_map(|m| m.factor()).collect();
+    let wants_sms = two_factor.enabled && factors::takes_phone(&two_factor.methods)
+        || unified.enabled && factors::takes_phone(&signs_in);
     if wants_sms && sms.is_none() {
         return Err(ConfigError(
             "`security.two_factor.methods` or `security.unified.methods` lists \"sms\", and nothing sends text messages; write `security.sms.transport`, or give a sender by `Security::sms`".into(),

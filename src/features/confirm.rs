@@ -243,7 +243,7 @@ async fn confirm(web: &Web<'_>, held: ValidTicket<Confirm>, with_token: bool) ->
             Ok(users::by_id(change, &id)?.map(|user| (confirmed, user)))
         })
         .await?;
-    let (confirmed, user) = confirmed.ok_or_else(mailed::gone)?;
+    let (confirmed, user) = confirmed.ok_or(Error::Gone)?;
     let first = confirmed != Confirmed::Before;
     let settings = &web.site.settings;
     let key = match confirmed {

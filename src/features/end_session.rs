@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::{Submitted, Web, mailed};
 use crate::{
+    error::Error,
     signin::{
         noticed::{Noticed, PATH},
         ticket::ValidTicket,
@@ -77,7 +78,7 @@ async fn end(web: &Web<'_>, held: ValidTicket<Noticed>) -> Answer {
         })
         .await?;
     if !ended {
-        return Err(mailed::gone());
+        return Err(Error::Gone);
     }
     let target = page::after(site, &site.login_path());
     Ok(Reply::done(target)

@@ -7,7 +7,7 @@ use crate::{
     core::change::Change,
     error::{Denied, Error, Invalid},
     events::EventKind,
-    factors::{self, Setup},
+    factors::{self, Right, Setup},
     features::Web,
     guards::strong::Strong,
     notify::{notices, outbox::OutgoingMail},
@@ -16,7 +16,7 @@ use crate::{
         caller::Caller,
         limits::{Buckets, count_failure, count_per_user, refuse_if_locked},
         outdated,
-        second::{CODE, Destination, MOST, Sending, code_letter, refuse_more, refuse_unproven},
+        second::{CODE, MOST, Sending, limit_of_setup, refuse_more, refuse_unproven},
         ticket::{
             self, CodeSubject, Presented, Presenter, Purpose, Refusal, TicketOptions, ValidTicket,
         },
@@ -72,16 +72,15 @@ pub(crate) async fn begin(
         setup,
     )?;
     let secret = draft.secret.clone();
-    let to = Destination::of(setup.kind, setup.phone.as_deref());
-    let outgoing = match &to {
+    let outgoing = match factors::of(setup.kind).destination(setup.phone.as_deref()) {
         Some(to) => {
             let sending = Sending {
-                to,
-                mail_limit: to.postage_of_setup(user),
+                to: &to,
+                limit: limit_of_setup(&to, user),
                 mail: CODE,
                 ends: draft.until(),
             };
-            Some(code_letter(&web.composer(), user, sending, draft.code.expose())?.0)
+            Some(sending.compose(&web.composer(), user, draft.code.expose())?)
         }
         None => None,
     };
@@ -122,7 +121,7 @@ pub(crate) async fn held(
         true => Ok(held),
         false => Err(Refusal::Invalid),
     });
-    held.map_err(|_| Invalid::form(Message::new("ticket.invalid")).into())
+    held.map_err(|_| Error::Gone)
 }
 
 /// A factor that was set up.
@@ -142,14 +141,14 @@ enum Judged {
 struct Proving {
     ticket_id: ticket::challenge::TicketId,
     keys: Keys,
-    /// How long a code is good that was sent.
-    life: Duration,
+    /// How long a code is good that was sent; `None` if the factor makes its own.
+    life: Option<Duration>,
     began: Timestamp,
     owner: User,
     setup: Setup,
     code: String,
-    /// The time step of the code, if it is an app's.
-    step: Option<i64>,
+    /// That the factor made the code, if it makes its own.
+    right: Option<Right>,
     first: bool,
     notice: OutgoingMail,
 }
@@ -160,15 +159,12 @@ impl Proving {
         let Some((_, tag)) = self.ticket_id.attempt::<FactorSetup>(change, now)? else {
             return Ok(Judged::Gone);
         };
-        let is_sent = || {
-            let ticket_id = &self.ticket_id;
-            self.began.is_within(self.life, now)
-                && ticket_id.is_code::<FactorSetup>(&self.keys, &tag, &self.code)
-        };
-        let step = match setup.kind {
-            FactorKind::Authenticator => self.step,
-            _ => is_sent().then_some(0),
-        };
+        let in_time = self
+            .life
+            .is_some_and(|life| self.began.is_within(life, now));
+        let ticket_id = &self.ticket_id;
+        let is_sent = in_time && ticket_id.is_code::<FactorSetup>(&self.keys, &tag, &self.code);
+        let step = factors::of(setup.kind).step(self.right.as_ref(), is_sent);
         let Some(step) = step else {
             return Ok(Judged::Wrong);
         };
@@ -208,21 +204,20 @@ pub(crate) async fn prove(
     let buckets = Buckets::of_factor(site, user, &web.client);
     refuse_if_locked(site, &buckets).await?;
     let code = factors::digits(typed);
-    let step = factors::setup_step(&site.factors, &setup, &code);
+    let factor = factors::of(setup.kind);
+    let to = factor.destination(setup.phone.as_deref());
+    let mailed = site.settings.two_factor.mail_life.get();
     let composer = web.composer();
     let notice = notices::factor_added(&composer, user, setup.kind, &setup.name)?;
     let proving = Proving {
         ticket_id: held.ticket_id(),
         keys: site.keys.clone(),
-        life: match setup.kind {
-            FactorKind::Sms => site.settings.sms.life.get(),
-            _ => site.settings.two_factor.mail_life.get(),
-        },
+        life: to.map(|to| to.life(&site.settings, mailed)),
         began: held.created_at,
         owner: user.clone(),
+        right: factor.check(&site.factors, (&setup).into(), &code),
         setup: setup.clone(),
         code,
-        step,
         first,
         notice,
     };
@@ -241,7 +236,7 @@ pub(crate) async fn prove(
             count_failure(site, &buckets, Some(user), methods, &web.client).await?;
             return Err(Invalid::field("code", Message::new("factor.code_wrong")).into());
         }
-        Judged::Gone => return Err(Invalid::form(Message::new("ticket.invalid")).into()),
+        Judged::Gone => return Err(Error::Gone),
         Judged::TooMany => return Err(Invalid::form(Message::new("factor.too_many")).into()),
     };
     if first {

@@ -71,9 +71,7 @@ async fn by_link(web: Web<'_>, token: &str, form: Submitted<NewPassword>) -> Ans
     mailed::use_link::<Invite, _>(&web, token, "/login", form, async |held, form| {
         let email = held.user.email.clone();
         match accept(&web, held, &form).await {
-            Err(Error::Invalid(invalid)) if !mailed::is_gone(&invalid) => {
-                Ok(link_view(&web, token, &email).invalid(invalid))
-            }
+            Err(Error::Invalid(invalid)) => Ok(link_view(&web, token, &email).invalid(invalid)),
             done => done,
         }
     })
@@ -100,7 +98,7 @@ async fn accept(web: &Web<'_>, held: ValidTicket<Invite>, typed: &NewPassword) -
             users::by_id(change, &id)
         })
         .await?;
-    let user = accepted.ok_or_else(mailed::gone)?;
+    let user = accepted.ok_or(Error::Gone)?;
     if site.settings.invite.sign_in && web.caller.is_none() {
         let admission = admit(site, user, Methods::of(Method::Email)).await?;
         let target = page::after(site, &site.settings.after.login);

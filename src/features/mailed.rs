@@ -315,15 +315,6 @@ pub(crate) fn code_field() -> Field {
 
 const GONE: &str = "ticket.invalid";
 
-/// Somebody else was faster, or the ticket has run out in this moment.
-pub(crate) fn gone() -> Error {
-    Invalid::form(Message::new(GONE)).into()
-}
-
-pub(crate) fn is_gone(invalid: &Invalid) -> bool {
-    invalid.of("").iter().any(|message| message.key() == GONE)
-}
-
 pub(crate) const fn key_of(refusal: Refusal) -> &'static str {
     match refusal {
         Refusal::Invalid => GONE,
@@ -372,7 +363,7 @@ pub(crate) async fn use_link<P: Purpose, F>(
     match by_link::<P>(web, token).await? {
         // Somebody was faster, it ran out in this moment, or what it is for cannot be done any more. The page of
         // a link has no field that could say so.
-        Ok(held) => match done(held, form).await {
+        Ok(held) => match done(held, form).await.map_err(Error::for_form) {
             Err(Error::Invalid(invalid)) if !wants_json(web.request, web.site) => {
                 let mut messages = invalid.fields().flat_map(|(_, messages)| messages);
                 let key = messages.next().map_or(GONE, Message::key);

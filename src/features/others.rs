@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::{Web, passkeys, social};
 use crate::{
     error::Error,
+    factors::by_browser,
     store::{User, factors::FactorRow},
-    types::FactorKind,
     web::reply::Reply,
 };
 
@@ -40,8 +40,7 @@ impl Web<'_> {
 
     /// What a page of a second step is given, where a passkey is among the ways; else null.
     pub(crate) fn second_passkeys(&self, factors: &[FactorRow]) -> Value {
-        let is_passkey = |way: &FactorRow| way.kind() == Some(FactorKind::Passkey);
-        match factors.iter().any(is_passkey) {
+        match factors.iter().any(by_browser) {
             true => passkeys::offer(self.site, "/wan-signin", "/wan-signin"),
             false => Value::Null,
         }

@@ -259,7 +259,7 @@ async fn sign_in(
             users::by_id(change, &id)
         })
         .await?;
-    let user = done.ok_or_else(mailed::gone)?;
+    let user = done.ok_or(Error::Gone)?;
     let target = web.next(held.payload.next.as_deref(), &site.settings.after.login);
     let admission = admit(site, user, Methods::of(Method::Email)).await?;
     let opening = SessionOptions {

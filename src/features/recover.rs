@@ -207,7 +207,7 @@ async fn by_link(
         let email = held.user.email.clone();
         let is_owed = matches!(held.payload, Proof::SignIn { .. });
         match reset(&web, held, &form, with_token).await {
-            Err(Error::Invalid(invalid)) if !mailed::is_gone(&invalid) => {
+            Err(Error::Invalid(invalid)) => {
                 Ok(link_view(&web, token, &email, is_owed).invalid(invalid))
             }
             done => done,
@@ -268,7 +268,7 @@ async fn reset(
             Ok(Some(user))
         })
         .await?;
-    let user = changed.ok_or_else(mailed::gone)?;
+    let user = changed.ok_or(Error::Gone)?;
     if proof == Proof::Mail {
         web.know_device(&user).await?;
     }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{
     Submitted, Web,
-    two_factor::{self, Code, Passed},
+    two_factor::{self, Code},
 };
 use crate::{
     error::{Error, Invalid},
@@ -142,21 +142,16 @@ async fn recover(
     let typed = form.code.0.as_str();
     let answer = second::answer_by_recovery_code(site, &web.client, &held, typed, notice).await;
     let done = match answer {
-        Ok((proof, buckets)) => {
+        Ok(passed) => {
             let left = second::recovery_codes_left(site, &user.id).await?;
             let used = EventKind::RecoveryCodeUsed {
                 user: user.id.clone(),
                 left,
             };
             site.event(&web.client.client, used);
-            let passed = Passed {
-                proof,
-                buckets,
-                // A code that stands for what was lost makes no browser a trusted one.
-                trust: false,
-                with_token: include_auth_token.is_some(),
-            };
-            two_factor::finish(&web, held, passed).await
+            // A code that stands for what was lost makes no browser a trusted one.
+            let with_token = include_auth_token.is_some();
+            two_factor::finish(&web, held, passed, false, with_token).await
         }
         Err(error) => Err(error),
     };

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::{Submitted, Web, mailed};
 use crate::{
+    error::Error,
     events::EventKind,
     signin::{limits::Buckets, lockout::Unlock, ticket::ValidTicket},
     store::failures,
@@ -85,7 +86,7 @@ async fn unlock(web: &Web<'_>, held: ValidTicket<Unlock>) -> Answer {
         })
         .await?;
     if !opened {
-        return Err(mailed::gone());
+        return Err(Error::Gone);
     }
     web.know_device(&held.user).await?;
     let target = page::after(site, &site.login_path());

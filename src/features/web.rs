@@ -238,7 +238,7 @@ impl Web<'_> {
 
     /// What is wrong where no form shows it: a browser is told on the page at `path`, a program gets 400.
     pub(crate) fn or_back(&self, done: Answer, path: &str, key: &'static str) -> Answer {
-        match done {
+        match done.map_err(Error::for_form) {
             Err(Error::Invalid(_)) if !wants_json(self.request, self.site) => {
                 let target = Target::local(&self.site.path(path));
                 Ok(Reply::done(target).flash("error", key))

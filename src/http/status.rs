@@ -7,7 +7,7 @@ use crate::error::{Denied, Error, Unreadable};
 /// Returns the status of an error.
 pub(crate) fn status_of(error: &Error) -> Status {
     match error {
-        Error::Invalid(_) => Status::BadRequest,
+        Error::Invalid(_) | Error::Gone | Error::NothingPending => Status::BadRequest,
         Error::Denied(denied) => denied.status(),
         Error::Unavailable { .. } => Status::ServiceUnavailable,
         Error::NotFound => Status::NotFound,
@@ -39,7 +39,7 @@ impl Unreadable {
     /// Returns the HTTP status of this refusal.
     pub fn status(self) -> Status {
         match self {
-            Self::Malformed => Status::BadRequest,
+            Self::Malformed | Self::Unknown => Status::BadRequest,
             Self::WrongMethod => Status::MethodNotAllowed,
             Self::TooSlow => Status::RequestTimeout,
             Self::TooLarge => Status::PayloadTooLarge,

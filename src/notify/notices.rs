@@ -8,11 +8,7 @@ use super::{
     mail::{MailComposer, Recipient},
     outbox::{MailLimit, OutgoingMail},
 };
-use crate::{
-    error::Error,
-    store::User,
-    types::{FactorKind, Message},
-};
+use crate::{error::Error, store::User, types::FactorKind};
 
 /// Templates of notices that several features send.
 pub(crate) const TEMPLATES: &[(&str, &str)] = &[
@@ -73,7 +69,7 @@ pub(crate) fn factor_added(
     kind: FactorKind,
     name: &str,
 ) -> Result<OutgoingMail, Error> {
-    let own = json!({"method": words(composer, kind), "name": name});
+    let own = json!({"method": label(composer, kind), "name": name});
     notice(composer, user, "factor_added", own)
 }
 
@@ -84,7 +80,7 @@ pub(crate) fn factor_removed(
     kind: FactorKind,
     name: &str,
 ) -> Result<OutgoingMail, Error> {
-    let own = json!({"method": words(composer, kind), "name": name});
+    let own = json!({"method": label(composer, kind), "name": name});
     notice(composer, user, "factor_removed", own)
 }
 
@@ -93,19 +89,16 @@ pub(crate) fn factor_removed(
 pub(crate) fn passkey_suspect(
     composer: &MailComposer<'_>,
     user: &User,
+    kind: FactorKind,
     name: &str,
 ) -> Result<OutgoingMail, Error> {
-    let own = json!({"method": words(composer, FactorKind::Passkey), "name": name});
+    let own = json!({"method": label(composer, kind), "name": name});
     notice(composer, user, "passkey_suspect", own)
 }
 
-fn words(composer: &MailComposer<'_>, kind: FactorKind) -> String {
-    let message = Message::new(format!("factor.{}", kind.name()));
-    composer
-        .context
-        .views
-        .catalogue()
-        .say(composer.language, &message)
+fn label(composer: &MailComposer<'_>, kind: FactorKind) -> String {
+    let catalogue = composer.context.views.catalogue();
+    catalogue.say(composer.language, &kind.label())
 }
 
 /// An account elsewhere was linked, and opens this one.

@@ -154,14 +154,14 @@ pub(crate) async fn admit_by_factor(
 }
 
 /// Lets somebody go on who answered the second step: what was owed is shown, whatever kind it is of.
-pub(crate) fn complete_second_factor(
-    core: &Core,
-    user: User,
-    passed: &Passed,
-) -> Result<Admission, Error> {
-    ensure_usable(core, &user)?;
+pub(crate) fn complete_second_factor(core: &Core, passed: &Passed) -> Result<Admission, Error> {
+    ensure_usable(core, passed.user())?;
     let methods = two_with_passkey(passed.methods()).and_second();
-    Ok(beyond_second_factor(core, Box::new(user), methods))
+    Ok(beyond_second_factor(
+        core,
+        Box::new(passed.user().clone()),
+        methods,
+    ))
 }
 
 /// A passkey that counted as one factor, and what was shown beside it, are two, even if both are held.

@@ -1,13 +1,15 @@
 //! The second factors of an account, and the proof that one was shown.
 
+use super::limits::Buckets;
 use crate::{
     core::Core,
     error::Error,
+    factors::{by_browser, of_row},
     store::{
         User,
         factors::{self as rows, FactorRow},
     },
-    types::{FactorKind, Methods, Uniquifier, Usages},
+    types::{FactorKind, Methods, Usages},
 };
 
 /// The second factors of an account.
@@ -26,36 +28,44 @@ pub(crate) async fn factors_of(core: &Core, user: &User) -> Result<Vec<FactorRow
 /// The second factors one of which goes on from `methods`: what was shown already is none, unless there is
 /// nothing else.
 pub(crate) fn remaining_factors(mut factors: Vec<FactorRow>, methods: Methods) -> Vec<FactorRow> {
-    // A further passkey is another thing that is held; the one that was shown is known by its id.
-    let unshown =
-        |way: &FactorRow| way.kind() == Some(FactorKind::Passkey) || !way.is_shown_by(methods);
+    let unshown = |way: &FactorRow| {
+        of_row(way).is_some_and(|factor| factor.counts_again()) || !way.is_shown_by(methods)
+    };
     if factors.iter().any(unshown) {
         factors.retain(unshown);
     }
     factors
 }
 
-/// Whether all of these are passkeys, and there are some.
-pub(crate) fn are_passkeys(factors: &[FactorRow]) -> bool {
-    let is_passkey = |way: &FactorRow| way.kind() == Some(FactorKind::Passkey);
-    !factors.is_empty() && factors.iter().all(is_passkey)
+/// Returns the kind of these factors if the browser asks for whichever of them is there, so that there is nothing to
+/// choose.
+pub(crate) fn all_by_browser(factors: &[FactorRow]) -> Option<FactorKind> {
+    let first = factors.first()?;
+    factors.iter().all(by_browser).then(|| first.kind())?
 }
 
 /// The proof that a second step was answered. Nothing but a right answer makes one: see `second/answer.rs`.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Passed {
+    /// The account, as it is after the answer.
+    pub(in crate::signin) user: User,
     pub(in crate::signin) methods: Methods,
-    pub(in crate::signin) uniquifier: Uniquifier,
+    pub(in crate::signin) buckets: Buckets,
 }
 
 impl Passed {
+    /// The account, as it is after the answer.
+    pub(crate) fn user(&self) -> &User {
+        &self.user
+    }
+
     /// All that was shown.
     pub(crate) fn methods(&self) -> Methods {
         self.methods
     }
 
-    /// Whether `user` is the account as it was when that was shown.
-    pub(crate) fn is_of(&self, user: &User) -> bool {
-        self.uniquifier == user.uniquifier
+    /// The counters that the answer clears where a session comes of it.
+    pub(crate) fn buckets(&self) -> &Buckets {
+        &self.buckets
     }
 }

@@ -2,9 +2,9 @@
 
 use crate::{
     core::Core,
-    factors::passkey,
+    factors::{self, passkey},
     settings::SignInMethod,
-    store::{Conn, StoreError, factors, social, users},
+    store::{Conn, StoreError, factors as rows, social, users},
     types::{FactorKind, Usages, UserId},
 };
 
@@ -29,7 +29,7 @@ impl SignInMethods {
             .methods
             .iter()
             .filter_map(|method| method.factor())
-            .filter(|kind| unified.enabled && *kind != FactorKind::Email)
+            .filter(|kind| unified.enabled && !factors::of(*kind).is_mailbox())
             .collect();
         Self {
             password: by_login || has(SignInMethod::Password),
@@ -65,7 +65,7 @@ impl SignInMethods {
                 return Ok(true);
             }
         }
-        let left = factors::serving(conn, user, Usages::FIRST)?;
+        let left = rows::serving(conn, user, Usages::FIRST)?;
         Ok(left.iter().any(|way| {
             way.id != leaving && way.kind().is_some_and(|kind| self.factors.contains(&kind))
         }))

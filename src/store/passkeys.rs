@@ -17,6 +17,9 @@ use crate::{
     types::{FactorKind, PasskeyUsage, Timestamp, Usages, UserId},
 };
 
+/// The kind of factor that a passkey is, as its rows name it.
+const KIND: &str = FactorKind::Passkey.name();
+
 /// A passkey to be written, beside its factor.
 #[derive(Clone, Debug, Insertable)]
 #[diesel(table_name = passkeys)]
@@ -158,7 +161,7 @@ pub(crate) fn insert(conn: &mut Conn, new: &NewPasskey) -> Result<(), StoreError
 pub(crate) fn of_user(conn: &mut Conn, user: &UserId) -> Result<Vec<PasskeyRow>, StoreError> {
     let shared: Vec<Shared> = factors::table
         .filter(factors::user_id.eq(user))
-        .filter(factors::kind.eq(FactorKind::Passkey.name()))
+        .filter(factors::kind.eq(KIND))
         .order(factors::id)
         .select(Shared::as_select())
         .load(conn)?;
@@ -305,7 +308,7 @@ pub(crate) fn rename(
     let row = factors::table
         .find(id)
         .filter(factors::user_id.eq(user))
-        .filter(factors::kind.eq(FactorKind::Passkey.name()));
+        .filter(factors::kind.eq(KIND));
     Ok(diesel::update(row)
         .set(factors::name.eq(name))
         .execute(conn)?
@@ -317,7 +320,7 @@ pub(crate) fn delete(conn: &mut Conn, user: &UserId, id: &str) -> Result<bool, S
     let row = factors::table
         .find(id)
         .filter(factors::user_id.eq(user))
-        .filter(factors::kind.eq(FactorKind::Passkey.name()));
+        .filter(factors::kind.eq(KIND));
     Ok(diesel::delete(row).execute(conn)? == 1)
 }
 
@@ -337,7 +340,7 @@ pub(crate) fn delete_all(conn: &mut Conn, user: &UserId) -> Result<Vec<String>, 
     let names = names.collect();
     let all = factors::table
         .filter(factors::user_id.eq(user))
-        .filter(factors::kind.eq(FactorKind::Passkey.name()));
+        .filter(factors::kind.eq(KIND));
     diesel::delete(all).execute(conn)?;
     diesel::delete(handles::table.find(user)).execute(conn)?;
     Ok(names)

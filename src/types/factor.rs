@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Method;
+use super::{Message, Method};
 
 /// A kind of factor that an account can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -38,6 +38,11 @@ impl FactorKind {
             Self::Passkey => "webauthn",
             kind => kind.name(),
         }
+    }
+
+    /// What pages and mails call it.
+    pub(crate) fn label(self) -> Message {
+        Message::new(format!("factor.{}", self.name()))
     }
 
     pub(crate) fn of(name: &str) -> Option<Self> {

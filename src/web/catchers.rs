@@ -43,7 +43,7 @@ pub async fn caught(status: Status, request: &Request<'_>) -> CaughtReply {
             why: "said by the application".into(),
         },
         500 => Error::Broken("said by the application".into()),
-        _ => Error::Unreadable(Unreadable::Malformed, Message::new("error.unreadable")),
+        _ => Error::Unreadable(Unreadable::Unknown, Message::new("error.unreadable")),
     });
     CaughtReply { status, error }
 }

@@ -325,11 +325,7 @@ impl FormView {
         };
         view.insert("submit".into(), say(&submit).into());
         view.insert("errors".into(), errors.into());
-        let unconfirmed = invalid
-            .of("")
-            .iter()
-            .any(|message| message.key() == "login.unconfirmed");
-        if unconfirmed && site.settings.confirm.enabled {
+        if invalid.is_unconfirmed() && site.settings.confirm.enabled {
             view.insert("confirm_url".into(), site.path("/confirm").into());
         }
         // Moved, where `json!` would copy every field.

@@ -16,7 +16,7 @@ use super::{
     stale,
 };
 use crate::{
-    error::{Denied, Error, Invalid},
+    error::{Denied, Error, Invalid, Unreadable},
     guards::identity,
     http::{headers, language, refusal, status::status_of},
     identity::target::{Target, next_of},
@@ -37,7 +37,7 @@ impl<'r> Responder<'r, 'static> for Error {
 /// What the message for an error is.
 fn message_of(error: &Error) -> Message {
     match error {
-        Error::Invalid(_) => Message::new("input.invalid"),
+        Error::Invalid(_) | Error::Gone | Error::NothingPending => Message::new("input.invalid"),
         Error::Denied(denied) => denied.message(),
         Error::Unavailable { .. } => Message::new("error.unavailable"),
         Error::NotFound => Message::new("error.not_found"),
@@ -59,6 +59,7 @@ pub(crate) fn refuse_as(
     status: Status,
 ) -> Response<'static> {
     headers::mark(request);
+    let error = &error.clone().for_form();
     // Who shows a token is a program, whatever it accepts; unless the application decides otherwise.
     let by_token = site.hooks.wants_json.is_none() && identity::shows_token(request, site);
     let is_program = by_token || wants_json(request, site);
@@ -278,17 +279,18 @@ fn title(request: &Request<'_>, site: &Site, status: Status, again: Option<&Form
 /// Returns whether an error says no more than its status does, in the words of the page for that status.
 fn tells_no_more(error: &Error, status: Status) -> bool {
     match error {
-        Error::Denied(denied) => {
-            matches!(
-                denied.message().key(),
-                "denied.unauthenticated" | "denied.forbidden"
-            ) || matches!(denied, Denied::Locked { .. })
-        }
-        Error::Unreadable(_, message) => {
-            status != Status::BadRequest || message.key() == "error.unreadable"
-        }
+        Error::Denied(denied) => matches!(
+            denied,
+            Denied::Anonymous
+                | Denied::BadCredential
+                | Denied::Inactive
+                | Denied::Mechanism
+                | Denied::Forbidden
+                | Denied::Locked { .. }
+        ),
+        Error::Unreadable(why, _) => status != Status::BadRequest || *why == Unreadable::Unknown,
         Error::NotFound | Error::Unavailable { .. } | Error::Broken(_) => true,
-        Error::Invalid(_) => false,
+        Error::Invalid(_) | Error::Gone | Error::NothingPending => false,
     }
 }
 

@@ -235,7 +235,7 @@ impl Reply {
 
 /// The form again if something was wrong with it, else what was done.
 pub(crate) fn or_again(done: Answer, again: impl FnOnce() -> Reply) -> Answer {
-    match done {
+    match done.map_err(Error::for_form) {
         Err(Error::Invalid(invalid)) => Ok(again().invalid(invalid)),
         done => done,
     }

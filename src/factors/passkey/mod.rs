@@ -17,6 +17,7 @@ mod assertion;
 mod ceremonies;
 #[cfg(feature = "passkeys")]
 mod credential;
+mod factor;
 #[cfg(feature = "passkeys")]
 mod policy;
 #[cfg(feature = "passkeys")]
@@ -28,6 +29,7 @@ mod usable;
 #[cfg(not(feature = "passkeys"))]
 mod without;
 
+pub(in crate::factors) use self::factor::PasskeyFactor;
 #[cfg(feature = "passkeys")]
 pub use self::policy::{Attachment, PasskeyHint, WebauthnPolicy};
 #[cfg(not(feature = "passkeys"))]
@@ -38,6 +40,7 @@ pub(crate) use self::{
     assertion::{Asserting, Shown, Unfit},
     ceremonies::Ceremonies,
     credential::{descriptor, id_of},
+    factor::KIND,
     policy::GivenPolicy,
     providers::provider,
     registration::{Account, Made, Registering},

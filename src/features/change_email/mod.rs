@@ -316,7 +316,7 @@ async fn held_by_code(web: &Web<'_>, form: &CodeForm) -> Result<ValidTicket<Chan
 /// old one.
 async fn change(web: &Web<'_>, held: ValidTicket<ChangeEmail>) -> Answer {
     let (site, user, payload) = (web.site, &held.user, &held.payload);
-    let new = EmailAddress::parse(&payload.new).map_err(|_| mailed::gone())?;
+    let new = EmailAddress::parse(&payload.new).map_err(|_| Error::Gone)?;
     // Back to an address that it had before, on the owner's own: no longer is there anything to undo.
     let handle = CodeSubject::of_identity(site, &Identity::Email(new.clone()));
     let before = {
@@ -369,7 +369,7 @@ async fn change(web: &Web<'_>, held: ValidTicket<ChangeEmail>) -> Answer {
     match outcome {
         Ok(()) => {}
         // Used meanwhile, or the address it was to replace is another by now: nothing was changed.
-        Err(StoreError::Missing) => return Err(mailed::gone()),
+        Err(StoreError::Missing) => return Err(Error::Gone),
         // Somebody registered it meanwhile. Whoever reads its mail may know.
         Err(StoreError::Taken(Unique::Email)) => {
             return Err(Invalid::field("email", Message::new("change_email.taken")).into());

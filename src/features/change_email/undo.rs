@@ -117,7 +117,7 @@ pub(super) fn notice(
 /// address gets a mail with which a new password can be set.
 pub(super) async fn undo(web: &Web<'_>, held: ValidTicket<Undo>) -> Answer {
     let (site, user) = (web.site, &held.user);
-    let old = EmailAddress::parse(&held.payload.old).map_err(|_| mailed::gone())?;
+    let old = EmailAddress::parse(&held.payload.old).map_err(|_| Error::Gone)?;
     let to = Recipient::at(old.address());
     let recovery = match site.settings.recover.enabled {
         true => Some(recovery::prepare(site, &web.composer(), &to, user)?),
@@ -151,7 +151,7 @@ pub(super) async fn undo(web: &Web<'_>, held: ValidTicket<Undo>) -> Answer {
         .await;
     match outcome {
         Ok(true) => {}
-        Ok(false) => return Err(mailed::gone()),
+        Ok(false) => return Err(Error::Gone),
         Err(StoreError::Taken(Unique::Email)) => {
             return Err(Invalid::form(Message::new("change_email.taken")).into());
         }

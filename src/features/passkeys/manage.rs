@@ -13,7 +13,7 @@ use super::{
 use crate::{
     error::{Error, Invalid},
     events::EventKind,
-    factors::passkey::{id_of, provider},
+    factors::passkey::{KIND, id_of, provider},
     guards::strong::Strong,
     http::language,
     identity::target::Target,
@@ -21,7 +21,7 @@ use crate::{
     signin::{outdated, second::MOST, sign_in_methods::SignInMethods, ticket::Purpose},
     store::{StoreError, devices, factors, passkeys::PasskeyRow, tickets, users},
     templates::form::{Field, FormView},
-    types::{FactorKind, Message, PasskeyUsage, Usages},
+    types::{Message, PasskeyUsage, Usages},
     web::{
         json::wants_json,
         reply::{Answer, Reply},
@@ -283,7 +283,7 @@ async fn remove(web: &Web<'_>, caller: &Strong, row: PasskeyRow) -> Result<(), E
     let (site, user) = (web.site, &caller.user);
     let required =
         site.settings.two_factor.enabled && two_factor::setup::is_required(web, user).await?;
-    let notice = notices::factor_removed(&web.composer(), user, FactorKind::Passkey, &row.name)?;
+    let notice = notices::factor_removed(&web.composer(), user, KIND, &row.name)?;
     let (factors, counts, owner) = (
         SignInMethods::of(site),
         site.counted_factors(),

@@ -20,7 +20,7 @@ use super::Web;
 use crate::{
     error::{Error, Invalid},
     events::EventKind,
-    factors::passkey::{Answered, Asserting, Ceremonies, Shown, Unfit},
+    factors::passkey::{Answered, Asserting, Ceremonies, KIND, Shown, Unfit},
     guards::Public,
     identity::target::Target,
     notify::notices,
@@ -335,7 +335,7 @@ async fn settle(web: &Web<'_>, outcome: Outcome, shown: &Shown) -> Result<(), Er
 /// challenge is still open: what is merely said twice is no copy.
 async fn copied(web: &Web<'_>, owned: &Owned, ticket_id: Option<TicketId>) -> Result<(), Error> {
     let now = web.site.now();
-    let notice = notices::passkey_suspect(&web.composer(), &owned.user, &owned.row.name)?;
+    let notice = notices::passkey_suspect(&web.composer(), &owned.user, KIND, &owned.row.name)?;
     let (id, user, name) = (
         owned.row.id.clone(),
         owned.user.id.clone(),
@@ -369,7 +369,7 @@ fn proven(site: &Site, verified: bool) -> Methods {
 
 /// Tells a browser the first thing that is wrong on the page at `path`, which leads on to `next`; a program gets 400.
 fn or_back_with_reason(web: &Web<'_>, done: Answer, path: &str, next: Option<&str>) -> Answer {
-    match done {
+    match done.map_err(Error::for_form) {
         Err(Error::Invalid(invalid)) if !wants_json(web.request, web.site) => {
             let mut messages = invalid.fields().flat_map(|(_, messages)| messages);
             let key = messages.next().map_or("input.invalid", Message::key);

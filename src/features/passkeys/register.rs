@@ -12,7 +12,7 @@ use crate::{
     core::{change::Change, context::Counted},
     error::{Error, Invalid},
     events::EventKind,
-    factors::passkey::{Account, Made, Registering},
+    factors::passkey::{Account, KIND, Made, Registering},
     features::factor_setup::session_of,
     guards::strong::Strong,
     notify::{notices, outbox::OutgoingMail},
@@ -30,7 +30,7 @@ use crate::{
         passkeys::NewPasskey,
         users,
     },
-    types::{FactorKind, Message, PasskeyUsage, Timestamp, Usages, UserId},
+    types::{Message, PasskeyUsage, Timestamp, Usages, UserId},
     web::{
         page,
         reply::{Answer, Reply, or_again},
@@ -183,7 +183,7 @@ pub(super) fn factor(
     NewFactor {
         id: Uuid::now_v7().to_string(),
         user_id: user.clone(),
-        kind: FactorKind::Passkey.name().into(),
+        kind: KIND.name().into(),
         name: name.into(),
         usages: usage.usages().bits(),
         secret: None,
@@ -267,7 +267,7 @@ async fn add(
         .ok_or_else(expired)?;
     let asked = found.payload.clone();
     let made = ceremonies.finish_registration(&asked.begun, asked.usage, &form.credential)?;
-    let notice = notices::factor_added(&web.composer(), user, FactorKind::Passkey, &asked.name)?;
+    let notice = notices::factor_added(&web.composer(), user, KIND, &asked.name)?;
     let factor = factor(&user.id, &asked.name, asked.usage, &made, site.now());
     let addition = Addition {
         ticket_id: found.ticket_id(),

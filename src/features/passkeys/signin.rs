@@ -92,7 +92,7 @@ impl Ask {
         let mut can_select = false;
         if let Some(held) = held {
             let factors = second::ways_of(web.site, held).await?;
-            can_select = settings.two_factor.enabled && !second::are_passkeys(&factors);
+            can_select = settings.two_factor.enabled && second::all_by_browser(&factors).is_none();
             let trusts = settings.two_factor.enabled && settings.two_factor.trust_devices;
             if trusts && held.payload.session.is_none() {
                 let ticked = self.remember_device.is_some_and(|tick| tick.0);
@@ -177,7 +177,7 @@ async fn ask(
         let remember = web.keeps(form.remember).unwrap_or(by_default);
         asked(page, &state, &options).json("remember", remember)
     });
-    match done {
+    match done.map_err(Error::for_form) {
         Err(Error::Invalid(invalid)) => {
             let again = form.page(&web, held.as_ref()).await?;
             or_again(Err(invalid.into()), || again)
@@ -408,7 +408,7 @@ async fn finish_first(
             return Err(match (site.settings.generic_answers, denied) {
                 (true, _) => failed,
                 (false, Denied::Inactive) => Invalid::form(Message::new("login.inactive")).into(),
-                (false, _) => Invalid::form(Message::new("login.unconfirmed")).into(),
+                (false, _) => Invalid::unconfirmed().into(),
             });
         }
         admission => admission?,
@@ -457,13 +457,8 @@ async fn finish_second(
         Ok(answer) => answer,
     };
     settle(web, outcome, &shown).await?;
-    let (proof, buckets) = passed.ok_or_else(refused)?;
+    let passed = passed.ok_or_else(refused)?;
     let trust = form.remember_device.map(|tick| tick.0);
-    let passed = two_factor::Passed {
-        proof,
-        buckets,
-        trust: trust.unwrap_or(found.payload.trust) && site.settings.two_factor.enabled,
-        with_token,
-    };
-    two_factor::finish(web, held, passed).await
+    let trust = trust.unwrap_or(found.payload.trust) && site.settings.two_factor.enabled;
+    two_factor::finish(web, held, passed, trust, with_token).await
 }

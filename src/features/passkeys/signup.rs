@@ -165,7 +165,7 @@ async fn finish(
     let with_token = include_auth_token.is_some();
     let done = create(&web, found, state, &form, with_token).await;
     match done {
-        Err(Error::Invalid(invalid)) if mailed::is_gone(&invalid) => gone(&web),
+        Err(Error::Gone) => gone(&web),
         done => or_back(&web, done, &format!("/wan-signup/{token}"), None),
     }
 }
@@ -302,7 +302,7 @@ async fn create(
     let usage = PasskeyUsage::First;
     let made =
         ceremonies(web)?.finish_registration(&found.payload.begun, usage, &form.credential)?;
-    let email = EmailAddress::parse(&link.payload.email).map_err(|_| mailed::gone())?;
+    let email = EmailAddress::parse(&link.payload.email).map_err(|_| Error::Gone)?;
     let new = NewUser::new(email).confirmed(true);
     let name = site.views.catalogue().say(
         language::of(web.request, &site.http).as_str(),
@@ -331,7 +331,7 @@ async fn create(
     let user = match written {
         // Somebody was faster, or has an account by now.
         Err(StoreError::Missing | StoreError::Taken(Unique::Email | Unique::Username)) => {
-            return Err(mailed::gone());
+            return Err(Error::Gone);
         }
         Err(StoreError::Taken(_)) => {
             return Err(Invalid::field("credential", Message::new("passkey.exists")).into());

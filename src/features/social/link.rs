@@ -175,6 +175,15 @@ async fn fetch(
         .spa("social_linked", &caller.user.email))
 }
 
+/// What came of linking an account elsewhere.
+enum Linked {
+    Done,
+    /// It is linked to another account here.
+    Elsewhere,
+    /// The account here is linked to another one at the provider.
+    ToAnother,
+}
+
 /// Links an account elsewhere to `user`'s, and tells its owner.
 pub(super) async fn write(
     web: &Web<'_>,
@@ -197,14 +206,14 @@ pub(super) async fn write(
             users::hold(change, &id, &uniquifier)?;
             if let Some((_, owner)) = social::owner_of(change, &key)? {
                 // Done already, by the same person.
-                return match owner.id == id {
-                    true => Ok(()),
-                    false => Err(StoreError::Refused("social.linked_elsewhere".into())),
-                };
+                return Ok(match owner.id == id {
+                    true => Linked::Done,
+                    false => Linked::Elsewhere,
+                });
             }
             match social::of_user_at(change, &id, &name)? {
                 Some(other) if other.issuer == key.issuer => {
-                    return Err(StoreError::Refused("social.linked_already".into()));
+                    return Ok(Linked::ToAnother);
                 }
                 // The provider moved, and the former link opens nothing any more.
                 Some(former) => drop(social::delete(change, &id, &former.id)?),
@@ -216,15 +225,13 @@ pub(super) async fn write(
                 user: id.clone(),
                 provider: row.provider.clone(),
             });
-            Ok(())
+            Ok(Linked::Done)
         })
         .await;
     match written {
-        Ok(()) => Ok(()),
-        Err(StoreError::Refused(why)) if why == "social.linked_already" => {
-            Err(rejected("social.linked_already"))
-        }
-        Err(StoreError::Refused(_) | StoreError::Taken(_)) => {
+        Ok(Linked::Done) => Ok(()),
+        Ok(Linked::ToAnother) => Err(rejected("social.linked_already")),
+        Ok(Linked::Elsewhere) | Err(StoreError::Taken(_)) => {
             Err(rejected("social.linked_elsewhere"))
         }
         Err(error) => Err(outdated(error)),

@@ -379,7 +379,7 @@ fn or_back(web: &Web<'_>, provider: &str, done: Answer, path: &str, next: Option
             | Denied::Stale
             | Denied::SecondFactor,
         )) => Err(rejected("social.expired")),
-        done => done,
+        done => done.map_err(Error::for_form),
     };
     let done = named(done, &label);
     let Err(Error::Invalid(invalid)) = &done else {

@@ -8,10 +8,9 @@ use crate::{
     notify::notices,
     signin::{
         admit::{Admission, complete_second_factor},
-        limits::Buckets,
         outdated,
         remember::Remember,
-        second::{self, SecondStep},
+        second::{Passed, SecondStep},
         session::{self, SessionOptions},
         ticket::ValidTicket,
         trusted,
@@ -20,20 +19,14 @@ use crate::{
     web::reply::{Answer, Reply},
 };
 
-/// What a right answer comes with.
-pub(in crate::features) struct Passed {
-    pub(in crate::features) proof: second::Passed,
-    pub(in crate::features) buckets: Buckets,
-    /// Whether the browser is to be trusted.
-    pub(in crate::features) trust: bool,
-    pub(in crate::features) with_token: bool,
-}
-
-/// Completes a sign-in after its second step, or makes a session one of two factors.
+/// Completes a sign-in after its second step, or makes a session one of two factors. `trust` asks to trust this
+/// browser.
 pub(in crate::features) async fn finish(
     web: &Web<'_>,
     held: ValidTicket<SecondStep>,
     passed: Passed,
+    trust: bool,
+    with_token: bool,
 ) -> Answer {
     let (site, pending) = (web.site, &held.payload);
     web.browser.forget(Kind::Pending);
@@ -45,17 +38,11 @@ pub(in crate::features) async fn finish(
     if pending.session.is_some() && pending.session != here {
         return Err(Denied::BadCredential.into());
     }
-    // As the account is now: it may have been shut out, or given a new password, in between.
-    let user = site.store.find_user(&held.user.id).await?;
-    let same = user.filter(|user| passed.proof.is_of(user));
-    let user = same.ok_or(Denied::BadCredential)?;
-    let kind = EventKind::SecondFactorPassed {
-        user: user.id.clone(),
-        methods: passed.proof.methods(),
-    };
+    let (user, methods) = (passed.user().id.clone(), passed.methods());
+    let kind = EventKind::SecondFactorPassed { user, methods };
     site.event(&web.client.client, kind);
     let next = web.next(pending.next.as_deref(), &site.settings.after.login);
-    let admission = complete_second_factor(site, user, &passed.proof)?;
+    let admission = complete_second_factor(site, &passed)?;
     if pending.session.is_some() {
         let Admission::In(admitted) = admission else {
             return Err(Denied::SecondFactor.into());
@@ -65,11 +52,11 @@ pub(in crate::features) async fn finish(
             site,
             &web.client,
             &admitted,
-            passed.proof.methods(),
-            &passed.buckets,
+            methods,
+            passed.buckets(),
         )
         .await?;
-        let payload = web.user_payload(&admitted, passed.with_token).await?;
+        let payload = web.user_payload(&admitted, with_token).await?;
         return Ok(Reply::done(next).json("user", payload).csrf());
     }
     let admitted = match admission {
@@ -79,26 +66,21 @@ pub(in crate::features) async fn finish(
         }
     };
     // Where the second step showed no more than the first, trust would leave nothing to be shown.
-    let further = passed.proof.methods() != pending.methods();
-    if passed.trust && further && site.settings.two_factor.trust_devices {
-        trust(web, admitted.user()).await?;
+    let further = methods != pending.methods();
+    if trust && further && site.settings.two_factor.trust_devices {
+        trust_browser(web, admitted.user()).await?;
     }
     let opening = SessionOptions {
         remember: Remember::chosen(site, Some(pending.remember)),
-        clears: Some(&passed.buckets),
+        clears: Some(passed.buckets()),
     };
-    web.enter(
-        Admission::In(admitted),
-        opening,
-        next,
-        passed.with_token,
-        "login",
-    )
-    .await
+    let admission = Admission::In(admitted);
+    web.enter(admission, opening, next, with_token, "login")
+        .await
 }
 
 /// Trusts this browser, in which the second factor was just given.
-async fn trust(web: &Web<'_>, user: &User) -> Result<(), Error> {
+async fn trust_browser(web: &Web<'_>, user: &User) -> Result<(), Error> {
     let site = web.site;
     let device = trusted::prepare(site, &web.client, user)?;
     let notice = notices::device_trusted(&web.composer(), user)?;

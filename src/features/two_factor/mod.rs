@@ -8,7 +8,7 @@ mod rescue;
 pub(in crate::features) mod setup;
 
 pub(crate) use self::code::Code;
-pub(in crate::features) use self::finish::{Passed, finish};
+pub(in crate::features) use self::finish::finish;
 use rocket::{get, post, routes};
 use serde::Deserialize;
 use serde_json::json;
@@ -17,7 +17,8 @@ use super::{Submitted, Web, recover};
 use crate::{
     error::{Error, Invalid},
     events::EventKind,
-    identity::{target::Target, text::masked},
+    factors::{self, RESCUE},
+    identity::target::Target,
     signin::{
         admit::Challenge,
         limits::count_per_user,
@@ -29,7 +30,7 @@ use crate::{
         form::{Field, FormView},
         template,
     },
-    types::{FactorKind, Message},
+    types::Message,
     web::{
         feature::{Feature, Link, MenuFor, sample_form, sample_mail},
         input::Checkbox,
@@ -168,24 +169,13 @@ impl Select {
 /// What waits in this browser; without it there is no second step.
 pub(in crate::features) async fn pending(web: &Web<'_>) -> Result<ValidTicket<SecondStep>, Error> {
     let held = second::held(web.browser, web.site, &web.presenter()).await?;
-    held.ok_or_else(second::no_pending)
-}
-
-/// Whether nothing waits, as against a failure to find out.
-fn is_no_pending(error: &Error) -> bool {
-    match error {
-        Error::Invalid(invalid) => invalid.of("").iter().any(|m| m.key() == "tf.no_pending"),
-        _ => false,
-    }
+    held.ok_or(Error::NothingPending)
 }
 
 /// Without anything that waits a browser begins again, and a program gets 400.
 pub(in crate::features) fn without_pending(web: &Web<'_>, answer: Answer) -> Answer {
     match answer {
-        Err(error) if is_no_pending(&error) => {
-            if wants_json(web.request, web.site) {
-                return Err(error);
-            }
+        Err(Error::NothingPending) if !wants_json(web.request, web.site) => {
             let login = web.site.login_path();
             let settings = &web.site.settings;
             let view = settings.after.tf_error.as_deref();
@@ -219,22 +209,19 @@ async fn validate(
         Ok(held) => held,
         Err(error) => return without_pending(&web, Err(error)),
     };
-    let again = validate_page(&web, &held).await?;
-    let trust = form.remember_device.is_some_and(|tick| tick.0);
     let done = match second::answer(web.site, &web.client, &held, &form.code.0).await {
-        Ok((proof, buckets)) => {
-            let passed = Passed {
-                proof,
-                buckets,
-                // What stands for a lost factor makes no browser a trusted one.
-                trust: trust && held.payload.chosen != Some(Chosen::Rescue),
-                with_token: include_auth_token.is_some(),
-            };
-            finish(&web, held, passed).await
+        Ok(passed) => {
+            let ticked = form.remember_device.is_some_and(|tick| tick.0);
+            // What stands for a lost factor makes no browser a trusted one.
+            let trust = ticked && held.payload.chosen != Some(Chosen::Rescue);
+            finish(&web, held, passed, trust, include_auth_token.is_some()).await
         }
+        Err(Error::Invalid(invalid)) => validate_page(&web, &held)
+            .await
+            .map(|page| page.invalid(invalid)),
         Err(error) => Err(error),
     };
-    or_again(without_pending(&web, done), || again)
+    without_pending(&web, done)
 }
 
 /// `is_sign_in`: whether the code completes a sign-in, after which the browser can be trusted.
@@ -257,23 +244,24 @@ async fn validate_page(web: &Web<'_>, held: &ValidTicket<SecondStep>) -> Answer 
         return setup::confirm_page(web, &held.user, setup, &site.path("/tf-validate"));
     }
     let factors = second::ways_of(site, held).await?;
+    let email = held.user.email.as_str();
     let (kind, destination) = match &held.payload.chosen {
-        Some(Chosen::Rescue) => (FactorKind::Email, Some(masked(&held.user.email))),
-        Some(Chosen::Factor(id)) => match factors.iter().find(|way| way.id == *id) {
-            Some(way) if way.kind() == Some(FactorKind::Passkey) => {
-                return Ok(Reply::done(Target::local(&site.path("/wan-signin"))));
+        Some(Chosen::Rescue) => (RESCUE, factors::of(RESCUE).describe(email, None)),
+        Some(Chosen::Factor(id)) => {
+            let row = factors.iter().find(|row| row.id == *id);
+            let row = row.ok_or(Error::NothingPending)?;
+            let kind = row.kind().ok_or(Error::NothingPending)?;
+            let factor = factors::of(kind);
+            if !factor.takes_code() {
+                return Ok(Reply::done(Target::local(&site.path(factor.page()))));
             }
-            Some(way) => (
-                way.kind().unwrap_or(FactorKind::Authenticator),
-                destination(held, way),
-            ),
-            None => return Err(second::no_pending()),
-        },
+            (kind, factor.describe(email, row.phone.as_deref()))
+        }
         None => {
-            let state = match factors.as_slice() {
-                [] => State::Setup,
-                factors if second::are_passkeys(factors) => State::Ready(FactorKind::Passkey),
-                _ => State::Select,
+            let state = match (factors.is_empty(), second::all_by_browser(&factors)) {
+                (true, _) => State::Setup,
+                (false, Some(kind)) => State::Ready(kind),
+                (false, None) => State::Select,
             };
             return Ok(resume(web, held.user.id.clone(), state));
         }
@@ -298,27 +286,20 @@ async fn validate_page(web: &Web<'_>, held: &ValidTicket<SecondStep>) -> Answer 
     Ok(page.form(form))
 }
 
-fn destination(held: &ValidTicket<SecondStep>, way: &FactorRow) -> Option<String> {
-    match way.kind() {
-        Some(FactorKind::Email) => Some(masked(&held.user.email)),
-        Some(FactorKind::Sms) => way.phone.as_deref().map(crate::factors::phone::masked),
-        _ => None,
-    }
-}
-
 #[get("/tf-select?<next>")]
 async fn show_select(web: Web<'_>, next: Option<&str>) -> Answer {
     let (factors, waits) = match pending(&web).await {
         Ok(held) => (second::ways_of(web.site, &held).await?, true),
-        Err(error) => match web.caller.as_ref().filter(|_| is_no_pending(&error)) {
+        Err(Error::NothingPending) => match &web.caller {
             Some(caller) if web.owes_first(caller) => return web.first_factor(next),
-            // Somebody who is signed in shows a second factor later than the first.
+            // A user who is signed in shows a second factor later than the first.
             Some(caller) => {
                 let factors = second::factors_of(web.site, &caller.user).await?;
                 (second::remaining_factors(factors, caller.methods), false)
             }
-            None => return without_pending(&web, Err(error)),
+            None => return without_pending(&web, Err(Error::NothingPending)),
         },
+        Err(error) => return Err(error),
     };
     if factors.is_empty() {
         // There is none to choose yet.
@@ -334,30 +315,19 @@ async fn show_select(web: Web<'_>, next: Option<&str>) -> Answer {
 
 fn select_page(web: &Web<'_>, factors: &[FactorRow], next: Option<&str>) -> Reply {
     let kinds = ways_in_words(factors);
-    let mut passkeys = 0;
-    let options = factors
-        .iter()
-        .filter_map(|way| {
-            let kind = way.kind()?;
+    let mut options: Vec<(String, Message)> = Vec::new();
+    for row in factors {
+        let Some(described) = factors::described(row) else {
+            continue;
+        };
+        let kind = described.kind;
+        match factors::of(kind).takes_code() {
+            true => options.push((row.id.clone(), described.label())),
             // The browser finds out which of them is there.
-            if kind == FactorKind::Passkey {
-                passkeys += 1;
-                let label = Message::new(format!("factor.{}", kind.name()));
-                return (passkeys == 1).then(|| (kind.way().to_string(), label));
-            }
-            let unnamed = way.name.is_empty() || way.name == kind.name();
-            let ends = way.phone.as_deref().map(crate::factors::phone::masked);
-            let label = match (unnamed, ends) {
-                (true, Some(ends)) => Message::new("factor.sms_to").with("detail", ends),
-                (true, None) => Message::new(format!("factor.{}", kind.name())),
-                (false, Some(ends)) => Message::new("factor.named")
-                    .with("name", &way.name)
-                    .with("detail", ends),
-                (false, None) => Message::new("input.application").with("text", &way.name),
-            };
-            Some((way.id.clone(), label))
-        })
-        .collect();
+            false if options.iter().any(|(value, _)| value == kind.way()) => {}
+            false => options.push((kind.way().to_string(), kind.label())),
+        }
+    }
     let mut fields = vec![Field::choice("which", "field.which", options).autofocus()];
     if let Some(next) = next.and_then(|next| web.site.http.redirects.allowed(next)) {
         fields.push(Field::hidden("next", next.as_str()));
@@ -385,20 +355,20 @@ async fn select(web: Web<'_>, form: Submitted<Select>) -> Answer {
             let factors = second::ways_of(web.site, &held).await?;
             (Some(held), factors)
         }
-        (Err(error), Some(caller)) if is_no_pending(&error) && web.owes_first(caller) => {
+        (Err(Error::NothingPending), Some(caller)) if web.owes_first(caller) => {
             return web.first_factor(form.next.as_deref());
         }
-        // Somebody who is signed in by a session shows a second factor later than the first.
-        (Err(error), Some(caller)) if is_no_pending(&error) && caller.session.is_some() => {
+        // A user who is signed in by a session shows a second factor later than the first.
+        (Err(Error::NothingPending), Some(caller)) if caller.session.is_some() => {
             let factors = second::factors_of(web.site, &caller.user).await?;
             (None, second::remaining_factors(factors, caller.methods))
         }
         (Err(error), _) => return without_pending(&web, Err(error)),
     };
     // By id, or by kind as programs know it.
-    let is_it = |way: &&FactorRow| {
-        let is_kind = |kind: FactorKind| [kind.name(), kind.way()].contains(&form.which.as_str());
-        way.id == form.which || way.kind().is_some_and(is_kind)
+    let is_it = |row: &&FactorRow| {
+        let named = row.kind().map(|kind| [kind.name(), kind.way()]);
+        row.id == form.which || named.is_some_and(|names| names.contains(&form.which.as_str()))
     };
     let Some(way) = factors.iter().find(is_it) else {
         return Ok(again(&factors).invalid(wrong()));
@@ -424,7 +394,7 @@ async fn step_up(web: &Web<'_>, next: Option<&str>) -> Result<ValidTicket<Second
         next: web.judged(next),
         ..Resume::default()
     };
-    second::begin_step_up(web.browser, web.site, &caller, wish).await
+    second::begin_step_up(web.browser, web.site, &web.client, &caller, wish).await
 }
 
 /// What somebody is told whose sign-in goes into its second step.
@@ -452,16 +422,13 @@ fn resume(web: &Web<'_>, user: crate::types::UserId, state: State) -> Reply {
     let reply = match state {
         State::Ready(kind) => {
             if kind.sends() {
-                let kind = EventKind::SecondFactorCodeSent { user, method: kind };
-                site.event(&web.client.client, kind);
+                let sent = EventKind::SecondFactorCodeSent { user, method: kind };
+                site.event(&web.client.client, sent);
             }
-            let path = match kind {
-                FactorKind::Passkey => "/wan-signin",
-                _ => "/tf-validate",
-            };
-            let signin = site.path("/wan-signin");
-            to(path)
-                .json_if(kind == FactorKind::Passkey, "tf_signin_url", signin)
+            let factor = factors::of(kind);
+            let signin = site.path(factor.page());
+            to(factor.page())
+                .json_if(!factor.takes_code(), "tf_signin_url", signin)
                 .json("tf_state", "ready")
                 .json("tf_method", kind.way())
                 .json("tf_primary_method", kind.way())
@@ -476,5 +443,3 @@ fn resume(web: &Web<'_>, user: crate::types::UserId, state: State) -> Reply {
         None => reply.csrf(),
     }
 }
-
-// Service.

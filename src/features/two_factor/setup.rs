@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     super::{Submitted, Web},
-    Code, is_no_pending, pending, without_pending,
+    Code, pending, without_pending,
 };
 use crate::{
     error::{Denied, Error, Invalid},
@@ -14,7 +14,7 @@ use crate::{
     factors::{self, Setup, Wanted},
     features::factor_setup::{self, Proven},
     guards::strong::Strong,
-    identity::{target::Target, text::masked},
+    identity::target::Target,
     notify::notices,
     signin::{limits::count_per_user, outdated, second},
     store::{
@@ -23,7 +23,7 @@ use crate::{
         tickets, users,
     },
     templates::form::{Field, FormView},
-    types::{FactorKind, Message, Usages},
+    types::{Message, Usages},
     web::{
         input::Empty,
         json::wants_json,
@@ -61,13 +61,10 @@ fn setup_form(web: &Web<'_>, typed: &TfSetup) -> FormView {
     let methods = &web.site.settings.two_factor.methods;
     let options = methods
         .iter()
-        .map(|kind| {
-            let name = kind.name();
-            (name.to_string(), Message::new(format!("factor.{name}")))
-        })
+        .map(|kind| (kind.name().to_string(), kind.label()))
         .collect();
     let mut fields = vec![Field::choice("setup", "field.setup", options).value(&typed.setup)];
-    if methods.contains(&FactorKind::Sms) {
+    if factors::takes_phone(methods) {
         fields.push(
             Field::phone("phone", "field.phone_sms")
                 .value(&typed.phone)
@@ -105,12 +102,12 @@ async fn own_page(web: &Web<'_>, caller: &Strong, typed: &TfSetup) -> Result<Rep
     let factors: Vec<Value> = rows
         .iter()
         .filter_map(|row| {
-            let kind = row.kind()?;
+            let described = factors::described(row)?;
             Some(json!({
                 "id": row.id,
-                "kind": kind.name(),
-                "name": if row.name == kind.name() { "" } else { row.name.as_str() },
-                "detail": row.phone.as_deref().map(factors::phone::masked),
+                "kind": described.kind.name(),
+                "name": described.name,
+                "detail": described.detail,
                 "created": row.created_at.to_text(),
                 "created_iso": row.created_at.rfc3339(),
                 "last_used": row.last_used_at.map(|at| at.to_text()),
@@ -129,10 +126,8 @@ async fn own_page(web: &Web<'_>, caller: &Strong, typed: &TfSetup) -> Result<Rep
     if !required {
         available.push("disable");
     }
-    let first = rows
-        .first()
-        .and_then(|row| row.kind())
-        .map(FactorKind::name);
+    let first = rows.first().and_then(|row| row.kind());
+    let first = first.map(|kind| kind.name());
     let phone = rows.iter().find_map(|row| row.phone.clone());
     let mut reply = Reply::page(SETUP)
         .with("from_login", false)
@@ -182,7 +177,8 @@ pub(super) fn confirm_page(web: &Web<'_>, user: &User, setup: &Setup, action: &s
         .with("method", kind.name())
         .json("tf_method", kind.name())
         .json("tf_primary_method", kind.name());
-    if let Some(shown) = factors::shown(&web.site.factors, setup, user)? {
+    let factor = factors::of(kind);
+    if let Some(shown) = factor.shown(&web.site.factors, setup, user)? {
         reply = reply
             .json("tf_authr_key", &shown.grouped)
             .json("tf_authr_b32key", &shown.key)
@@ -195,12 +191,7 @@ pub(super) fn confirm_page(web: &Web<'_>, user: &User, setup: &Setup, action: &s
             .with("issuer", shown.issuer)
             .with("username", shown.username);
     }
-    let destination = match kind {
-        FactorKind::Email => Some(masked(&user.email)),
-        FactorKind::Sms => setup.phone.as_deref().map(factors::phone::masked),
-        FactorKind::Authenticator | FactorKind::Passkey => None,
-    };
-    if let Some(destination) = destination {
+    if let Some(destination) = factor.describe(&user.email, setup.phone.as_deref()) {
         reply = reply.with("destination", destination);
     }
     if let Some(phone) = &setup.phone {
@@ -221,8 +212,8 @@ async fn show(web: Web<'_>) -> Answer {
     if web.caller.is_none() {
         let page = pending(&web).await.and_then(|held| only_setup(&web, held));
         return match page {
-            // Whoever comes by a link signs in, and comes back.
-            Err(error) if is_no_pending(&error) && !wants_json(web.request, web.site) => {
+            // A browser that came by a link signs in, and comes back.
+            Err(Error::NothingPending) if !wants_json(web.request, web.site) => {
                 Err(Denied::Anonymous.into())
             }
             page => page,
@@ -239,7 +230,7 @@ fn only_setup(
     // Whoever has a factor shows it: no new one can be put in its place.
     match held.payload.sets_up {
         true => Ok(login_page(web, &TfSetup::default())),
-        false => Err(second::no_pending()),
+        false => Err(Error::NothingPending),
     }
 }
 
@@ -324,7 +315,7 @@ pub(in crate::features) async fn is_required(web: &Web<'_>, user: &User) -> Resu
 async fn from_login(web: &Web<'_>, form: &TfSetup) -> Answer {
     let held = pending(web).await?;
     if !held.payload.sets_up {
-        return Err(second::no_pending());
+        return Err(Error::NothingPending);
     }
     let setup = wanted(web, form)?;
     second::begin_setup(web.site, &web.client, &held, setup.clone()).await?;
@@ -359,13 +350,12 @@ async fn set_up(web: &Web<'_>, caller: &Strong, form: &TfSetup) -> Answer {
 async fn remove_one(web: &Web<'_>, caller: &Strong, id: &str) -> Result<(), Error> {
     let (site, user) = (web.site, &caller.user);
     let factors = second::factors_of(site, user).await?;
-    let Some(way) = factors.iter().find(|way| way.id == id) else {
-        return Err(Error::NotFound);
-    };
+    let row = factors.iter().find(|row| row.id == id);
+    let row = row.ok_or(Error::NotFound)?;
+    let kind = row.kind().ok_or(Error::NotFound)?;
     count_per_user(site, "factor_change", &user.id).await?;
     let required = is_required(web, user).await?;
-    let kind = way.kind().unwrap_or(FactorKind::Authenticator);
-    let notice = notices::factor_removed(&web.composer(), user, kind, &way.name)?;
+    let notice = notices::factor_removed(&web.composer(), user, kind, &row.name)?;
     let (owner, uniquifier, id) = (user.id.clone(), user.uniquifier.clone(), id.to_string());
     let removed = web
         .change(move |change| {

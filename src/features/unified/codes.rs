@@ -21,7 +21,7 @@ use crate::{
         failures,
         users::{self, EarlierPassword},
     },
-    types::{FactorKind, Method, Methods, Usages, UserId},
+    types::{Method, Methods, Usages, UserId},
 };
 
 /// What was typed, if it can be a code: ours have six digits, an application's own authenticators may have
@@ -97,7 +97,7 @@ pub(super) async fn accept_authenticator(
                 return Ok(Err(until));
             }
             if let Some(right) = &right
-                && factors::accept(conn, right, now)?
+                && right.accept(conn, now)?
             {
                 return Ok(Ok(None));
             }
@@ -132,7 +132,7 @@ pub(super) async fn sign_in_methods(
 /// Uses a sent code up. One that came by mail proves the address, like a mailed link.
 pub(super) async fn spend(web: &Web<'_>, held: ValidTicket<Passcode>) -> Result<User, Error> {
     let now = web.site.now();
-    let by_mail = held.payload.kind == FactorKind::Email;
+    let by_mail = factors::of(held.payload.kind).is_mailbox();
     let removed = notices::password_removed(&web.composer(), &held.user)?;
     let (ticket_id, id) = (held.ticket_id(), held.user.id.clone());
     let spent = web

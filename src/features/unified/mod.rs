@@ -18,7 +18,8 @@ use serde_json::json;
 
 use super::{Submitted, Web, mailed, two_factor::Code};
 use crate::{
-    error::Denied,
+    error::{Denied, Error},
+    factors,
     identity::{IdentityKind, target::Target},
     settings::SignInMethod,
     signin::{
@@ -233,11 +234,10 @@ fn method_field(kinds: &[FactorKind], chosen: &str) -> Option<Field> {
         [] => None,
         [only] => Some(Field::hidden("chosen_method", only.name())),
         several => {
-            let option = |kind: &FactorKind| {
-                let name = kind.name();
-                (name.to_string(), Message::new(format!("factor.{name}")))
-            };
-            let options = several.iter().map(option).collect();
+            let options = several
+                .iter()
+                .map(|kind| (kind.name().to_string(), kind.label()))
+                .collect();
             Some(Field::choice("chosen_method", "field.chosen_method", options).value(chosen))
         }
     }
@@ -247,10 +247,7 @@ fn method_field(kinds: &[FactorKind], chosen: &str) -> Option<Field> {
 fn with_methods(web: &Web<'_>, reply: Reply) -> Reply {
     let settings = &web.site.settings;
     let available: Vec<&str> = settings.unified.methods.iter().map(|m| m.name()).collect();
-    let codes: Vec<&str> = code_methods(web)
-        .into_iter()
-        .map(FactorKind::name)
-        .collect();
+    let codes: Vec<&str> = code_methods(web).iter().map(|kind| kind.name()).collect();
     let mut attributes: Vec<&str> = settings.identities.iter().map(IdentityKind::name).collect();
     // A phone that signs in names its owner too.
     if settings.unified.methods.contains(&SignInMethod::Sms) {
@@ -386,8 +383,8 @@ async fn by_link(
         form,
         async |held: ValidTicket<Passcode>, _| {
             // Only a mail has a link; what came by text message is typed.
-            if held.payload.kind != FactorKind::Email {
-                return Err(mailed::gone());
+            if !factors::of(held.payload.kind).is_mailbox() {
+                return Err(Error::Gone);
             }
             let buckets = Buckets::of_user(web.site, &held.user, &web.client);
             refuse_if_locked(web.site, &buckets).await?;
@@ -406,5 +403,3 @@ async fn by_link(
     )
     .await
 }
-
-// Service.

@@ -5,22 +5,20 @@ use crate::features::Web;
 use crate::{
     error::{Error, Invalid},
     events::EventKind,
-    factors,
+    factors::{self, CodeMessage, Destination},
     identity::{EmailAddress, IdentityKind},
     notify::{
         mail::Recipient,
         outbox::{MailLimit, OutgoingMail},
-        sms::Sms,
     },
     signin::{
         limits::{PerAddress, count_per_address},
         outdated,
-        second::sms_text,
         ticket::{self, CodeSubject, Draft, Purpose, TicketOptions},
         ticket_mail,
     },
     store::User,
-    types::{FactorKind, Message},
+    types::Message,
 };
 use serde_json::json;
 
@@ -30,7 +28,8 @@ pub(super) struct Reached<'a> {
     /// What was typed as their name.
     pub(super) typed: &'a str,
     pub(super) handle: &'a CodeSubject,
-    pub(super) phone: Option<&'a str>,
+    /// Where the code is sent, also if it is for nobody.
+    pub(super) to: Destination,
     /// The session in which alone the code is good, if it is for one.
     pub(super) session: Option<String>,
     pub(super) begun: ticket::Begun,
@@ -44,43 +43,36 @@ pub(super) fn prepare<P: Purpose<Payload = Sent>>(
     sent: &Sent,
 ) -> Result<(Draft<P>, OutgoingMail), Error> {
     let Reached {
-        user, typed, phone, ..
+        user, typed, to, ..
     } = reached;
-    let (site, now) = (web.site, web.site.now());
-    let life = match sent.kind {
-        FactorKind::Sms => site.settings.sms.life.get(),
-        _ => site.settings.unified.mail_life.get(),
-    };
+    let site = web.site;
+    let mailed = site.settings.unified.mail_life.get();
     let terms = TicketOptions {
-        life,
+        life: to.life(&site.settings, mailed),
         user: user.map(|user| user.id.clone()),
         bound_to: reached.session.clone(),
     };
     let draft = ticket::draft::<P>(site, terms, reached.begun, reached.handle, sent)?;
-    let (composer, code) = (web.composer(), draft.code.expose());
-    let outgoing = match sent.kind {
-        FactorKind::Sms => {
-            let text = sms_text(&composer, code, draft.until());
-            let sms = Sms::new(phone.unwrap_or(typed), text, now, draft.until());
-            let decoy = phone.is_none() || user.is_none();
-            OutgoingMail::of_sms(&site.notify, "unified_sms", sms, reached.mail_limit, decoy)?
-        }
-        _ => {
-            let to = match user {
-                Some(user) => Recipient::from(user),
-                None => Recipient {
-                    decoy: true,
-                    ..Recipient::at(typed)
-                },
-            };
-            let own = match &reached.session {
-                // A link signs in, which whoever has a session already has done.
-                Some(_) => json!({"code": code, "until": draft.until().to_text()}),
-                None => ticket_mail::context(site, "/us-verify-link", &draft),
-            };
-            composer.compose(&to, ("unified", "unified"), reached.mail_limit, own)?
-        }
+    let (code, until) = (draft.code.expose(), draft.until());
+    let message = CodeMessage {
+        recipient: match user {
+            Some(user) => Recipient::from(user),
+            None => Recipient {
+                decoy: true,
+                ..Recipient::at(typed)
+            },
+        },
+        mail: ("unified", "unified"),
+        values: match &reached.session {
+            // A link signs in, which whoever has a session already has done.
+            Some(_) => json!({"code": code, "until": until.to_text()}),
+            None => ticket_mail::context(site, "/us-verify-link", &draft),
+        },
+        sms: "unified_sms",
+        limit: reached.mail_limit,
+        is_decoy: user.is_none(),
     };
+    let outgoing = to.compose(&web.composer(), (code, until), message)?;
     Ok((draft, outgoing))
 }
 
@@ -93,7 +85,7 @@ pub(super) async fn send(web: &Web<'_>, form: &SignIn, next: Option<&str>) -> Re
     let kind = invalid.absorb(kind)?;
     // That an address is none is told in either mode.
     let by_email = matches!(site.settings.identities.as_slice(), [IdentityKind::Email])
-        && kind == Some(FactorKind::Email);
+        && kind.is_some_and(|kind| factors::of(kind).is_mailbox());
     if form.identity().is_empty() {
         invalid.add("identity", Message::new("input.required"));
     } else if by_email {
@@ -116,27 +108,31 @@ pub(super) async fn send(web: &Web<'_>, form: &SignIn, next: Option<&str>) -> Re
     };
     let user = meant.user.filter(|user| user.active);
     let phone = phone_of(web, user.as_ref()).await?;
-    let reached = user.filter(|_| kind == FactorKind::Email || phone.is_some());
+    let to = factors::of(kind).destination(phone.as_deref());
+    let reached = user.filter(|_| to.is_some());
     if reached.is_none() && !site.settings.generic_answers {
         let (field, key) = why_not.unwrap_or(("chosen_method", "us.not_set_up"));
         return Err(Invalid::field(field, Message::new(key)).into());
     }
     let typed = crate::store::cut(form.identity().trim(), 254);
+    // A decoy goes where a code would: it costs the same.
+    let to = to.or_else(|| factors::of(kind).destination(Some(&typed)));
+    let to = to.ok_or_else(|| Error::Broken("a factor that sends no codes".into()))?;
     // What is for nobody stands in nobody's way: an owner's code that is on its way stays good.
     let handle = match &reached {
         Some(_) => meant.handle,
         None => CodeSubject::of_identity(site, &meant.identity),
     };
-    let to = Reached {
+    let reached_at = Reached {
         user: reached.as_ref(),
         typed: &typed,
         handle: &handle,
-        phone: phone.as_deref(),
+        to,
         session: None,
         begun: ticket::Begun::ByVisitor,
         mail_limit: MailLimit::Limited,
     };
-    let (draft, outgoing) = prepare::<Passcode>(web, to, &sent)?;
+    let (draft, outgoing) = prepare::<Passcode>(web, reached_at, &sent)?;
     let user = reached.map(|user| user.id);
     web.change(move |change| {
         if ticket_mail::enqueue(change, &outgoing, &draft)?

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     error::{Error, Invalid},
     events::EventKind,
-    factors::{self, Setup, Wanted},
+    factors::{self, Setup, Wanted, by_browser},
     features::factor_setup,
     guards::strong::Strong,
     identity::target::Target,
@@ -61,21 +61,20 @@ struct Confirm {
 /// What has to be set up before it signs in: a mailbox is there already.
 fn available(web: &Web<'_>) -> Vec<FactorKind> {
     let mut kinds = factors_of(web);
-    kinds.retain(|kind| *kind != FactorKind::Email);
+    kinds.retain(|kind| !factors::of(*kind).is_mailbox());
     kinds
 }
 
 fn setup_form(web: &Web<'_>, typed: &UsSetup) -> FormView {
     let kinds = available(web);
-    let label = |kind: &FactorKind| Message::new(format!("factor.{}", kind.name()));
     let options = kinds
         .iter()
-        .map(|kind| (kind.name().to_string(), label(kind)))
+        .map(|kind| (kind.name().to_string(), kind.label()))
         .collect();
     let mut fields = vec![
         Field::choice("chosen_method", "field.chosen_method", options).value(&typed.chosen_method),
     ];
-    if kinds.contains(&FactorKind::Sms) {
+    if factors::takes_phone(&kinds) {
         fields.push(
             Field::phone("phone", "field.phone_sms")
                 .value(&typed.phone)
@@ -94,12 +93,12 @@ async fn page(web: &Web<'_>, caller: &Strong, typed: &UsSetup) -> Result<Reply, 
         .iter()
         .filter_map(|row| {
             // Passkeys have a page of their own.
-            let kind = row.kind().filter(|kind| *kind != FactorKind::Passkey)?;
+            let described = factors::described(row).filter(|_| !by_browser(row))?;
             Some(json!({
                 "id": row.id,
-                "kind": kind.name(),
-                "name": if row.name == kind.name() { "" } else { row.name.as_str() },
-                "detail": row.phone.as_deref().map(factors::phone::masked),
+                "kind": described.kind.name(),
+                "name": described.name,
+                "detail": described.detail,
                 "remove_url": site.path(&format!("/us-setup/{}/remove", row.id)),
             }))
         })
@@ -108,7 +107,7 @@ async fn page(web: &Web<'_>, caller: &Strong, typed: &UsSetup) -> Result<Reply, 
     let mut active_names: Vec<&str> = rows
         .iter()
         .filter_map(FactorRow::kind)
-        .map(FactorKind::name)
+        .map(|kind| kind.name())
         .collect();
     let methods = &site.settings.unified.methods;
     if methods.contains(&SignInMethod::Email) {
@@ -131,12 +130,12 @@ async fn page(web: &Web<'_>, caller: &Strong, typed: &UsSetup) -> Result<Reply, 
 }
 
 fn confirm_page(web: &Web<'_>, user: &User, setup: &Setup, action: String) -> Answer {
-    let kind = setup.kind.name();
+    let (kind, factor) = (setup.kind.name(), factors::of(setup.kind));
     let mut reply = Reply::page(CONFIRM)
         .own()
         .with("method", kind)
         .json("chosen_method", kind);
-    if let Some(shown) = factors::shown(&web.site.factors, setup, user)? {
+    if let Some(shown) = factor.shown(&web.site.factors, setup, user)? {
         reply = reply
             .json("authr_key", &shown.grouped)
             .json("authr_b32key", &shown.key)
@@ -152,7 +151,7 @@ fn confirm_page(web: &Web<'_>, user: &User, setup: &Setup, action: String) -> An
     if let Some(phone) = &setup.phone {
         reply = reply
             .json("phone", phone)
-            .with("destination", factors::phone::masked(phone));
+            .with("destination", factor.describe(&user.email, Some(phone)));
     }
     Ok(reply.form(confirm_form(action)))
 }
@@ -229,16 +228,7 @@ fn after_change(web: &Web<'_>) -> Target {
 /// What is wrong with the code, under the name that this form has for it.
 fn of_passcode(error: Error) -> Error {
     match error {
-        Error::Invalid(invalid) => {
-            let mut renamed = Invalid::new();
-            for (field, messages) in invalid.fields() {
-                let field = if field == "code" { "passcode" } else { field };
-                for message in messages {
-                    renamed.add(field, message.clone());
-                }
-            }
-            renamed.into()
-        }
+        Error::Invalid(invalid) => invalid.renamed("code", "passcode").into(),
         error => error,
     }
 }
@@ -261,17 +251,15 @@ async fn set_up(web: &Web<'_>, caller: &Strong, form: &UsSetup) -> Answer {
 async fn take(web: &Web<'_>, caller: &Strong, which: &str) -> Result<(), Error> {
     let (site, user) = (web.site, &caller.user);
     let factors = sign_in_methods(web, Some(user)).await?;
-    let is_it = |way: &&FactorRow| {
-        way.kind().is_some_and(|kind| {
-            kind != FactorKind::Passkey && (way.id == which || kind.name() == which)
-        })
-    };
-    let Some(way) = factors.iter().find(is_it) else {
+    let meant = factors.iter().find_map(|row| {
+        let kind = row.kind().filter(|_| !by_browser(row))?;
+        (row.id == which || kind.name() == which).then_some((row, kind))
+    });
+    let Some((way, kind)) = meant else {
         let unknown = Message::new("factor.unknown_method");
         return Err(Invalid::field("delete_method", unknown).into());
     };
     count_per_user(site, "factor_change", &user.id).await?;
-    let kind = way.kind().unwrap_or(FactorKind::Authenticator);
     let notice = notices::factor_removed(&web.composer(), user, kind, &way.name)?;
     let (owner, uniquifier, id) = (user.id.clone(), user.uniquifier.clone(), way.id.clone());
     let sign_in_methods = SignInMethods::of(site);

@@ -83,14 +83,14 @@ impl Verify {
         // Only what the account has.
         let phone = phone_of(web, Some(&caller.user)).await?;
         let mut kinds = code_methods(web);
-        kinds.retain(|kind| *kind != FactorKind::Sms || phone.is_some());
+        kinds.retain(|kind| factors::of(*kind).destination(phone.as_deref()).is_some());
         let form = self.view(web, &kinds);
         let page = proven_again_by(web, others, Reply::page(VERIFY)).with("sent", sent);
         let page = match sent {
             true => page.with("method", &self.chosen_method),
             false => page,
         };
-        let codes: Vec<&str> = kinds.into_iter().map(FactorKind::name).collect();
+        let codes: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
         let reply = with_methods(web, page).json("code_methods", codes);
         Ok(web.naming(reply, &caller.user).form(form))
     }
@@ -198,7 +198,8 @@ async fn verify(
         let mut shown = None;
         // A right code of an authenticator is no guess at the one that was sent.
         if authenticator.is_none() {
-            shown = take_code(web, caller, &code).await?.map(FactorKind::method);
+            let sent = take_code(web, caller, &code).await?;
+            shown = sent.map(|kind| kind.method());
         }
         if shown.is_none() && accept_authenticator(web, Some(user), &buckets, authenticator).await?
         {
@@ -251,15 +252,12 @@ async fn take_code(
 async fn send(web: &Web<'_>, caller: &Caller, form: &Verify) -> Result<(), Error> {
     let (site, user) = (web.site, &caller.user);
     let kind = factors::kind_of(&form.chosen_method, &code_methods(web), "chosen_method")?;
-    let phone = match kind {
-        FactorKind::Sms => phone_of(web, Some(user)).await?,
-        _ => None,
-    };
-    if kind == FactorKind::Sms && phone.is_none() {
+    let (factor, phone) = (factors::of(kind), phone_of(web, Some(user)).await?);
+    let Some(to) = factor.destination(phone.as_deref()) else {
         let missing = Message::new("us.not_set_up");
         return Err(Invalid::field("chosen_method", missing).into());
-    }
-    if kind == FactorKind::Email {
+    };
+    if factor.is_mailbox() {
         // An address that is not proven is perhaps somebody else's.
         refuse_unproven(site, user)?;
     }
@@ -272,7 +270,7 @@ async fn send(web: &Web<'_>, caller: &Caller, form: &Verify) -> Result<(), Error
         user: Some(user),
         typed: "",
         handle: &CodeSubject::of_user(&user.id),
-        phone: phone.as_deref(),
+        to,
         session: Some(session_of(caller)?),
         begun: caller.begun(),
         // Apart from codes that anybody can ask for.

@@ -1,8 +1,6 @@
-//! What an answer to a second step comes to: a code, a passkey, or what stands in for them.
+//! Checks the code that is typed in a second step.
 
-use std::slice;
-
-use super::pending::{Chosen, SecondStep, no_pending, ways_of};
+use super::pending::{Chosen, Pending, SecondStep, ways_of};
 use crate::{
     core::{
         Core,
@@ -10,90 +8,58 @@ use crate::{
     },
     error::{Error, Invalid},
     events::EventKind,
-    factors::{self, Right, Setup},
+    factors::{self, RESCUE, Right, Setup},
     http::client::ClientInfo,
     notify::{notices, outbox::OutgoingMail},
     signin::{
         limits::{Buckets, count, locked, tell_failure},
         second_factors::Passed,
-        ticket::ValidTicket,
+        ticket::{ValidTicket, challenge::TicketId},
     },
-    store::{
-        Conn, StoreError, User,
-        factors::{self as rows, FactorRow},
-        failures, users,
-    },
-    types::{FactorKind, Message, Method, Methods, Timestamp, Usages},
+    store::{StoreError, User, factors as rows, failures, users},
+    types::{FactorKind, Message, Method, Methods, Usages},
 };
 
-/// Judges a code; right ones use the ticket up and are counted as used, wrong ones count as guesses.
-/// Answers what is proven by now.
+/// Checks a code. A right one is used up together with the ticket, a wrong one counts as a guess.
 pub(crate) async fn answer(
     core: &Core,
     client: &ClientInfo,
     held: &ValidTicket<SecondStep>,
     typed: &str,
-) -> Result<(Passed, Buckets), Error> {
-    // Before a way is chosen there is nothing that a code could be of, and no attempt is lost.
-    if held.payload.chosen.is_none() && held.payload.setup.is_none() {
-        return Err(Invalid::form(Message::new("tf.choose_first")).into());
-    }
+) -> Result<Passed, Error> {
     let typed = Typed::read(core, client, held, typed).await?;
-    let wrong = (typed.method(), "factor.code_wrong");
+    let wrong = (typed.kind.method(), "factor.code_wrong");
     let (ticket_id, keys, now) = (held.ticket_id(), core.keys.clone(), core.now());
     let check = move |change: &mut Change<'_>| {
         let Some((pending, tag)) = ticket_id.attempt::<SecondStep>(change, now)? else {
             return Ok(Checked::Dead);
         };
-        let mailed = pending.code_until.is_some_and(|until| until > now)
+        let is_sent = pending.code_until.is_some_and(|until| until > now)
             && ticket_id.is_code::<SecondStep>(&keys, &tag, &typed.code);
-        let (method, step) = match &pending.setup {
-            Some(setup) => match typed.step_of(change, setup, mailed)? {
-                Step::Right(step) => (setup.kind.method(), Some(step)),
-                Step::Wrong => return Ok(Checked::Wrong),
-                Step::Dead => return Ok(Checked::Dead),
-            },
-            None => match typed.shown(change, pending.chosen.as_ref(), mailed, now)? {
-                Some(method) => (method, None),
-                None => return Ok(Checked::Wrong),
-            },
-        };
-        if !ticket_id.consume(change, now)? {
-            return Ok(Checked::Dead);
-        }
-        if let (Some(setup), Some(step)) = (&pending.setup, step) {
-            typed.add(change, setup, step)?;
-        }
-        Ok(Checked::Right(pending.methods().and(method)))
+        typed.check(change, &ticket_id, &pending, is_sent)
     };
     checked(core, client, &held.user, check, wrong).await
 }
 
-/// A code as it was typed, and what is known of it before its ticket is looked at again.
+/// A code as it was typed, and what it answers.
 struct Typed {
     user: User,
     code: String,
-    /// The factor that was chosen.
-    way: Option<FactorRow>,
-    /// That the code is right for it, if it makes its codes itself.
+    asked: Asked,
+    /// The kind of the factor that is asked for.
+    kind: FactorKind,
+    /// That the factor made the code, if it makes its own.
     right: Option<Right>,
-    setup: Option<Proof>,
 }
 
-/// What is known of a code for a factor that is being set up.
-struct Proof {
-    setup: Setup,
-    /// The time step of the code, if an authenticator made it.
-    step: Option<i64>,
-    /// The mail that tells of the factor.
-    notice: OutgoingMail,
-}
-
-/// What a code for a factor that is being set up came to.
-enum Step {
-    Right(i64),
-    Wrong,
-    Dead,
+/// What a code answers.
+enum Asked {
+    /// A factor of the account, by its id.
+    Factor(String),
+    /// A code by mail, for a user who has lost every factor.
+    Rescue,
+    /// A factor that is being set up, and the mail that reports it.
+    Setup(Setup, OutgoingMail),
 }
 
 impl Typed {
@@ -103,107 +69,90 @@ impl Typed {
         held: &ValidTicket<SecondStep>,
         typed: &str,
     ) -> Result<Self, Error> {
-        let code = factors::digits(typed);
-        let way = match &held.payload.chosen {
-            Some(Chosen::Factor(id)) => {
-                let factors = ways_of(core, held).await?;
-                factors.into_iter().find(|way| way.id == *id)
+        let (code, user) = (factors::digits(typed), held.user.clone());
+        let check = |kind, stored| factors::of(kind).check(&core.factors, stored, &code);
+        let (asked, kind, right) = match (&held.payload.setup, &held.payload.chosen) {
+            (Some(setup), _) => {
+                let composer = client.composer(&core.notify);
+                let notice = notices::factor_added(&composer, &user, setup.kind, &setup.name)?;
+                let right = check(setup.kind, setup.into());
+                (Asked::Setup(setup.clone(), notice), setup.kind, right)
             }
-            _ => None,
+            (None, Some(Chosen::Rescue)) => (Asked::Rescue, RESCUE, None),
+            (None, Some(Chosen::Factor(id))) => {
+                let factors = ways_of(core, held).await?;
+                let row = factors.iter().find(|row| row.id == *id);
+                let row = row.ok_or(Error::NothingPending)?;
+                let kind = row.kind().ok_or(Error::NothingPending)?;
+                (Asked::Factor(id.clone()), kind, check(kind, row.into()))
+            }
+            // Nothing is asked for before the user has chosen, and the code costs no attempt.
+            (None, None) => return Err(Invalid::form(Message::new("tf.choose_first")).into()),
         };
-        let right = way
-            .as_ref()
-            .and_then(|way| factors::right_code(&core.factors, slice::from_ref(way), &code));
-        let setup = held.payload.setup.clone().map(|setup| {
-            let composer = client.composer(&core.notify);
-            Ok::<_, Error>(Proof {
-                step: factors::setup_step(&core.factors, &setup, &code),
-                notice: notices::factor_added(&composer, &held.user, setup.kind, &setup.name)?,
-                setup,
-            })
-        });
         Ok(Self {
-            user: held.user.clone(),
+            user,
             code,
-            way,
+            asked,
+            kind,
             right,
-            setup: setup.transpose()?,
         })
     }
 
-    /// What was tried, as events tell of it.
-    fn method(&self) -> Method {
-        match (&self.setup, self.way.as_ref().and_then(FactorRow::kind)) {
-            (Some(begun), _) => begun.setup.kind.method(),
-            (None, Some(kind)) => kind.method(),
-            (None, None) => Method::Email,
-        }
-    }
-
-    /// Whether the code proves the factor that is being set up, and at which time step.
-    fn step_of(&self, conn: &mut Conn, setup: &Setup, mailed: bool) -> Result<Step, StoreError> {
-        // Another was begun meanwhile, or the account has a factor by now, which is to be shown.
-        let begun = self.setup.as_ref().filter(|one| one.setup.id == setup.id);
-        let Some(begun) = begun else {
-            return Ok(Step::Dead);
-        };
-        if !rows::serving(conn, &self.user.id, Usages::SECOND)?.is_empty() {
-            return Ok(Step::Dead);
-        }
-        let step = match setup.kind {
-            FactorKind::Authenticator => begun.step,
-            _ => mailed.then_some(0),
-        };
-        Ok(step.map_or(Step::Wrong, Step::Right))
-    }
-
-    /// Adds the factor that was set up.
-    fn add(&self, change: &mut Change<'_>, setup: &Setup, step: i64) -> Result<(), StoreError> {
-        let row = factors::row(setup, &self.user, step, change.now());
-        rows::insert(change, &row)?;
-        // From now on nobody is in by less.
-        users::end_sessions(change, &self.user.id, true)?;
-        if let Some(begun) = &self.setup {
-            change.mail(&begun.notice)?;
-        }
-        change.event(EventKind::FactorAdded {
-            user: self.user.id.clone(),
-            method: setup.kind,
-        });
-        Ok(())
-    }
-
-    /// What the code shows of what was chosen; `None` if it is wrong.
-    fn shown(
+    /// Checks the code against what the ticket asks for now, and uses both up if it is right. `is_sent` says whether
+    /// it is the code that was sent.
+    fn check(
         &self,
-        conn: &mut Conn,
-        chosen: Option<&Chosen>,
-        mailed: bool,
-        now: Timestamp,
-    ) -> Result<Option<Method>, StoreError> {
-        let way = match (chosen, &self.way) {
-            (Some(Chosen::Rescue), _) => return Ok(mailed.then_some(Method::Email)),
-            (Some(Chosen::Factor(id)), Some(way)) if *id == way.id => way,
-            _ => return Ok(None),
+        change: &mut Change<'_>,
+        ticket_id: &TicketId,
+        pending: &Pending,
+        is_sent: bool,
+    ) -> Result<Checked, StoreError> {
+        let (now, right) = (change.now(), self.right.as_ref());
+        let factor = factors::of(self.kind);
+        let step = match (&self.asked, &pending.setup, &pending.chosen) {
+            (Asked::Setup(setup, _), Some(now_setup), _) if setup.id == now_setup.id => {
+                // The account has a factor by now, which is to be shown.
+                if !rows::serving(change, &self.user.id, Usages::SECOND)?.is_empty() {
+                    return Ok(Checked::Dead);
+                }
+                factor.step(right, is_sent)
+            }
+            (Asked::Factor(id), None, Some(Chosen::Factor(chosen))) if id == chosen => {
+                factor.accept(change, id, right, is_sent, now)?.then_some(0)
+            }
+            (Asked::Rescue, None, Some(Chosen::Rescue)) => is_sent.then_some(0),
+            // Another tab has begun another set-up, or has chosen something else.
+            (Asked::Setup(..), ..) => return Ok(Checked::Dead),
+            _ => None,
         };
-        let Some(kind) = way.kind() else {
-            return Ok(None);
+        let Some(step) = step else {
+            return Ok(Checked::Wrong);
         };
-        let is_right = match (kind, &self.right) {
-            (FactorKind::Authenticator, Some(right)) => factors::accept(conn, right, now)?,
-            (FactorKind::Authenticator, None) => false,
-            _ => mailed && rows::touch(conn, &way.id, now)?,
-        };
-        Ok(is_right.then(|| kind.method()))
+        if !ticket_id.consume(change, now)? {
+            return Ok(Checked::Dead);
+        }
+        if let Asked::Setup(setup, notice) = &self.asked {
+            let user = self.user.id.clone();
+            rows::insert(change, &factors::row(setup, &self.user, step, now))?;
+            // From now on a session takes more than the others have shown.
+            users::end_sessions(change, &user, true)?;
+            change.mail(notice)?;
+            change.event(EventKind::FactorAdded {
+                user,
+                method: setup.kind,
+            });
+        }
+        let methods = pending.methods().and(self.kind.method());
+        Ok(Checked::Right(methods))
     }
 }
 
 /// What an answer came to.
 pub(super) enum Checked {
-    /// What is proven by now.
+    /// What was shown by now.
     Right(Methods),
     Wrong,
-    /// No attempt is left, or somebody was faster.
+    /// No attempt is left, or another request was faster.
     Dead,
 }
 
@@ -217,7 +166,7 @@ pub(super) async fn checked(
     user: &User,
     mut check: impl FnMut(&mut Change<'_>) -> Result<Checked, StoreError> + Send + 'static,
     (tried, wrong): (Method, &'static str),
-) -> Result<(Passed, Buckets), Error> {
+) -> Result<Passed, Error> {
     let (buckets, now) = (Buckets::of_factor(core, user, client), core.now());
     let (counting, id, uniquifier) = (buckets.clone(), user.id.clone(), user.uniquifier.clone());
     let checked = core
@@ -232,13 +181,13 @@ pub(super) async fn checked(
                 Checked::Right(_) | Checked::Dead => None,
             };
             let user = users::by_id(change, &id)?.ok_or(StoreError::Missing)?;
-            Ok(Ok((checked, tally, user.uniquifier)))
+            Ok(Ok((checked, tally, user)))
         })
         .await;
-    let (checked, tally, uniquifier) = match checked {
+    let (checked, tally, now_user) = match checked {
         Ok(Ok(checked)) => checked,
         Ok(Err(until)) => return Err(locked(until, now)),
-        Err(StoreError::Missing) => return Err(no_pending()),
+        Err(StoreError::Missing) => return Err(Error::NothingPending),
         Err(error) => return Err(error.into()),
     };
     if let Some(tally) = tally {
@@ -246,14 +195,12 @@ pub(super) async fn checked(
         tell_failure(core, &buckets, tally, Some(user), methods, client).await?;
     }
     match checked {
-        Checked::Right(methods) => {
-            let passed = Passed {
-                methods,
-                uniquifier,
-            };
-            Ok((passed, buckets))
-        }
+        Checked::Right(methods) => Ok(Passed {
+            user: now_user,
+            methods,
+            buckets,
+        }),
         Checked::Wrong => Err(Invalid::field("code", Message::new(wrong)).into()),
-        Checked::Dead => Err(no_pending()),
+        Checked::Dead => Err(Error::NothingPending),
     }
 }

@@ -1,20 +1,20 @@
 //! What a second step is answered by: one of the account's factors, a code by mail, or a factor that is set up first.
 
 use super::{
-    pending::{Chosen, Pending, SecondStep, State, no_pending},
-    sending::{CODE, Destination, Sending, code_letter},
+    pending::{Chosen, Pending, SecondStep, State},
+    sending::{CODE, Sending, limit_of_setup, mail_limit},
 };
 use crate::{
     core::{Core, change::By},
     error::{Error, Invalid},
-    factors::Setup,
+    factors::{self, Destination, Setup},
     http::client::ClientInfo,
     signin::{limits::count_per_user, ticket::ValidTicket},
     store::{
         StoreError, User,
         factors::{self as rows, FactorRow},
     },
-    types::{FactorKind, Message},
+    types::Message,
 };
 
 /// Chooses one of the account's factors, and sends its code if it has one.
@@ -33,7 +33,7 @@ pub(crate) async fn choose(
         setup: None,
         ..held.payload.clone()
     };
-    let to = Destination::of(kind, way.phone.as_deref());
+    let to = factors::of(kind).destination(way.phone.as_deref());
     carry(core, client, &held, pending, to, CODE).await?;
     Ok(State::Ready(kind))
 }
@@ -46,7 +46,7 @@ pub(crate) async fn rescue(
 ) -> Result<(), Error> {
     // Whoever has to set one up first has lost none.
     if held.payload.sets_up {
-        return Err(no_pending());
+        return Err(Error::NothingPending);
     }
     let pending = Pending {
         chosen: Some(Chosen::Rescue),
@@ -79,10 +79,9 @@ pub(crate) async fn begin_setup(
         .await?;
     refuse_more(&known, &setup)?;
     count_per_user(core, "factor_setup", &held.user.id).await?;
-    let phone = setup.phone.clone();
-    let to = Destination::of(setup.kind, phone.as_deref());
+    let to = factors::of(setup.kind).destination(setup.phone.as_deref());
     let pending = Pending {
-        setup: Some(setup.clone()),
+        setup: Some(setup),
         chosen: None,
         ..held.payload.clone()
     };
@@ -92,7 +91,7 @@ pub(crate) async fn begin_setup(
 /// Nobody sets a factor up who has not proven the address: it would lock the address's owner out.
 pub(crate) fn refuse_unproven(core: &Core, user: &User) -> Result<(), Error> {
     match core.settings.confirm.enabled && user.confirmed_at.is_none() {
-        true => Err(Invalid::form(Message::new("login.unconfirmed")).into()),
+        true => Err(Invalid::unconfirmed().into()),
         false => Ok(()),
     }
 }
@@ -106,7 +105,7 @@ pub(crate) fn refuse_more(known: &[FactorRow], setup: &Setup) -> Result<(), Erro
     if known.len() >= MOST {
         return Err(Invalid::form(Message::new("factor.too_many")).into());
     }
-    if setup.kind == FactorKind::Email && known.iter().any(twice) {
+    if factors::of(setup.kind).is_mailbox() && known.iter().any(twice) {
         return Err(Invalid::field("setup", Message::new("factor.held")).into());
     }
     Ok(())
@@ -127,20 +126,19 @@ async fn carry(
     if let Some(to) = to {
         let new = ticket_id.new_code::<SecondStep>(core)?;
         let composer = client.composer(&core.notify);
-        let mail_limit = match &pending.setup {
-            Some(_) => to.postage_of_setup(&held.user),
-            None => Destination::mail_limit(&held.user),
-        };
         let sending = Sending {
             to: &to,
-            mail_limit,
+            limit: match &pending.setup {
+                Some(_) => limit_of_setup(&to, &held.user),
+                None => mail_limit(&held.user),
+            },
             mail,
             ends: held
                 .created_at
                 .after(core.settings.two_factor.pending.get()),
         };
-        let (outgoing, until) = code_letter(&composer, &held.user, sending, new.code.expose())?;
-        pending.code_until = Some(until);
+        pending.code_until = Some(sending.until(&composer));
+        let outgoing = sending.compose(&composer, &held.user, new.code.expose())?;
         sent = Some((new, outgoing));
     }
     let carried = core
@@ -161,7 +159,7 @@ async fn carry(
     match carried {
         Ok(true) => Ok(()),
         Ok(false) => Err(Invalid::form(Message::new("factor.too_often")).into()),
-        Err(StoreError::Missing) => Err(no_pending()),
+        Err(StoreError::Missing) => Err(Error::NothingPending),
         Err(error) => Err(error.into()),
     }
 }

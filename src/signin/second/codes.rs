@@ -10,7 +10,7 @@ use crate::{
     http::client::ClientInfo,
     notify::outbox::OutgoingMail,
     secrets::Purpose as Key,
-    signin::{limits::Buckets, second_factors::Passed, ticket::ValidTicket},
+    signin::{second_factors::Passed, ticket::ValidTicket},
     store::{Conn, StoreError, User, factors as rows},
     types::{Method, Timestamp, UserId},
 };
@@ -37,7 +37,7 @@ pub(crate) async fn answer_by_recovery_code(
     held: &ValidTicket<SecondStep>,
     typed: &str,
     notice: impl Fn(usize) -> Result<OutgoingMail, Error>,
-) -> Result<(Passed, Buckets), Error> {
+) -> Result<Passed, Error> {
     let plain = core.factors.recovery_codes.normalise(typed);
     let (id, since) = (held.user.id.clone(), codes_since(core));
     let left = core

@@ -17,9 +17,8 @@ pub(crate) use self::{
     choose::{MOST, begin_setup, choose, refuse_more, refuse_unproven, rescue},
     codes::{answer_by_recovery_code, recovery_codes_left, recovery_parts},
     pending::{
-        Chosen, Resume, SecondStep, State, abandon, held, no_pending, shown, token_for_program,
-        ways_of,
+        Chosen, Resume, SecondStep, State, abandon, held, shown, token_for_program, ways_of,
     },
-    sending::{CODE, Destination, Sending, code_letter, sms_text},
+    sending::{CODE, Sending, limit_of_setup},
 };
-pub(crate) use super::second_factors::{Passed, are_passkeys, factors_of, remaining_factors};
+pub(crate) use super::second_factors::{Passed, all_by_browser, factors_of, remaining_factors};

@@ -1,7 +1,7 @@
 //! A passkey as the answer to a second step.
 #![allow(dead_code, reason = "passkeys may not be compiled in")]
 
-use super::pending::{SecondStep, no_pending};
+use super::pending::SecondStep;
 use crate::{
     core::Core,
     error::Error,
@@ -22,7 +22,7 @@ pub(crate) async fn answer<T: Send + 'static>(
     client: &ClientInfo,
     held: &ValidTicket<SecondStep>,
     mut effect: impl FnMut(&mut Conn) -> Result<(bool, T), StoreError> + Send + 'static,
-) -> Result<(Option<(Passed, Buckets)>, T), Error> {
+) -> Result<(Option<Passed>, T), Error> {
     let (buckets, now) = (Buckets::of_user(core, &held.user, client), core.now());
     let (counters, ticket_id) = (buckets.all(), held.ticket_id());
     let (id, uniquifier) = (held.user.id.clone(), held.user.uniquifier.clone());
@@ -38,25 +38,26 @@ pub(crate) async fn answer<T: Send + 'static>(
             if right && !ticket_id.consume(conn, now)? {
                 return Err(StoreError::Missing);
             }
-            Ok(Ok((right, came)))
+            let user = users::by_id(conn, &id)?.ok_or(StoreError::Missing)?;
+            Ok(Ok((right.then_some(user), came)))
         })
         .await;
     match checked {
-        Ok(Ok((right, came))) => {
+        Ok(Ok((user, came))) => {
             let mut methods = held.payload.methods().and(Method::Passkey);
             // Two passkeys are two things that are held, and each was shown.
             if held.payload.shown.is_some() {
                 methods = methods.and_verified();
             }
-            let passed = Passed {
+            let passed = user.map(|user| Passed {
+                user,
                 methods,
-                uniquifier: held.user.uniquifier.clone(),
-            };
-            let passed = right.then_some((passed, buckets));
+                buckets,
+            });
             Ok((passed, came))
         }
         Ok(Err(until)) => Err(locked(until, now)),
-        Err(StoreError::Missing) => Err(no_pending()),
+        Err(StoreError::Missing) => Err(Error::NothingPending),
         Err(error) => Err(error.into()),
     }
 }

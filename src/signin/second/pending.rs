@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     core::Core,
-    error::{Error, Invalid},
+    error::Error,
     factors::Setup,
     http::{browser::Browser, cookies::Kind},
     identity::target::Target,
@@ -19,7 +19,7 @@ use crate::{
         sign_in::SignIn,
         tickets,
     },
-    types::{FactorKind, Message, Methods, SessionId, Timestamp},
+    types::{FactorKind, Methods, SessionId, Timestamp},
 };
 
 /// The ticket of a second step.
@@ -158,11 +158,6 @@ fn of_program(browser: &Browser) -> Option<(&str, Presenter)> {
         browser: Some(visitor.to_string()),
     };
     Some((secret, presenter))
-}
-
-/// There is nothing that a code could be for.
-pub(crate) fn no_pending() -> Error {
-    Invalid::form(Message::new("tf.no_pending")).into()
 }
 
 /// Those of them with which a second step can be answered.

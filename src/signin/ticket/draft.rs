@@ -107,11 +107,24 @@ pub(crate) fn draft<P: Purpose>(
 }
 
 impl<P: Purpose> Draft<P> {
-    /// Without a code; one can be given to it later, by [`TicketId::carry`].
-    pub(crate) fn without_code(mut self) -> Self {
-        self.row.code_hash = None;
+    /// Found by its secret alone: who types its code must present the secret too.
+    pub(crate) fn by_secret(mut self) -> Self {
         self.row.handle = None;
         self
+    }
+
+    /// Found by its secret, and without a code. It can get one later, by [`TicketId::carry`].
+    pub(crate) fn without_code(self) -> Self {
+        let mut draft = self.by_secret();
+        draft.row.code_hash = None;
+        draft
+    }
+
+    /// The same ticket with something else in it.
+    pub(crate) fn carrying(mut self, payload: &P::Payload) -> Result<Self, Error> {
+        self.row.payload =
+            serde_json::to_string(payload).map_err(|error| Error::Broken(error.to_string()))?;
+        Ok(self)
     }
 
     /// In the place of somebody's older tickets, even if it is not theirs.

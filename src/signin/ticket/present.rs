@@ -3,7 +3,7 @@
 use data_encoding::BASE64URL_NOPAD;
 
 use super::{
-    draft::CodeSubject,
+    draft::{CodeSubject, Draft},
     row::{Purpose, discard, hash_of, payload_of},
     ticket_id::TicketId,
 };
@@ -60,6 +60,16 @@ pub(crate) struct ValidTicket<P: Purpose> {
 }
 
 impl<P: Purpose> ValidTicket<P> {
+    /// The ticket of `user` that was just written.
+    pub(crate) fn written(draft: &Draft<P>, user: User, payload: P::Payload) -> Self {
+        Self {
+            id: draft.row.id.clone(),
+            user,
+            payload,
+            created_at: draft.row.created_at,
+        }
+    }
+
     pub(crate) fn ticket_id(&self) -> TicketId {
         TicketId(self.id.clone())
     }
