@@ -58,8 +58,14 @@ enum Asked {
     Factor(String),
     /// A code by mail, for a user who has lost every factor.
     Rescue,
-    /// A factor that is being set up, and the mail that reports it.
-    Setup(Setup, OutgoingMail),
+    /// A factor that is being set up.
+    Setup(Box<Addition>),
+}
+
+/// A factor that is being set up, and the mail that reports it.
+struct Addition {
+    setup: Setup,
+    notice: OutgoingMail,
 }
 
 impl Typed {
@@ -74,9 +80,12 @@ impl Typed {
         let (asked, kind, right) = match (&held.payload.setup, &held.payload.chosen) {
             (Some(setup), _) => {
                 let composer = client.composer(&core.notify);
-                let notice = notices::factor_added(&composer, &user, setup.kind, &setup.name)?;
+                let addition = Addition {
+                    notice: notices::factor_added(&composer, &user, setup.kind, &setup.name)?,
+                    setup: setup.clone(),
+                };
                 let right = check(setup.kind, setup.into());
-                (Asked::Setup(setup.clone(), notice), setup.kind, right)
+                (Asked::Setup(Box::new(addition)), setup.kind, right)
             }
             (None, Some(Chosen::Rescue)) => (Asked::Rescue, RESCUE, None),
             (None, Some(Chosen::Factor(id))) => {
@@ -110,7 +119,7 @@ impl Typed {
         let (now, right) = (change.now(), self.right.as_ref());
         let factor = factors::of(self.kind);
         let step = match (&self.asked, &pending.setup, &pending.chosen) {
-            (Asked::Setup(setup, _), Some(now_setup), _) if setup.id == now_setup.id => {
+            (Asked::Setup(addition), Some(setup), _) if addition.setup.id == setup.id => {
                 // The account has a factor by now, which is to be shown.
                 if !rows::serving(change, &self.user.id, Usages::SECOND)?.is_empty() {
                     return Ok(Checked::Dead);
@@ -131,15 +140,18 @@ impl Typed {
         if !ticket_id.consume(change, now)? {
             return Ok(Checked::Dead);
         }
-        if let Asked::Setup(setup, notice) = &self.asked {
+        if let Asked::Setup(addition) = &self.asked {
             let user = self.user.id.clone();
-            rows::insert(change, &factors::row(setup, &self.user, step, now))?;
+            rows::insert(
+                change,
+                &factors::row(&addition.setup, &self.user, step, now),
+            )?;
             // From now on a session takes more than the others have shown.
             users::end_sessions(change, &user, true)?;
-            change.mail(notice)?;
+            change.mail(&addition.notice)?;
             change.event(EventKind::FactorAdded {
                 user,
-                method: setup.kind,
+                method: self.kind,
             });
         }
         let methods = pending.methods().and(self.kind.method());
