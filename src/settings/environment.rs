@@ -199,7 +199,9 @@ pub(super) fn extract(figment: &Figment, mut entries: Vec<Entry>) -> Result<Sett
         };
         let path = path_of(&error);
         let at = entries.iter().position(|entry| entry.is_at(&path));
-        if at.is_some_and(|at| entries[at].turn()) {
+        // A number out of its bounds is a number.
+        let may_be_text = !matches!(error.kind, Kind::InvalidValue(..));
+        if may_be_text && at.is_some_and(|at| entries[at].turn()) {
             continue;
         }
         let a_table = matches!(error.kind, Kind::InvalidType(..));
@@ -260,9 +262,10 @@ pub(crate) fn told(kind: &Kind) -> String {
             {
                 return "this is 0, and should be 1 or more".into();
             }
-            let expected = match expected.strip_prefix("struct ") {
-                Some(_) => "a table of settings",
-                None => expected.as_str(),
+            let expected = match expected.as_str() {
+                text if text.starts_with("struct ") => "a table of settings",
+                text if text.starts_with("a nonzero ") => "a number, 1 or more",
+                text => text,
             };
             format!("this is {}, and should be {expected}", kind_of(found))
         }

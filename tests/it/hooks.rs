@@ -77,7 +77,7 @@ const TESTED: &[(&str, &str, &str)] = &[
         "a_mail_knows_the_applications_own_values",
     ),
     (
-        "engines",
+        "configure_tera",
         "overrides",
         "texts_values_and_languages_are_the_applications_to_set",
     ),

@@ -128,7 +128,7 @@ fn every_kind_of_wrong_setting_is_named_in_one_sentence() {
         ),
         (
             "[default.security.limits]\nper_account = 0",
-            &["`security.limits.per_account`"],
+            &["`security.limits.per_account`", "1 or more"],
         ),
         (
             "[default.security.limits]\nper_account = \"ten\"",
@@ -140,7 +140,7 @@ fn every_kind_of_wrong_setting_is_named_in_one_sentence() {
         ),
         (
             "[default.security.refresh_tokens]\nmost = 0",
-            &["`security.refresh_tokens`", "`most`"],
+            &["`security.refresh_tokens.most`", "1 or more"],
         ),
         (
             "[default.security.limits]\nlock = 0",
@@ -261,7 +261,7 @@ fn every_kind_of_wrong_setting_is_named_in_one_sentence() {
         #[cfg(feature = "passkeys")]
         (
             "[default.security.passkeys]\nchallenges = 0",
-            &["`security.passkeys`", "`challenges`"],
+            &["`security.passkeys.challenges`", "1 or more"],
         ),
         (
             "[default.security.unified]\nreplaces_login = true",
