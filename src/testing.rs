@@ -33,7 +33,7 @@ use crate::{
     accounts::Accounts,
     fairing::housekeeping,
     identity::EmailAddress,
-    notify::mailbox::Mailbox,
+    notify::{delivery::deliver_now, mailbox::Mailbox},
     store::{NewUser, StoreError, User, reset},
     types::{Clock, Method, Methods, SystemClock, Timestamp, UserId, span::millis},
     web::security::Security,
@@ -174,16 +174,70 @@ pub fn hashes_done(rocket: &rocket::Rocket<rocket::Orbit>) -> u64 {
     site.map_or(0, |site| site.hasher.hashes_done())
 }
 
-/// Deletes what has run out, as a site does every ten minutes.
+/// Delivers the mails and text messages that are due now, and returns how many were sent. A site does so in the
+/// background, about every half second. A test that calls this need not wait: a mail that is due has been sent, has
+/// failed or waits for its next try when the call returns.
+///
+/// ```
+/// # rocket::async_test(async {
+/// use std::sync::{Arc, Mutex};
+/// use rocket::local::asynchronous::Client;
+/// use rocket_security::{Mail, MailError, Mailer, Security, testing};
+/// use serde_json::json;
+///
+/// /// Remembers the recipients.
+/// #[derive(Clone, Default)]
+/// struct Recipients(Arc<Mutex<Vec<String>>>);
+///
+/// #[rocket::async_trait]
+/// impl Mailer for Recipients {
+///     async fn send(&self, mail: &Mail) -> Result<(), MailError> {
+///         self.0.lock().unwrap().push(mail.to.clone());
+///         Ok(())
+///     }
+/// }
+///
+/// let recipients = Recipients::default();
+/// let figment = rocket::Config::figment()
+///     .merge(("security.database.url", ":memory:"))
+///     .merge(("security.database.connections", 1));
+/// let security = Security::default().mailer(recipients.clone());
+/// let client = Client::tracked(rocket::custom(figment).attach(security)).await.unwrap();
+/// let password = "correct horse battery staple";
+/// client
+///     .post("/register")
+///     .header(rocket::http::Accept::JSON)
+///     .json(&json!({"email": "ada@example.com", "password": password, "password_confirm": password}))
+///     .dispatch()
+///     .await;
+/// testing::deliver_mails(client.rocket()).await.unwrap();
+/// assert_eq!(*recipients.0.lock().unwrap(), ["ada@example.com"]);
+/// # });
+/// ```
+///
+/// # Errors
+///
+/// [`StoreError::Unavailable`].
+pub async fn deliver_mails(rocket: &rocket::Rocket<rocket::Orbit>) -> Result<usize, StoreError> {
+    match rocket.state::<Arc<crate::web::site::Site>>() {
+        Some(site) => deliver_now(&site.notify).await,
+        None => Ok(0),
+    }
+}
+
+/// Writes down the last uses of sessions and API keys, as a site does every few seconds, and deletes what has
+/// expired, as it does every ten minutes.
 ///
 /// # Errors
 ///
 /// [`StoreError::Unavailable`].
 pub async fn sweep(rocket: &rocket::Rocket<rocket::Orbit>) -> Result<(), StoreError> {
-    match rocket.state::<Arc<crate::web::site::Site>>() {
-        Some(site) => housekeeping::sweep(site).await,
-        None => Ok(()),
-    }
+    let Some(site) = rocket.state::<Arc<crate::web::site::Site>>() else {
+        return Ok(());
+    };
+    site.touches.flush(&site.store).await?;
+    site.key_uses.flush(&site.store).await?;
+    housekeeping::sweep(site).await
 }
 
 /// Deletes every account, role, session, ticket, mail and counter, so that the next test begins with empty

@@ -10,6 +10,7 @@ use std::{
 };
 
 use serde_json::{Map, Value};
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::{mailbox::Mailbox, mailer::Mailer, sms::SmsSender};
 use crate::{
@@ -68,18 +69,26 @@ impl NotifyContext {
     }
 }
 
-/// Whether there are mails that the delivery does not know of yet.
+/// Whether there are mails that the delivery does not know of yet, and whose turn it is to deliver.
 #[derive(Debug, Default)]
-pub(crate) struct MailSignal(AtomicBool);
+pub(crate) struct MailSignal {
+    woken: AtomicBool,
+    turn: Mutex<()>,
+}
 
 impl MailSignal {
     pub(super) fn wake(&self) {
-        self.0.store(true, Ordering::Release);
+        self.woken.store(true, Ordering::Release);
     }
 
     /// Whether it was woken since the last call.
     pub(super) fn take(&self) -> bool {
-        self.0.swap(false, Ordering::AcqRel)
+        self.woken.swap(false, Ordering::AcqRel)
+    }
+
+    /// Waits until no other task of this process delivers mails.
+    pub(super) async fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().await
     }
 }
 

@@ -89,6 +89,8 @@ impl Pause {
 
 /// Sends what is due until nothing is, or the server is down. Answers how many were sent.
 async fn deliver_due(context: &Arc<NotifyContext>, pause: &mut Pause) -> Result<usize, StoreError> {
+    // A caller finds every mail settled that was due when it called, whichever task delivered it.
+    let _turn = context.mail_signal.turn().await;
     let mut sent = 0;
     loop {
         let now = context.now();
@@ -135,8 +137,8 @@ async fn deliver_due(context: &Arc<NotifyContext>, pause: &mut Pause) -> Result<
     }
 }
 
-/// Sends what is due now, for a command. Answers how many were sent.
-#[cfg(feature = "cli")]
+/// Sends what is due now, for a command or a test. Answers how many were sent.
+#[cfg(any(feature = "cli", feature = "testing"))]
 pub(crate) async fn deliver_now(context: &Arc<NotifyContext>) -> Result<usize, StoreError> {
     deliver_due(context, &mut Pause::default()).await
 }

@@ -1,8 +1,6 @@
 //! What the tests of mailed links and codes share: reading mails, following links, comparing answers.
 
-use std::time::{Duration, Instant};
-
-use rocket::{http::Method as Verb, tokio};
+use rocket::http::Method as Verb;
 use serde_json::{Value, json};
 
 use crate::{
@@ -37,15 +35,11 @@ pub fn credentials(email: &str, password: &str) -> Value {
 }
 
 impl App {
-    /// The only mails to an address so far, of which there must be `count`, once none waits to be sent;
-    /// the newest is answered.
+    /// Delivers what is due, and answers the newest mail to an address, of which there must be `count` by now.
     pub async fn delivered(&self, server: &SmtpServer, to: &str, count: usize) -> Received {
+        self.deliver().await;
         let waiting = "SELECT COUNT(*) AS n FROM security_outbox WHERE state = 'waiting'";
-        let began = Instant::now();
-        while self.number(waiting).await > 0 {
-            assert!(began.elapsed() < Duration::from_secs(20), "mails wait");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        assert_eq!(self.number(waiting).await, 0, "mails wait");
         let mails = server.to(to);
         let subjects: Vec<_> = mails.iter().map(|mail| mail.subject.clone()).collect();
         assert_eq!(mails.len(), count, "to {to}: {subjects:?}");

@@ -17,7 +17,6 @@ use std::{
     net::TcpListener as Bound,
     sync::{Arc, Mutex, OnceLock},
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
 };
 
 use data_encoding::BASE64;
@@ -32,9 +31,6 @@ use tokio_rustls::{
     TlsAcceptor,
     rustls::{self, pki_types},
 };
-
-/// How long one waits for a mail.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Dropping it stops it, and every conversation with it.
 pub struct SmtpServer {
@@ -199,37 +195,15 @@ impl SmtpServer {
         received
     }
 
-    /// All that came, once there are so many.
-    pub async fn wait_for(&self, count: usize) -> Vec<Received> {
-        let what = format!("{count} mails");
-        self.wait(&what, || {
-            Some(self.received()).filter(|mails| mails.len() >= count)
+    /// The newest one to an address. A mail is there as soon as its sender was told so.
+    pub fn newest_to(&self, address: &str) -> Received {
+        self.to(address).pop().unwrap_or_else(|| {
+            let received = self.received().into_iter();
+            let came: Vec<_> = received
+                .map(|mail| (mail.recipients, mail.subject))
+                .collect();
+            panic!("no mail came to {address}, but {came:?}")
         })
-        .await
-    }
-
-    /// The newest one.
-    pub async fn wait_for_mail_to(&self, address: &str) -> Received {
-        let what = format!("a mail to {address}");
-        self.wait(&what, || self.to(address).pop()).await
-    }
-
-    async fn wait<T>(&self, what: &str, look: impl Fn() -> Option<T>) -> T {
-        let since = Instant::now();
-        loop {
-            if let Some(found) = look() {
-                return found;
-            }
-            if since.elapsed() > PATIENCE {
-                let came: Vec<_> = self
-                    .received()
-                    .into_iter()
-                    .map(|mail| (mail.recipients, mail.subject))
-                    .collect();
-                panic!("{what} did not come, but {came:?}");
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
     }
 }
 

@@ -7,8 +7,8 @@ use std::{
     time::Duration,
 };
 
+use rocket::futures::future::join;
 use rocket::tokio::{
-    self,
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
 };
@@ -913,16 +913,13 @@ fn with_phones(plan: Plan, phones: &Phones) -> Plan {
         .security(|security| security.sms(phones))
 }
 
-async fn until(phones: &Phones, count: usize) -> String {
-    for _ in 0..1_000 {
-        if phones.received().len() >= count {
-            let last = phones.received().pop().unwrap();
-            assert_eq!(last.phone, PHONE);
-            return six_digits(&last.message);
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("no text message came");
+/// The code in the newest text message, of which there must be `count` by now.
+async fn code_on(phones: &Phones, app: &App, count: usize) -> String {
+    app.deliver().await;
+    let received = phones.received();
+    assert_eq!(received.len(), count, "{received:?}");
+    assert_eq!(received[count - 1].phone, PHONE);
+    six_digits(&received[count - 1].message)
 }
 
 #[rocket::async_test]
@@ -946,14 +943,10 @@ async fn a_number_with_its_country_is_kept_whatever_the_region() {
                 .begin_setup(json!({"setup": "sms", "phone": typed}))
                 .await;
             assert_eq!(begun["tf_phone"], "+491705551234", "{typed} in {region}");
-            for _ in 0..500 {
-                if phones.received().len() > count {
-                    break;
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-            let last = phones.received().pop().unwrap();
-            assert_eq!(last.phone, "+491705551234");
+            app.deliver().await;
+            let received = phones.received();
+            assert_eq!(received.len(), count + 1);
+            assert_eq!(received[count].phone, "+491705551234");
             app.later(Duration::from_mins(2));
         }
     }
@@ -986,7 +979,7 @@ async fn codes_go_to_a_phone() {
             .begin_setup(json!({"setup": "sms", "phone": "(650) 253-0000"}))
             .await;
         assert_eq!(begun["tf_phone"], PHONE);
-        let code = until(&phones, 1).await;
+        let code = code_on(&phones, &app, 1).await;
         // The code of another factor is none of this one.
         let authenticator = browser.begin_setup(json!({"setup": "authenticator"})).await;
         let code_of_app = Authenticator::of(&authenticator).code(&app);
@@ -1001,7 +994,7 @@ async fn codes_go_to_a_phone() {
                 .begin_setup(json!({"setup": "sms", "phone": PHONE}))
                 .await
         };
-        let code = until(&phones, 2).await;
+        let code = code_on(&phones, &app, 2).await;
         if code != code_of_app {
             let answer = browser.type_first_code(&begun, &code_of_app).await;
             assert_refused(&answer, 400, "factor.code_wrong");
@@ -1020,13 +1013,13 @@ async fn codes_go_to_a_phone() {
             .await
             .text();
         assert!(page.contains("••••00") && !page.contains(PHONE), "{page}");
-        let code = until(&phones, 3).await;
+        let code = code_on(&phones, &app, 3).await;
         app.later(Duration::from_mins(5));
         assert_refused(&waiting.validate(&code).await, 400, "factor.code_wrong");
         waiting
             .post_json("/tf-select", json!({"which": "sms"}))
             .await;
-        let code = until(&phones, 4).await;
+        let code = code_on(&phones, &app, 4).await;
         assert_eq!(waiting.validate(&code).await.status, 200);
         assert!(waiting.is_signed_in().await);
         assert_eq!(
@@ -1047,6 +1040,12 @@ async fn without_a_sender_no_text_message_is_offered() {
         .try_start()
         .await;
     assert!(refused.is_err());
+}
+
+/// Delivers the one text message that is due, to the local API, and answers what the request held.
+async fn delivered_to(listener: &TcpListener, app: &App, status: &str) -> (String, String) {
+    let (_, request) = join(app.deliver(), one_request(listener, status)).await;
+    request
 }
 
 /// What one request to the local API held.
@@ -1104,7 +1103,7 @@ async fn the_api_of_twilio_is_asked_and_its_refusals_are_told_apart() {
     // Too many at once, and out of order: it waits for another try.
     for status in ["429 Too Many Requests", "500 Internal Server Error"] {
         begin().await;
-        let (head, body) = one_request(&listener, status).await;
+        let (head, body) = delivered_to(&listener, &app, status).await;
         assert!(
             head.starts_with("POST /2010-04-01/Accounts/AC123/Messages.json "),
             "{head}"
@@ -1125,18 +1124,15 @@ async fn the_api_of_twilio_is_asked_and_its_refusals_are_told_apart() {
             (PHONE, "+15550100")
         );
         six_digits(&fields[2].1);
-        tokio::time::sleep(Duration::from_millis(300)).await;
         assert_eq!(app.number(state).await, 1, "{status}");
         app.later(Duration::from_mins(1));
-        let (_, again) = one_request(&listener, "201 Created").await;
+        let (_, again) = delivered_to(&listener, &app, "201 Created").await;
         assert_eq!(again, body, "the same message once more");
-        tokio::time::sleep(Duration::from_millis(300)).await;
         assert_eq!(app.number(state).await, 0);
     }
     // A number that the API does not take is given up.
     let begun = begin().await;
-    one_request(&listener, "400 Bad Request").await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    delivered_to(&listener, &app, "400 Bad Request").await;
     let lost = |kind: &EventKind| matches!(kind, EventKind::MailUndeliverable { .. });
     assert_eq!((app.count(lost).await, app.number(state).await), (1, 0));
     app.later(Duration::from_mins(1));
@@ -1144,7 +1140,7 @@ async fn the_api_of_twilio_is_asked_and_its_refusals_are_told_apart() {
         assert_eq!(begun["tf_phone"], PHONE);
         begin().await
     };
-    let (_, body) = one_request(&listener, "201 Created").await;
+    let (_, body) = delivered_to(&listener, &app, "201 Created").await;
     let text = url::form_urlencoded::parse(body.as_bytes())
         .find(|(name, _)| name == "Body")
         .unwrap()

@@ -12,6 +12,7 @@ mod plan;
 mod reuse;
 mod routes;
 mod running;
+mod wait;
 
 pub use self::{
     actor::Actor,
@@ -20,6 +21,7 @@ pub use self::{
     plan::Plan,
     routes::{Admin, Publish},
     running::{App, hash_of},
+    wait::eventually,
 };
 
 /// Good by every policy, and in no list.

@@ -19,6 +19,7 @@ use super::{
     Actor, PASSWORD, Plan,
     databases::{Backend, Scratch},
     plan::write_template,
+    wait::eventually,
 };
 
 /// A running application and everything that it did.
@@ -261,16 +262,14 @@ impl App {
         };
         self.program().get(&path).await;
         let is_marker = |kind: &EventKind| matches!(kind, EventKind::Unauthenticated { path } if path.starts_with("/marker/"));
-        for _ in 0..5_000 {
-            let mut events = self.events.lock().unwrap().clone();
-            let seen = |event: &Event| matches!(&event.kind, EventKind::Unauthenticated { path: at } if *at == path);
-            if events.iter().any(seen) {
-                events.retain(|event| !is_marker(&event.kind));
-                return events;
-            }
-            rocket::tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-        }
-        panic!("the subscriber was not told of {path}");
+        let seen = |event: &Event| matches!(&event.kind, EventKind::Unauthenticated { path: at } if *at == path);
+        let told = async || {
+            let events = self.events.lock().unwrap().clone();
+            events.iter().any(seen).then_some(events)
+        };
+        let mut events = eventually(&format!("the event of {path}"), told).await;
+        events.retain(|event| !is_marker(&event.kind));
+        events
     }
 
     /// How many events `which` is true of.
@@ -292,6 +291,13 @@ impl App {
         rocket_security::testing::hashes_done(self.client.rocket())
     }
 
+    /// Delivers what is due, so that no test waits for it. Answers how many were sent.
+    pub async fn deliver(&self) -> usize {
+        let sent = rocket_security::testing::deliver_mails(self.client.rocket()).await;
+        sent.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// What is in the outbox, whether it is delivered or not.
     pub fn mails_to(&self, address: &str) -> Vec<Mail> {
         self.mails.to(address)
     }
