@@ -7,12 +7,12 @@ use std::{
     net::TcpListener,
     path::Path,
     process::{Child, Command, Stdio},
-    time::{Duration, Instant},
 };
 
 use fantoccini::{Client, ClientBuilder, Locator};
 use rocket::tokio;
 
+use crate::app::eventually;
 #[cfg(feature = "smtp")]
 use crate::smtp_server::{Received, SmtpServer};
 
@@ -48,17 +48,12 @@ pub(crate) fn command(database: &Path, port: u16) -> Command {
 }
 
 pub(crate) async fn until_it_answers(port: u16) {
-    let began = Instant::now();
-    while tokio::net::TcpStream::connect(("127.0.0.1", port))
-        .await
-        .is_err()
-    {
-        assert!(
-            began.elapsed() < Duration::from_secs(30),
-            "nothing listens on {port}"
-        );
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let there = async || {
+        tokio::net::TcpStream::connect(("127.0.0.1", port))
+            .await
+            .ok()
+    };
+    eventually(&format!("a server on {port}"), there).await;
 }
 
 pub(crate) async fn browser() -> Option<(Process, Client)> {
@@ -122,14 +117,7 @@ pub(crate) async fn submit(browser: &Client) {
 
 /// Waits until `found` says so: a page that a click leads to is there when it is there.
 pub(crate) async fn wait(what: &str, found: impl AsyncFn() -> bool) {
-    let began = Instant::now();
-    while !found().await {
-        assert!(
-            began.elapsed() < Duration::from_secs(20),
-            "waited in vain for {what}"
-        );
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    eventually(what, async || found().await.then_some(())).await;
 }
 
 pub(crate) async fn arrives(browser: &Client, path: &str) {

@@ -9,13 +9,14 @@ use std::{
     path::PathBuf,
     process::Stdio,
     sync::Mutex,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use fantoccini::{Locator, key::Key};
 use rocket::tokio;
 
 use crate::{
+    app::eventually,
     with_cli::browser::{ADA, PASSWORD, Person, wait},
     with_factors::factors::{Authenticator, six_digits},
 };
@@ -79,16 +80,18 @@ impl App {
 
     /// A code that is good for a few seconds more, and was not used yet.
     async fn code(&self) -> String {
-        loop {
+        // The site is a process of its own, whose clock nobody moves.
+        eventually("a code that was not used", async || {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
             let (step, into) = (now.as_secs() / 30, now.as_secs() % 30);
-            let next = (*self.last.lock().unwrap() + 1).max(step - 1);
-            if next <= step + 1 && (next >= step || into < 22) {
-                *self.last.lock().unwrap() = next;
-                return self.shown.shows(next * 30);
-            }
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        }
+            let mut last = self.last.lock().unwrap();
+            let next = (*last + 1).max(step - 1);
+            (next <= step + 1 && (next >= step || into < 22)).then(|| {
+                *last = next;
+                self.shown.shows(next * 30)
+            })
+        })
+        .await
     }
 
     /// One of another year.
@@ -124,14 +127,13 @@ impl Person {
                 serde_json::from_value::<Vec<String>>(faults).unwrap()
             };
             // Focus is given a moment after the page is there.
-            let mut faults = found().await;
-            for _ in 0..40 {
-                if faults.is_empty() {
-                    break;
-                }
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                faults = found().await;
-            }
+            let began = Instant::now();
+            let faults = eventually("a page that is there", async || {
+                let faults = found().await;
+                let is_last = faults.is_empty() || began.elapsed() > Duration::from_secs(2);
+                is_last.then_some(faults)
+            })
+            .await;
             assert!(faults.is_empty(), "{name} ({device}): {faults:#?}");
             self.picture(name, device, width).await;
         }

@@ -298,7 +298,7 @@ async fn nothing_that_ends_an_account_is_outrun_by_a_sign_in() {
             );
             let token = program.post_json("/login?include_auth_token", body);
             let ends = async {
-                // Somewhere in the middle of the hashing.
+                // Somewhere in the middle of the hashing: each round meets another moment of it.
                 rocket::tokio::time::sleep(std::time::Duration::from_millis(round * 3)).await;
                 match round % 2 {
                     0 => drop(accounts.deactivate_user(&ada.id).await.unwrap()),

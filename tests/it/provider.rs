@@ -589,6 +589,7 @@ async fn answer(
         state.delay(&asked.path)
     };
     if let Some(delay) = delay {
+        // This provider is slow: a client has to lose patience with it.
         sleep(delay).await;
     }
     Ok(state.lock().unwrap().answer(&asked).into_response())

@@ -527,6 +527,7 @@ fn end_sessions_beside(store: Store) {
             conn.batch_execute("DELETE FROM security_sessions")?;
             conn.batch_execute("DELETE FROM security_refresh_families")?;
             let _ = said.send(());
+            // Long enough for the other to come to the rows that are locked here. No database tells that somebody waits.
             std::thread::sleep(std::time::Duration::from_millis(300));
             Ok(())
         });

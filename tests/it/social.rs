@@ -11,7 +11,7 @@ use serde_json::json;
 use url::Url;
 
 use crate::{
-    app::{Actor, Answer, App, PASSWORD, Plan, for_each_database},
+    app::{Actor, Answer, App, PASSWORD, Plan, eventually, for_each_database},
     with_social::provider::{Deviation, Person, Provider},
 };
 
@@ -498,15 +498,12 @@ async fn a_provider_that_is_down_at_launch_is_found_later() {
     provider.restart();
     provider.signed_in(Person::new("1", ADA));
     // The pause after a failure is two seconds of the machine's own.
-    let patience = std::time::Instant::now();
-    let there = loop {
+    let there = eventually("the way to the provider", async || {
         let answer = browser.post_form(START, &[]).await;
-        match answer.location() {
-            Some(there) if there.starts_with("http") => break there.to_string(),
-            _ => assert!(patience.elapsed() < Duration::from_secs(20)),
-        }
-        rocket::tokio::time::sleep(Duration::from_millis(200)).await;
-    };
+        let there = answer.location()?;
+        there.starts_with("http").then(|| there.to_string())
+    })
+    .await;
     browser.get(&provider.consent(&there).await).await;
     assert!(browser.is_signed_in().await);
 }

@@ -4,11 +4,10 @@
 use std::{
     net::TcpListener,
     process::{Child, Command, Stdio},
-    time::{Duration, Instant},
 };
 
 use crate::{
-    app::{Actor, App, Plan},
+    app::{Actor, App, Plan, eventually},
     with_social::provider::{ask, led as led_back},
     with_social::social::{START, VERIFY, led, said},
 };
@@ -60,14 +59,8 @@ async fn start() -> Option<(Process, String)> {
             return None;
         }
     };
-    let began = Instant::now();
-    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(
-            began.elapsed() < Duration::from_secs(60),
-            "{name} does not start"
-        );
-        rocket::tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    let there = async || std::net::TcpStream::connect(("127.0.0.1", port)).ok();
+    eventually(&name, there).await;
     Some((process, format!("http://localhost:{port}")))
 }
 
