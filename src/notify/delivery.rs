@@ -116,7 +116,8 @@ async fn deliver_due(context: &Arc<NotifyContext>, pause: &mut Pause) -> Result<
                 .await?
         };
         if claimed.is_empty() {
-            return Ok(sent);
+            // Another process was faster; there may be more.
+            continue;
         }
         let tried = claimed
             .into_iter()

@@ -47,7 +47,7 @@ fn invitation() -> Invitation {
 }
 
 fn new_user() -> NewUser {
-    NewUser::new(EmailAddress::parse("grace@example.com").unwrap())
+    NewUser::new(EmailAddress::parse("mary@example.com").unwrap())
 }
 
 async fn perform(
@@ -134,8 +134,13 @@ fn plan(plan: Plan) -> Plan {
 
 /// An account on which the operation changes something.
 async fn subject(app: &App, what: &str) -> User {
+    subject_at(app, ADA, what).await
+}
+
+/// One of several accounts of a site.
+async fn subject_at(app: &App, email: &str, what: &str) -> User {
     let user = app
-        .user_with(ADA, |new| new.confirmed(what != "confirm"))
+        .user_with(email, |new| new.confirmed(what != "confirm"))
         .await;
     app.grant(&user, "writer", &[]).await;
     app.accounts().find_or_create_role("editor").await.unwrap();
@@ -170,10 +175,9 @@ fn of_subject<'a>(what: &str, user: &'a User) -> Option<&'a UserId> {
 #[rocket::async_test]
 async fn the_application_is_the_actor_outside_of_requests() {
     for_each_database(|database| async move {
-        let database = database.backend();
+        let app = plan(database).start().await;
         for what in OPERATIONS {
-            let app = plan(Plan::on(database)).start().await;
-            let user = subject(&app, what).await;
+            let user = subject_at(&app, &format!("{what}@example.com"), what).await;
             let before = app.whole_events().await.len();
             perform(app.accounts(), what, &user.id).await.unwrap();
             let events = of_operation(&app, what, before).await;
@@ -187,8 +191,11 @@ async fn the_application_is_the_actor_outside_of_requests() {
 
 #[rocket::async_test]
 async fn in_a_request_the_actor_is_the_administrator_the_owner_or_the_application() {
-    for what in OPERATIONS {
-        for door in ["do", "auth"] {
+    for door in ["do", "auth"] {
+        let app = plan(Plan::new()).start().await;
+        let root = app.user("root@example.com").await;
+        let browser = app.signed_in(&root).await;
+        for what in OPERATIONS {
             let by_auth = [
                 "set_password",
                 "require_new_password",
@@ -199,10 +206,7 @@ async fn in_a_request_the_actor_is_the_administrator_the_owner_or_the_applicatio
             if door == "auth" && !by_auth.contains(&what) {
                 continue;
             }
-            let app = plan(Plan::new()).start().await;
-            let user = subject(&app, what).await;
-            let root = app.user("root@example.com").await;
-            let browser = app.signed_in(&root).await;
+            let user = subject_at(&app, &format!("{what}@example.com"), what).await;
             let path = format!("/{door}/{what}/{}", user.id);
             let before = app.whole_events().await.len();
             assert_eq!(browser.post_form(&path, &[]).await.status, 204, "{path}");
@@ -312,7 +316,7 @@ fn the_command_line_is_the_actor_of_its_commands() {
         ("invite", &["users", "invite", "grace@example.com"]),
         (
             "create",
-            &["users", "create", "grace@example.com", "--no-password"],
+            &["users", "create", "mary@example.com", "--no-password"],
         ),
         ("revoke_all", &["users", "reset-access", ADA]),
         ("add_role", &["roles", "add", ADA, "editor"]),

@@ -55,10 +55,6 @@ impl Plan {
         }
     }
 
-    pub fn backend(&self) -> Backend {
-        self.backend
-    }
-
     pub fn is_sqlite(&self) -> bool {
         self.backend == Backend::Sqlite
     }
