@@ -33,9 +33,9 @@ use crate::{
     accounts::Accounts,
     fairing::housekeeping,
     identity::EmailAddress,
-    notify::{delivery::deliver_now, mailbox::Mailbox},
+    notify::{delivery::deliver_now, mail::name_of, mailbox::Mailbox},
     store::{NewUser, StoreError, User, reset},
-    types::{Clock, Method, Methods, SystemClock, Timestamp, UserId, span::millis},
+    types::{Clock, Message, Method, Methods, SystemClock, Timestamp, UserId, span::millis},
     web::security::Security,
 };
 
@@ -272,6 +272,58 @@ pub async fn reset(rocket: &rocket::Rocket<rocket::Orbit>) -> Result<(), StoreEr
     site.touches.flush(&site.store).await?;
     site.key_uses.flush(&site.store).await?;
     site.store.write(reset::empty).await
+}
+
+/// A feature of this build, for the tests of this crate.
+#[doc(hidden)]
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct BuiltInFeature {
+    /// Its name; one of two parts has the other in brackets.
+    pub name: &'static str,
+    /// Methods and paths, below the prefix.
+    pub routes: Vec<(rocket::http::Method, String)>,
+    /// Names such as `security/login/login.html`.
+    pub templates: Vec<&'static str>,
+}
+
+/// All features of this build, whether they are on or not; for the tests of this crate.
+#[doc(hidden)]
+pub fn features() -> Vec<BuiltInFeature> {
+    let known = crate::features::ALL.iter().map(|feature| BuiltInFeature {
+        name: feature.name,
+        routes: (feature.routes)()
+            .into_iter()
+            .map(|route| (route.method, route.uri.path().to_string()))
+            .collect(),
+        templates: feature.templates.iter().map(|(name, _)| *name).collect(),
+    });
+    known.collect()
+}
+
+/// The mails and text messages of a site's features, with sample values: the name of each, and its subject and text. For
+/// the tests of this crate.
+#[doc(hidden)]
+pub fn sample_mails(rocket: &rocket::Rocket<rocket::Orbit>) -> Vec<(String, String)> {
+    let Some(site) = rocket.state::<Arc<crate::web::site::Site>>() else {
+        return Vec::new();
+    };
+    let views = &site.notify.views;
+    let mails = crate::features::samples(site.features())
+        .into_iter()
+        .filter_map(|(template, values)| {
+            let name = template.strip_prefix("security/")?.strip_suffix(".txt")?;
+            let text = views.render("en", template, values.as_object()?);
+            let text = text.unwrap_or_else(|error| error);
+            let Some(which) = name_of(template) else {
+                return Some((name.to_string(), text));
+            };
+            let subject = Message::new(format!("mail.{which}.subject")).with("site", "Site");
+            let subject = views.catalogue().say("en", &subject);
+            let name = name.trim_end_matches(".mail").to_string();
+            Some((name, format!("Subject: {subject}\n\n{text}")))
+        });
+    mails.collect()
 }
 
 fn path(user: &UserId, methods: Methods) -> String {

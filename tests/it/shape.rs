@@ -51,67 +51,63 @@ fn quoted<'a>(text: &'a str, before: &str) -> Vec<&'a str> {
     text.split(before).skip(1).filter_map(ends).collect()
 }
 
-/// The features by their modules.
-fn features() -> Vec<String> {
-    let table = read("src/features/mod.rs");
-    let modules = table
-        .lines()
-        .filter_map(|line| line.strip_prefix("pub(crate) mod ")?.strip_suffix(';'));
-    let found: Vec<String> = modules.map(String::from).collect();
-    assert!(found.len() >= 7, "{found:?}");
-    found
-}
-
 #[test]
-fn every_feature_is_listed_has_its_templates_its_settings_and_its_test() {
-    let table = read("src/features/mod.rs");
+fn every_feature_has_its_templates_its_settings_and_its_test() {
     let settings = read("Rocket.toml");
-    for feature in features() {
-        assert!(
-            table.contains(&format!("&{feature}::FEATURE,")),
-            "{feature} is not listed"
-        );
-        // A feature of one file, or of a folder.
-        let folder = root().join(format!("src/features/{feature}"));
-        let source = match folder.is_dir() {
-            true => {
-                let mut files = all(&format!("src/features/{feature}"), &[".rs"]);
-                files.sort_by_key(|(path, _)| !path.ends_with("mod.rs"));
-                files.into_iter().map(|(_, text)| text).collect::<String>()
-            }
-            false => read(&format!("src/features/{feature}.rs")),
-        };
-        assert!(
-            source.starts_with("//! "),
-            "{feature} does not say what it is"
-        );
-        assert!(
-            source.contains(&format!("name: \"{feature}\"")),
-            "{feature} has another name"
-        );
-        for template in quoted(&source, "template!(\"") {
+    let features = rocket_security::testing::features();
+    assert!(features.len() >= 20, "{features:?}");
+    for feature in &features {
+        // `login` has two parts, and that of unified sign-in has no template.
+        let name = feature.name.split(" (").next().unwrap_or_default();
+        let places = ["", "/mod"].map(|end| format!("src/features/{name}{end}.rs"));
+        let there = places.iter().find(|path| root().join(path).exists());
+        let source = read(there.unwrap_or_else(|| panic!("no module is called {name}")));
+        assert!(source.starts_with("//! "), "{name} does not say what it is");
+        for template in &feature.templates {
             assert!(
-                template.starts_with(&format!("{feature}/")),
-                "{feature} uses {template}"
+                template.starts_with(&format!("security/{name}/")),
+                "{name} uses {template}"
             );
             assert!(
-                root().join("templates/security").join(template).exists(),
+                root().join("templates").join(template).exists(),
                 "{template}"
             );
         }
-        if root().join(format!("src/settings/{feature}.rs")).exists() {
-            assert!(
-                settings.contains(&format!("[default.security.{feature}]")),
-                "{feature} in Rocket.toml"
-            );
-            if feature != "dev_mail" {
-                assert!(
-                    root().join(format!("tests/it/{feature}.rs")).exists(),
-                    "no test of {feature}"
-                );
-            }
+        if settings.contains(&format!("[default.security.{name}]")) && name != "dev_mail" {
+            let test = root().join(format!("tests/it/{name}.rs"));
+            assert!(test.exists(), "no test of {name}");
         }
     }
+    // A template of no feature is one that all share.
+    let known: BTreeSet<&str> = features
+        .iter()
+        .flat_map(|feature| feature.templates.iter().copied())
+        .collect();
+    #[cfg(all(feature = "passkeys", feature = "social"))]
+    for (path, _) in all("templates/security", &[".html", ".txt"]) {
+        let name = path.split("/templates/").last().unwrap_or_default();
+        let is_shared = ["notices", "partials"]
+            .iter()
+            .any(|folder| name.starts_with(&format!("security/{folder}/")))
+            || name.matches('/').count() == 1;
+        assert!(known.contains(name) || is_shared, "{name} is of no feature");
+    }
+    assert!(known.len() > 40, "{known:?}");
+}
+
+#[rocket::async_test]
+async fn every_route_of_ours_is_that_of_a_feature() {
+    let app = with_every_feature().await;
+    let mounted = app.own_routes();
+    let ours: Vec<(Verb, String)> = rocket_security::testing::features()
+        .into_iter()
+        .flat_map(|feature| feature.routes)
+        .collect();
+    for route in &mounted {
+        let at_the_root = route.1.starts_with("/.well-known/");
+        assert!(ours.contains(route) || at_the_root, "{route:?}");
+    }
+    assert!(mounted.len() > 50, "{mounted:?}");
 }
 
 /// The settings that Rocket.toml writes down, as `table.key`.
@@ -593,3 +589,15 @@ const FLASK_SECURITY: &[&str] = &[
     "wan_deleted",
     "wan_registered",
 ];
+
+/// The text of the README's quick start, as the example has it.
+#[test]
+fn the_quick_start_of_the_readme_is_the_example() {
+    let readme = read("README.md");
+    let mark = "<!-- recipe: src/bin/quick_start.rs -->\n```rust,no_run\n";
+    let (_, rest) = readme.split_once(mark).expect("the quick start");
+    let (text, _) = rest.split_once("```").expect("its end");
+    // The last line of the example brings its tests.
+    let example = read("examples/quickstart/src/main.rs");
+    assert_eq!(format!("{text}\n#[cfg(test)]\nmod tests;\n"), example);
+}
