@@ -115,4 +115,5 @@ mod with_everything {
     pub mod passkeys_browser;
     pub mod social_browser;
     pub mod ways_in;
+    pub mod wording;
 }
