@@ -35,7 +35,9 @@ use crate::{
     identity::EmailAddress,
     notify::{delivery::deliver_now, mail::name_of, mailbox::Mailbox},
     store::{NewUser, StoreError, User, reset},
-    types::{Clock, Message, Method, Methods, SystemClock, Timestamp, UserId, span::millis},
+    types::{
+        Clock, Message, Method, Methods, PathTo, SystemClock, Timestamp, UserId, span::millis,
+    },
     web::security::Security,
 };
 
@@ -296,7 +298,11 @@ pub fn features() -> Vec<BuiltInFeature> {
             .into_iter()
             .map(|route| (route.method, route.uri.path().to_string()))
             .collect(),
-        templates: feature.templates.iter().map(|(name, _)| *name).collect(),
+        templates: {
+            let mails = feature.mails.iter().flat_map(|mail| [mail.html, mail.text]);
+            let all = feature.templates.iter().copied().chain(mails);
+            all.map(|template| template.name).collect()
+        },
     });
     known.collect()
 }
@@ -312,6 +318,7 @@ pub fn sample_mails(rocket: &rocket::Rocket<rocket::Orbit>) -> Vec<(String, Stri
     let mails = crate::features::samples(site.features())
         .into_iter()
         .filter_map(|(template, values)| {
+            let template = template.name;
             let name = template.strip_prefix("security/")?.strip_suffix(".txt")?;
             let text = views.render("en", template, values.as_object()?);
             let text = text.unwrap_or_else(|error| error);
@@ -327,9 +334,7 @@ pub fn sample_mails(rocket: &rocket::Rocket<rocket::Orbit>) -> Vec<(String, Stri
 }
 
 fn path(user: &UserId, methods: Methods) -> String {
-    format!(
-        "/testing/{}/{user}/{}",
-        crate::features::testing::word(),
-        methods.bits()
-    )
+    let word = crate::features::testing::word();
+    let methods = methods.bits().to_string();
+    PathTo::Testing.fill([word, user.as_str(), &methods])
 }

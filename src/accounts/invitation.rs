@@ -19,8 +19,12 @@ use crate::{
         ticket_mail,
     },
     store::{NewUser, StoreError, Unique, User, users},
-    types::{Message, UserId},
+    templates::{MailTemplate, mail},
+    types::{Message, PathTo, UserId},
 };
+
+/// The mail with the link.
+pub(crate) const MAIL: MailTemplate = mail!("invite", "invite");
 
 /// The ticket of an invitation.
 pub(crate) enum Invite {}
@@ -103,7 +107,7 @@ pub(crate) async fn invite(
     }
     let (plan, address) = plan(core, invitation).await?;
     let (draft, outgoing) = write(core, by, invitation, plan.id(), &address)?;
-    let url = Secret::new(core.absolute(&format!("/invite/{}", draft.secret.expose())));
+    let url = Secret::new(core.absolute_to(PathTo::Invite, [draft.secret.expose()]));
     let invitation = invitation.clone();
     let user = core
         .change(by, move |change| {
@@ -171,11 +175,11 @@ fn write(
     };
     let (begun, handle) = (ticket::Begun::ByVisitor, CodeSubject::of_user(id));
     let draft = ticket::draft::<Invite>(core, terms, begun, &handle, &())?;
-    let mut own = ticket_mail::context(core, "/invite", &draft);
+    let mut own = ticket_mail::context(core, PathTo::Invite, &draft);
     own["inviter"] = invitation.inviter.clone().into();
     let composer = by.composer(&core.notify);
     let to = Recipient::at(address);
-    let outgoing = composer.compose(&to, ("invite", "invite"), MailLimit::Free, own)?;
+    let outgoing = composer.compose(&to, MAIL, MailLimit::Free, own)?;
     Ok((draft, outgoing))
 }
 

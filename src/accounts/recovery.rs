@@ -20,11 +20,12 @@ use crate::{
         ticket_mail,
     },
     store::{StoreError, User},
-    types::{Message, UserId},
+    templates::{MailTemplate, mail},
+    types::{Message, PathTo, UserId},
 };
 
 /// The mail that carries the ticket.
-pub(crate) const MAIL: (&str, &str) = ("recover", "recover");
+pub(crate) const MAIL: MailTemplate = mail!("recover", "recover");
 
 /// The ticket with which a new password is set.
 pub(crate) enum Reset {}
@@ -73,9 +74,9 @@ pub(crate) fn prepare(
     let handle = CodeSubject::of_user(&user.id);
     let begun = ticket::Begun::ByVisitor;
     let draft = ticket::draft::<Reset>(core, terms, begun, &handle, &Proof::Mail)?;
-    let own = ticket_mail::context(core, "/reset", &draft);
+    let own = ticket_mail::context(core, PathTo::Reset, &draft);
     let outgoing = composer.compose(to, MAIL, MailLimit::Free, own)?;
-    let url = Secret::new(core.absolute(&format!("/reset/{}", draft.secret.expose())));
+    let url = Secret::new(core.absolute_to(PathTo::Reset, [draft.secret.expose()]));
     Ok(Recovery {
         draft,
         outgoing,

@@ -14,7 +14,9 @@ use super::{
     failure::Failure,
     out::{Answer, count, table},
 };
-use crate::{fairing::environment::template_dir, settings::Settings, templates::catalogue};
+use crate::{
+    fairing::environment::template_dir, features, settings::Settings, templates::catalogue,
+};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Templates {
@@ -40,7 +42,10 @@ pub(super) struct Copy {
 type Page = (&'static str, &'static str);
 
 fn all() -> Vec<Page> {
-    let mut pages: Vec<Page> = crate::features::built_in();
+    let mut pages: Vec<Page> = features::built_in()
+        .into_iter()
+        .map(|one| (one.name, one.text))
+        .collect();
     pages.push(("security/messages/en.toml", catalogue::ENGLISH));
     pages.sort_unstable();
     pages

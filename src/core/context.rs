@@ -24,7 +24,7 @@ use crate::{
         users::EndsWithPassword,
     },
     templates::views::Views,
-    types::{Message, Timestamp, UserId},
+    types::{Message, Path, Timestamp, UserId},
 };
 
 /// What the application does inside the transaction that makes an account.
@@ -155,16 +155,16 @@ impl Core {
     pub(crate) fn login_path(&self) -> String {
         let unified = &self.settings.unified;
         self.path(match unified.enabled && unified.replaces_login {
-            true => "/us-signin",
-            false => "/login",
+            true => Path::UsSignin,
+            false => Path::Login,
         })
     }
 
     /// Where people prove it is them.
     pub(crate) fn verify_path(&self) -> String {
         self.path(match self.settings.unified.enabled {
-            true => "/us-verify",
-            false => "/verify",
+            true => Path::UsVerify,
+            false => Path::Verify,
         })
     }
 }

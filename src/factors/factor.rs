@@ -6,7 +6,7 @@ use super::{context::FactorContext, sending::Destination};
 use crate::{
     error::Error,
     store::{Conn, StoreError, User, factors::FactorRow},
-    types::{FactorKind, Timestamp, Usages},
+    types::{FactorKind, Path, Timestamp, Usages},
 };
 
 /// A kind of factor: how it is set up, how it checks a code, and what pages tell of it.
@@ -63,8 +63,8 @@ pub(crate) trait Factor: Send + Sync {
     ) -> Result<bool, StoreError>;
 
     /// Returns the path of the page that asks for it in a second step.
-    fn page(&self) -> &'static str {
-        "/tf-validate"
+    fn page(&self) -> Path {
+        Path::TfValidate
     }
 
     /// Returns whether the user types a code. Otherwise the browser asks the authenticator, and finds out which of

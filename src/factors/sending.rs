@@ -12,6 +12,7 @@ use crate::{
         sms::Sms,
     },
     settings::Settings,
+    templates::MailTemplate,
     types::{Message, Timestamp},
 };
 
@@ -28,8 +29,8 @@ pub(crate) enum Destination {
 pub(crate) struct CodeMessage<'a> {
     /// To whom a mail is.
     pub(crate) recipient: Recipient<'a>,
-    /// Feature and name of the mail.
-    pub(crate) mail: (&'static str, &'static str),
+    /// The mail, where it is one.
+    pub(crate) mail: MailTemplate,
     /// The values of the mail's template.
     pub(crate) values: Value,
     /// The name of the text message in the outbox.

@@ -36,7 +36,7 @@ use crate::{
         touches::{KeyUses, Touches},
     },
     templates::views::Views,
-    types::{FactorKind, SharedClock},
+    types::{FactorKind, Path, SharedClock},
     web::{
         feature::{Feature, sample_mail},
         page,
@@ -54,7 +54,7 @@ pub(super) fn introduce(site: &Site, has_commands: bool) {
         log::info!("the data is in {}", site.settings.database.url.expose());
     }
     if site.notify.mailbox.is_some() {
-        log::info!("mails are shown at {}", site.absolute("/dev/mail"));
+        log::info!("mails are shown at {}", site.absolute(Path::DevMail));
     }
     if has_commands {
         log::info!(
@@ -305,7 +305,8 @@ fn try_pages(site: &Site) -> Result<(), ConfigError> {
         "user": {"id": "1", "email": "a@example.com", "username": null, "display": "a"},
     })]));
     let of_mail = objects([sample_mail()]);
-    for (name, own) in features::samples(site.features()) {
+    for (template, own) in features::samples(site.features()) {
+        let name = template.name;
         // As in the answer or the mail itself, and nothing else: what renders here must render there.
         let context = match mail::name_of(name) {
             Some(which) => {

@@ -101,3 +101,33 @@ pub(super) fn mount(mut rocket: Rocket<Build>, site: Arc<Site>, routes: Routes) 
         .manage(site.core.clone())
         .manage(site)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use crate::{
+        features,
+        types::{Path, PathTo},
+    };
+
+    #[test]
+    fn every_route_has_a_path_of_the_list_and_every_path_a_route() {
+        let routes = features::ALL.iter().flat_map(|feature| (feature.routes)());
+        let mounted: BTreeSet<String> = routes.map(|route| route.uri.path().to_string()).collect();
+        let whole = Path::ALL.iter().map(|path| path.as_str());
+        let filled = PathTo::ALL.iter().map(|path| path.as_str());
+        let listed: BTreeSet<String> = whole.chain(filled).map(String::from).collect();
+        let unlisted: Vec<_> = mounted.difference(&listed).collect();
+        assert!(unlisted.is_empty(), "{unlisted:?}");
+        // The list has the paths of optional features too.
+        let is_compiled = |name: &str| features::ALL.iter().any(|feature| feature.name == name);
+        if ["passkeys", "social", "testing"]
+            .into_iter()
+            .all(is_compiled)
+        {
+            let unmounted: Vec<_> = listed.difference(&mounted).collect();
+            assert!(unmounted.is_empty(), "{unmounted:?}");
+        }
+    }
+}

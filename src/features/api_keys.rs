@@ -24,11 +24,12 @@ use crate::{
         users,
     },
     templates::{
+        Template,
         form::{Field, FormView},
         template,
     },
     types::{
-        Message, NonZeroDuration, Timestamp,
+        Message, NonZeroDuration, Path, PathTo, Timestamp,
         span::{self, days},
     },
     web::{
@@ -42,7 +43,7 @@ pub(crate) const FEATURE: Feature = Feature {
     name: "api_keys",
     is_on: |settings, _| settings.api_keys.enabled,
     routes: || routes![list, create, revoke],
-    templates: &[template!("api_keys/api_keys.html")],
+    templates: &[PAGE],
     samples: || {
         let one = json!({
             "id": "1", "name": "Backup", "beginning": "rs_1_", "permissions": ["post:publish"], "created": "today",
@@ -59,14 +60,15 @@ pub(crate) const FEATURE: Feature = Feature {
         });
         vec![(PAGE, list), (PAGE, made)]
     },
+    mails: &[],
     links: &[Link {
         name: "api_keys",
-        path: "/api-keys",
+        path: Path::ApiKeys,
         menu: MenuFor::SignedIn { post: false },
     }],
 };
 
-const PAGE: &str = "security/api_keys/api_keys.html";
+const PAGE: Template = template!("api_keys/api_keys.html");
 
 // Form.
 
@@ -139,7 +141,7 @@ impl NewKey {
             .autocomplete("off")
             .lengths(None, Some(NAME as u64))
             .hint(Message::new("field.api_key_name_hint"));
-        FormView::new("api_keys", web.site.path("/api-keys"), [name, expires])
+        FormView::new("api_keys", web.site.path(Path::ApiKeys), [name, expires])
     }
 }
 
@@ -184,7 +186,7 @@ async fn revoke(web: Web<'_>, id: &str, form: Submitted<Empty>) -> Answer {
     web.pressed(form, "api_keys.revoke")?;
     let caller = web.strong_by_any().await?;
     end(&web, &caller, id).await?;
-    let target = Target::local(&web.site.path("/api-keys"));
+    let target = Target::local(&web.site.path(Path::ApiKeys));
     Ok(Reply::done(target).flash("success", "api_keys.revoked"))
 }
 
@@ -227,7 +229,7 @@ fn view(web: &Web<'_>, row: &ApiKeyInfo, now: Timestamp) -> Value {
         "last_used": row.last_used_at.map(Timestamp::to_text),
         "last_used_iso": row.last_used_at.map(Timestamp::rfc3339),
         "address": row.last_used_from,
-        "revoke_url": web.site.path(&format!("/api-keys/{}/revoke", row.id)),
+        "revoke_url": web.site.path_to(PathTo::ApiKeyRevoke, [&row.id]),
     })
 }
 

@@ -14,6 +14,7 @@ pub(crate) const FEATURE: Feature = Feature {
     routes: || routes![stylesheet, icon],
     templates: &[],
     samples: Vec::new,
+    mails: &[],
     links: &[],
 };
 

@@ -27,10 +27,11 @@ use crate::{
     },
     store::{User, users},
     templates::{
+        Template,
         form::{Field, FormView},
         template,
     },
-    types::{Message, Method, ProvenAt},
+    types::{Message, Method, Path, ProvenAt},
     web::{
         feature::{Feature, Link, MenuFor, sample_form},
         page,
@@ -42,16 +43,17 @@ pub(crate) const FEATURE: Feature = Feature {
     name: "change_password",
     is_on: |settings, _| settings.change_password.enabled,
     routes: || routes![show, submit],
-    templates: &[template!("change_password/change_password.html")],
+    templates: &[PAGE],
     samples: || vec![(PAGE, json!({"form": sample_form(), "has_password": true}))],
+    mails: &[],
     links: &[Link {
         name: "change_password",
-        path: "/change",
+        path: Path::ChangePassword,
         menu: MenuFor::SignedIn { post: false },
     }],
 };
 
-const PAGE: &str = "security/change_password/change_password.html";
+const PAGE: Template = template!("change_password/change_password.html");
 
 /// The field `password` is the present one.
 const NAMES: Names = Names {
@@ -82,7 +84,7 @@ fn form_page(web: &Web<'_>, has_password: bool) -> Reply {
         );
     }
     fields.extend(new_password::fields(web, NAMES));
-    let action = web.site.path("/change");
+    let action = web.site.path(Path::ChangePassword);
     Reply::page(PAGE)
         .with("has_password", has_password)
         .json("active_password", has_password)
@@ -128,7 +130,7 @@ pub(crate) fn root_routes() -> Vec<Route> {
 /// Where password managers send people to change a password (W3C, A Well-Known URL for Changing Passwords).
 #[get("/.well-known/change-password")]
 fn well_known(web: Web<'_>) -> Reply {
-    Reply::moved(Target::local(&web.site.path("/change")))
+    Reply::moved(Target::local(&web.site.path(Path::ChangePassword)))
 }
 
 // Service.

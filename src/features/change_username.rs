@@ -13,10 +13,11 @@ use crate::{
     signin::{limits::count_per_user, outdated},
     store::{User, users},
     templates::{
+        Template,
         form::{Field, FormView},
         template,
     },
-    types::Message,
+    types::{Message, Path},
     web::{
         feature::{Feature, Link, MenuFor, sample_form},
         page,
@@ -28,21 +29,22 @@ pub(crate) const FEATURE: Feature = Feature {
     name: "change_username",
     is_on: |settings, _| settings.change_username.enabled && has_usernames(settings),
     routes: || routes![show, submit],
-    templates: &[template!("change_username/change_username.html")],
+    templates: &[PAGE],
     samples: || {
         vec![(
             PAGE,
             json!({"form": sample_form(), "current_username": "ada"}),
         )]
     },
+    mails: &[],
     links: &[Link {
         name: "change_username",
-        path: "/change-username",
+        path: Path::ChangeUsername,
         menu: MenuFor::SignedIn { post: false },
     }],
 };
 
-const PAGE: &str = "security/change_username/change_username.html";
+const PAGE: Template = template!("change_username/change_username.html");
 
 // Form.
 
@@ -60,7 +62,7 @@ impl ChangeUsername {
             .autofocus();
         FormView::new(
             "change_username",
-            web.site.path("/change-username"),
+            web.site.path(Path::ChangeUsername),
             [field],
         )
     }

@@ -25,12 +25,13 @@ use crate::{
         users::{self, Confirmed, EarlierPassword},
     },
     templates::{
+        MailTemplate, Template,
         form::{Field, FormView},
-        template,
+        mail, template,
     },
-    types::{Method, Methods, span::days},
+    types::{Method, Methods, Path, PathTo, span::days},
     web::{
-        feature::{Feature, Link, MenuFor, sample_form, sample_mail},
+        feature::{Feature, Link, MenuFor, sample_form},
         input::Empty,
         page,
         reply::{Answer, Reply, or_again},
@@ -42,15 +43,8 @@ pub(crate) const FEATURE: Feature = Feature {
     name: "confirm",
     is_on: |settings, _| settings.confirm.enabled,
     routes: || routes![show, ask, show_code, by_code, link, by_link],
-    templates: &[
-        template!("confirm/confirm.html"),
-        template!("confirm/code.html"),
-        template!("confirm/link.html"),
-        template!("confirm/confirm.mail.html"),
-        template!("confirm/confirm.mail.txt"),
-    ],
+    templates: &[ASK, CODE, LINK],
     samples: || {
-        let mail = sample_mail();
         vec![
             (ASK, json!({"form": sample_form()})),
             (CODE, json!({"form": sample_form(), "sent": true})),
@@ -58,30 +52,29 @@ pub(crate) const FEATURE: Feature = Feature {
                 LINK,
                 json!({"form": sample_form(), "account": {"email": "ada@example.com"}}),
             ),
-            ("security/confirm/confirm.mail.html", mail.clone()),
-            ("security/confirm/confirm.mail.txt", mail),
         ]
     },
+    mails: &[MAIL],
     links: &[
         Link {
             name: "confirm",
-            path: "/confirm",
+            path: Path::Confirm,
             menu: MenuFor::Nobody,
         },
         Link {
             name: "confirm_code",
-            path: "/confirm/code",
+            path: Path::ConfirmCode,
             menu: MenuFor::Nobody,
         },
     ],
 };
 
-const ASK: &str = "security/confirm/confirm.html";
-const CODE: &str = "security/confirm/code.html";
-const LINK: &str = "security/confirm/link.html";
+const ASK: Template = template!("confirm/confirm.html");
+const CODE: Template = template!("confirm/code.html");
+const LINK: Template = template!("confirm/link.html");
 
 /// The mail of this feature.
-pub(crate) const MAIL: (&str, &str) = ("confirm", "confirm");
+pub(crate) const MAIL: MailTemplate = mail!("confirm", "confirm");
 
 /// The ticket of a confirmation.
 pub(crate) enum Confirm {}
@@ -110,13 +103,13 @@ fn email_field(email: &str) -> Field {
 
 fn ask_page(web: &Web<'_>, form: &AskForm) -> Reply {
     let fields = [email_field(&form.email).autofocus()];
-    let action = web.site.path("/confirm");
+    let action = web.site.path(Path::Confirm);
     Reply::page(ASK).form(FormView::new("confirm", action, fields))
 }
 
 fn code_page(web: &Web<'_>, form: &CodeForm, sent: bool) -> Reply {
     let fields = [email_field(&form.email), mailed::code_field().autofocus()];
-    let action = web.site.path("/confirm/code");
+    let action = web.site.path(Path::ConfirmCode);
     Reply::page(CODE)
         .with("sent", sent)
         .form(FormView::new("confirm_code", action, fields))
@@ -160,8 +153,8 @@ async fn by_code(
 
 #[get("/confirm/<token>")]
 async fn link(web: Web<'_>, token: &str) -> Answer {
-    mailed::link_page::<Confirm>(&web, token, "/confirm", |held| {
-        let action = web.site.path(&format!("/confirm/{token}"));
+    mailed::link_page::<Confirm>(&web, token, Path::Confirm, |held| {
+        let action = web.site.path_to(PathTo::Confirm, [token]);
         Reply::page(LINK)
             .with("account", json!({"email": held.user.email}))
             .form(FormView::new("confirm_link", action, []))
@@ -177,7 +170,7 @@ async fn by_link(
     form: Submitted<Empty>,
 ) -> Answer {
     let form = web.sent(form, |_| FormView::new("confirm_link", String::new(), []));
-    mailed::use_link(&web, token, "/confirm", form, async |held, _| {
+    mailed::use_link(&web, token, Path::Confirm, form, async |held, _| {
         confirm(&web, held, include_auth_token.is_some()).await
     })
     .await
@@ -193,7 +186,7 @@ async fn send(web: &Web<'_>, email: &str) -> Result<(), Error> {
     let asked = mailed::asked(web, email, unwanted).await?;
     let mailing = Mailing::<Confirm> {
         mail: MAIL,
-        path: "/confirm",
+        path: PathTo::Confirm,
         life: web.site.settings.confirm.life.get(),
         bound_to: None,
         payload: (),

@@ -9,6 +9,9 @@ use rocket::{
     response::{Responder, content::RawHtml},
     routes,
 };
+
+const LIST: Template = template!("dev_mail/list.html");
+const MESSAGE: Template = template!("dev_mail/message.html");
 use serde_json::json;
 
 use super::Web;
@@ -17,7 +20,8 @@ use crate::{
     http::address::is_at_this_machine,
     notify::{mailbox::Mailbox, mailer::Mail},
     settings::Strictness,
-    templates::template,
+    templates::{Template, template},
+    types::Path,
     web::{
         feature::{Feature, Link, MenuFor},
         reply::{Answer, Reply},
@@ -30,26 +34,24 @@ pub(crate) const FEATURE: Feature = Feature {
         settings.dev_mail.enabled && strictness == Strictness::Development
     },
     routes: || routes![list, message, html],
-    templates: &[
-        template!("dev_mail/list.html"),
-        template!("dev_mail/message.html"),
-    ],
+    templates: &[LIST, MESSAGE],
     samples: || {
         let mail = json!({
             "id": 1, "to": "a@example.com", "from": "b@example.com", "subject": "Subject", "text": "Text",
             "has_html": true, "at": "today", "at_iso": "2026-01-01T00:00:00Z",
         });
         vec![
-            ("security/dev_mail/list.html", json!({"mails": [mail]})),
+            (LIST, json!({"mails": [mail]})),
             (
-                "security/dev_mail/message.html",
+                MESSAGE,
                 json!({"mail": mail, "links": ["https://example.com/"]}),
             ),
         ]
     },
+    mails: &[],
     links: &[Link {
         name: "dev_mail",
-        path: "/dev/mail",
+        path: Path::DevMail,
         menu: MenuFor::Everybody,
     }],
 };
@@ -64,9 +66,7 @@ fn list(web: Web<'_>) -> Answer {
         .rev()
         .map(|(id, mail)| view(id, &mail))
         .collect();
-    Ok(Reply::page("security/dev_mail/list.html")
-        .json("mails", &mails)
-        .with("mails", mails))
+    Ok(Reply::page(LIST).json("mails", &mails).with("mails", mails))
 }
 
 #[get("/dev/mail/<id>")]
@@ -78,7 +78,7 @@ fn message(web: Web<'_>, id: u64) -> Answer {
         .filter(|word| is_link(word))
         .collect();
     let links = json!(links);
-    Ok(Reply::page("security/dev_mail/message.html")
+    Ok(Reply::page(MESSAGE)
         .json("mail", view(id, &mail))
         .with("mail", view(id, &mail))
         .with("links", links))

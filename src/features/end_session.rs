@@ -6,11 +6,9 @@ use serde_json::json;
 use super::{Submitted, Web, mailed};
 use crate::{
     error::Error,
-    signin::{
-        noticed::{Noticed, PATH},
-        ticket::ValidTicket,
-    },
-    templates::{form::FormView, template},
+    signin::{noticed::Noticed, ticket::ValidTicket},
+    templates::{Template, form::FormView, template},
+    types::{Path, PathTo},
     web::{
         feature::{Feature, sample_form},
         input::Empty,
@@ -23,7 +21,7 @@ pub(crate) const FEATURE: Feature = Feature {
     name: "end_session",
     is_on: |settings, _| settings.session.new_device_mail,
     routes: || routes![link, by_link],
-    templates: &[template!("end_session/link.html")],
+    templates: &[LINK],
     samples: || {
         let page = json!({
             "form": sample_form(), "account": {"email": "ada@example.com"}, "at": "today",
@@ -31,17 +29,18 @@ pub(crate) const FEATURE: Feature = Feature {
         });
         vec![(LINK, page)]
     },
+    mails: &[],
     links: &[],
 };
 
-const LINK: &str = "security/end_session/link.html";
+const LINK: Template = template!("end_session/link.html");
 
 // Routes.
 
 #[get("/end-session/<token>")]
 async fn link(web: Web<'_>, token: &str) -> Answer {
-    mailed::link_page::<Noticed>(&web, token, "/login", |held| {
-        let action = web.site.path(&format!("{PATH}/{token}"));
+    mailed::link_page::<Noticed>(&web, token, Path::Login, |held| {
+        let action = web.site.path_to(PathTo::EndSession, [token]);
         Reply::page(LINK)
             .with("account", json!({"email": held.user.email}))
             .with("at", held.payload.at.to_text())
@@ -55,7 +54,7 @@ async fn link(web: Web<'_>, token: &str) -> Answer {
 #[post("/end-session/<token>", data = "<form>")]
 async fn by_link(web: Web<'_>, token: &str, form: Submitted<Empty>) -> Answer {
     let form = web.sent(form, |_| FormView::new("end_session", String::new(), []));
-    mailed::use_link(&web, token, "/login", form, async |held, _| {
+    mailed::use_link(&web, token, Path::Login, form, async |held, _| {
         end(&web, held).await
     })
     .await

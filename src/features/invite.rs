@@ -8,15 +8,15 @@ use super::{
     new_password::{self, NewPassword},
 };
 use crate::{
-    accounts::invitation::Invite,
+    accounts::invitation::{self, Invite},
     error::Error,
     events::EventKind,
     signin::{admit::admit, session::SessionOptions, ticket::ValidTicket},
     store::users::{self, EarlierPassword},
-    templates::{form::FormView, template},
-    types::{Method, Methods},
+    templates::{Template, form::FormView, template},
+    types::{Method, Methods, Path, PathTo},
     web::{
-        feature::{Feature, sample_form, sample_mail},
+        feature::{Feature, sample_form},
         page,
         reply::{Answer, Reply},
     },
@@ -26,32 +26,24 @@ pub(crate) const FEATURE: Feature = Feature {
     name: "invite",
     is_on: |settings, _| settings.invite.enabled,
     routes: || routes![link, by_link],
-    templates: &[
-        template!("invite/link.html"),
-        template!("invite/invite.mail.html"),
-        template!("invite/invite.mail.txt"),
-    ],
+    templates: &[LINK],
     samples: || {
-        let mail = sample_mail();
-        vec![
-            (
-                LINK,
-                json!({"form": sample_form(), "account": {"email": "ada@example.com"}}),
-            ),
-            ("security/invite/invite.mail.html", mail.clone()),
-            ("security/invite/invite.mail.txt", mail),
-        ]
+        vec![(
+            LINK,
+            json!({"form": sample_form(), "account": {"email": "ada@example.com"}}),
+        )]
     },
+    mails: &[invitation::MAIL],
     links: &[],
 };
 
-const LINK: &str = "security/invite/link.html";
+const LINK: Template = template!("invite/link.html");
 
 // Routes.
 
 fn link_view(web: &Web<'_>, token: &str, email: &str) -> Reply {
     let fields = new_password::fields(web, new_password::PASSWORD);
-    let action = web.site.path(&format!("/invite/{token}"));
+    let action = web.site.path_to(PathTo::Invite, [token]);
     Reply::page(LINK)
         .with("account", json!({"email": email}))
         .form(FormView::new("invite", action, fields))
@@ -59,7 +51,7 @@ fn link_view(web: &Web<'_>, token: &str, email: &str) -> Reply {
 
 #[get("/invite/<token>")]
 async fn link(web: Web<'_>, token: &str) -> Answer {
-    mailed::link_page::<Invite>(&web, token, "/login", |held| {
+    mailed::link_page::<Invite>(&web, token, Path::Login, |held| {
         link_view(&web, token, &held.user.email)
     })
     .await
@@ -68,7 +60,7 @@ async fn link(web: Web<'_>, token: &str) -> Answer {
 #[post("/invite/<token>", data = "<form>")]
 async fn by_link(web: Web<'_>, token: &str, form: Submitted<NewPassword>) -> Answer {
     let form = web.sent(form, |_| link_view(&web, token, ""));
-    mailed::use_link::<Invite, _>(&web, token, "/login", form, async |held, form| {
+    mailed::use_link::<Invite, _>(&web, token, Path::Login, form, async |held, form| {
         let email = held.user.email.clone();
         match accept(&web, held, &form).await {
             Err(Error::Invalid(invalid)) => Ok(link_view(&web, token, &email).invalid(invalid)),

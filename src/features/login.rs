@@ -16,10 +16,11 @@ use crate::{
         session::SessionOptions,
     },
     templates::{
+        Template,
         form::{Field, FormView},
         template,
     },
-    types::Message,
+    types::{Message, Path},
     web::{
         feature::{Feature, Link, MenuFor, sample_form},
         input::Checkbox,
@@ -35,16 +36,17 @@ pub(crate) const FEATURE: Feature = Feature {
         settings.login.enabled && !(unified.enabled && unified.replaces_login)
     },
     routes: || routes![show, submit],
-    templates: &[template!("login/login.html")],
+    templates: &[PAGE],
     samples: || vec![(PAGE, json!({"form": sample_form()}))],
+    mails: &[],
     links: &[Link {
         name: "login",
-        path: "/login",
+        path: Path::Login,
         menu: MenuFor::Visitors,
     }],
 };
 
-const PAGE: &str = "security/login/login.html";
+const PAGE: Template = template!("login/login.html");
 
 // Form.
 
@@ -90,7 +92,7 @@ impl Login {
         if let Some(next) = &self.next {
             fields.push(Field::hidden("next", next));
         }
-        FormView::new("login", web.site.path("/login"), fields)
+        FormView::new("login", web.site.path(Path::Login), fields)
     }
 }
 

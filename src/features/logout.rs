@@ -10,9 +10,11 @@ use crate::{
     guards::identity,
     signin::session,
     templates::{
+        Template,
         form::{Field, FormView},
         template,
     },
+    types::Path,
     web::{
         feature::{Feature, Link, MenuFor, sample_form},
         json::wants_json,
@@ -24,16 +26,17 @@ pub(crate) const FEATURE: Feature = Feature {
     name: "logout",
     is_on: |settings, _| settings.logout.enabled,
     routes: all,
-    templates: &[template!("logout/logout.html")],
+    templates: &[PAGE],
     samples: || vec![(PAGE, json!({"form": sample_form()}))],
+    mails: &[],
     links: &[Link {
         name: "logout",
-        path: "/logout",
+        path: Path::Logout,
         menu: MenuFor::SignedIn { post: true },
     }],
 };
 
-const PAGE: &str = "security/logout/logout.html";
+const PAGE: Template = template!("logout/logout.html");
 
 // Form.
 
@@ -51,7 +54,7 @@ impl Logout {
         let next = self.next.as_deref().unwrap_or_default();
         let next = web.site.http.redirects.allowed(next);
         let fields = next.map(|next| Field::hidden("next", next.as_str()));
-        FormView::new("logout", web.site.path("/logout"), fields)
+        FormView::new("logout", web.site.path(Path::Logout), fields)
     }
 }
 

@@ -22,8 +22,8 @@ use crate::{
         User,
         users::{self},
     },
-    templates::form::Field,
-    types::{Message, Method, Methods, UserId},
+    templates::{MailTemplate, form::Field},
+    types::{Message, Method, Methods, Path, PathTo, UserId},
     web::{
         json::wants_json,
         page,
@@ -148,11 +148,10 @@ fn handle_of(web: &Web<'_>, identity: &Identity, user: Option<&User>) -> CodeSub
 }
 
 /// How a ticket is mailed.
-pub(crate) struct Mailing<'a, P: Purpose> {
-    /// Feature and name of the mail.
-    pub(crate) mail: (&'static str, &'static str),
-    /// The path before the secret in the link.
-    pub(crate) path: &'a str,
+pub(crate) struct Mailing<P: Purpose> {
+    pub(crate) mail: MailTemplate,
+    /// The link's path.
+    pub(crate) path: PathTo,
     pub(crate) life: Duration,
     /// The browser that must present it, if one must.
     pub(crate) bound_to: Option<String>,
@@ -163,7 +162,7 @@ pub(crate) struct Mailing<'a, P: Purpose> {
 pub(crate) async fn mail_ticket<P: Purpose>(
     web: &Web<'_>,
     asked: &Asked,
-    mailing: Mailing<'_, P>,
+    mailing: Mailing<P>,
     told: fn(UserId) -> EventKind,
 ) -> Result<(), Error> {
     let terms = TicketOptions {
@@ -212,7 +211,7 @@ fn mail_limit_for(web: &Web<'_>, asked: &Asked) -> MailLimit {
 pub(crate) async fn mail(
     web: &Web<'_>,
     asked: &Asked,
-    which: (&'static str, &'static str),
+    which: MailTemplate,
     own: serde_json::Value,
     told: fn(UserId) -> EventKind,
 ) -> Result<(), Error> {
@@ -327,7 +326,7 @@ pub(crate) const fn key_of(refusal: Refusal) -> &'static str {
 pub(crate) async fn link_page<P: Purpose>(
     web: &Web<'_>,
     token: &str,
-    ask: &str,
+    ask: Path,
     page: impl FnOnce(ValidTicket<P>) -> Reply,
 ) -> Answer {
     headers::hide_address(web.request);
@@ -354,7 +353,7 @@ pub(crate) async fn link_page<P: Purpose>(
 pub(crate) async fn use_link<P: Purpose, F>(
     web: &Web<'_>,
     token: &str,
-    ask: &str,
+    ask: Path,
     form: Submitted<F>,
     done: impl AsyncFnOnce(ValidTicket<P>, F) -> Answer,
 ) -> Answer {
@@ -382,7 +381,7 @@ pub(crate) fn bad_link(
     web: &Web<'_>,
     purpose: &str,
     key: impl Into<Cow<'static, str>>,
-    ask: &str,
+    ask: Path,
 ) -> Answer {
     let key = key.into();
     if wants_json(web.request, web.site) {

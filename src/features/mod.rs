@@ -46,7 +46,7 @@ use serde_json::Value;
 
 use crate::{
     notify::notices,
-    templates::views,
+    templates::{MailTemplate, Template, views},
     web::{
         feature::{Feature, sample_form, sample_mail},
         site::Site,
@@ -105,22 +105,30 @@ pub(crate) fn root_routes(site: &Site) -> Vec<Route> {
 
 /// All built-in templates: those that pages and mails share, those of notices, then those of each feature.
 pub(crate) fn built_in() -> views::BuiltIn {
-    let shared = views::SHARED.iter().chain(notices::TEMPLATES);
-    let own = ALL.iter().flat_map(|feature| feature.templates);
+    let features = ALL.iter();
+    let own = features.flat_map(|feature| feature.templates.iter().chain(parts(feature.mails)));
+    let shared = views::SHARED.iter().chain(parts(notices::MAILS));
     shared.chain(own).copied().collect()
 }
 
 /// Each built-in template that stands alone, with a context like those it will get.
 ///
 /// Of features that are on: a page may name the links that its own feature brings.
-pub(crate) fn samples(on: impl Iterator<Item = &'static Feature>) -> Vec<(&'static str, Value)> {
+pub(crate) fn samples(on: impl Iterator<Item = &'static Feature>) -> Vec<(Template, Value)> {
     let status =
         serde_json::json!({"code": 403, "title": "Title", "text": "Text", "retry_after": 5});
     let refused =
         serde_json::json!({"status": status, "form": sample_form(), "retry_url": "/login"});
-    let mut samples = vec![("security/error.html", refused)];
-    let notices = notices::TEMPLATES.iter();
-    samples.extend(notices.map(|(name, _)| (*name, sample_mail())));
-    samples.extend(on.flat_map(|feature| (feature.samples)()));
+    let of_mails = |mails| parts(mails).map(|part| (*part, sample_mail()));
+    let mut samples = vec![(views::ERROR, refused)];
+    samples.extend(of_mails(notices::MAILS));
+    samples.extend(on.flat_map(|feature| {
+        let pages = (feature.samples)();
+        pages.into_iter().chain(of_mails(feature.mails))
+    }));
     samples
+}
+
+fn parts(mails: &'static [MailTemplate]) -> impl Iterator<Item = &'static Template> {
+    mails.iter().flat_map(|mail| [&mail.html, &mail.text])
 }

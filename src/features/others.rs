@@ -7,6 +7,7 @@ use crate::{
     error::Error,
     factors::by_browser,
     store::{User, factors::FactorRow},
+    types::Path,
     web::reply::Reply,
 };
 
@@ -29,7 +30,7 @@ impl Web<'_> {
     /// What a page to sign in at offers beside its form.
     pub(crate) fn others(&self, next: Option<&str>) -> Others {
         let passkey = match self.site.passkeys_sign_in() {
-            true => passkeys::offer(self.site, "/wan-signin?first", "/wan-signin"),
+            true => passkeys::offer(self.site, &self.site.path(Path::WanSignin), "?first"),
             false => Value::Null,
         };
         Others {
@@ -41,7 +42,7 @@ impl Web<'_> {
     /// What a page of a second step is given, where a passkey is among the ways; else null.
     pub(crate) fn second_passkeys(&self, factors: &[FactorRow]) -> Value {
         match factors.iter().any(by_browser) {
-            true => passkeys::offer(self.site, "/wan-signin", "/wan-signin"),
+            true => passkeys::offer(self.site, &self.site.path(Path::WanSignin), ""),
             false => Value::Null,
         }
     }
@@ -54,7 +55,7 @@ impl Web<'_> {
     ) -> Result<Others, Error> {
         let linked = social::linked(self.site, &user.id).await?;
         let passkey = match self.site.has_usable_passkey(&user.id).await? {
-            true => passkeys::offer(self.site, "/wan-verify", "/wan-verify"),
+            true => passkeys::offer(self.site, &self.site.path(Path::WanVerify), ""),
             false => Value::Null,
         };
         Ok(Others {

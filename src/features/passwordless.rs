@@ -22,12 +22,13 @@ use crate::{
     },
     store::users::{self, EarlierPassword},
     templates::{
+        MailTemplate, Template,
         form::{Field, FormView},
-        template,
+        mail, template,
     },
-    types::{Method, Methods},
+    types::{Method, Methods, Path, PathTo},
     web::{
-        feature::{Feature, Link, MenuFor, sample_form, sample_mail},
+        feature::{Feature, Link, MenuFor, sample_form},
         input::{Checkbox, Empty},
         reply::{Answer, Reply, or_again},
     },
@@ -37,42 +38,31 @@ pub(crate) const FEATURE: Feature = Feature {
     name: "passwordless",
     is_on: |settings, _| settings.passwordless.enabled,
     routes: || routes![show, ask, show_code, by_code, link, by_link],
-    templates: &[
-        template!("passwordless/passwordless.html"),
-        template!("passwordless/code.html"),
-        template!("passwordless/link.html"),
-        template!("passwordless/passwordless.mail.html"),
-        template!("passwordless/passwordless.mail.txt"),
-    ],
+    templates: &[ASK, CODE, LINK],
     samples: || {
-        let mail = sample_mail();
         let page =
             json!({"form": sample_form(), "sent": true, "account": {"email": "ada@example.com"}});
-        vec![
-            (ASK, page.clone()),
-            (CODE, page.clone()),
-            (LINK, page),
-            ("security/passwordless/passwordless.mail.html", mail.clone()),
-            ("security/passwordless/passwordless.mail.txt", mail),
-        ]
+        vec![(ASK, page.clone()), (CODE, page.clone()), (LINK, page)]
     },
+    mails: &[MAIL],
     links: &[
         Link {
             name: "passwordless",
-            path: "/login/link",
+            path: Path::LoginLink,
             menu: MenuFor::Nobody,
         },
         Link {
             name: "passwordless_code",
-            path: "/login/code",
+            path: Path::LoginCode,
             menu: MenuFor::Nobody,
         },
     ],
 };
 
-const ASK: &str = "security/passwordless/passwordless.html";
-const CODE: &str = "security/passwordless/code.html";
-const LINK: &str = "security/passwordless/link.html";
+const ASK: Template = template!("passwordless/passwordless.html");
+const CODE: Template = template!("passwordless/code.html");
+const LINK: Template = template!("passwordless/link.html");
+const MAIL: MailTemplate = mail!("passwordless", "passwordless");
 
 /// The ticket of a sign-in.
 pub(crate) enum SignInLink {}
@@ -116,7 +106,7 @@ impl Ask {
         if let Some(next) = &self.next {
             fields.push(Field::hidden("next", next));
         }
-        let action = web.site.path("/login/link");
+        let action = web.site.path(Path::LoginLink);
         Reply::page(ASK).form(FormView::new("passwordless", action, fields))
     }
 }
@@ -126,7 +116,7 @@ fn code_page(web: &Web<'_>, form: &CodeForm, sent: bool) -> Reply {
         identity_field(web, &form.email),
         mailed::code_field().autofocus(),
     ];
-    let action = web.site.path("/login/code");
+    let action = web.site.path(Path::LoginCode);
     Reply::page(CODE)
         .with("sent", sent)
         .form(FormView::new("passwordless_code", action, fields))
@@ -179,8 +169,8 @@ async fn by_code(
 #[get("/login/<token>")]
 async fn link(web: Web<'_>, token: &str) -> Answer {
     web.visitors_only()?;
-    mailed::link_page::<SignInLink>(&web, token, "/login/link", |held| {
-        let action = web.site.path(&format!("/login/{token}"));
+    mailed::link_page::<SignInLink>(&web, token, Path::LoginLink, |held| {
+        let action = web.site.path_to(PathTo::Login, [token]);
         Reply::page(LINK)
             .with("account", json!({"email": held.user.email}))
             .form(FormView::new("passwordless_link", action, []))
@@ -202,7 +192,7 @@ async fn by_link(
     mailed::use_link(
         &web,
         token,
-        "/login/link",
+        Path::LoginLink,
         form,
         async |held: ValidTicket<SignInLink>, _| {
             let buckets = Buckets::of_user(web.site, &held.user, &web.client);
@@ -222,8 +212,8 @@ async fn send(web: &Web<'_>, form: &Ask, next: Option<&str>) -> Result<(), Error
         false => None,
     };
     let mailing = Mailing::<SignInLink> {
-        mail: ("passwordless", "passwordless"),
-        path: "/login",
+        mail: MAIL,
+        path: PathTo::Login,
         life: site.settings.passwordless.life.get(),
         bound_to,
         payload: Resume {

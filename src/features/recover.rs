@@ -36,12 +36,13 @@ use crate::{
         users::{self, EarlierPassword},
     },
     templates::{
+        Template,
         form::{Field, FormView},
         template,
     },
-    types::{Message, Method, Methods},
+    types::{Message, Method, Methods, Path, PathTo},
     web::{
-        feature::{Feature, Link, MenuFor, sample_form, sample_mail},
+        feature::{Feature, Link, MenuFor, sample_form},
         page,
         reply::{Answer, Reply, or_again},
         site::Site,
@@ -52,15 +53,8 @@ pub(crate) const FEATURE: Feature = Feature {
     name: "recover",
     is_on: |settings, _| settings.recover.enabled,
     routes: || routes![show, ask, show_code, by_code, link, by_link],
-    templates: &[
-        template!("recover/recover.html"),
-        template!("recover/code.html"),
-        template!("recover/link.html"),
-        template!("recover/recover.mail.html"),
-        template!("recover/recover.mail.txt"),
-    ],
+    templates: &[ASK, CODE, LINK],
     samples: || {
-        let mail = sample_mail();
         vec![
             (ASK, json!({"form": sample_form()})),
             (CODE, json!({"form": sample_form(), "sent": true})),
@@ -68,27 +62,26 @@ pub(crate) const FEATURE: Feature = Feature {
                 LINK,
                 json!({"form": sample_form(), "account": {"email": "ada@example.com"}}),
             ),
-            ("security/recover/recover.mail.html", mail.clone()),
-            ("security/recover/recover.mail.txt", mail),
         ]
     },
+    mails: &[MAIL],
     links: &[
         Link {
             name: "recover",
-            path: "/reset",
+            path: Path::Reset,
             menu: MenuFor::Nobody,
         },
         Link {
             name: "recover_code",
-            path: "/reset/code",
+            path: Path::ResetCode,
             menu: MenuFor::Nobody,
         },
     ],
 };
 
-const ASK: &str = "security/recover/recover.html";
-const CODE: &str = "security/recover/code.html";
-const LINK: &str = "security/recover/link.html";
+const ASK: Template = template!("recover/recover.html");
+const CODE: Template = template!("recover/code.html");
+const LINK: Template = template!("recover/link.html");
 
 /// How long somebody who signed in may take to choose the new password that is asked for.
 const FORCED: Duration = Duration::from_mins(10);
@@ -115,7 +108,7 @@ fn email_field(email: &str) -> Field {
 
 fn ask_page(web: &Web<'_>, form: &AskForm) -> Reply {
     let fields = [email_field(&form.email).autofocus()];
-    let action = web.site.path("/reset");
+    let action = web.site.path(Path::Reset);
     Reply::page(ASK).form(FormView::new("recover", action, fields))
 }
 
@@ -123,14 +116,14 @@ impl Code {
     fn view(&self, web: &Web<'_>) -> FormView {
         let mut fields = vec![email_field(&self.email), mailed::code_field().autofocus()];
         fields.extend(new_password::fields(web, new_password::PASSWORD));
-        FormView::new("recover_code", web.site.path("/reset/code"), fields)
+        FormView::new("recover_code", web.site.path(Path::ResetCode), fields)
     }
 }
 
 /// `is_owed`: whether the password is chosen on the way in, and not by a mailed link.
 fn link_view(web: &Web<'_>, token: &str, email: &str, is_owed: bool) -> Reply {
     let fields = new_password::fields(web, new_password::PASSWORD);
-    let action = web.site.path(&format!("/reset/{token}"));
+    let action = web.site.path_to(PathTo::Reset, [token]);
     Reply::page(LINK)
         .with("is_owed", is_owed)
         .with("account", json!({"email": email}))
@@ -187,7 +180,7 @@ async fn by_code(web: Web<'_>, include_auth_token: Option<&str>, form: Submitted
 
 #[get("/reset/<token>")]
 async fn link(web: Web<'_>, token: &str) -> Answer {
-    mailed::link_page::<Reset>(&web, token, "/reset", |held| {
+    mailed::link_page::<Reset>(&web, token, Path::Reset, |held| {
         let is_owed = matches!(held.payload, Proof::SignIn { .. });
         link_view(&web, token, &held.user.email, is_owed)
     })
@@ -203,7 +196,7 @@ async fn by_link(
 ) -> Answer {
     let with_token = include_auth_token.is_some();
     let form = web.sent(form, |_| link_view(&web, token, "", false));
-    mailed::use_link::<Reset, _>(&web, token, "/reset", form, async |held, form| {
+    mailed::use_link::<Reset, _>(&web, token, Path::Reset, form, async |held, form| {
         let email = held.user.email.clone();
         let is_owed = matches!(held.payload, Proof::SignIn { .. });
         match reset(&web, held, &form, with_token).await {
@@ -222,7 +215,7 @@ async fn send(web: &Web<'_>, email: &str) -> Result<(), Error> {
     let asked = mailed::asked(web, email, |_| None).await?;
     let mailing = Mailing::<Reset> {
         mail: MAIL,
-        path: "/reset",
+        path: PathTo::Reset,
         life: web.site.settings.recover.life.get(),
         bound_to: None,
         payload: Proof::Mail,
@@ -338,7 +331,7 @@ pub(crate) async fn next_step(web: &Web<'_>, challenge: Challenge, remember: boo
         })
         .await
         .map_err(outdated)?;
-    let target = Target::local(&site.path(&format!("/reset/{}", secret.expose())));
+    let target = Target::local(&site.path_to(PathTo::Reset, [secret.expose()]));
     Ok(Reply::done(target)
         .json(step, true)
         .json("state_token", secret.expose())

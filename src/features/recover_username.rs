@@ -13,12 +13,13 @@ use crate::{
     identity::IdentityKind,
     settings::Settings,
     templates::{
+        MailTemplate, Template,
         form::{Field, FormView},
-        template,
+        mail, template,
     },
-    types::Message,
+    types::{Message, Path},
     web::{
-        feature::{Feature, Link, MenuFor, sample_form, sample_mail},
+        feature::{Feature, Link, MenuFor, sample_form},
         reply::{Answer, Reply, or_again},
     },
 };
@@ -27,30 +28,18 @@ pub(crate) const FEATURE: Feature = Feature {
     name: "recover_username",
     is_on: |settings, _| settings.recover_username.enabled && has_usernames(settings),
     routes: || routes![show, ask],
-    templates: &[
-        template!("recover_username/recover_username.html"),
-        template!("recover_username/recover_username.mail.html"),
-        template!("recover_username/recover_username.mail.txt"),
-    ],
-    samples: || {
-        let mail = sample_mail();
-        vec![
-            (PAGE, json!({"form": sample_form(), "sent": true})),
-            (
-                "security/recover_username/recover_username.mail.html",
-                mail.clone(),
-            ),
-            ("security/recover_username/recover_username.mail.txt", mail),
-        ]
-    },
+    templates: &[PAGE],
+    samples: || vec![(PAGE, json!({"form": sample_form(), "sent": true}))],
+    mails: &[MAIL],
     links: &[Link {
         name: "recover_username",
-        path: "/recover-username",
+        path: Path::RecoverUsername,
         menu: MenuFor::Nobody,
     }],
 };
 
-const PAGE: &str = "security/recover_username/recover_username.html";
+const PAGE: Template = template!("recover_username/recover_username.html");
+const MAIL: MailTemplate = mail!("recover_username", "recover_username");
 
 /// Whether accounts of this site can have usernames.
 pub(crate) fn has_usernames(settings: &Settings) -> bool {
@@ -64,7 +53,7 @@ fn page(web: &Web<'_>, form: &AskForm, sent: bool) -> Reply {
         .value(&form.email)
         .autocomplete("email")
         .autofocus();
-    let action = web.site.path("/recover-username");
+    let action = web.site.path(Path::RecoverUsername);
     Reply::page(PAGE)
         .with("sent", sent)
         .form(FormView::new("recover_username", action, [field]))
@@ -95,7 +84,7 @@ async fn send(web: &Web<'_>, email: &str) -> Result<(), Error> {
     if asked.user.is_some() && username.is_none() && !web.site.settings.generic_answers {
         return Err(Invalid::field("email", Message::new("recover_username.none")).into());
     }
-    let which = ("recover_username", "recover_username");
+    let which = MAIL;
     let told = |user| EventKind::UsernameRecoverySent { user };
     mailed::mail(web, &asked, which, json!({"username": username}), told).await
 }

@@ -21,10 +21,11 @@ use crate::{
         users,
     },
     templates::{
+        Template,
         form::{Field, FormView},
         template,
     },
-    types::{Message, Usages},
+    types::{Message, Path, Usages},
     web::{
         feature::{Feature, Link, MenuFor, sample_form},
         input::Empty,
@@ -36,10 +37,7 @@ pub(crate) const FEATURE: Feature = Feature {
     name: "recovery_codes",
     is_on: |settings, _| settings.two_factor.enabled && settings.recovery_codes.enabled,
     routes: || routes![show, generate, show_recover, recover],
-    templates: &[
-        template!("recovery_codes/manage.html"),
-        template!("recovery_codes/recover.html"),
-    ],
+    templates: &[MANAGE, RECOVER],
     samples: || {
         let page = json!({
             "form": sample_form(), "left": 3, "codes": ["ABCD-EFGH-JKMN"],
@@ -47,22 +45,23 @@ pub(crate) const FEATURE: Feature = Feature {
         });
         vec![(MANAGE, page.clone()), (RECOVER, page)]
     },
+    mails: &[],
     links: &[
         Link {
             name: "recovery_codes",
-            path: "/mf-recovery-codes",
+            path: Path::RecoveryCodes,
             menu: MenuFor::Nobody,
         },
         Link {
             name: "mf_recovery",
-            path: "/mf-recovery",
+            path: Path::RecoveryCode,
             menu: MenuFor::Nobody,
         },
     ],
 };
 
-const MANAGE: &str = "security/recovery_codes/manage.html";
-const RECOVER: &str = "security/recovery_codes/recover.html";
+const MANAGE: Template = template!("recovery_codes/manage.html");
+const RECOVER: Template = template!("recovery_codes/recover.html");
 
 // Form.
 
@@ -73,7 +72,7 @@ struct Recover {
 }
 
 fn manage_page(web: &Web<'_>, left: usize) -> Reply {
-    let action = web.site.path("/mf-recovery-codes");
+    let action = web.site.path(Path::RecoveryCodes);
     // They are shown when they are made, and never again.
     Reply::page(MANAGE)
         .with("left", left)
@@ -86,7 +85,7 @@ fn recover_page(web: &Web<'_>) -> Reply {
     let field = Field::text("code", "field.recovery_code")
         .autocomplete("off")
         .autofocus();
-    let action = web.site.path("/mf-recovery");
+    let action = web.site.path(Path::RecoveryCode);
     Reply::page(RECOVER).form(FormView::new("mf_recovery", action, [field]))
 }
 

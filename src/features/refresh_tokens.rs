@@ -55,6 +55,7 @@ pub(crate) const FEATURE: Feature = Feature {
     routes: || routes![refresh, sign_out],
     templates: &[],
     samples: Vec::new,
+    mails: &[],
     links: &[],
 };
 

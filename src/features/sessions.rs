@@ -9,8 +9,8 @@ use crate::{
     identity::target::Target,
     signin::{caller::Caller, session},
     store::SessionInfo,
-    templates::template,
-    types::SessionId,
+    templates::{Template, template},
+    types::{Path, SessionId},
     web::{
         feature::{Feature, Link, MenuFor},
         input::Empty,
@@ -22,7 +22,7 @@ pub(crate) const FEATURE: Feature = Feature {
     name: "sessions",
     is_on: |settings, _| settings.sessions.enabled,
     routes: || routes![list, revoke, revoke_others],
-    templates: &[template!("sessions/sessions.html")],
+    templates: &[PAGE],
     samples: || {
         let one = json!({
             "id": SessionId::new(), "current": true, "created": "today", "created_iso": "2026-01-01T00:00:00Z",
@@ -31,14 +31,15 @@ pub(crate) const FEATURE: Feature = Feature {
         });
         vec![(PAGE, json!({"sessions": [one]}))]
     },
+    mails: &[],
     links: &[Link {
         name: "sessions",
-        path: "/sessions",
+        path: Path::Sessions,
         menu: MenuFor::SignedIn { post: false },
     }],
 };
 
-const PAGE: &str = "security/sessions/sessions.html";
+const PAGE: Template = template!("sessions/sessions.html");
 
 // Routes.
 
@@ -95,7 +96,7 @@ async fn revoke_others(web: Web<'_>, form: Submitted<Empty>) -> Answer {
 }
 
 fn done(web: &Web<'_>) -> Reply {
-    Reply::done(Target::local(&web.site.path("/sessions"))).flash("success", "sessions.ended")
+    Reply::done(Target::local(&web.site.path(Path::Sessions))).flash("success", "sessions.ended")
 }
 
 fn view(row: &SessionInfo, caller: &Caller) -> Value {

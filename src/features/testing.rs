@@ -28,6 +28,7 @@ pub(crate) const FEATURE: Feature = Feature {
     routes: all,
     templates: &[],
     samples: Vec::new,
+    mails: &[],
     links: &[],
 };
 

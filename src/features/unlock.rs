@@ -10,11 +10,16 @@ use super::{Submitted, Web, mailed};
 use crate::{
     error::Error,
     events::EventKind,
-    signin::{limits::Buckets, lockout::Unlock, ticket::ValidTicket},
+    signin::{
+        limits::Buckets,
+        lockout::{self, Unlock},
+        ticket::ValidTicket,
+    },
     store::failures,
-    templates::{form::FormView, template},
+    templates::{Template, form::FormView, template},
+    types::{Path, PathTo},
     web::{
-        feature::{Feature, sample_form, sample_mail},
+        feature::{Feature, sample_form},
         input::Empty,
         page,
         reply::{Answer, Reply},
@@ -25,33 +30,25 @@ pub(crate) const FEATURE: Feature = Feature {
     name: "unlock",
     is_on: |settings, _| settings.unlock.enabled,
     routes: || routes![link, by_link],
-    templates: &[
-        template!("unlock/link.html"),
-        template!("unlock/unlock.mail.html"),
-        template!("unlock/unlock.mail.txt"),
-    ],
+    templates: &[LINK],
     samples: || {
-        let mail = sample_mail();
-        vec![
-            (
-                LINK,
-                json!({"form": sample_form(), "account": {"email": "ada@example.com"}}),
-            ),
-            ("security/unlock/unlock.mail.html", mail.clone()),
-            ("security/unlock/unlock.mail.txt", mail),
-        ]
+        vec![(
+            LINK,
+            json!({"form": sample_form(), "account": {"email": "ada@example.com"}}),
+        )]
     },
+    mails: &[lockout::MAIL],
     links: &[],
 };
 
-const LINK: &str = "security/unlock/link.html";
+const LINK: Template = template!("unlock/link.html");
 
 // Routes.
 
 #[get("/unlock/<token>")]
 async fn link(web: Web<'_>, token: &str) -> Answer {
-    mailed::link_page::<Unlock>(&web, token, "/login", |held| {
-        let action = web.site.path(&format!("/unlock/{token}"));
+    mailed::link_page::<Unlock>(&web, token, Path::Login, |held| {
+        let action = web.site.path_to(PathTo::Unlock, [token]);
         Reply::page(LINK)
             .with("account", json!({"email": held.user.email}))
             .form(FormView::new("unlock", action, []))
@@ -62,7 +59,7 @@ async fn link(web: Web<'_>, token: &str) -> Answer {
 #[post("/unlock/<token>", data = "<form>")]
 async fn by_link(web: Web<'_>, token: &str, form: Submitted<Empty>) -> Answer {
     let form = web.sent(form, |_| FormView::new("unlock", String::new(), []));
-    mailed::use_link(&web, token, "/login", form, async |held, _| {
+    mailed::use_link(&web, token, Path::Login, form, async |held, _| {
         unlock(&web, held).await
     })
     .await

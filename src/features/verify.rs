@@ -15,10 +15,11 @@ use crate::{
         session,
     },
     templates::{
+        Template,
         form::{Field, FormView},
         template,
     },
-    types::Message,
+    types::{Message, Path},
     web::{
         feature::{Feature, Link, MenuFor, sample_form},
         reply::{Answer, Reply},
@@ -29,16 +30,17 @@ pub(crate) const FEATURE: Feature = Feature {
     name: "verify",
     is_on: |settings, _| settings.verify.enabled && settings.freshness.within.0.is_some(),
     routes: || routes![show, submit],
-    templates: &[template!("verify/verify.html")],
+    templates: &[PAGE],
     samples: || vec![(PAGE, json!({"form": sample_form()}))],
+    mails: &[],
     links: &[Link {
         name: "verify",
-        path: "/verify",
+        path: Path::Verify,
         menu: MenuFor::Nobody,
     }],
 };
 
-const PAGE: &str = "security/verify/verify.html";
+const PAGE: Template = template!("verify/verify.html");
 
 // Form.
 
@@ -60,7 +62,7 @@ impl Verify {
         if let Some(next) = &self.next {
             fields.push(Field::hidden("next", next));
         }
-        FormView::new("verify", web.site.path("/verify"), fields)
+        FormView::new("verify", web.site.path(Path::Verify), fields)
     }
 }
 

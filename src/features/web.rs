@@ -22,7 +22,7 @@ use crate::{
     signin::{admit::Challenge, caller::Caller, remember, second, session, ticket::Presenter},
     store::{StoreError, User},
     templates::form::Field,
-    types::Methods,
+    types::{Methods, Path},
     web::{
         input::{self, Checkbox, Empty, Input},
         json::wants_json,
@@ -237,7 +237,7 @@ impl Web<'_> {
     }
 
     /// What is wrong where no form shows it: a browser is told on the page at `path`, a program gets 400.
-    pub(crate) fn or_back(&self, done: Answer, path: &str, key: &'static str) -> Answer {
+    pub(crate) fn or_back(&self, done: Answer, path: Path, key: &'static str) -> Answer {
         match done.map_err(Error::for_form) {
             Err(Error::Invalid(_)) if !wants_json(self.request, self.site) => {
                 let target = Target::local(&self.site.path(path));
@@ -258,7 +258,7 @@ impl Web<'_> {
         if denied != Denied::SecondFactor || !self.site.settings.two_factor.enabled {
             return Err(denied.into());
         }
-        self.led_to(&self.site.path("/tf-select"), next, denied)
+        self.led_to(&self.site.path(Path::TfSelect), next, denied)
     }
 
     /// Whether `caller` must show a first factor before the second: a remembered browser has shown none.

@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use rocket::http::{Cookie, SameSite};
 
-use crate::http::context::HttpContext;
-
-/// The one path that the cookie with a refresh token goes to.
-pub(crate) const REFRESH_PATH: &str = "/refresh-token";
+use crate::{http::context::HttpContext, types::Path};
 
 /// Which cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,7 +156,7 @@ pub(super) fn make(
     keep: Keep,
 ) -> Cookie<'static> {
     let (path, same_site) = match kind {
-        Kind::Refresh => (context.path(REFRESH_PATH), SameSite::Strict),
+        Kind::Refresh => (context.path(Path::RefreshToken), SameSite::Strict),
         _ => ("/".into(), SameSite::Lax),
     };
     let mut cookie = Cookie::build((context.cookies.of(kind).to_string(), value))

@@ -18,6 +18,7 @@ use crate::{
     settings::Base,
     store::Store,
     templates::views::Views,
+    types::Path,
 };
 
 /// The application's own values for a page or a mail, by its name.
@@ -38,7 +39,7 @@ pub(crate) struct NotifyContext {
     /// The application's own values for mails.
     pub(crate) mail_values: Vec<AddContext>,
     /// Our pages that mails link to: the name of each, and its path.
-    pub(crate) links: Vec<(&'static str, &'static str)>,
+    pub(crate) links: Vec<(&'static str, Path)>,
 }
 
 impl fmt::Debug for NotifyContext {

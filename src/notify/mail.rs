@@ -13,6 +13,7 @@ use crate::{
     identity::text::is_hidden,
     settings::MailParts,
     store::{User, cut},
+    templates::{MailTemplate, Template},
     types::Message,
 };
 
@@ -77,8 +78,7 @@ impl<'a> MailComposer<'a> {
         }
     }
 
-    /// Writes the mail `security/<feature>/<which>.mail.{txt,html}`, with the subject
-    /// `mail.<which>.subject` and `own` beside what every mail's context has.
+    /// Composes a mail from its templates, with `own` beside what every mail's context has.
     ///
     /// # Errors
     ///
@@ -86,13 +86,14 @@ impl<'a> MailComposer<'a> {
     pub(crate) fn compose(
         &self,
         to: &Recipient<'_>,
-        (feature, which): (&str, &str),
+        template: MailTemplate,
         mail_limit: MailLimit,
         own: Value,
     ) -> Result<OutgoingMail, Error> {
-        let mail = self.render(to, feature, which, own).map_err(|error| {
+        let mail = self.render(to, template, own).map_err(|error| {
             Error::Broken(format!(
-                "the mail {feature}/{which} cannot be composed: {error}"
+                "the mail {} cannot be composed: {error}",
+                template.name
             ))
         })?;
         OutgoingMail::new(self.context, mail, mail_limit, to.decoy)
@@ -101,11 +102,11 @@ impl<'a> MailComposer<'a> {
     fn render(
         &self,
         to: &Recipient<'_>,
-        feature: &str,
-        which: &str,
+        template: MailTemplate,
         own: Value,
     ) -> Result<Mail, String> {
         let (context, now) = (self.context, self.context.now());
+        let which = template.name;
         let mut given = Map::new();
         let shared = json!({
             "lang": self.language,
@@ -129,13 +130,9 @@ impl<'a> MailComposer<'a> {
             .filter(|c| !is_hidden(*c) && !matches!(c, '\u{2028}' | '\u{2029}'))
             .collect();
         let parts = context.settings.mail.parts;
-        let part = |end: &str, left_out: MailParts| match parts == left_out {
+        let part = |part: Template, left_out: MailParts| match parts == left_out {
             true => Ok(String::new()),
-            false => context.views.render(
-                self.language,
-                &format!("security/{feature}/{which}.mail.{end}"),
-                &given,
-            ),
+            false => context.views.render(self.language, part.name, &given),
         };
         let host = context.base_url.host_str().unwrap_or("localhost");
         Ok(Mail {
@@ -144,8 +141,8 @@ impl<'a> MailComposer<'a> {
             from: context.sender.clone(),
             reply_to: context.settings.mail.reply_to.clone(),
             subject,
-            text: part("txt", MailParts::Html)?,
-            html: part("html", MailParts::Text)?,
+            text: part(template.text, MailParts::Html)?,
+            html: part(template.html, MailParts::Text)?,
             at: now,
             message_id: format!("{}@{host}", uuid::Uuid::new_v4()),
         })
@@ -156,7 +153,7 @@ impl<'a> MailComposer<'a> {
         let mut links = Map::new();
         for (name, path) in &self.context.links {
             if matches!(*name, "login" | "register" | "recover") {
-                links.insert(format!("url_{name}"), self.context.absolute(path).into());
+                links.insert(format!("url_{name}"), self.context.absolute(*path).into());
             }
         }
         links

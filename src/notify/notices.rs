@@ -8,42 +8,48 @@ use super::{
     mail::{MailComposer, Recipient},
     outbox::{MailLimit, OutgoingMail},
 };
-use crate::{error::Error, store::User, types::FactorKind};
+use crate::{
+    error::Error,
+    store::User,
+    templates::{MailTemplate, mail},
+    types::FactorKind,
+};
 
-/// Templates of notices that several features send.
-pub(crate) const TEMPLATES: &[(&str, &str)] = &[
-    crate::templates::template!("notices/password_changed.mail.html"),
-    crate::templates::template!("notices/password_changed.mail.txt"),
-    crate::templates::template!("notices/password_removed.mail.html"),
-    crate::templates::template!("notices/password_removed.mail.txt"),
-    crate::templates::template!("notices/factor_added.mail.html"),
-    crate::templates::template!("notices/factor_added.mail.txt"),
-    crate::templates::template!("notices/factor_removed.mail.html"),
-    crate::templates::template!("notices/factor_removed.mail.txt"),
+const PASSWORD_CHANGED: MailTemplate = mail!("notices", "password_changed");
+const PASSWORD_REMOVED: MailTemplate = mail!("notices", "password_removed");
+const FACTOR_ADDED: MailTemplate = mail!("notices", "factor_added");
+const FACTOR_REMOVED: MailTemplate = mail!("notices", "factor_removed");
+#[cfg(feature = "passkeys")]
+const PASSKEY_SUSPECT: MailTemplate = mail!("notices", "passkey_suspect");
+const TWO_FACTOR_OFF: MailTemplate = mail!("notices", "two_factor_off");
+const RECOVERY_CODES_NEW: MailTemplate = mail!("notices", "recovery_codes_new");
+const RECOVERY_CODE_USED: MailTemplate = mail!("notices", "recovery_code_used");
+const DEVICE_TRUSTED: MailTemplate = mail!("notices", "device_trusted");
+const USERNAME_CHANGED: MailTemplate = mail!("notices", "username_changed");
+const REFRESH_REUSE: MailTemplate = mail!("notices", "refresh_reuse");
+const REMEMBER_COPIED: MailTemplate = mail!("notices", "remember_copied");
+const NEW_DEVICE: MailTemplate = mail!("notices", "new_device");
+const API_KEY_CREATED: MailTemplate = mail!("notices", "api_key_created");
+const API_KEY_REVOKED: MailTemplate = mail!("notices", "api_key_revoked");
+
+/// All notices.
+pub(crate) const MAILS: &[MailTemplate] = &[
+    PASSWORD_CHANGED,
+    PASSWORD_REMOVED,
+    FACTOR_ADDED,
+    FACTOR_REMOVED,
     #[cfg(feature = "passkeys")]
-    crate::templates::template!("notices/passkey_suspect.mail.html"),
-    #[cfg(feature = "passkeys")]
-    crate::templates::template!("notices/passkey_suspect.mail.txt"),
-    crate::templates::template!("notices/two_factor_off.mail.html"),
-    crate::templates::template!("notices/two_factor_off.mail.txt"),
-    crate::templates::template!("notices/recovery_codes_new.mail.html"),
-    crate::templates::template!("notices/recovery_codes_new.mail.txt"),
-    crate::templates::template!("notices/recovery_code_used.mail.html"),
-    crate::templates::template!("notices/recovery_code_used.mail.txt"),
-    crate::templates::template!("notices/device_trusted.mail.html"),
-    crate::templates::template!("notices/device_trusted.mail.txt"),
-    crate::templates::template!("notices/username_changed.mail.html"),
-    crate::templates::template!("notices/username_changed.mail.txt"),
-    crate::templates::template!("notices/refresh_reuse.mail.html"),
-    crate::templates::template!("notices/refresh_reuse.mail.txt"),
-    crate::templates::template!("notices/remember_copied.mail.html"),
-    crate::templates::template!("notices/remember_copied.mail.txt"),
-    crate::templates::template!("notices/new_device.mail.html"),
-    crate::templates::template!("notices/new_device.mail.txt"),
-    crate::templates::template!("notices/api_key_created.mail.html"),
-    crate::templates::template!("notices/api_key_created.mail.txt"),
-    crate::templates::template!("notices/api_key_revoked.mail.html"),
-    crate::templates::template!("notices/api_key_revoked.mail.txt"),
+    PASSKEY_SUSPECT,
+    TWO_FACTOR_OFF,
+    RECOVERY_CODES_NEW,
+    RECOVERY_CODE_USED,
+    DEVICE_TRUSTED,
+    USERNAME_CHANGED,
+    REFRESH_REUSE,
+    REMEMBER_COPIED,
+    NEW_DEVICE,
+    API_KEY_CREATED,
+    API_KEY_REVOKED,
 ];
 
 /// The password was set or changed.
@@ -51,7 +57,7 @@ pub(crate) fn password_changed(
     composer: &MailComposer<'_>,
     user: &User,
 ) -> Result<OutgoingMail, Error> {
-    notice(composer, user, "password_changed", json!({}))
+    notice(composer, user, PASSWORD_CHANGED, json!({}))
 }
 
 /// The password was removed, since the address was proven by another way than by whoever chose it.
@@ -59,7 +65,7 @@ pub(crate) fn password_removed(
     composer: &MailComposer<'_>,
     user: &User,
 ) -> Result<OutgoingMail, Error> {
-    notice(composer, user, "password_removed", json!({}))
+    notice(composer, user, PASSWORD_REMOVED, json!({}))
 }
 
 /// A factor was set up.
@@ -70,7 +76,7 @@ pub(crate) fn factor_added(
     name: &str,
 ) -> Result<OutgoingMail, Error> {
     let own = json!({"method": label(composer, kind), "name": name});
-    notice(composer, user, "factor_added", own)
+    notice(composer, user, FACTOR_ADDED, own)
 }
 
 /// A factor was removed.
@@ -81,7 +87,7 @@ pub(crate) fn factor_removed(
     name: &str,
 ) -> Result<OutgoingMail, Error> {
     let own = json!({"method": label(composer, kind), "name": name});
-    notice(composer, user, "factor_removed", own)
+    notice(composer, user, FACTOR_REMOVED, own)
 }
 
 /// The counter of a passkey went back, and it opens nothing any more.
@@ -93,7 +99,7 @@ pub(crate) fn passkey_suspect(
     name: &str,
 ) -> Result<OutgoingMail, Error> {
     let own = json!({"method": label(composer, kind), "name": name});
-    notice(composer, user, "passkey_suspect", own)
+    notice(composer, user, PASSKEY_SUSPECT, own)
 }
 
 fn label(composer: &MailComposer<'_>, kind: FactorKind) -> String {
@@ -110,7 +116,7 @@ pub(crate) fn social_linked(
     label: Option<&str>,
 ) -> Result<OutgoingMail, Error> {
     let own = json!({"method": provider, "name": label});
-    notice(composer, user, "factor_added", own)
+    notice(composer, user, FACTOR_ADDED, own)
 }
 
 /// An account elsewhere opens this one no more.
@@ -120,12 +126,7 @@ pub(crate) fn social_unlinked(
     user: &User,
     provider: &str,
 ) -> Result<OutgoingMail, Error> {
-    notice(
-        composer,
-        user,
-        "factor_removed",
-        json!({"method": provider}),
-    )
+    notice(composer, user, FACTOR_REMOVED, json!({"method": provider}))
 }
 
 /// The second factor is asked for no more.
@@ -133,7 +134,7 @@ pub(crate) fn two_factor_off(
     composer: &MailComposer<'_>,
     user: &User,
 ) -> Result<OutgoingMail, Error> {
-    notice(composer, user, "two_factor_off", json!({}))
+    notice(composer, user, TWO_FACTOR_OFF, json!({}))
 }
 
 /// There are new recovery codes, and the former are void.
@@ -141,7 +142,7 @@ pub(crate) fn recovery_codes_new(
     composer: &MailComposer<'_>,
     user: &User,
 ) -> Result<OutgoingMail, Error> {
-    notice(composer, user, "recovery_codes_new", json!({}))
+    notice(composer, user, RECOVERY_CODES_NEW, json!({}))
 }
 
 /// A recovery code was used, and so many are left.
@@ -150,7 +151,7 @@ pub(crate) fn recovery_code_used(
     user: &User,
     left: usize,
 ) -> Result<OutgoingMail, Error> {
-    notice(composer, user, "recovery_code_used", json!({"left": left}))
+    notice(composer, user, RECOVERY_CODE_USED, json!({"left": left}))
 }
 
 /// A browser is not asked for the second factor for a while.
@@ -158,7 +159,7 @@ pub(crate) fn device_trusted(
     composer: &MailComposer<'_>,
     user: &User,
 ) -> Result<OutgoingMail, Error> {
-    notice(composer, user, "device_trusted", json!({}))
+    notice(composer, user, DEVICE_TRUSTED, json!({}))
 }
 
 /// The username was changed; `user` is as before.
@@ -168,7 +169,7 @@ pub(crate) fn username_changed(
     new: &str,
 ) -> Result<OutgoingMail, Error> {
     let own = json!({"username": new, "previous": user.username});
-    notice(composer, user, "username_changed", own)
+    notice(composer, user, USERNAME_CHANGED, own)
 }
 
 /// An old copy of a refresh token came back, and its sign-in has ended.
@@ -176,7 +177,7 @@ pub(crate) fn refresh_reuse(
     composer: &MailComposer<'_>,
     user: &User,
 ) -> Result<OutgoingMail, Error> {
-    notice(composer, user, "refresh_reuse", json!({}))
+    notice(composer, user, REFRESH_REUSE, json!({}))
 }
 
 /// An old copy of a remembered browser's cookie came back, and its sign-in has ended.
@@ -184,7 +185,7 @@ pub(crate) fn remember_copied(
     composer: &MailComposer<'_>,
     user: &User,
 ) -> Result<OutgoingMail, Error> {
-    notice(composer, user, "remember_copied", json!({}))
+    notice(composer, user, REMEMBER_COPIED, json!({}))
 }
 
 /// The account was signed in to in a browser that it does not know; `own` has the link that ends the session.
@@ -194,8 +195,7 @@ pub(crate) fn new_device(
     own: serde_json::Value,
 ) -> Result<OutgoingMail, Error> {
     // Limited, unlike other notices: a program that keeps no cookies signs in often, and each time anew.
-    let mail = ("notices", "new_device");
-    composer.compose(&Recipient::from(user), mail, MailLimit::Limited, own)
+    composer.compose(&Recipient::from(user), NEW_DEVICE, MailLimit::Limited, own)
 }
 
 /// An API key was made.
@@ -206,7 +206,7 @@ pub(crate) fn api_key_created(
     permissions: &[String],
 ) -> Result<OutgoingMail, Error> {
     let own = json!({"name": name, "permissions": permissions});
-    notice(composer, user, "api_key_created", own)
+    notice(composer, user, API_KEY_CREATED, own)
 }
 
 /// An API key was ended.
@@ -215,13 +215,13 @@ pub(crate) fn api_key_revoked(
     user: &User,
     name: &str,
 ) -> Result<OutgoingMail, Error> {
-    notice(composer, user, "api_key_revoked", json!({"name": name}))
+    notice(composer, user, API_KEY_REVOKED, json!({"name": name}))
 }
 
 fn notice(
     composer: &MailComposer<'_>,
     user: &User,
-    which: &str,
+    mail: MailTemplate,
     own: serde_json::Value,
 ) -> Result<OutgoingMail, Error> {
     // An address that nobody proved may be a stranger's.
@@ -230,5 +230,5 @@ fn notice(
         true => MailLimit::Free,
         false => MailLimit::Limited,
     };
-    composer.compose(&Recipient::from(user), ("notices", which), mail_limit, own)
+    composer.compose(&Recipient::from(user), mail, mail_limit, own)
 }

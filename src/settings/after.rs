@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::table::Table;
+use crate::types::Path;
 
 /// `[security.after]`: where a person goes when a form is done and no `next` says otherwise.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -48,12 +49,12 @@ pub struct AfterSettings {
 
 impl AfterSettings {
     /// Where a mailed link leads that opens nothing, by the path at which another is asked for.
-    pub(crate) fn error_of(&self, ask: &str) -> Option<&str> {
+    pub(crate) fn error_of(&self, ask: Path) -> Option<&str> {
         match ask {
-            "/confirm" => self.confirm_error.as_deref(),
-            "/change-email" => self.change_email_error.as_deref(),
-            "/reset" => self.reset_error.as_deref(),
-            "/login/link" | "/us-signin" => self.login_error.as_deref(),
+            Path::Confirm => self.confirm_error.as_deref(),
+            Path::ChangeEmail => self.change_email_error.as_deref(),
+            Path::Reset => self.reset_error.as_deref(),
+            Path::LoginLink | Path::UsSignin => self.login_error.as_deref(),
             _ => None,
         }
     }

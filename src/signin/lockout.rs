@@ -11,10 +11,12 @@ use crate::{
     notify::{mail::Recipient, outbox::MailLimit},
     signin::ticket_mail,
     store::User,
-    types::Timestamp,
+    templates::{MailTemplate, mail},
+    types::{PathTo, Timestamp},
 };
 
-const MAIL: (&str, &str) = ("unlock", "unlock");
+/// The mail with the link.
+pub(crate) const MAIL: MailTemplate = mail!("unlock", "unlock");
 
 /// The ticket that opens a lock; it carries the names of the counters that were shut.
 pub(crate) enum Unlock {}
@@ -48,7 +50,7 @@ pub(crate) async fn offer(
             ..Recipient::at(names.first().map_or("", String::as_str))
         },
     };
-    let mut own = ticket_mail::context(core, "/unlock", &draft);
+    let mut own = ticket_mail::context(core, PathTo::Unlock, &draft);
     own["locked_until"] = locked_until.to_text().into();
     let outgoing = client
         .composer(&core.notify)

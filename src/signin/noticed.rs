@@ -10,11 +10,8 @@ use crate::{
     http::client::ClientInfo,
     notify::{notices, outbox::OutgoingMail},
     store::{StoreError, User, tickets},
-    types::Timestamp,
+    types::{PathTo, Timestamp},
 };
-
-/// The path of the link, before its secret.
-pub(crate) const PATH: &str = "/end-session";
 
 /// The ticket that signs out everywhere. It belongs to no session and outlives a new password: a thief who signs out
 /// and in again, or changes the password, does not end it.
@@ -67,7 +64,7 @@ pub(crate) fn prepare(
     let draft =
         ticket::draft::<Noticed>(core, terms, Begun::ByVisitor, &handle, &seen)?.without_code();
     let own = json!({
-        "url": core.absolute(&format!("{PATH}/{}", draft.secret.expose())),
+        "url": core.absolute_to(PathTo::EndSession, [draft.secret.expose()]),
         "until": draft.until().to_text(),
     });
     let outgoing = notices::new_device(&client.composer(&core.notify), user, own)?;

@@ -11,6 +11,7 @@ use crate::{
     error::Error,
     notify::outbox::OutgoingMail,
     store::StoreError,
+    types::PathTo,
 };
 
 /// Writes a mail and its ticket; true if the mail is in the outbox, and not held back since one like
@@ -40,9 +41,13 @@ pub(crate) fn enqueue<P: Purpose>(
 }
 
 /// What the mail of a ticket says of it: link, code and until when.
-pub(crate) fn context<P: Purpose>(core: &Core, path: &str, draft: &Draft<P>) -> serde_json::Value {
+pub(crate) fn context<P: Purpose>(
+    core: &Core,
+    path: PathTo,
+    draft: &Draft<P>,
+) -> serde_json::Value {
     json!({
-        "url": core.absolute(&format!("{path}/{}", draft.secret.expose())),
+        "url": core.absolute_to(path, [draft.secret.expose()]),
         "code": draft.code.expose(),
         "until": draft.until().to_text(),
     })

@@ -3,19 +3,7 @@
 pub(crate) mod catalogue;
 pub(crate) mod form;
 pub(crate) mod rendered;
+mod template;
 pub(crate) mod views;
 
-/// A built-in template: its name as Tera knows it, and its text.
-macro_rules! template {
-    ($path:literal) => {
-        (
-            concat!("security/", $path),
-            include_str!(concat!(
-                env!("CARGO_MANIFEST_DIR"),
-                "/templates/security/",
-                $path
-            )),
-        )
-    };
-}
-pub(crate) use template;
+pub(crate) use self::template::{MailTemplate, Template, mail, template};

@@ -12,7 +12,7 @@ use std::{
 use serde_json::{Map, Value};
 use tera::{Context, Tera};
 
-use super::{catalogue::Catalogue, rendered::Rendered};
+use super::{Template, catalogue::Catalogue, rendered::Rendered, template};
 use crate::settings::ConfigError;
 
 /// Templates with these ends are escaped. The second is how applications name theirs for Rocket.
@@ -52,23 +52,26 @@ impl fmt::Debug for Views {
     }
 }
 
-/// Templates that are built in: the name of each, and its text.
-pub(crate) type BuiltIn = Vec<(&'static str, &'static str)>;
+/// Templates that are built in.
+pub(crate) type BuiltIn = Vec<Template>;
+
+/// The page of an error.
+pub(crate) const ERROR: Template = template!("error.html");
 
 /// The built-in templates that all pages and mails share.
-pub(crate) const SHARED: &[(&str, &str)] = &[
-    super::template!("base.html"),
-    super::template!("error.html"),
-    super::template!("partials/ui.html"),
-    super::template!("partials/menu.html"),
-    super::template!("partials/messages.html"),
-    super::template!("partials/mail.html"),
-    super::template!("partials/mail.txt"),
-    super::template!("partials/mail_request.html"),
-    super::template!("partials/mail_request.txt"),
-    super::template!("partials/mail_was_not_you.html"),
-    super::template!("partials/mail_was_not_you.txt"),
-    super::template!("partials/factor.html"),
+pub(crate) const SHARED: &[Template] = &[
+    template!("base.html"),
+    ERROR,
+    template!("partials/ui.html"),
+    template!("partials/menu.html"),
+    template!("partials/messages.html"),
+    template!("partials/mail.html"),
+    template!("partials/mail.txt"),
+    template!("partials/mail_request.html"),
+    template!("partials/mail_request.txt"),
+    template!("partials/mail_was_not_you.html"),
+    template!("partials/mail_was_not_you.txt"),
+    template!("partials/factor.html"),
 ];
 
 impl Views {
@@ -204,7 +207,7 @@ impl Views {
 
 fn load(
     folder: &Path,
-    built_in: &[(&'static str, &'static str)],
+    built_in: &[Template],
     extend: &[Extend],
     own: &[(String, String, String)],
 ) -> Result<Loaded, ConfigError> {
@@ -233,13 +236,13 @@ fn load(
 }
 
 /// The built-in templates, parsed once a process: each language has them twice, and each test an application.
-fn parsed(built_in: &[(&'static str, &'static str)]) -> Result<&'static Tera, ConfigError> {
+fn parsed(built_in: &[Template]) -> Result<&'static Tera, ConfigError> {
     static PARSED: OnceLock<Tera> = OnceLock::new();
     if let Some(tera) = PARSED.get() {
         return Ok(tera);
     }
     let mut tera = Tera::default();
-    tera.add_raw_templates(built_in.iter().copied())
+    tera.add_raw_templates(built_in.iter().map(|one| (one.name, one.text)))
         .map_err(|error| ConfigError(chain(&error)))?;
     Ok(PARSED.get_or_init(|| tera))
 }
@@ -247,7 +250,7 @@ fn parsed(built_in: &[(&'static str, &'static str)]) -> Result<&'static Tera, Co
 fn engine(
     catalogue: &Arc<Catalogue>,
     language: &str,
-    built_in: &[(&'static str, &'static str)],
+    built_in: &[Template],
     extend: &[Extend],
     files: &[(PathBuf, Option<String>)],
 ) -> Result<Tera, ConfigError> {
@@ -268,7 +271,7 @@ fn engine(
         extend(&mut tera);
     }
     if !extend.is_empty() {
-        tera.add_raw_templates(built_in.iter().copied())
+        tera.add_raw_templates(built_in.iter().map(|one| (one.name, one.text)))
             .map_err(|error| ConfigError(chain(&error)))?;
     }
     tera.add_template_files(files.iter().cloned())
@@ -300,15 +303,12 @@ fn files(folder: &Path, print: &Print) -> Vec<(PathBuf, Option<String>)> {
 }
 
 /// Whether a file takes the place of a built-in template; a copy that was not changed does not.
-fn is_override(
-    built_in: &[(&'static str, &'static str)],
-    (path, name): &(PathBuf, Option<String>),
-) -> bool {
+fn is_override(built_in: &[Template], (path, name): &(PathBuf, Option<String>)) -> bool {
     let Some(name) = name.as_deref().filter(|name| name.starts_with("security/")) else {
         return false;
     };
-    let ours = built_in.iter().find(|(known, _)| *known == name);
-    ours.is_none_or(|(_, text)| !std::fs::read_to_string(path).is_ok_and(|own| own == *text))
+    let ours = built_in.iter().find(|one| one.name == name);
+    ours.is_none_or(|ours| !std::fs::read_to_string(path).is_ok_and(|own| own == ours.text))
 }
 
 fn print(folder: &Path) -> Print {
@@ -388,7 +388,7 @@ pub fn tera_extensions(engines: &mut rocket_dyn_templates::Engines) {
     }
     let partials = SHARED
         .iter()
-        .copied()
+        .map(|one| (one.name, one.text))
         .filter(|(name, _)| name.contains("/partials/"));
     if let Err(error) = engines.tera.add_raw_templates(partials) {
         log::error!(

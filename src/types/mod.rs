@@ -8,6 +8,7 @@ mod factor;
 mod ids;
 mod message;
 mod methods;
+mod path;
 pub(crate) mod span;
 mod time;
 
@@ -24,5 +25,6 @@ pub use self::{
 pub(crate) use self::{
     factor::Usages,
     ids::RowId,
+    path::{Path, PathTo},
     time::{ProvenAt, SKEW},
 };

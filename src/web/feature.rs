@@ -3,7 +3,11 @@
 use rocket::Route;
 use serde_json::Value;
 
-use crate::settings::{Settings, Strictness};
+use crate::{
+    settings::{Settings, Strictness},
+    templates::{MailTemplate, Template},
+    types::Path,
+};
 
 /// What a feature is made of.
 pub(crate) struct Feature {
@@ -13,10 +17,12 @@ pub(crate) struct Feature {
     pub(crate) is_on: fn(&Settings, Strictness) -> bool,
     /// Its routes, relative to the prefix.
     pub(crate) routes: fn() -> Vec<Route>,
-    /// Its templates, pages and mails.
-    pub(crate) templates: &'static [(&'static str, &'static str)],
-    /// Each of its templates with a context like those it will get: rendered once at launch.
-    pub(crate) samples: fn() -> Vec<(&'static str, Value)>,
+    /// Its pages.
+    pub(crate) templates: &'static [Template],
+    /// Each of its pages with a context like those it will get: rendered once at launch.
+    pub(crate) samples: fn() -> Vec<(Template, Value)>,
+    /// Its mails.
+    pub(crate) mails: &'static [MailTemplate],
     /// Its pages that others link to.
     pub(crate) links: &'static [Link],
 }
@@ -24,7 +30,7 @@ pub(crate) struct Feature {
 /// A page that menus and templates link to, as `urls.<name>`.
 pub(crate) struct Link {
     pub(crate) name: &'static str,
-    pub(crate) path: &'static str,
+    pub(crate) path: Path,
     pub(crate) menu: MenuFor,
 }
 

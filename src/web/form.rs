@@ -10,7 +10,7 @@ use crate::{
         catalogue::Catalogue,
         form::{Field, FormView},
     },
-    types::Message,
+    types::{Message, Path},
     web::site::Site,
 };
 
@@ -326,7 +326,7 @@ impl FormView {
         view.insert("submit".into(), say(&submit).into());
         view.insert("errors".into(), errors.into());
         if invalid.is_unconfirmed() && site.settings.confirm.enabled {
-            view.insert("confirm_url".into(), site.path("/confirm").into());
+            view.insert("confirm_url".into(), site.path(Path::Confirm).into());
         }
         // Moved, where `json!` would copy every field.
         view.insert("fields".into(), fields.into());

@@ -10,7 +10,6 @@ pub(crate) mod input;
 pub(crate) mod json;
 pub(crate) mod own_paths;
 pub(crate) mod page;
-pub(crate) mod paths;
 pub(crate) mod refuse;
 pub(crate) mod reply;
 pub(crate) mod response;

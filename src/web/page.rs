@@ -16,12 +16,8 @@ use crate::{
     guards::identity,
     http::{browser::Browser, cookies::Kind, csrf, language, refusal},
     identity::target::Target,
-    types::Message,
-    web::{
-        feature::MenuFor,
-        paths::{ICON, PASSKEYS, STYLESHEET},
-        site::Site,
-    },
+    types::{Message, Path},
+    web::{feature::MenuFor, site::Site},
 };
 
 /// Where to go after a form, by a setting that the launch has judged.
@@ -69,13 +65,13 @@ fn take_messages(browser: &Browser, site: &Site, language: &str) -> Vec<Value> {
 }
 
 /// Returns the page that a message advises to open, and the message that names it.
-fn link_of(site: &Site, key: &str) -> Option<(&'static str, &'static str)> {
+fn link_of(site: &Site, key: &str) -> Option<(Path, &'static str)> {
     match key {
         "end_session.done" if site.settings.recover.enabled => {
-            Some(("/reset", "end_session.recover_link"))
+            Some((Path::Reset, "end_session.recover_link"))
         }
         "factor.added_first" if site.settings.recovery_codes.enabled => {
-            Some(("/mf-recovery-codes", "mf_recovery_codes.title"))
+            Some((Path::RecoveryCodes, "mf_recovery_codes.title"))
         }
         _ => None,
     }
@@ -125,10 +121,10 @@ pub(crate) fn shared(
     let catalogue = site.views.catalogue();
     let mut urls = Map::new();
     urls.insert("home".into(), "/".into());
-    urls.insert("stylesheet".into(), site.path(STYLESHEET).into());
-    urls.insert("icon".into(), site.path(ICON).into());
+    urls.insert("stylesheet".into(), site.path(Path::Stylesheet).into());
+    urls.insert("icon".into(), site.path(Path::Icon).into());
     if site.has_passkeys() {
-        let script = site.path(PASSKEYS);
+        let script = site.path(Path::PasskeysScript);
         urls.insert("passkeys_script".into(), script.into());
     }
     let mut menu = Vec::new();

@@ -20,8 +20,8 @@ use crate::{
     guards::identity,
     http::{headers, language, refusal, status::status_of},
     identity::target::{Target, next_of},
-    templates::form::FormView,
-    types::Message,
+    templates::{form::FormView, views},
+    types::{Message, Path},
 };
 
 impl<'r> Responder<'r, 'static> for Error {
@@ -159,7 +159,7 @@ fn refuse_browser(
             "retry_after": refusal::retry_after(error),
         }),
     );
-    let asked = render(request, site, status, "security/error.html", context);
+    let asked = render(request, site, status, views::ERROR.name, context);
     asked.unwrap_or_else(|status| Response::build().status(status).finalize())
 }
 
@@ -199,7 +199,7 @@ fn way_on(request: &Request<'_>, site: &Site, error: &Error, status: Status) -> 
     match error {
         Error::Denied(Denied::SignedIn) => Some(page::after(site, &settings.after.login)),
         Error::Denied(Denied::SecondFactor) if settings.two_factor.enabled => {
-            let (way, back) = (site.path("/tf-select"), way_back(request, site));
+            let (way, back) = (site.path(Path::TfSelect), way_back(request, site));
             Some(with_next(site, &way, back, "denied.second_factor"))
         }
         Error::Denied(Denied::Stale | Denied::SecondFactor) => {
@@ -297,8 +297,8 @@ fn tells_no_more(error: &Error, status: Status) -> bool {
 /// Returns whether a sign-in was refused for wrong attempts, so that its account may be one that a mail unlocks.
 fn may_be_unlocked(request: &Request<'_>, site: &Site) -> bool {
     let path = request.uri().path();
-    let is_sign_in = |own: &str| path.as_str() == site.path(own);
-    site.settings.unlock.enabled && (is_sign_in("/login") || is_sign_in("/us-signin"))
+    let is_sign_in = |own: Path| path.as_str() == site.path(own);
+    site.settings.unlock.enabled && (is_sign_in(Path::Login) || is_sign_in(Path::UsSignin))
 }
 
 /// The page that the browser asked for; `None` if it sent a form.

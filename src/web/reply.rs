@@ -23,7 +23,7 @@ use crate::{
     error::{Error, Invalid},
     http::{browser::Browser, csrf, headers, language},
     identity::target::Target,
-    templates::{form::FormView, rendered::Key},
+    templates::{Template, form::FormView, rendered::Key, views},
 };
 
 /// What a handler of ours answers.
@@ -32,7 +32,7 @@ pub(crate) type Answer = Result<Reply, Error>;
 /// What came of a request.
 #[derive(Debug, Default)]
 pub(crate) struct Reply {
-    page: Option<&'static str>,
+    page: Option<Template>,
     pub(crate) redirect: Option<Target>,
     flash: Option<(&'static str, Cow<'static, str>)>,
     /// Whether the redirect is for programs too.
@@ -53,9 +53,9 @@ pub(crate) struct Reply {
 
 impl Reply {
     /// A page; for programs, a payload.
-    pub(crate) fn page(name: &'static str) -> Self {
+    pub(crate) fn page(page: Template) -> Self {
         Self {
-            page: Some(name),
+            page: Some(page),
             csrf: true,
             ..Self::default()
         }
@@ -189,7 +189,7 @@ impl Reply {
         if self.csrf && site.settings.csrf.cookie.is_some() {
             token(request, site);
         }
-        let name = self.page.unwrap_or("security/error.html");
+        let name = self.page.unwrap_or(views::ERROR).name;
         let mut form = self.form;
         // A page that a link filled in is not kept: there is no end of such links.
         let filled = form.as_mut().is_some_and(|form| form.fill_in(request));

@@ -100,7 +100,8 @@ pub(super) fn base_url(site: &Site) -> Finding {
 
 /// Ignition has rendered each of them.
 pub(super) fn templates(site: &Site) -> Finding {
-    let own = features::built_in().into_iter().filter(|(name, _)| {
+    let own = features::built_in().into_iter().filter(|one| {
+        let name = one.name;
         site.views.path_of(name).is_file() || site.views.path_of(&format!("{name}.tera")).is_file()
     });
     ok(format!(

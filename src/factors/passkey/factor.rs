@@ -2,7 +2,7 @@
 
 use super::super::factor::{Factor, Right};
 #[cfg(feature = "passkeys")]
-use crate::types::FactorKind;
+use crate::types::{FactorKind, Path};
 use crate::{
     store::{Conn, StoreError},
     types::Timestamp,
@@ -32,8 +32,8 @@ impl Factor for PasskeyFactor {
         Ok(false)
     }
 
-    fn page(&self) -> &'static str {
-        "/wan-signin"
+    fn page(&self) -> Path {
+        Path::WanSignin
     }
 
     fn takes_code(&self) -> bool {

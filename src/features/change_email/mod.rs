@@ -25,12 +25,13 @@ use crate::{
     },
     store::{StoreError, Unique, tickets, users},
     templates::{
+        MailTemplate, Template,
         form::{Field, FormView},
-        template,
+        mail, template,
     },
-    types::Message,
+    types::{Message, Path, PathTo},
     web::{
-        feature::{Feature, Link, MenuFor, sample_form, sample_mail},
+        feature::{Feature, Link, MenuFor, sample_form},
         input::Empty,
         page,
         reply::{Answer, Reply, or_again},
@@ -59,20 +60,8 @@ pub(crate) const FEATURE: Feature = Feature {
             undo::undo_by_link
         ]
     },
-    templates: &[
-        template!("change_email/change_email.html"),
-        template!("change_email/code.html"),
-        template!("change_email/link.html"),
-        template!("change_email/undo.html"),
-        template!("change_email/change_email.mail.html"),
-        template!("change_email/change_email.mail.txt"),
-        template!("change_email/changed.mail.html"),
-        template!("change_email/changed.mail.txt"),
-        template!("change_email/taken.mail.html"),
-        template!("change_email/taken.mail.txt"),
-    ],
+    templates: &[ASK, CODE, LINK, UNDO],
     samples: || {
-        let mail = sample_mail();
         let page = json!({
             "form": sample_form(), "sent": true, "account": {"email": "ada@example.com"},
             "current_email": "ada@example.com", "new_email": "ada@example.org",
@@ -82,32 +71,30 @@ pub(crate) const FEATURE: Feature = Feature {
             (CODE, page.clone()),
             (LINK, page.clone()),
             (UNDO, page),
-            ("security/change_email/change_email.mail.html", mail.clone()),
-            ("security/change_email/change_email.mail.txt", mail.clone()),
-            ("security/change_email/changed.mail.html", mail.clone()),
-            ("security/change_email/changed.mail.txt", mail.clone()),
-            ("security/change_email/taken.mail.html", mail.clone()),
-            ("security/change_email/taken.mail.txt", mail),
         ]
     },
+    mails: &[CHANGE_EMAIL, CHANGED, TAKEN],
     links: &[
         Link {
             name: "change_email",
-            path: "/change-email",
+            path: Path::ChangeEmail,
             menu: MenuFor::SignedIn { post: false },
         },
         Link {
             name: "change_email_code",
-            path: "/change-email/code",
+            path: Path::ChangeEmailCode,
             menu: MenuFor::Nobody,
         },
     ],
 };
 
-const ASK: &str = "security/change_email/change_email.html";
-const CODE: &str = "security/change_email/code.html";
-const LINK: &str = "security/change_email/link.html";
-const UNDO: &str = "security/change_email/undo.html";
+const ASK: Template = template!("change_email/change_email.html");
+const CODE: Template = template!("change_email/code.html");
+const LINK: Template = template!("change_email/link.html");
+const UNDO: Template = template!("change_email/undo.html");
+const CHANGE_EMAIL: MailTemplate = mail!("change_email", "change_email");
+const CHANGED: MailTemplate = mail!("change_email", "changed");
+const TAKEN: MailTemplate = mail!("change_email", "taken");
 
 /// The ticket by which a new address proves itself.
 pub(crate) enum ChangeEmail {}
@@ -134,7 +121,7 @@ fn email_field(email: &str) -> Field {
 
 fn ask_form(web: &Web<'_>, form: &AskForm) -> FormView {
     let fields = [email_field(&form.email).autofocus()];
-    FormView::new("change_email", web.site.path("/change-email"), fields)
+    FormView::new("change_email", web.site.path(Path::ChangeEmail), fields)
 }
 
 fn ask_page(web: &Web<'_>, form: &AskForm, caller: &Strong) -> Reply {
@@ -148,7 +135,7 @@ fn ask_page(web: &Web<'_>, form: &AskForm, caller: &Strong) -> Reply {
 
 fn code_page(web: &Web<'_>, form: &CodeForm, sent: bool) -> Reply {
     let fields = [email_field(&form.email), mailed::code_field().autofocus()];
-    let action = web.site.path("/change-email/code");
+    let action = web.site.path(Path::ChangeEmailCode);
     let page = Reply::page(CODE).with("sent", sent);
     let page = match sent {
         true => page.with("new_email", &form.email),
@@ -194,8 +181,8 @@ async fn by_code(web: Web<'_>, form: Submitted<CodeForm>) -> Answer {
 
 #[get("/change-email/<token>")]
 async fn link(web: Web<'_>, token: &str) -> Answer {
-    mailed::link_page::<ChangeEmail>(&web, token, "/change-email", |held| {
-        let action = web.site.path(&format!("/change-email/{token}"));
+    mailed::link_page::<ChangeEmail>(&web, token, Path::ChangeEmail, |held| {
+        let action = web.site.path_to(PathTo::ChangeEmail, [token]);
         Reply::page(LINK)
             // Whoever reads the mail may be somebody else, by a slip of the pen.
             .with("account", json!({"email": masked(&held.user.email)}))
@@ -210,7 +197,7 @@ async fn by_link(web: Web<'_>, token: &str, form: Submitted<Empty>) -> Answer {
     let form = web.sent(form, |_| {
         FormView::new("change_email_link", String::new(), [])
     });
-    mailed::use_link(&web, token, "/change-email", form, async |held, _| {
+    mailed::use_link(&web, token, Path::ChangeEmail, form, async |held, _| {
         change(&web, held).await
     })
     .await
@@ -265,21 +252,21 @@ async fn send(web: &Web<'_>, caller: &Strong, typed: &str) -> Result<(), Error> 
     let outgoing = match &owner {
         Some(owner) => composer.compose(
             &Recipient::from(owner),
-            ("change_email", "taken"),
+            TAKEN,
             MailLimit::Limited,
             json!({}),
         )?,
         None if is_reserved => composer.compose(
             &Recipient::at(new.address()),
-            ("change_email", "taken"),
+            TAKEN,
             MailLimit::Limited,
             json!({}),
         )?,
         None => composer.compose(
             &Recipient::at(new.address()),
-            ("change_email", "change_email"),
+            CHANGE_EMAIL,
             MailLimit::Limited,
-            ticket_mail::context(site, "/change-email", &draft),
+            ticket_mail::context(site, PathTo::ChangeEmail, &draft),
         )?,
     };
     let (id, uniquifier) = (user.id.clone(), user.uniquifier.clone());

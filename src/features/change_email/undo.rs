@@ -1,6 +1,6 @@
 //! The way back: what the old address is told, and how its owner undoes the change.
 
-use super::UNDO;
+use super::{CHANGED, UNDO};
 use crate::{
     accounts::recovery,
     error::{Error, Invalid},
@@ -16,7 +16,7 @@ use crate::{
     },
     store::{StoreError, Unique, User, factors, social, tickets, users},
     templates::form::FormView,
-    types::Message,
+    types::{Message, Path, PathTo},
     web::{
         input::Empty,
         page,
@@ -47,8 +47,8 @@ impl Purpose for Undo {
 
 #[get("/undo/<token>")]
 pub(super) async fn undo_link(web: Web<'_>, token: &str) -> Answer {
-    mailed::link_page::<Undo>(&web, token, "/login", |held| {
-        let action = web.site.path(&format!("/undo/{token}"));
+    mailed::link_page::<Undo>(&web, token, Path::Login, |held| {
+        let action = web.site.path_to(PathTo::Undo, [token]);
         Reply::page(UNDO)
             .with("account", json!({"email": held.payload.old}))
             .with("new_email", masked(&held.user.email))
@@ -60,7 +60,7 @@ pub(super) async fn undo_link(web: Web<'_>, token: &str) -> Answer {
 #[post("/undo/<token>", data = "<form>")]
 pub(super) async fn undo_by_link(web: Web<'_>, token: &str, form: Submitted<Empty>) -> Answer {
     let form = web.sent(form, |_| FormView::new("undo", String::new(), []));
-    mailed::use_link(&web, token, "/login", form, async |held, _| {
+    mailed::use_link(&web, token, Path::Login, form, async |held, _| {
         undo(&web, held).await
     })
     .await
@@ -100,16 +100,13 @@ pub(super) fn notice(
         let held_back = CodeSubject::of_identity(site, &Identity::Email(old));
         let draft =
             ticket::draft::<Undo>(site, terms, ticket::Begun::ByVisitor, &held_back, &payload)?;
-        own = ticket_mail::context(site, "/undo", &draft);
+        own = ticket_mail::context(site, PathTo::Undo, &draft);
         undo = Some(draft);
     }
     own["new_email"] = masked(new).into();
-    let outgoing = web.composer().compose(
-        &Recipient::from(user),
-        ("change_email", "changed"),
-        MailLimit::Free,
-        own,
-    )?;
+    let outgoing = web
+        .composer()
+        .compose(&Recipient::from(user), CHANGED, MailLimit::Free, own)?;
     Ok(Some((outgoing, undo)))
 }
 

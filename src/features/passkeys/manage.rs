@@ -21,7 +21,8 @@ use crate::{
     signin::{outdated, second::MOST, sign_in_methods::SignInMethods, ticket::Purpose},
     store::{StoreError, devices, factors, passkeys::PasskeyRow, tickets, users},
     templates::form::{Field, FormView},
-    types::{Message, PasskeyUsage, Usages},
+    templates::{Template, template},
+    types::{Message, PasskeyUsage, Path, Usages},
     web::{
         json::wants_json,
         reply::{Answer, Reply},
@@ -29,7 +30,7 @@ use crate::{
     },
 };
 
-pub(super) const MANAGE: &str = "security/passkeys/manage.html";
+pub(super) const MANAGE: Template = template!("passkeys/manage.html");
 
 pub(super) fn routes() -> Vec<Route> {
     routes![show, rename, show_delete, delete]
@@ -69,12 +70,12 @@ fn rename_form(site: &Site, id: &str, typed: &str) -> FormView {
             .value(typed)
             .lengths(None, Some(64)),
     ];
-    FormView::new("wan_rename", site.path("/wan-rename"), fields)
+    FormView::new("wan_rename", site.path(Path::WanRename), fields)
 }
 
 fn delete_form(site: &Site, id: &str) -> FormView {
     let fields = [Field::hidden("id", id)];
-    FormView::new("wan_delete", site.path("/wan-delete"), fields)
+    FormView::new("wan_delete", site.path(Path::WanDelete), fields)
 }
 
 /// The page with all passkeys, and the form to add one.
@@ -122,7 +123,7 @@ pub(super) async fn page(
         .collect();
     let told: Vec<Value> = passkeys.iter().map(for_programs).collect();
     let reply = Reply::page(MANAGE)
-        .with("passkey", offer(site, "/wan-register", "/wan-register"))
+        .with("passkey", offer(site, &site.path(Path::WanRegister), ""))
         .with("passkeys", shown)
         .json("registered_credentials", told);
     if all >= MOST {
@@ -142,7 +143,7 @@ pub(super) async fn page(
             .value(&typed.usage)
             .hint(Message::new("field.passkey_usage_hint")),
     ];
-    let action = site.path("/wan-register");
+    let action = site.path(Path::WanRegister);
     Ok(reply.form(FormView::new("wan_register", action, fields)))
 }
 
@@ -209,11 +210,11 @@ async fn delete(web: Web<'_>, form: Submitted<Delete>) -> Answer {
         Err(error) => Err(error),
     };
     let done = done.map(|()| back(&web).flash("success", "passkey.removed"));
-    or_back(&web, done, "/wan-register", None)
+    or_back(&web, done, Path::WanRegister, None)
 }
 
 fn back(web: &Web<'_>) -> Reply {
-    Reply::done(Target::local(&web.site.path("/wan-register"))).csrf()
+    Reply::done(Target::local(&web.site.path(Path::WanRegister))).csrf()
 }
 
 // Service.

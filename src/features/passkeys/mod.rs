@@ -33,10 +33,9 @@ use crate::{
         passkeys::{self as rows, Owned},
         tickets,
     },
-    templates::template,
-    types::{Message, Method, Methods, Timestamp, Usages, UserId},
+    types::{Message, Method, Methods, Path, Timestamp, Usages, UserId},
     web::{
-        feature::{Feature, Link, MenuFor, sample_form, sample_mail},
+        feature::{Feature, Link, MenuFor, sample_form},
         json::wants_json,
         reply::{Answer, Reply},
         site::Site,
@@ -54,11 +53,7 @@ pub(crate) const FEATURE: Feature = Feature {
         routes.extend(routes![script::passkeys]);
         routes
     },
-    templates: &[
-        template!("passkeys/manage.html"),
-        template!("passkeys/signin.html"),
-        template!("passkeys/verify.html"),
-    ],
+    templates: &[manage::MANAGE, signin::SIGNIN, verify::VERIFY],
     samples: || {
         let page = sample();
         [manage::MANAGE, signin::SIGNIN, verify::VERIFY]
@@ -66,20 +61,21 @@ pub(crate) const FEATURE: Feature = Feature {
             .map(|name| (name, page.clone()))
             .collect()
     },
+    mails: &[],
     links: &[
         Link {
             name: "passkeys",
-            path: "/wan-register",
+            path: Path::WanRegister,
             menu: MenuFor::SignedIn { post: false },
         },
         Link {
             name: "wan_signin",
-            path: "/wan-signin",
+            path: Path::WanSignin,
             menu: MenuFor::Nobody,
         },
         Link {
             name: "wan_verify",
-            path: "/wan-verify",
+            path: Path::WanVerify,
             menu: MenuFor::Nobody,
         },
     ],
@@ -90,28 +86,15 @@ pub(crate) const SIGN_UP: Feature = Feature {
     name: "passkeys (sign-up)",
     is_on: |settings, _| settings.passkeys_are_on() && settings.passkeys.sign_up,
     routes: signup::routes,
-    templates: &[
-        template!("passkeys/signup.html"),
-        template!("passkeys/create.html"),
-        template!("passkeys/signup.mail.html"),
-        template!("passkeys/signup.mail.txt"),
-        template!("passkeys/existing.mail.html"),
-        template!("passkeys/existing.mail.txt"),
-    ],
+    templates: &[signup::SIGNUP, signup::CREATE],
     samples: || {
-        let (page, mail) = (sample(), sample_mail());
-        vec![
-            (signup::SIGNUP, page.clone()),
-            (signup::CREATE, page),
-            ("security/passkeys/signup.mail.html", mail.clone()),
-            ("security/passkeys/signup.mail.txt", mail.clone()),
-            ("security/passkeys/existing.mail.html", mail.clone()),
-            ("security/passkeys/existing.mail.txt", mail),
-        ]
+        let page = sample();
+        vec![(signup::SIGNUP, page.clone()), (signup::CREATE, page)]
     },
+    mails: &[signup::MAIL, signup::EXISTING],
     links: &[Link {
         name: "wan_signup",
-        path: "/wan-signup",
+        path: Path::WanSignup,
         menu: MenuFor::Nobody,
     }],
 };
@@ -149,11 +132,11 @@ fn well_known(_public: Public, site: &rocket::State<std::sync::Arc<Site>>) -> Op
 // What the pages are given.
 
 /// What a page is given that offers passkeys: whom its script asks, and where it is.
-pub(crate) fn offer(site: &Site, options: &str, finish: &str) -> Value {
+pub(crate) fn offer(site: &Site, path: &str, query: &str) -> Value {
     json!({
-        "options_url": site.path(options),
-        "finish_url": site.path(finish),
-        "script": site.path(crate::web::paths::PASSKEYS),
+        "options_url": format!("{path}{query}"),
+        "finish_url": path,
+        "script": site.path(Path::PasskeysScript),
         "autofill": site.settings.passkeys.autofill,
     })
 }
@@ -187,7 +170,7 @@ fn asked(page: Reply, state: &str, options: &Value) -> Reply {
 }
 
 /// What is wrong with the second step of a ceremony: a program gets 400, a browser the page before.
-fn or_back(web: &Web<'_>, done: Answer, path: &str, next: Option<&str>) -> Answer {
+fn or_back(web: &Web<'_>, done: Answer, path: Path, next: Option<&str>) -> Answer {
     or_back_with_reason(web, done, &web.site.path(path), next)
 }
 

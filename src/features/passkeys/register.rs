@@ -30,7 +30,7 @@ use crate::{
         passkeys::NewPasskey,
         users,
     },
-    types::{Message, PasskeyUsage, Timestamp, Usages, UserId},
+    types::{Message, PasskeyUsage, Path, Timestamp, Usages, UserId},
     web::{
         page,
         reply::{Answer, Reply, or_again},
@@ -87,7 +87,7 @@ async fn finish(web: Web<'_>, token: &str, form: Submitted<Finish>) -> Answer {
     let form = form?;
     let caller = web.strong().await?;
     let done = add(&web, &caller, token, &form).await.map(|(name, usage)| {
-        let own = web.site.path("/wan-register");
+        let own = web.site.path(Path::WanRegister);
         let after = web.site.settings.after.wan_register.as_deref();
         let target = page::after(web.site, after.unwrap_or(&own));
         web.naming(Reply::done(target), &caller.user)
@@ -96,7 +96,7 @@ async fn finish(web: Web<'_>, token: &str, form: Submitted<Finish>) -> Answer {
             .csrf()
             .flash("success", "passkey.added")
     });
-    or_back(&web, done, "/wan-register", None)
+    or_back(&web, done, Path::WanRegister, None)
 }
 
 // Service.

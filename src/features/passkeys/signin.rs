@@ -28,7 +28,8 @@ use crate::{
     },
     store::{StoreError, users},
     templates::form::{Field, FormView},
-    types::{Message, Usages},
+    templates::{Template, template},
+    types::{Message, Path, Usages},
     web::{
         input::Checkbox,
         json::wants_json,
@@ -37,7 +38,7 @@ use crate::{
     },
 };
 
-pub(super) const SIGNIN: &str = "security/passkeys/signin.html";
+pub(super) const SIGNIN: Template = template!("passkeys/signin.html");
 
 pub(super) fn routes() -> Vec<Route> {
     routes![show, ask, finish]
@@ -108,9 +109,12 @@ impl Ask {
         if let Some(next) = &self.next {
             fields.push(Field::hidden("next", next));
         }
-        let form = FormView::new("wan_signin", web.site.path("/wan-signin"), fields);
+        let form = FormView::new("wan_signin", web.site.path(Path::WanSignin), fields);
         Ok(Reply::page(SIGNIN)
-            .with("passkey", offer(web.site, "/wan-signin", "/wan-signin"))
+            .with(
+                "passkey",
+                offer(web.site, &web.site.path(Path::WanSignin), ""),
+            )
             .with("is_secondary", held.is_some())
             .with("can_select", can_select)
             .json("is_secondary", held.is_some())
@@ -213,7 +217,7 @@ async fn finish(
     };
     let done = done.map(telling_target);
     let next = form.next.as_deref().or(next).or(asked.as_deref());
-    or_back(&web, done, "/wan-signin", next)
+    or_back(&web, done, Path::WanSignin, next)
 }
 
 /// Tells a program that signed in where a browser would go from here.

@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use super::{
     super::{Submitted, Web, mailed},
-    Finish, asked, ceremonies, expired, keep_challenge, offer, or_back, proven, register, rows,
+    Finish, asked, ceremonies, expired, keep_challenge, offer, or_back_with_reason, proven,
+    register, rows,
 };
 use crate::{
     error::{Error, Invalid},
@@ -30,7 +31,8 @@ use crate::{
     },
     store::{NewUser, StoreError, Unique, factors, tickets, users},
     templates::form::{Field, FormView},
-    types::{Message, Method, PasskeyUsage},
+    templates::{MailTemplate, Template, mail, template},
+    types::{Message, Method, PasskeyUsage, Path, PathTo},
     web::{
         input::Empty,
         json::wants_json,
@@ -38,8 +40,10 @@ use crate::{
     },
 };
 
-pub(super) const SIGNUP: &str = "security/passkeys/signup.html";
-pub(super) const CREATE: &str = "security/passkeys/create.html";
+pub(super) const SIGNUP: Template = template!("passkeys/signup.html");
+pub(super) const CREATE: Template = template!("passkeys/create.html");
+pub(super) const MAIL: MailTemplate = mail!("passkeys", "signup");
+pub(super) const EXISTING: MailTemplate = mail!("passkeys", "existing");
 
 pub(super) fn routes() -> Vec<Route> {
     routes![show, submit, link, ask, finish]
@@ -89,7 +93,7 @@ impl SignUp {
             .value(&self.email)
             .autocomplete("email")
             .autofocus();
-        let form = FormView::new("wan_signup", web.site.path("/wan-signup"), [email]);
+        let form = FormView::new("wan_signup", web.site.path(Path::WanSignup), [email]);
         Reply::page(SIGNUP).form(form)
     }
 }
@@ -107,7 +111,7 @@ async fn submit(web: Web<'_>, form: Submitted<SignUp>) -> Answer {
     let form = web.sent(form, |form| form.page(&web))?;
     web.visitors_only()?;
     let done = send(&web, &form).await.map(|()| {
-        let target = Target::local(&web.site.path("/wan-signup"));
+        let target = Target::local(&web.site.path(Path::WanSignup));
         Reply::done(target)
             .csrf()
             .flash("success", "wan_signup.sent")
@@ -166,22 +170,25 @@ async fn finish(
     let done = create(&web, found, state, &form, with_token).await;
     match done {
         Err(Error::Gone) => gone(&web),
-        done => or_back(&web, done, &format!("/wan-signup/{token}"), None),
+        done => {
+            let page = web.site.path_to(PathTo::WanSignup, [token]);
+            or_back_with_reason(&web, done, &page, None)
+        }
     }
 }
 
 fn gone(web: &Web<'_>) -> Answer {
-    mailed::bad_link(web, WanSignup::NAME, "ticket.invalid", "/wan-signup")
+    mailed::bad_link(web, WanSignup::NAME, "ticket.invalid", Path::WanSignup)
 }
 
 /// The page of the mailed link, which changes nothing.
 fn create_page(web: &Web<'_>, token: &str, found: &Found<WanSignup>) -> Reply {
-    let path = format!("/wan-signup/{token}");
+    let action = web.site.path_to(PathTo::WanSignup, [token]);
     Reply::page(CREATE)
         .own()
         .with("account", json!({"email": found.payload.email}))
-        .with("passkey", offer(web.site, &path, &path))
-        .form(FormView::new("wan_create", web.site.path(&path), []))
+        .with("passkey", offer(web.site, &action, ""))
+        .form(FormView::new("wan_create", action, []))
 }
 
 // Service.
@@ -229,17 +236,15 @@ async fn send(web: &Web<'_>, form: &SignUp) -> Result<(), Error> {
     let draft =
         ticket::draft::<WanSignup>(site, terms, ticket::Begun::ByVisitor, &handle, &wanted)?;
     let (mail, own) = match &owner {
-        Some(_) => ("existing", json!({})),
+        Some(_) => (EXISTING, json!({})),
         None => {
-            let mut own = ticket_mail::context(site, "/wan-signup", &draft);
+            let mut own = ticket_mail::context(site, PathTo::WanSignup, &draft);
             own["code"] = Value::Null;
-            ("signup", own)
+            (MAIL, own)
         }
     };
     let to = Recipient::at(owner.as_ref().map_or(email.address(), |(_, to)| to));
-    let outgoing = web
-        .composer()
-        .compose(&to, ("passkeys", mail), MailLimit::Limited, own)?;
+    let outgoing = web.composer().compose(&to, mail, MailLimit::Limited, own)?;
     let owner = owner.map(|(owner, _)| owner.id);
     web.change(move |change| {
         ticket_mail::enqueue(change, &outgoing, &draft)?;

@@ -22,11 +22,12 @@ use crate::{
     },
     store::users,
     templates::form::{Field, FormView},
-    types::{Message, Usages},
+    templates::{Template, template},
+    types::{Message, Path, Usages},
     web::reply::{Answer, Reply, or_again},
 };
 
-pub(super) const VERIFY: &str = "security/passkeys/verify.html";
+pub(super) const VERIFY: Template = template!("passkeys/verify.html");
 
 pub(super) fn routes() -> Vec<Route> {
     routes![show, ask, finish]
@@ -58,9 +59,12 @@ struct Ask {
 impl Ask {
     fn page(&self, web: &Web<'_>) -> Reply {
         let next = self.next.as_ref().map(|next| Field::hidden("next", next));
-        let form = FormView::new("wan_verify", web.site.path("/wan-verify"), next);
+        let form = FormView::new("wan_verify", web.site.path(Path::WanVerify), next);
         Reply::page(VERIFY)
-            .with("passkey", offer(web.site, "/wan-verify", "/wan-verify"))
+            .with(
+                "passkey",
+                offer(web.site, &web.site.path(Path::WanVerify), ""),
+            )
             .form(form)
     }
 }
@@ -107,7 +111,7 @@ async fn finish(
     let with_token = include_auth_token.is_some();
     let done = again(&web, caller, token, &form, next, with_token).await;
     let next = form.next.as_deref().or(next);
-    or_back(&web, done, "/wan-verify", next)
+    or_back(&web, done, Path::WanVerify, next)
 }
 
 /// The uses of the passkeys that can prove it again; refuses where there are none.

@@ -35,12 +35,13 @@ use crate::{
     },
     store::{NewUser, StoreError, User},
     templates::{
+        MailTemplate, Template,
         form::{Field, FormView},
-        template,
+        mail, template,
     },
-    types::{Message, Method, Methods},
+    types::{Message, Method, Methods, Path, PathTo},
     web::{
-        feature::{Feature, Link, MenuFor, sample_form, sample_mail},
+        feature::{Feature, Link, MenuFor, sample_form},
         input::{self, Checkbox},
         json::wants_json,
         page,
@@ -52,35 +53,20 @@ pub(crate) const FEATURE: Feature = Feature {
     name: "register",
     is_on: |settings, _| settings.register.enabled,
     routes: || routes![show, submit],
-    templates: &[
-        template!("register/register.html"),
-        template!("register/welcome.mail.html"),
-        template!("register/welcome.mail.txt"),
-        template!("register/existing.mail.html"),
-        template!("register/existing.mail.txt"),
-        template!("register/username_taken.mail.html"),
-        template!("register/username_taken.mail.txt"),
-    ],
-    samples: || {
-        let mail = sample_mail();
-        vec![
-            (PAGE, json!({"form": sample_form()})),
-            ("security/register/welcome.mail.html", mail.clone()),
-            ("security/register/welcome.mail.txt", mail.clone()),
-            ("security/register/existing.mail.html", mail.clone()),
-            ("security/register/existing.mail.txt", mail.clone()),
-            ("security/register/username_taken.mail.html", mail.clone()),
-            ("security/register/username_taken.mail.txt", mail),
-        ]
-    },
+    templates: &[PAGE],
+    samples: || vec![(PAGE, json!({"form": sample_form()}))],
+    mails: &[WELCOME, EXISTING, USERNAME_TAKEN],
     links: &[Link {
         name: "register",
-        path: "/register",
+        path: Path::Register,
         menu: MenuFor::Visitors,
     }],
 };
 
-const PAGE: &str = "security/register/register.html";
+const PAGE: Template = template!("register/register.html");
+const WELCOME: MailTemplate = mail!("register", "welcome");
+const EXISTING: MailTemplate = mail!("register", "existing");
+const USERNAME_TAKEN: MailTemplate = mail!("register", "username_taken");
 
 // Form.
 
@@ -161,7 +147,7 @@ impl Register {
         if let Some(next) = &self.next {
             fields.push(Field::hidden("next", next));
         }
-        FormView::new("register", web.site.path("/register"), fields).extra(&self.extra)
+        FormView::new("register", web.site.path(Path::Register), fields).extra(&self.extra)
     }
 }
 
@@ -330,16 +316,16 @@ fn welcome(web: &Web<'_>, new: &NewUser) -> Result<Option<Welcome>, Error> {
             &CodeSubject::of_user(&new.id),
             &(),
         )?;
-        let own = ticket_mail::context(web.site, "/confirm", &draft);
+        let own = ticket_mail::context(web.site, PathTo::Confirm, &draft);
         let outgoing = web
             .composer()
             .compose(&to, confirm::MAIL, MailLimit::Free, own)?;
         return Ok(Some((outgoing, Some(draft))));
     }
     if settings.register.welcome_mail {
-        let outgoing =
-            web.composer()
-                .compose(&to, ("register", "welcome"), MailLimit::Limited, json!({}))?;
+        let outgoing = web
+            .composer()
+            .compose(&to, WELCOME, MailLimit::Limited, json!({}))?;
         return Ok(Some((outgoing, None)));
     }
     Ok(None)

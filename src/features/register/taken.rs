@@ -1,6 +1,6 @@
 //! What happens if an address or a username is taken.
 
-use super::Checked;
+use super::{Checked, EXISTING, USERNAME_TAKEN};
 use crate::features::{
     Web,
     confirm::{self, Confirm},
@@ -115,13 +115,13 @@ pub(super) async fn collision(
         // The username belongs to somebody: whoever holds the free address may know, nobody else.
         Some(username) if !existing_email => composer.compose(
             &Recipient::at(typed),
-            ("register", "username_taken"),
+            USERNAME_TAKEN,
             MailLimit::Limited,
             json!({"username": username.name()}),
         )?,
         _ => composer.compose(
             &Recipient::at(existing),
-            ("register", "existing"),
+            EXISTING,
             MailLimit::Limited,
             json!({}),
         )?,

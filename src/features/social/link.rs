@@ -20,17 +20,15 @@ use crate::{
     signin::{caller::Caller, outdated, sign_in_methods::SignInMethods, ticket::Purpose},
     social::{SocialProfile, SocialProvider},
     store::{SocialAccountInfo, StoreError, User, social, users},
-    types::Timestamp,
+    templates::{Template, template},
+    types::{Path, PathTo, Timestamp},
     web::{
         input::Empty,
         reply::{Answer, Reply},
     },
 };
 
-pub(super) const PAGE: &str = "security/social/accounts.html";
-
-/// Where linked accounts are listed.
-pub(super) const PATH: &str = "/login/oauth-link";
+pub(super) const PAGE: Template = template!("social/accounts.html");
 
 pub(super) fn routes() -> Vec<Route> {
     routes![list, start, unlink]
@@ -70,7 +68,13 @@ async fn start(web: Web<'_>, name: &str, form: Submitted<Empty>) -> Answer {
     let done =
         redirect_to_provider::<OauthLink>(&web, provider, Return::Login, session, caller, &asked)
             .await;
-    or_back(&web, provider.name(), done, &web.site.path(PATH), None)
+    or_back(
+        &web,
+        provider.name(),
+        done,
+        &web.site.path(Path::OauthLink),
+        None,
+    )
 }
 
 #[post("/login/oauth-unlink/<name>", data = "<form>")]
@@ -78,7 +82,7 @@ async fn unlink(web: Web<'_>, name: &str, form: Submitted<Empty>) -> Answer {
     web.pressed(form, "social.unlink")?;
     let caller = web.strong().await?;
     let done = end(&web, &caller, name).await;
-    or_back(&web, name, done, &web.site.path(PATH), None)
+    or_back(&web, name, done, &web.site.path(Path::OauthLink), None)
 }
 
 /// Somebody who is signed in comes back. Whoever went to sign in, and is signed in by now, has done that.
@@ -90,7 +94,7 @@ pub(super) async fn response(
     let caller = web.signed_in()?;
     let done = fetch(web, &caller, provider, back).await;
     let path = match web.site.settings.social.link {
-        true => web.site.path(PATH),
+        true => web.site.path(Path::OauthLink),
         false => web.site.settings.after.login.clone(),
     };
     or_back(web, provider.name(), done, &path, None)
@@ -113,8 +117,8 @@ async fn page(web: &Web<'_>, caller: &Strong) -> Result<Reply, Error> {
                 "name": name,
                 "label": provider.label(),
                 "account": at(provider.as_ref()).map(view),
-                "link_url": site.path(&format!("/login/oauth-link/{name}")),
-                "unlink_url": site.path(&format!("/login/oauth-unlink/{name}")),
+                "link_url": site.path_to(PathTo::OauthLink, [name]),
+                "unlink_url": site.path_to(PathTo::OauthUnlink, [name]),
             })
         })
         .collect();
@@ -168,7 +172,7 @@ async fn fetch(
     web.strong().await?;
     let came = profile(web, provider, back, Return::Login).await?;
     write(web, provider, &came, &caller.user).await?;
-    let target = Target::local(&web.site.path(PATH));
+    let target = Target::local(&web.site.path(Path::OauthLink));
     Ok(Reply::done(target)
         .csrf()
         .flash("success", "social.linked")
@@ -279,7 +283,7 @@ async fn end(web: &Web<'_>, caller: &Strong, name: &str) -> Answer {
         Ended::None => return Err(Error::NotFound),
         Ended::LastWay => return Err(rejected("social.last_way")),
     }
-    let target = Target::local(&site.path(PATH));
+    let target = Target::local(&site.path(Path::OauthLink));
     Ok(Reply::done(target)
         .csrf()
         .flash("success", "social.unlinked"))

@@ -33,8 +33,7 @@ use crate::{
         SocialAnswer, SocialError, SocialProfile, SocialProvider, SocialRequest, challenge_of,
     },
     store::{social::SocialKey, tickets},
-    templates::template,
-    types::{Message, Method, Methods, UserId},
+    types::{Message, Method, Methods, Path, PathTo, UserId},
     web::{
         feature::{Feature, Link, MenuFor},
         json::wants_json,
@@ -53,6 +52,7 @@ pub(crate) const FEATURE: Feature = Feature {
     },
     templates: &[],
     samples: Vec::new,
+    mails: &[],
     links: &[],
 };
 
@@ -61,7 +61,7 @@ pub(crate) const LINKING: Feature = Feature {
     name: "social (linking)",
     is_on: |settings, _| settings.social.is_on() && settings.social.link,
     routes: link::routes,
-    templates: &[template!("social/accounts.html")],
+    templates: &[link::PAGE],
     samples: || {
         let account = json!({
             "label": "ada", "created": "today", "created_iso": "2026-01-01T00:00:00Z",
@@ -77,9 +77,10 @@ pub(crate) const LINKING: Feature = Feature {
         let page = json!({"providers": providers});
         vec![(link::PAGE, page)]
     },
+    mails: &[],
     links: &[Link {
         name: "social_accounts",
-        path: link::PATH,
+        path: Path::OauthLink,
         menu: MenuFor::SignedIn { post: false },
     }],
 };
@@ -91,8 +92,8 @@ pub(crate) const LINKING: Feature = Feature {
 pub(crate) fn offer(web: &Web<'_>, linked: Option<&[String]>, next: Option<&str>) -> Value {
     let site = web.site;
     let path = match linked {
-        None => "/login/oauthstart",
-        Some(_) => "/login/oauth-verify-start",
+        None => PathTo::OauthStart,
+        Some(_) => PathTo::OauthVerifyStart,
     };
     let offered: Vec<Value> = site
         .social
@@ -104,7 +105,7 @@ pub(crate) fn offer(web: &Web<'_>, linked: Option<&[String]>, next: Option<&str>
             json!({
                 "name": provider.name(),
                 "label": provider.label(),
-                "action": site.path(&format!("{path}/{}", provider.name())),
+                "action": site.path_to(path, [provider.name()]),
             })
         })
         .collect();
@@ -167,14 +168,14 @@ enum Return {
 
 impl Return {
     fn url(self, site: &Site, name: &str) -> Result<Url, Error> {
-        let url = site.absolute(&format!("{}/{name}", self.path()));
+        let url = site.absolute_to(self.path(), [name]);
         Url::parse(&url).map_err(|error| Error::Broken(error.to_string()))
     }
 
-    const fn path(self) -> &'static str {
+    const fn path(self) -> PathTo {
         match self {
-            Self::Login => "/login/oauthresponse",
-            Self::Verify => "/login/oauth-verify-response",
+            Self::Login => PathTo::OauthResponse,
+            Self::Verify => PathTo::OauthVerifyResponse,
         }
     }
 }

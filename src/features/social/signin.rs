@@ -34,7 +34,7 @@ use crate::{
         users::{self, EarlierPassword},
     },
     templates::form::{Field, FormView},
-    types::{Method, Methods},
+    types::{Method, Methods, PathTo},
     web::{
         input::{self, Checkbox},
         reply::Answer,
@@ -84,7 +84,7 @@ impl Start {
             fields.push(Field::hidden("remember_box", "true"));
         }
         fields.extend(self.next.as_ref().map(|next| Field::hidden("next", next)));
-        let action = web.site.path(&format!("/login/oauthstart/{provider}"));
+        let action = web.site.path_to(PathTo::OauthStart, [provider]);
         FormView::new("oauth_start", action, fields)
     }
 }

@@ -29,7 +29,7 @@ use crate::{
     social::SocialProvider,
     store::social,
     templates::form::{Field, FormView},
-    types::{Method, Methods, Timestamp},
+    types::{Method, Methods, PathTo, Timestamp},
     web::{
         json::wants_json,
         reply::{Answer, Reply},
@@ -70,9 +70,7 @@ struct Start {
 impl Start {
     fn view(&self, web: &Web<'_>, provider: &str) -> FormView {
         let next = self.next.as_ref().map(|next| Field::hidden("next", next));
-        let action = web
-            .site
-            .path(&format!("/login/oauth-verify-start/{provider}"));
+        let action = web.site.path_to(PathTo::OauthVerifyStart, [provider]);
         FormView::new("oauth_verify", action, next)
     }
 }

@@ -8,13 +8,15 @@ use crate::{
     error::Error,
     identity::target::Target,
     signin::trusted,
+    templates::{Template, template},
+    types::{Path, PathTo},
     web::{
         input::Empty,
         reply::{Answer, Reply},
     },
 };
 
-pub(super) const DEVICES: &str = "security/two_factor/devices.html";
+pub(super) const DEVICES: Template = template!("two_factor/devices.html");
 
 pub(super) fn routes() -> Vec<Route> {
     routes![list, revoke]
@@ -37,7 +39,7 @@ async fn list(web: Web<'_>) -> Answer {
                 "created_iso": row.created_at.rfc3339(),
                 "last_used": row.last_used_at.to_text(),
                 "last_used_iso": row.last_used_at.rfc3339(),
-                "revoke_url": web.site.path(&format!("/tf-devices/{}/revoke", row.id)),
+                "revoke_url": web.site.path_to(PathTo::TfDeviceRevoke, [&row.id]),
             })
         })
         .collect();
@@ -56,6 +58,6 @@ async fn revoke(web: Web<'_>, id: &str, form: Submitted<Empty>) -> Answer {
     if !revoked.await? {
         return Err(Error::NotFound);
     }
-    let target = Target::local(&web.site.path("/tf-devices"));
+    let target = Target::local(&web.site.path(Path::TfDevices));
     Ok(Reply::done(target).flash("success", "devices.revoked"))
 }

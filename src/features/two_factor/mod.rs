@@ -27,12 +27,13 @@ use crate::{
     },
     store::factors::FactorRow,
     templates::{
+        Template,
         form::{Field, FormView},
         template,
     },
-    types::Message,
+    types::{Message, Path},
     web::{
-        feature::{Feature, Link, MenuFor, sample_form, sample_mail},
+        feature::{Feature, Link, MenuFor, sample_form},
         input::Checkbox,
         json::wants_json,
         page,
@@ -51,21 +52,14 @@ pub(crate) const FEATURE: Feature = Feature {
         routes
     },
     templates: &[
-        template!("two_factor/setup.html"),
-        template!("two_factor/confirm.html"),
-        template!("two_factor/validate.html"),
-        template!("two_factor/select.html"),
-        template!("two_factor/rescue.html"),
-        template!("two_factor/devices.html"),
-        template!("two_factor/two_factor.mail.html"),
-        template!("two_factor/two_factor.mail.txt"),
-        template!("two_factor/rescue.mail.html"),
-        template!("two_factor/rescue.mail.txt"),
-        template!("two_factor/help.mail.html"),
-        template!("two_factor/help.mail.txt"),
+        setup::SETUP,
+        setup::CONFIRM,
+        VALIDATE,
+        SELECT,
+        rescue::RESCUE,
+        devices::DEVICES,
     ],
     samples: || {
-        let mail = sample_mail();
         let page = json!({
             "form": sample_form(), "disable_form": sample_form(), "resend_form": sample_form(),
             "method": "authenticator", "destination": "a***@example.com", "can_select": true,
@@ -91,49 +85,40 @@ pub(crate) const FEATURE: Feature = Feature {
             rescue::RESCUE,
             devices::DEVICES,
         ];
-        let mails = [
-            "security/two_factor/two_factor.mail.html",
-            "security/two_factor/two_factor.mail.txt",
-            "security/two_factor/rescue.mail.html",
-            "security/two_factor/rescue.mail.txt",
-            "security/two_factor/help.mail.html",
-            "security/two_factor/help.mail.txt",
-        ];
-        let pages = pages.into_iter().map(|name| (name, page.clone()));
-        let mails = mails.into_iter().map(|name| (name, mail.clone()));
-        pages.chain(mails).collect()
+        pages.into_iter().map(|one| (one, page.clone())).collect()
     },
+    mails: &[second::CODE, second::RESCUE, rescue::HELP],
     links: &[
         Link {
             name: "two_factor",
-            path: "/tf-setup",
+            path: Path::TfSetup,
             menu: MenuFor::SignedIn { post: false },
         },
         Link {
             name: "trusted_devices",
-            path: "/tf-devices",
+            path: Path::TfDevices,
             menu: MenuFor::Nobody,
         },
         Link {
             name: "tf_validate",
-            path: "/tf-validate",
+            path: Path::TfValidate,
             menu: MenuFor::Nobody,
         },
         Link {
             name: "tf_select",
-            path: "/tf-select",
+            path: Path::TfSelect,
             menu: MenuFor::Nobody,
         },
         Link {
             name: "tf_rescue",
-            path: "/tf-rescue",
+            path: Path::TfRescue,
             menu: MenuFor::Nobody,
         },
     ],
 };
 
-const VALIDATE: &str = "security/two_factor/validate.html";
-const SELECT: &str = "security/two_factor/select.html";
+const VALIDATE: Template = template!("two_factor/validate.html");
+const SELECT: Template = template!("two_factor/select.html");
 
 // Forms.
 
@@ -160,7 +145,7 @@ impl Select {
         if let Some(next) = &self.next {
             fields.push(Field::hidden("next", next));
         }
-        FormView::new("tf_select", web.site.path("/tf-select"), fields)
+        FormView::new("tf_select", web.site.path(Path::TfSelect), fields)
     }
 }
 
@@ -234,14 +219,14 @@ fn validate_form(web: &Web<'_>, is_sign_in: bool) -> FormView {
         let tick = Field::tick("remember_device", "field.remember_device", false);
         fields.push(tick.hint(hint));
     }
-    FormView::new("tf_validate", site.path("/tf-validate"), fields)
+    FormView::new("tf_validate", site.path(Path::TfValidate), fields)
 }
 
 /// The page on which a code is typed, for what was chosen or is being set up.
 async fn validate_page(web: &Web<'_>, held: &ValidTicket<SecondStep>) -> Answer {
     let site = web.site;
     if let Some(setup) = &held.payload.setup {
-        return setup::confirm_page(web, &held.user, setup, &site.path("/tf-validate"));
+        return setup::confirm_page(web, &held.user, setup, &site.path(Path::TfValidate));
     }
     let factors = second::ways_of(site, held).await?;
     let email = held.user.email.as_str();
@@ -280,7 +265,7 @@ async fn validate_page(web: &Web<'_>, held: &ValidTicket<SecondStep>) -> Answer 
     }
     if let (true, Some(Chosen::Factor(id))) = (kind.sends(), &held.payload.chosen) {
         let again = [Field::hidden("which", id)];
-        let resend = FormView::new("tf_resend", site.path("/tf-select"), again);
+        let resend = FormView::new("tf_resend", site.path(Path::TfSelect), again);
         page = page.and_form("resend_form", resend);
     }
     Ok(page.form(form))
@@ -303,7 +288,7 @@ async fn show_select(web: Web<'_>, next: Option<&str>) -> Answer {
     };
     if factors.is_empty() {
         // There is none to choose yet.
-        return Ok(Reply::done(Target::local(&web.site.path("/tf-setup"))));
+        return Ok(Reply::done(Target::local(&web.site.path(Path::TfSetup))));
     }
     let page = select_page(&web, &factors, next);
     Ok(match waits {
@@ -340,7 +325,7 @@ fn select_page(web: &Web<'_>, factors: &[FactorRow], next: Option<&str>) -> Repl
         .json("tf_setup_methods", &kinds)
         .form(FormView::new(
             "tf_select",
-            web.site.path("/tf-select"),
+            web.site.path(Path::TfSelect),
             fields,
         ))
 }
@@ -418,7 +403,7 @@ fn ways_in_words(factors: &[FactorRow]) -> Vec<&'static str> {
 
 fn resume(web: &Web<'_>, user: crate::types::UserId, state: State) -> Reply {
     let site = web.site;
-    let to = |path: &str| Reply::done(Target::local(&site.path(path))).json("tf_required", true);
+    let to = |path: Path| Reply::done(Target::local(&site.path(path))).json("tf_required", true);
     let reply = match state {
         State::Ready(kind) => {
             if kind.sends() {
@@ -433,10 +418,10 @@ fn resume(web: &Web<'_>, user: crate::types::UserId, state: State) -> Reply {
                 .json("tf_method", kind.way())
                 .json("tf_primary_method", kind.way())
         }
-        State::Select => to("/tf-select")
+        State::Select => to(Path::TfSelect)
             .json("tf_state", "ready")
             .json("tf_select", true),
-        State::Setup => to("/tf-setup").json("tf_state", "setup_from_login"),
+        State::Setup => to(Path::TfSetup).json("tf_state", "setup_from_login"),
     };
     match second::token_for_program(web.browser) {
         Some(token) => reply.csrf().json("second_step_token", token),

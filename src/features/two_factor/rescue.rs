@@ -12,14 +12,16 @@ use crate::{
         ticket::ValidTicket,
     },
     templates::form::{Field, FormView},
-    types::Message,
+    templates::{MailTemplate, Template, mail, template},
+    types::{Message, Path},
     web::reply::{Answer, Reply, or_again},
 };
 use rocket::{get, post};
 use serde::Deserialize;
 use serde_json::json;
 
-pub(super) const RESCUE: &str = "security/two_factor/rescue.html";
+pub(super) const RESCUE: Template = template!("two_factor/rescue.html");
+pub(super) const HELP: MailTemplate = mail!("two_factor", "help");
 
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Rescue {
@@ -31,7 +33,7 @@ impl Rescue {
     /// The form with the choice made: what else there is to choose depends on the account.
     pub(super) fn chosen(&self, web: &Web<'_>) -> FormView {
         let fields = [Field::hidden("help_setup", &self.help_setup)];
-        FormView::new("tf_rescue", web.site.path("/tf-rescue"), fields)
+        FormView::new("tf_rescue", web.site.path(Path::TfRescue), fields)
     }
 }
 
@@ -76,7 +78,7 @@ pub(super) fn rescue_page(web: &Web<'_>, factors: &[&str], sent: bool) -> Reply 
         .map(|way| ((*way).to_string(), Message::new(format!("tf_rescue.{way}"))))
         .collect();
     let field = Field::choice("help_setup", "field.help_setup", options).autofocus();
-    let action = web.site.path("/tf-rescue");
+    let action = web.site.path(Path::TfRescue);
     Reply::page(RESCUE)
         .with("sent", sent)
         .with("ways", factors)
@@ -98,7 +100,9 @@ pub(super) async fn rescue(web: Web<'_>, form: Submitted<Rescue>) -> Answer {
         return Ok(rescue_page(&web, &factors, false).invalid(wrong));
     }
     let done = match way {
-        "recovery_code" => Ok(Reply::done(Target::local(&web.site.path("/mf-recovery"))).csrf()),
+        "recovery_code" => {
+            Ok(Reply::done(Target::local(&web.site.path(Path::RecoveryCode))).csrf())
+        }
         "email" => second::rescue(web.site, &web.client, held)
             .await
             .map(|()| rescue_page(&web, &factors, true)),
@@ -123,9 +127,9 @@ pub(super) async fn help(web: &Web<'_>, held: ValidTicket<SecondStep>) -> Result
     let own = json!({"account": {"email": user.email, "display": user.display()}});
     // Counted by who asks: one person's questions do not use up another's.
     let mail_limit = MailLimit::Device(user.id.to_string());
-    let outgoing =
-        web.composer()
-            .compose(&Recipient::at(to), ("two_factor", "help"), mail_limit, own)?;
+    let outgoing = web
+        .composer()
+        .compose(&Recipient::at(to), HELP, mail_limit, own)?;
     let id = user.id.clone();
     web.change(move |change| {
         // If it was asked a moment ago, that mail says it all.

@@ -23,7 +23,8 @@ use crate::{
         tickets, users,
     },
     templates::form::{Field, FormView},
-    types::{Message, Usages},
+    templates::{Template, template},
+    types::{Message, Path, PathTo, Usages},
     web::{
         input::Empty,
         json::wants_json,
@@ -32,8 +33,8 @@ use crate::{
     },
 };
 
-pub(super) const SETUP: &str = "security/two_factor/setup.html";
-pub(super) const CONFIRM: &str = "security/two_factor/confirm.html";
+pub(super) const SETUP: Template = template!("two_factor/setup.html");
+pub(super) const CONFIRM: Template = template!("two_factor/confirm.html");
 
 pub(super) fn routes() -> Vec<Route> {
     routes![show, submit, confirm, remove]
@@ -78,12 +79,12 @@ fn setup_form(web: &Web<'_>, typed: &TfSetup) -> FormView {
             .optional()
             .hint(Message::new("field.factor_name_hint")),
     );
-    FormView::new("tf_setup", web.site.path("/tf-setup"), fields)
+    FormView::new("tf_setup", web.site.path(Path::TfSetup), fields)
 }
 
 fn disable_form(web: &Web<'_>) -> FormView {
     let fields = [Field::hidden("setup", "disable")];
-    FormView::new("tf_disable", web.site.path("/tf-setup"), fields)
+    FormView::new("tf_disable", web.site.path(Path::TfSetup), fields)
 }
 
 /// Returns the one of the two forms of `/tf-setup` that was sent.
@@ -112,7 +113,7 @@ async fn own_page(web: &Web<'_>, caller: &Strong, typed: &TfSetup) -> Result<Rep
                 "created_iso": row.created_at.rfc3339(),
                 "last_used": row.last_used_at.map(|at| at.to_text()),
                 "last_used_iso": row.last_used_at.map(|at| at.rfc3339()),
-                "remove_url": site.path(&format!("/tf-setup/{}/remove", row.id)),
+                "remove_url": site.path_to(PathTo::TfSetupRemove, [&row.id]),
             }))
         })
         .collect();
@@ -252,13 +253,13 @@ async fn submit(web: Web<'_>, form: Submitted<TfSetup>) -> Answer {
 
 #[post("/tf-setup/<token>", data = "<form>", rank = 2)]
 async fn confirm(web: Web<'_>, token: &str, form: Submitted<Confirm>) -> Answer {
-    let action = web.site.path(&format!("/tf-setup/{token}"));
+    let action = web.site.path_to(PathTo::TfSetup, [token]);
     let form = web.sent(form, |_| confirm_form(&action))?;
     let caller = web.strong().await?;
     let held = factor_setup::held(&web, &caller, Usages::SECOND, token).await;
     let held = match held {
         Ok(held) => held,
-        Err(error) => return web.or_back(Err(error), "/tf-setup", "factor.setup_over"),
+        Err(error) => return web.or_back(Err(error), Path::TfSetup, "factor.setup_over"),
     };
     let again = confirm_page(&web, &caller.user, &held.payload, &action)?;
     let first = second::factors_of(web.site, &caller.user).await?.is_empty();
@@ -291,12 +292,12 @@ async fn remove(web: Web<'_>, id: &str, form: Submitted<Empty>) -> Answer {
         let target = after_change(&web);
         Reply::done(target).flash("success", "factor.removed")
     });
-    web.or_back(done, "/tf-setup", "factor.last_one")
+    web.or_back(done, Path::TfSetup, "factor.last_one")
 }
 
 /// Where a change leads.
 fn after_change(web: &Web<'_>) -> Target {
-    let own = web.site.path("/tf-setup");
+    let own = web.site.path(Path::TfSetup);
     let after = web.site.settings.after.tf_setup.as_deref();
     page::after(web.site, after.unwrap_or(&own))
 }
@@ -319,7 +320,7 @@ async fn from_login(web: &Web<'_>, form: &TfSetup) -> Answer {
     }
     let setup = wanted(web, form)?;
     second::begin_setup(web.site, &web.client, &held, setup.clone()).await?;
-    let action = web.site.path("/tf-validate");
+    let action = web.site.path(Path::TfValidate);
     Ok(confirm_page(web, &held.user, &setup, &action)?.json("tf_state", "validating_profile"))
 }
 
@@ -340,7 +341,7 @@ fn wanted(web: &Web<'_>, form: &TfSetup) -> Result<Setup, Error> {
 async fn set_up(web: &Web<'_>, caller: &Strong, form: &TfSetup) -> Answer {
     let setup = wanted(web, form)?;
     let secret = factor_setup::begin(web, caller, &setup).await?;
-    let action = web.site.path(&format!("/tf-setup/{}", secret.expose()));
+    let action = web.site.path_to(PathTo::TfSetup, [secret.expose()]);
     Ok(confirm_page(web, &caller.user, &setup, &action)?
         .json("tf_state", "validating_profile")
         .json("tf_state_token", secret.expose()))

@@ -30,12 +30,13 @@ use crate::{
         ticket::{Purpose, ValidTicket},
     },
     templates::{
+        MailTemplate, Template,
         form::{Field, FormView},
-        template,
+        mail, template,
     },
-    types::{FactorKind, Message, Method, Methods},
+    types::{FactorKind, Message, Method, Methods, Path, PathTo},
     web::{
-        feature::{Feature, Link, MenuFor, sample_form, sample_mail},
+        feature::{Feature, Link, MenuFor, sample_form},
         input::{Checkbox, Empty},
         json::wants_json,
         reply::{Answer, Reply, or_again},
@@ -51,17 +52,8 @@ pub(crate) const FEATURE: Feature = Feature {
         routes.extend(verify::routes());
         routes
     },
-    templates: &[
-        template!("unified/signin.html"),
-        template!("unified/link.html"),
-        template!("unified/setup.html"),
-        template!("unified/confirm.html"),
-        template!("unified/verify.html"),
-        template!("unified/unified.mail.html"),
-        template!("unified/unified.mail.txt"),
-    ],
+    templates: &[SIGNIN, LINK, setup::SETUP, setup::CONFIRM, verify::VERIFY],
     samples: || {
-        let mail = sample_mail();
         let page = json!({
             "form": sample_form(), "sent": true, "method": "email", "destination": "a***@example.com",
             "account": {"email": "ada@example.com"}, "qr": "data:image/svg+xml;base64,",
@@ -70,38 +62,33 @@ pub(crate) const FEATURE: Feature = Feature {
             "available": ["sms"],
         });
         let pages = [SIGNIN, LINK, setup::SETUP, setup::CONFIRM, verify::VERIFY];
-        let mails = [
-            "security/unified/unified.mail.html",
-            "security/unified/unified.mail.txt",
-        ];
-        let pages = pages.into_iter().map(|name| (name, page.clone()));
-        let mails = mails.into_iter().map(|name| (name, mail.clone()));
-        pages.chain(mails).collect()
+        pages.into_iter().map(|one| (one, page.clone())).collect()
     },
+    mails: &[MAIL],
     links: &[
         Link {
             name: "us_signin",
-            path: "/us-signin",
+            path: Path::UsSignin,
             menu: MenuFor::Visitors,
         },
         Link {
             name: "us_send_code",
-            path: "/us-signin/send-code",
+            path: Path::UsSigninSendCode,
             menu: MenuFor::Nobody,
         },
         Link {
             name: "us_setup",
-            path: "/us-setup",
+            path: Path::UsSetup,
             menu: MenuFor::SignedIn { post: false },
         },
         Link {
             name: "us_verify",
-            path: "/us-verify",
+            path: Path::UsVerify,
             menu: MenuFor::Nobody,
         },
         Link {
             name: "us_verify_send",
-            path: "/us-verify/send-code",
+            path: Path::UsVerifySendCode,
             menu: MenuFor::Nobody,
         },
     ],
@@ -114,11 +101,13 @@ pub(crate) const AT_LOGIN: Feature = Feature {
     routes: || routes![show_at_login, submit_at_login],
     templates: &[],
     samples: Vec::new,
+    mails: &[],
     links: &[],
 };
 
-const SIGNIN: &str = "security/unified/signin.html";
-const LINK: &str = "security/unified/link.html";
+const SIGNIN: Template = template!("unified/signin.html");
+const LINK: Template = template!("unified/link.html");
+const MAIL: MailTemplate = mail!("unified", "unified");
 
 /// The ticket of a code, and of the link that goes with a mailed one.
 pub(crate) enum Passcode {}
@@ -198,7 +187,7 @@ impl SignIn {
         if let Some(next) = &self.next {
             fields.push(Field::hidden("next", next));
         }
-        let form = FormView::new("us_signin", site.path("/us-signin"), fields);
+        let form = FormView::new("us_signin", site.path(Path::UsSignin), fields);
         let others = web.others(self.next.as_deref());
         let page = others.on(Reply::page(SIGNIN)).with("sent", sent);
         let page = match sent {
@@ -358,8 +347,8 @@ async fn send_code(web: Web<'_>, next: Option<&str>, form: Submitted<SignIn>) ->
 #[get("/us-verify-link/<token>")]
 async fn link(web: Web<'_>, token: &str) -> Answer {
     web.visitors_only()?;
-    mailed::link_page::<Passcode>(&web, token, "/us-signin", |held| {
-        let action = web.site.path(&format!("/us-verify-link/{token}"));
+    mailed::link_page::<Passcode>(&web, token, Path::UsSignin, |held| {
+        let action = web.site.path_to(PathTo::UsVerifyLink, [token]);
         Reply::page(LINK)
             .with("account", json!({"email": held.user.email}))
             .form(FormView::new("us_link", action, []))
@@ -379,7 +368,7 @@ async fn by_link(
     mailed::use_link(
         &web,
         token,
-        "/us-signin",
+        Path::UsSignin,
         form,
         async |held: ValidTicket<Passcode>, _| {
             // Only a mail has a link; what came by text message is typed.

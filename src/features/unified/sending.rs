@@ -1,6 +1,6 @@
 //! Sending codes for unified sign-in.
 
-use super::{Passcode, Sent, SignIn, code_methods, codes::sign_in_methods, passcodes::meant};
+use super::{MAIL, Passcode, Sent, SignIn, code_methods, codes::sign_in_methods, passcodes::meant};
 use crate::features::Web;
 use crate::{
     error::{Error, Invalid},
@@ -18,7 +18,7 @@ use crate::{
         ticket_mail,
     },
     store::User,
-    types::Message,
+    types::{Message, PathTo},
 };
 use serde_json::json;
 
@@ -62,11 +62,11 @@ pub(super) fn prepare<P: Purpose<Payload = Sent>>(
                 ..Recipient::at(typed)
             },
         },
-        mail: ("unified", "unified"),
+        mail: MAIL,
         values: match &reached.session {
             // A link signs in, which whoever has a session already has done.
             Some(_) => json!({"code": code, "until": until.to_text()}),
-            None => ticket_mail::context(site, "/us-verify-link", &draft),
+            None => ticket_mail::context(site, PathTo::UsVerifyLink, &draft),
         },
         sms: "unified_sms",
         limit: reached.mail_limit,

@@ -25,7 +25,8 @@ use crate::{
         tickets, users,
     },
     templates::form::{Field, FormView},
-    types::{FactorKind, Message, Usages},
+    templates::{Template, template},
+    types::{FactorKind, Message, Path, PathTo, Usages},
     web::{
         input::Empty,
         page,
@@ -33,8 +34,8 @@ use crate::{
     },
 };
 
-pub(super) const SETUP: &str = "security/unified/setup.html";
-pub(super) const CONFIRM: &str = "security/unified/confirm.html";
+pub(super) const SETUP: Template = template!("unified/setup.html");
+pub(super) const CONFIRM: Template = template!("unified/confirm.html");
 
 pub(super) fn routes() -> Vec<Route> {
     routes![show, submit, confirm, remove]
@@ -82,7 +83,7 @@ fn setup_form(web: &Web<'_>, typed: &UsSetup) -> FormView {
                 .hint(Message::new("field.phone_hint")),
         );
     }
-    FormView::new("us_setup", web.site.path("/us-setup"), fields)
+    FormView::new("us_setup", web.site.path(Path::UsSetup), fields)
 }
 
 async fn page(web: &Web<'_>, caller: &Strong, typed: &UsSetup) -> Result<Reply, Error> {
@@ -99,7 +100,7 @@ async fn page(web: &Web<'_>, caller: &Strong, typed: &UsSetup) -> Result<Reply, 
                 "kind": described.kind.name(),
                 "name": described.name,
                 "detail": described.detail,
-                "remove_url": site.path(&format!("/us-setup/{}/remove", row.id)),
+                "remove_url": site.path_to(PathTo::UsSetupRemove, [&row.id]),
             }))
         })
         .collect();
@@ -183,12 +184,12 @@ async fn submit(web: Web<'_>, form: Submitted<UsSetup>) -> Answer {
 
 #[post("/us-setup/<token>", data = "<form>", rank = 2)]
 async fn confirm(web: Web<'_>, token: &str, form: Submitted<Confirm>) -> Answer {
-    let action = web.site.path(&format!("/us-setup/{token}"));
+    let action = web.site.path_to(PathTo::UsSetup, [token]);
     let form = web.sent(form, |_| confirm_form(action.clone()))?;
     let caller = web.strong().await?;
     let held = match factor_setup::held(&web, &caller, Usages::FIRST, token).await {
         Ok(held) => held,
-        Err(error) => return web.or_back(Err(error), "/us-setup", "factor.setup_over"),
+        Err(error) => return web.or_back(Err(error), Path::UsSetup, "factor.setup_over"),
     };
     let again = confirm_page(&web, &caller.user, &held.payload, action)?;
     let proven = factor_setup::prove(&web, &caller, held, &form.passcode, false).await;
@@ -208,7 +209,7 @@ async fn remove(web: Web<'_>, id: &str, form: Submitted<Empty>) -> Answer {
     web.pressed(form, "us_setup.remove")?;
     let caller = web.strong().await?;
     let done = take(&web, &caller, id).await.map(|()| removed(&web));
-    web.or_back(done, "/us-setup", "us.last_one")
+    web.or_back(done, Path::UsSetup, "us.last_one")
 }
 
 fn removed(web: &Web<'_>) -> Reply {
@@ -218,7 +219,7 @@ fn removed(web: &Web<'_>) -> Reply {
 
 /// Where a change leads.
 fn after_change(web: &Web<'_>) -> Target {
-    let own = web.site.path("/us-setup");
+    let own = web.site.path(Path::UsSetup);
     let after = web.site.settings.after.us_setup.as_deref();
     page::after(web.site, after.unwrap_or(&own))
 }
@@ -243,7 +244,7 @@ async fn set_up(web: &Web<'_>, caller: &Strong, form: &UsSetup) -> Answer {
     };
     let setup = factors::begin(&web.site.factors, wanted)?;
     let secret = factor_setup::begin(web, caller, &setup).await?;
-    let action = web.site.path(&format!("/us-setup/{}", secret.expose()));
+    let action = web.site.path_to(PathTo::UsSetup, [secret.expose()]);
     Ok(confirm_page(web, &caller.user, &setup, action)?.json("state", secret.expose()))
 }
 

@@ -35,7 +35,8 @@ use crate::{
     },
     store::users,
     templates::form::{Field, FormView},
-    types::{FactorKind, Message, Method, Methods},
+    templates::{Template, template},
+    types::{FactorKind, Message, Method, Methods, Path},
     web::reply::{Answer, Reply, or_again},
 };
 
@@ -47,7 +48,7 @@ impl Purpose for Again {
     type Payload = Sent;
 }
 
-pub(super) const VERIFY: &str = "security/unified/verify.html";
+pub(super) const VERIFY: Template = template!("unified/verify.html");
 
 pub(super) fn routes() -> Vec<Route> {
     routes![show, submit, send_code]
@@ -70,7 +71,7 @@ impl Verify {
         if let Some(next) = &self.next {
             fields.push(Field::hidden("next", next));
         }
-        FormView::new("us_verify", web.site.path("/us-verify"), fields)
+        FormView::new("us_verify", web.site.path(Path::UsVerify), fields)
     }
 
     async fn page(

@@ -2,7 +2,7 @@
 
 use super::{
     pending::{Chosen, Pending, SecondStep, State},
-    sending::{CODE, Sending, limit_of_setup, mail_limit},
+    sending::{CODE, RESCUE, Sending, limit_of_setup, mail_limit},
 };
 use crate::{
     core::{Core, change::By},
@@ -14,6 +14,7 @@ use crate::{
         StoreError, User,
         factors::{self as rows, FactorRow},
     },
+    templates::MailTemplate,
     types::Message,
 };
 
@@ -59,7 +60,7 @@ pub(crate) async fn rescue(
         &held,
         pending,
         Some(Destination::Mailbox),
-        "rescue",
+        RESCUE,
     )
     .await
 }
@@ -118,7 +119,7 @@ async fn carry(
     held: &ValidTicket<SecondStep>,
     mut pending: Pending,
     to: Option<Destination>,
-    mail: &'static str,
+    mail: MailTemplate,
 ) -> Result<(), Error> {
     let (ticket_id, now) = (held.ticket_id(), core.now());
     let mut sent = None;

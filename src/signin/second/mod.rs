@@ -19,6 +19,6 @@ pub(crate) use self::{
     pending::{
         Chosen, Resume, SecondStep, State, abandon, held, shown, token_for_program, ways_of,
     },
-    sending::{CODE, Sending, limit_of_setup},
+    sending::{CODE, RESCUE, Sending, limit_of_setup},
 };
 pub(crate) use super::second_factors::{Passed, all_by_browser, factors_of, remaining_factors};

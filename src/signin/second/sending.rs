@@ -10,6 +10,7 @@ use crate::{
         outbox::{MailLimit, OutgoingMail},
     },
     store::User,
+    templates::{MailTemplate, mail},
     types::Timestamp,
 };
 
@@ -28,14 +29,17 @@ pub(crate) fn limit_of_setup(to: &Destination, user: &User) -> MailLimit {
 }
 
 /// The mail with a code.
-pub(crate) const CODE: &str = "two_factor";
+pub(crate) const CODE: MailTemplate = mail!("two_factor", "two_factor");
+
+/// The mail with a code for whoever cannot use the second factor.
+pub(crate) const RESCUE: MailTemplate = mail!("two_factor", "rescue");
 
 /// How a code is sent.
 pub(crate) struct Sending<'a> {
     pub(crate) to: &'a Destination,
     pub(crate) limit: MailLimit,
     /// Which mail of the feature `two_factor` it is.
-    pub(crate) mail: &'static str,
+    pub(crate) mail: MailTemplate,
     /// When the ticket expires that the code is for.
     pub(crate) ends: Timestamp,
 }
@@ -59,7 +63,7 @@ impl Sending<'_> {
         let until = self.until(composer);
         let message = CodeMessage {
             recipient: Recipient::from(user),
-            mail: ("two_factor", self.mail),
+            mail: self.mail,
             values: json!({"code": code, "until": until.to_text()}),
             sms: "two_factor",
             limit: self.limit,
