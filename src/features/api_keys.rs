@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rocket::{get, post, routes};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
 use super::{Submitted, Web};
@@ -173,8 +173,7 @@ async fn create(web: Web<'_>, form: Submitted<NewKey>) -> Answer {
             Ok(reply
                 .own()
                 .with("api_key", key)
-                .json("api_key", key)
-                .json("id", id))
+                .answer(ApiKeyCreatedAnswer { api_key: key, id }))
         }
         Err(Error::Invalid(invalid)) => Ok(page(&web, &caller, &form).await?.invalid(invalid)),
         Err(error) => Err(error),
@@ -207,11 +206,10 @@ async fn page(web: &Web<'_>, caller: &Strong, typed: &NewKey) -> Result<Reply, E
         .with("keys", &shown)
         .with("permissions", choices)
         .with("api_key", Value::Null)
-        .json(
-            "api_keys",
-            rows.iter().map(|row| told(row, now)).collect::<Vec<_>>(),
-        )
-        .json("permissions", &grants.permissions)
+        .answer(ApiKeysAnswer {
+            api_keys: rows.iter().map(|row| told(row, now)).collect(),
+            permissions: &grants.permissions,
+        })
         .form(typed.view(web)))
 }
 
@@ -233,17 +231,56 @@ fn view(web: &Web<'_>, row: &ApiKeyInfo, now: Timestamp) -> Value {
     })
 }
 
-fn told(row: &ApiKeyInfo, now: Timestamp) -> Value {
-    json!({
-        "id": row.id,
-        "name": row.name,
-        "permissions": row.permissions,
-        "created": row.created_at.rfc3339(),
-        "expires": row.expires_at.map(Timestamp::rfc3339),
-        "expired": is_over(row, now),
-        "last_used": row.last_used_at.map(Timestamp::rfc3339),
-        "address": row.last_used_from,
-    })
+/// The keys of the account.
+#[derive(Serialize)]
+struct ApiKeysAnswer<'a, P: Serialize> {
+    /// All of them.
+    api_keys: Vec<ApiKeyAnswer<'a>>,
+    /// The permissions of the account, which its keys can be given.
+    permissions: P,
+}
+
+/// A key as programs see it.
+#[derive(Serialize)]
+struct ApiKeyAnswer<'a> {
+    /// Its id, which revokes it and opens nothing.
+    id: &'a str,
+    /// What its owner calls it.
+    name: &'a str,
+    /// The permissions that it was given.
+    permissions: &'a [String],
+    /// When it was created.
+    created: String,
+    /// When it expires; null if never.
+    expires: Option<String>,
+    /// Whether it has expired.
+    expired: bool,
+    /// When it was last used, give or take five minutes.
+    last_used: Option<String>,
+    /// The client's address then.
+    address: Option<&'a str>,
+}
+
+/// What is told of a new key beside the list.
+#[derive(Serialize)]
+struct ApiKeyCreatedAnswer<'a> {
+    /// The key, which is told here and never again.
+    api_key: &'a str,
+    /// Its id.
+    id: String,
+}
+
+fn told(row: &ApiKeyInfo, now: Timestamp) -> ApiKeyAnswer<'_> {
+    ApiKeyAnswer {
+        id: &row.id,
+        name: &row.name,
+        permissions: &row.permissions,
+        created: row.created_at.rfc3339(),
+        expires: row.expires_at.map(Timestamp::rfc3339),
+        expired: is_over(row, now),
+        last_used: row.last_used_at.map(Timestamp::rfc3339),
+        address: row.last_used_from.as_deref(),
+    }
 }
 
 fn is_over(row: &ApiKeyInfo, now: Timestamp) -> bool {

@@ -4,11 +4,11 @@
 //! ticket ends. An account without a password can get one here, from a fresh sign-in.
 
 use rocket::{Route, get, post, routes};
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::{
-    Submitted, Web,
+    AccountAnswer, Submitted, UserAnswer, Web,
     new_password::{self, Names, NewPassword},
 };
 use crate::{
@@ -74,6 +74,13 @@ struct ChangePassword {
     new_password_confirm: String,
 }
 
+/// What programs are told before a new password is set, beside the account.
+#[derive(Serialize)]
+struct PasswordAnswer {
+    /// Whether the account has a password, which must be sent with the new one.
+    active_password: bool,
+}
+
 fn form_page(web: &Web<'_>, has_password: bool) -> Reply {
     let mut fields = Vec::new();
     if has_password {
@@ -87,7 +94,9 @@ fn form_page(web: &Web<'_>, has_password: bool) -> Reply {
     let action = web.site.path(Path::ChangePassword);
     Reply::page(PAGE)
         .with("has_password", has_password)
-        .json("active_password", has_password)
+        .answer(PasswordAnswer {
+            active_password: has_password,
+        })
         .form(FormView::new("change_password", action, fields))
 }
 
@@ -224,13 +233,13 @@ async fn done(
             Admission::Challenge(_) => None,
         },
     };
-    let payload = match &admitted {
+    let user = match &admitted {
         Some(admitted) => web.user_payload(admitted, with_token).await?,
-        None => Value::Object(Map::new()),
+        None => AccountAnswer::default(),
     };
     Ok(
         Reply::done(page::after(web.site, &web.site.settings.after.change))
-            .json("user", payload)
+            .answer(UserAnswer { user })
             .csrf()
             .flash("success", "change_password.done"),
     )

@@ -1,7 +1,7 @@
 //! Another username: `/change-username`, for somebody whose sign-in is fresh.
 
 use rocket::{get, post, routes};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Submitted, Web, recover_username::has_usernames};
@@ -68,12 +68,19 @@ impl ChangeUsername {
     }
 
     fn page(&self, web: &Web<'_>, caller: &Strong) -> Reply {
-        let current = &caller.user.username;
+        let current_username = caller.user.username.as_deref();
         web.naming(Reply::page(PAGE), &caller.user)
-            .with("current_username", current)
-            .json("current_username", current)
+            .with("current_username", current_username)
+            .answer(CurrentUsername { current_username })
             .form(self.view(web))
     }
+}
+
+/// What programs are told on the way to another username, beside the account.
+#[derive(Serialize)]
+struct CurrentUsername<'a> {
+    /// The username that the account has, if it has one.
+    current_username: Option<&'a str>,
 }
 
 // Routes.

@@ -7,7 +7,7 @@ use rocket::{get, post, routes};
 use serde_json::json;
 
 use super::{
-    Submitted, Web,
+    Submitted, UserAnswer, Web,
     mailed::{self, AskForm, CodeForm, Mailing},
 };
 use crate::{
@@ -127,7 +127,9 @@ async fn ask(web: Web<'_>, form: Submitted<AskForm>) -> Answer {
     let form = web.sent(form, |form| ask_page(&web, form))?;
     let done = send(&web, &form.email).await;
     or_again(
-        done.map(|()| code_page(&web, &CodeForm::after(&form.email), true).json("user", json!({}))),
+        done.map(|()| {
+            code_page(&web, &CodeForm::after(&form.email), true).answer(UserAnswer::default())
+        }),
         || ask_page(&web, &form),
     )
 }

@@ -12,6 +12,7 @@ use rocket::{
 
 const LIST: Template = template!("dev_mail/list.html");
 const MESSAGE: Template = template!("dev_mail/message.html");
+use serde::Serialize;
 use serde_json::json;
 
 use super::Web;
@@ -56,6 +57,45 @@ pub(crate) const FEATURE: Feature = Feature {
     }],
 };
 
+// Answers.
+
+/// The mails and text messages that were caught.
+#[derive(Serialize)]
+struct MailsAnswer {
+    /// All of them, the latest first.
+    mails: Vec<MailAnswer>,
+}
+
+/// One mail or text message.
+#[derive(Serialize)]
+struct MessageAnswer {
+    /// The message.
+    mail: MailAnswer,
+}
+
+/// A mail or text message, for programs and the page.
+#[derive(Serialize)]
+struct MailAnswer {
+    /// Its number.
+    id: u64,
+    /// The address or telephone number that it is for.
+    to: String,
+    /// Whether it is a text message.
+    is_sms: bool,
+    /// The sender; empty for a text message.
+    from: String,
+    /// The subject; empty for a text message.
+    subject: String,
+    /// Its text.
+    text: String,
+    /// Whether it has an HTML part.
+    has_html: bool,
+    /// When it was sent, as text.
+    at: String,
+    /// When it was sent.
+    at_iso: String,
+}
+
 // Routes.
 
 #[get("/dev/mail")]
@@ -64,9 +104,11 @@ fn list(web: Web<'_>) -> Answer {
         .all()
         .into_iter()
         .rev()
-        .map(|(id, mail)| view(id, &mail))
+        .map(|(id, mail)| view(id, mail))
         .collect();
-    Ok(Reply::page(LIST).json("mails", &mails).with("mails", mails))
+    Ok(Reply::page(LIST)
+        .with("mails", &mails)
+        .answer(MailsAnswer { mails }))
 }
 
 #[get("/dev/mail/<id>")]
@@ -77,11 +119,9 @@ fn message(web: Web<'_>, id: u64) -> Answer {
         .split_whitespace()
         .filter(|word| is_link(word))
         .collect();
-    let links = json!(links);
-    Ok(Reply::page(MESSAGE)
-        .json("mail", view(id, &mail))
-        .with("mail", view(id, &mail))
-        .with("links", links))
+    let page = Reply::page(MESSAGE).with("links", links);
+    let mail = view(id, mail);
+    Ok(page.with("mail", &mail).answer(MessageAnswer { mail }))
 }
 
 /// The HTML part alone, for a frame in which nothing runs. A link in it opens a tab of its own: our pages refuse
@@ -131,17 +171,17 @@ fn is_link(word: &str) -> bool {
     word.starts_with("http://") || word.starts_with("https://")
 }
 
-fn view(id: u64, mail: &Mail) -> serde_json::Value {
-    json!({
-        "id": id,
-        "to": mail.to,
+fn view(id: u64, mail: Mail) -> MailAnswer {
+    MailAnswer {
+        id,
+        to: mail.to,
         // A text message has neither sender nor subject.
-        "is_sms": mail.from.is_empty(),
-        "from": mail.from,
-        "subject": mail.subject,
-        "text": mail.text,
-        "has_html": !mail.html.is_empty(),
-        "at": mail.at.to_text(),
-        "at_iso": mail.at.rfc3339(),
-    })
+        is_sms: mail.from.is_empty(),
+        from: mail.from,
+        subject: mail.subject,
+        text: mail.text,
+        has_html: !mail.html.is_empty(),
+        at: mail.at.to_text(),
+        at_iso: mail.at.rfc3339(),
+    }
 }

@@ -3,9 +3,9 @@
 //! Password, mailed code and link, passkey, provider, recovery code and registration all come here with what the
 //! admission gate said: a second factor is asked for, a new password is, or the session is opened and the answer made.
 
-use serde_json::Value;
+use serde::Serialize;
 
-use super::{Web, recover, refresh_tokens, two_factor};
+use super::{AccountAnswer, Web, recover, refresh_tokens, two_factor};
 use crate::{
     error::Error,
     http::cookies::Kind,
@@ -25,6 +25,15 @@ use crate::{
         reply::{Answer, Reply},
     },
 };
+
+/// The answer to a completed sign-in.
+#[derive(Serialize)]
+struct EnteredAnswer {
+    /// The account.
+    user: AccountAnswer,
+    /// Whether a second factor is still required: never here.
+    tf_required: bool,
+}
 
 impl Web<'_> {
     /// Completes a sign-in: opens the session, or asks for what the gate still requires.
@@ -52,10 +61,12 @@ impl Web<'_> {
             }
         };
         session::open(self.browser, self.site, &self.client, &admitted, opening).await?;
-        let payload = self.user_payload(&admitted, with_token).await?;
+        let user = self.user_payload(&admitted, with_token).await?;
         Ok(Reply::done(target)
-            .json("user", payload)
-            .json("tf_required", false)
+            .answer(EnteredAnswer {
+                user,
+                tf_required: false,
+            })
             .csrf()
             .spa(done, &admitted.user().email))
     }
@@ -84,8 +95,8 @@ impl Web<'_> {
         &self,
         admitted: &Admitted,
         with_token: bool,
-    ) -> Result<Value, Error> {
-        let mut payload = self.account(admitted.user());
+    ) -> Result<AccountAnswer, Error> {
+        let mut account = self.account(admitted.user());
         // A browser is shown no payload, so it needs no token.
         let shown = wants_json(self.request, self.site);
         if with_token && shown && self.site.settings.tokens.enabled {
@@ -96,13 +107,10 @@ impl Web<'_> {
                     (token::issue(self.site, strength, &self.by()).await?, None)
                 }
             };
-            let token = issued.token.expose().as_str();
-            payload.insert("authentication_token".into(), token.into());
-            if let Some(refresh) = refresh {
-                payload.insert("refresh_token".into(), refresh.expose().as_str().into());
-            }
+            account.authentication_token = Some(issued.token.expose().clone());
+            account.refresh_token = refresh.map(|refresh| refresh.expose().clone());
         }
-        Ok(Value::Object(payload))
+        Ok(account)
     }
 
     /// Where something is given to `admitted`, who passed the gate in this request.

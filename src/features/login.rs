@@ -1,10 +1,10 @@
 //! Sign-in by password: `/login`.
 
 use rocket::{get, post, routes};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Submitted, Web};
+use super::{AccountAnswer, Submitted, Web};
 use crate::{
     error::{Denied, Error, Invalid},
     identity::{Identity, IdentityKind},
@@ -96,12 +96,32 @@ impl Login {
     }
 }
 
+// Answers.
+
+/// What programs are told before a sign-in.
+#[derive(Serialize)]
+struct LoginAnswer {
+    /// What identifies an account here: `email`, `username` or both.
+    identity_attributes: Vec<&'static str>,
+    /// The names of the providers that sign in.
+    oauth_providers: Vec<String>,
+}
+
+/// What a program is told whose user is signed in already.
+#[derive(Serialize)]
+struct SignedInAnswer {
+    /// The account.
+    user: AccountAnswer,
+    /// What identifies an account here: `email`, `username` or both.
+    identity_attributes: Vec<&'static str>,
+}
+
 // Routes.
 
 #[get("/login?<next>")]
 async fn show(web: Web<'_>, next: Option<String>) -> Answer {
     web.begin_anew().await?;
-    let attributes: Vec<_> = web
+    let identity_attributes: Vec<_> = web
         .site
         .settings
         .identities
@@ -110,9 +130,12 @@ async fn show(web: Web<'_>, next: Option<String>) -> Answer {
         .collect();
     match &web.caller {
         // A single-page application asks here, after a reload, who is signed in.
-        Some(caller) if wants_json(web.request, web.site) => Ok(Reply::page(PAGE)
-            .json("user", web.account(&caller.user))
-            .json("identity_attributes", attributes)),
+        Some(caller) if wants_json(web.request, web.site) => {
+            Ok(Reply::page(PAGE).answer(SignedInAnswer {
+                user: web.account(&caller.user),
+                identity_attributes,
+            }))
+        }
         Some(_) => Err(crate::error::Denied::SignedIn.into()),
         None => {
             let form = Login {
@@ -127,8 +150,10 @@ async fn show(web: Web<'_>, next: Option<String>) -> Answer {
             let others = web.others(form.next.as_deref());
             Ok(others
                 .on(Reply::page(PAGE))
-                .json("identity_attributes", attributes)
-                .json("oauth_providers", web.site.social_names())
+                .answer(LoginAnswer {
+                    identity_attributes,
+                    oauth_providers: web.site.social_names(),
+                })
                 .form(form.view(&web)))
         }
     }

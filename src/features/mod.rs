@@ -30,6 +30,7 @@ pub(crate) mod unlock;
 pub(crate) mod verify;
 
 // What several of them share.
+mod answer;
 mod entry;
 mod factor_setup;
 mod mailed;
@@ -38,6 +39,7 @@ mod others;
 mod web;
 
 pub(crate) use self::{
+    answer::{AccountAnswer, UserAnswer},
     others::Others,
     web::{Submitted, Web},
 };

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    Submitted, Web,
+    Submitted, UserAnswer, Web,
     mailed::{self, CodeForm, Mailing},
 };
 use crate::{
@@ -141,7 +141,9 @@ async fn ask(web: Web<'_>, next: Option<&str>, form: Submitted<Ask>) -> Answer {
     let form = web.sent(form, |form| form.page(&web))?;
     let done = send(&web, &form, form.next.as_deref().or(next))
         .await
-        .map(|()| code_page(&web, &CodeForm::after(&form.email), true).json("user", json!({})));
+        .map(|()| {
+            code_page(&web, &CodeForm::after(&form.email), true).answer(UserAnswer::default())
+        });
     or_again(done, || form.page(&web))
 }
 

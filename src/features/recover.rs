@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use rocket::{get, post, routes};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
@@ -296,12 +296,22 @@ async fn is_present(site: &Site, user: &User, password: &Password) -> Result<boo
     Ok(matches!(verdict, Verdict::Match { .. }))
 }
 
+/// The answer to a sign-in that needs a new password.
+#[derive(Serialize)]
+struct NewPasswordAnswer<'a> {
+    /// Always true.
+    new_password_required: bool,
+    /// The token that ends the path at which the new password is set.
+    state_token: &'a str,
+    /// Whether a second factor is required first: never here.
+    tf_required: bool,
+}
+
 /// Where somebody goes who has shown enough to be asked for more.
 pub(crate) async fn next_step(web: &Web<'_>, challenge: Challenge, remember: bool) -> Answer {
-    let step = match challenge.step {
-        NextStep::SecondFactor => return Err(Denied::SecondFactor.into()),
-        NextStep::NewPassword => "new_password_required",
-    };
+    if challenge.step == NextStep::SecondFactor {
+        return Err(Denied::SecondFactor.into());
+    }
     let site = web.site;
     if !site.settings.recover.enabled {
         return Err(Denied::NewPassword.into());
@@ -333,9 +343,11 @@ pub(crate) async fn next_step(web: &Web<'_>, challenge: Challenge, remember: boo
         .map_err(outdated)?;
     let target = Target::local(&site.path_to(PathTo::Reset, [secret.expose()]));
     Ok(Reply::done(target)
-        .json(step, true)
-        .json("state_token", secret.expose())
-        .json("tf_required", false)
+        .answer(NewPasswordAnswer {
+            new_password_required: true,
+            state_token: secret.expose(),
+            tf_required: false,
+        })
         .csrf()
         .flash("info", "new_password.required"))
 }

@@ -12,9 +12,8 @@ use std::time::Duration;
 use data_encoding::BASE64URL_NOPAD;
 use rocket::{post, routes};
 use serde::Deserialize;
-use serde_json::Value;
 
-use super::Web;
+use super::{AccountAnswer, UserAnswer, Web};
 use crate::{
     core::change::Change,
     error::{Denied, Error, Invalid, Unreadable},
@@ -79,14 +78,14 @@ async fn refresh(web: Web<'_>, form: Presented) -> Answer {
         return Err(Invalid::field(FIELD, Message::new("input.required")).into());
     };
     let renewed = renew(&web, &shown).await?;
-    let mut payload = web.account(&renewed.user);
-    let token = renewed.token.expose().as_str();
-    payload.insert("authentication_token".into(), token.into());
-    if let Some(next) = hand_out(&web, renewed.refresh, renewed.until) {
-        payload.insert(FIELD.into(), next.expose().as_str().into());
-    }
+    let next = hand_out(&web, renewed.refresh, renewed.until);
+    let user = AccountAnswer {
+        authentication_token: Some(renewed.token.expose().clone()),
+        refresh_token: next.map(|next| next.expose().clone()),
+        ..web.account(&renewed.user)
+    };
     Ok(Reply::done(Target::local("/"))
-        .json("user", Value::Object(payload))
+        .answer(UserAnswer { user })
         .csrf())
 }
 

@@ -1,7 +1,8 @@
 //! The sessions of an account: `/sessions` lists them, and ends one or all the others.
 
 use rocket::{get, post, routes};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 
 use super::{Submitted, Web};
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
     signin::{caller::Caller, session},
     store::SessionInfo,
     templates::{Template, template},
-    types::{Path, SessionId},
+    types::{Methods, Path, SessionId},
     web::{
         feature::{Feature, Link, MenuFor},
         input::Empty,
@@ -41,6 +42,40 @@ pub(crate) const FEATURE: Feature = Feature {
 
 const PAGE: Template = template!("sessions/sessions.html");
 
+// Answers.
+
+/// The sessions of the account.
+#[derive(Serialize)]
+struct SessionsAnswer<'a> {
+    /// All of them.
+    sessions: Vec<SessionAnswer<'a>>,
+}
+
+/// A session, for programs and the page.
+#[derive(Serialize)]
+struct SessionAnswer<'a> {
+    /// Its id, which revokes it and opens nothing.
+    id: &'a SessionId,
+    /// Whether the request belongs to it.
+    current: bool,
+    /// When the user signed in, as text.
+    created: String,
+    /// When the user signed in.
+    created_iso: String,
+    /// When it was last used, as text.
+    last_seen: String,
+    /// When it was last used, give or take five minutes.
+    last_seen_iso: String,
+    /// The client's address at sign-in.
+    address: &'a str,
+    /// The client's `User-Agent` at sign-in.
+    agent: &'a str,
+    /// How the user signed in.
+    methods: Methods,
+    /// Whether the browser is remembered beyond the session.
+    remembered: bool,
+}
+
 // Routes.
 
 fn owner<'a>(web: &'a Web<'_>) -> Result<&'a Caller, Error> {
@@ -53,10 +88,10 @@ fn owner<'a>(web: &'a Web<'_>) -> Result<&'a Caller, Error> {
 async fn list(web: Web<'_>) -> Answer {
     let caller = owner(&web)?;
     let rows = web.site.store.sessions_of(&caller.user.id).await?;
-    let sessions: Vec<Value> = rows.iter().map(|row| view(row, caller)).collect();
+    let sessions: Vec<SessionAnswer<'_>> = rows.iter().map(|row| view(row, caller)).collect();
     Ok(Reply::page(PAGE)
-        .json("sessions", &sessions)
-        .with("sessions", sessions))
+        .with("sessions", &sessions)
+        .answer(SessionsAnswer { sessions }))
 }
 
 #[post("/sessions/<id>/revoke", data = "<form>")]
@@ -99,17 +134,17 @@ fn done(web: &Web<'_>) -> Reply {
     Reply::done(Target::local(&web.site.path(Path::Sessions))).flash("success", "sessions.ended")
 }
 
-fn view(row: &SessionInfo, caller: &Caller) -> Value {
-    json!({
-        "id": row.id,
-        "current": caller.session.as_ref() == Some(&row.id),
-        "created": row.created_at.to_text(),
-        "created_iso": row.created_at.rfc3339(),
-        "last_seen": row.last_seen_at.to_text(),
-        "last_seen_iso": row.last_seen_at.rfc3339(),
-        "address": row.address,
-        "agent": row.agent,
-        "methods": row.methods,
-        "remembered": row.is_remembered(),
-    })
+fn view<'a>(row: &'a SessionInfo, caller: &Caller) -> SessionAnswer<'a> {
+    SessionAnswer {
+        id: &row.id,
+        current: caller.session.as_ref() == Some(&row.id),
+        created: row.created_at.to_text(),
+        created_iso: row.created_at.rfc3339(),
+        last_seen: row.last_seen_at.to_text(),
+        last_seen_iso: row.last_seen_at.rfc3339(),
+        address: &row.address,
+        agent: &row.agent,
+        methods: row.methods,
+        remembered: row.is_remembered(),
+    }
 }

@@ -1,10 +1,10 @@
 //! Proving it again: `/verify`, for what wants a fresh sign-in.
 
 use rocket::{get, post, routes};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Others, Submitted, Web};
+use super::{AccountAnswer, Others, Submitted, UserAnswer, Web};
 use crate::{
     error::{Denied, Error, Invalid},
     secrets::Password,
@@ -91,14 +91,25 @@ async fn show(web: Web<'_>, next: Option<&str>) -> Answer {
     Ok(proven_again_by(&web, &others, Reply::page(PAGE)).form(form.view(&web)))
 }
 
+/// By what else the user can confirm the sign-in.
+#[derive(Serialize)]
+struct ReauthenticationAnswer {
+    /// Whether the account has a passkey that does.
+    has_webauthn_verify_credential: bool,
+    /// Whether there are providers that do.
+    oauth_enabled: bool,
+    /// The names of these providers.
+    oauth_providers: Vec<String>,
+}
+
 /// The page with what else somebody can prove it by.
 pub(crate) fn proven_again_by(web: &Web<'_>, others: &Others, page: Reply) -> Reply {
-    let providers = web.site.social_to_verify();
-    others
-        .on(page)
-        .json("has_webauthn_verify_credential", !others.passkey.is_null())
-        .json("oauth_enabled", !providers.is_empty())
-        .json("oauth_providers", providers)
+    let oauth_providers = web.site.social_to_verify();
+    others.on(page).answer(ReauthenticationAnswer {
+        has_webauthn_verify_credential: !others.passkey.is_null(),
+        oauth_enabled: !oauth_providers.is_empty(),
+        oauth_providers,
+    })
 }
 
 #[post("/verify?<next>&<include_auth_token>", data = "<form>")]
@@ -115,8 +126,8 @@ async fn submit(
         &web.site.settings.after.verify,
     );
     match verify(&web, caller, &form, include_auth_token.is_some()).await {
-        Ok(Ok(payload)) => Ok(Reply::done(target)
-            .json("user", payload)
+        Ok(Ok(user)) => Ok(Reply::done(target)
+            .answer(UserAnswer { user })
             .csrf()
             .flash("success", "verify.done")),
         Ok(Err(challenge)) => {
@@ -143,7 +154,7 @@ async fn verify(
     caller: &Caller,
     form: &Verify,
     with_token: bool,
-) -> Result<Result<serde_json::Value, Challenge>, Error> {
+) -> Result<Result<AccountAnswer, Challenge>, Error> {
     let password =
         Password::parse(&form.password).map_err(|message| Invalid::field("password", message))?;
     match prove_again(

@@ -9,6 +9,7 @@ use rocket::{
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::{AccountAnswer, UserAnswer};
 use crate::{
     core::change::{By, Change},
     error::{Denied, Error},
@@ -156,8 +157,8 @@ impl Web<'_> {
     }
 
     /// The account as programs see it: nothing, unless the application says what.
-    pub(crate) fn account(&self, user: &User) -> Map<String, Value> {
-        match self
+    pub(crate) fn account(&self, user: &User) -> AccountAnswer {
+        let own = match self
             .site
             .hooks
             .user_payload
@@ -170,12 +171,17 @@ impl Web<'_> {
                 Map::new()
             }
             None => Map::new(),
+        };
+        AccountAnswer {
+            own,
+            ..AccountAnswer::default()
         }
     }
 
     /// Tells programs who is signed in.
     pub(crate) fn naming(&self, reply: Reply, user: &User) -> Reply {
-        reply.json("user", self.account(user))
+        let user = self.account(user);
+        reply.answer(UserAnswer { user })
     }
 
     /// Who makes a change in this request.

@@ -41,7 +41,7 @@ pub(crate) struct Reply {
     /// Further forms, by the names that the page has for them.
     forms: Vec<(&'static str, FormView)>,
     invalid: Invalid,
-    pub(crate) json: Map<String, Value>,
+    json: Map<String, Value>,
     /// What programs are told beside what is wrong.
     json_with_errors: Map<String, Value>,
     context: Map<String, Value>,
@@ -85,11 +85,21 @@ impl Reply {
         self
     }
 
-    /// Adds to the payload for programs where something is wrong.
-    pub(crate) fn json_with_errors(mut self, key: &str, value: impl Serialize) -> Self {
-        let value = serde_json::to_value(value).unwrap_or_default();
-        self.json_with_errors.insert(key.into(), value);
+    /// Adds the fields of a struct to the payload for programs.
+    pub(crate) fn answer(mut self, answer: impl Serialize) -> Self {
+        self.json.extend(fields(answer));
         self
+    }
+
+    /// Adds the fields of a struct to the payload for programs where something is wrong.
+    pub(crate) fn answer_with_errors(mut self, answer: impl Serialize) -> Self {
+        self.json_with_errors.extend(fields(answer));
+        self
+    }
+
+    /// Returns whether the payload for programs has an account.
+    pub(crate) fn tells_account(&self) -> bool {
+        self.json.contains_key("user")
     }
 
     /// Adds to the payload for programs where it is so.
@@ -230,6 +240,17 @@ impl Reply {
             context.insert((*name).into(), view);
         }
         render(request, site, Status::Ok, name, context)
+    }
+}
+
+/// The fields of an answer.
+fn fields(answer: impl Serialize) -> Map<String, Value> {
+    match serde_json::to_value(answer) {
+        Ok(Value::Object(fields)) => fields,
+        other => {
+            log::error!("an answer must be a struct that can be serialized, not {other:?}");
+            Map::new()
+        }
     }
 }
 

@@ -124,12 +124,19 @@ fn ask_form(web: &Web<'_>, form: &AskForm) -> FormView {
     FormView::new("change_email", web.site.path(Path::ChangeEmail), fields)
 }
 
+/// What programs are told on the way to another address, beside the account.
+#[derive(Serialize)]
+struct CurrentEmail<'a> {
+    /// The address that the account has until the new one is confirmed.
+    current_email: &'a str,
+}
+
 fn ask_page(web: &Web<'_>, form: &AskForm, caller: &Strong) -> Reply {
-    let current = &caller.user.email;
+    let current_email = &caller.user.email;
     web.naming(Reply::page(ASK), &caller.user)
-        .with("current_email", current)
-        .json("current_email", current)
-        .json_with_errors("current_email", current)
+        .with("current_email", current_email)
+        .answer(CurrentEmail { current_email })
+        .answer_with_errors(CurrentEmail { current_email })
         .form(ask_form(web, form))
 }
 
@@ -158,8 +165,9 @@ async fn ask(web: Web<'_>, form: Submitted<AskForm>) -> Answer {
     let caller = web.strong_by_any().await?;
     let done = send(&web, &caller, &form.email).await.map(|()| {
         let page = code_page(&web, &CodeForm::after(&form.email), true);
+        let current_email = &caller.user.email;
         web.naming(page, &caller.user)
-            .json("current_email", &caller.user.email)
+            .answer(CurrentEmail { current_email })
     });
     or_again(done, || ask_page(&web, &form, &caller))
 }

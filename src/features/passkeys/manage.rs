@@ -1,7 +1,7 @@
 //! The passkeys of an account: the list at `/wan-register`, `/wan-rename` and `/wan-delete`.
 
 use rocket::{Route, get, post, routes};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
@@ -121,11 +121,13 @@ pub(super) async fn page(
             })
         })
         .collect();
-    let told: Vec<Value> = passkeys.iter().map(for_programs).collect();
+    let registered_credentials = passkeys.iter().map(for_programs).collect();
     let reply = Reply::page(MANAGE)
         .with("passkey", offer(site, &site.path(Path::WanRegister), ""))
         .with("passkeys", shown)
-        .json("registered_credentials", told);
+        .answer(PasskeysAnswer {
+            registered_credentials,
+        });
     if all >= MOST {
         return Ok(reply);
     }
@@ -147,21 +149,64 @@ pub(super) async fn page(
     Ok(reply.form(FormView::new("wan_register", action, fields)))
 }
 
-fn for_programs(row: &PasskeyRow) -> Value {
-    json!({
-        "id": row.id,
-        "name": row.name,
-        "credential_id": id_of(row),
-        "transports": row.transports,
-        "lastuse": row.last_used_at.map(|at| at.rfc3339()),
-        "usage": row.usage(),
-        "created": row.created_at.rfc3339(),
-        "provider": provider(&row.aaguid),
-        "aaguid": row.aaguid,
-        "synced": row.backed_up,
-        "verifies": row.verifies,
-        "suspect": row.suspect_at.is_some(),
-    })
+/// The passkeys of the account.
+#[derive(Serialize)]
+struct PasskeysAnswer<'a> {
+    /// All of them.
+    registered_credentials: Vec<PasskeyAnswer<'a>>,
+}
+
+/// A passkey as programs see it.
+#[derive(Serialize)]
+struct PasskeyAnswer<'a> {
+    /// Its id, by which it is renamed and removed.
+    id: &'a str,
+    /// What its owner calls it.
+    name: &'a str,
+    /// The id that authenticators and browsers have for it.
+    credential_id: Option<String>,
+    /// How browsers reach the authenticator, as WebAuthn names it.
+    transports: &'a str,
+    /// When it was last used.
+    lastuse: Option<String>,
+    /// What it is for.
+    usage: PasskeyUsage,
+    /// When it was added.
+    created: String,
+    /// The maker of the authenticator, if it is known.
+    provider: Option<&'static str>,
+    /// The model of the authenticator.
+    aaguid: &'a str,
+    /// Whether it is synchronized between devices.
+    synced: bool,
+    /// Whether the authenticator verifies its user.
+    verifies: bool,
+    /// Whether it may have been copied, and opens nothing any more.
+    suspect: bool,
+}
+
+fn for_programs(row: &PasskeyRow) -> PasskeyAnswer<'_> {
+    PasskeyAnswer {
+        id: &row.id,
+        name: &row.name,
+        credential_id: id_of(row),
+        transports: &row.transports,
+        lastuse: row.last_used_at.map(|at| at.rfc3339()),
+        usage: row.usage(),
+        created: row.created_at.rfc3339(),
+        provider: provider(&row.aaguid),
+        aaguid: &row.aaguid,
+        synced: row.backed_up,
+        verifies: row.verifies,
+        suspect: row.suspect_at.is_some(),
+    }
+}
+
+/// The answer to a new name.
+#[derive(Serialize)]
+struct RenamedAnswer {
+    /// The name as it was stored.
+    name: String,
 }
 
 // Routes.
@@ -188,7 +233,7 @@ async fn rename(web: Web<'_>, form: Submitted<Rename>) -> Answer {
         }
         done => done.map(|name| {
             back(&web)
-                .json("name", name)
+                .answer(RenamedAnswer { name })
                 .flash("success", "passkey.renamed")
         }),
     }

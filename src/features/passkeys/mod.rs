@@ -13,7 +13,7 @@ mod signup;
 mod verify;
 
 use rocket::{Route, get, routes, serde::json::Json};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Web;
@@ -159,14 +159,24 @@ struct Finish {
     remember_device: Option<crate::web::input::Checkbox>,
 }
 
+/// The answer to the first step of a ceremony.
+#[derive(Serialize)]
+struct CeremonyAnswer<'a> {
+    /// The state, which ends the path of the second step.
+    wan_state: &'a str,
+    /// What the browser's API is given, as a JSON text.
+    credential_options: String,
+}
+
 /// The first step's answer.
 fn asked(page: Reply, state: &str, options: &Value) -> Reply {
-    // As text, which the contract has.
     page.own()
         .with("wan_state", state)
         .with("credential_options", options)
-        .json("wan_state", state)
-        .json("credential_options", options.to_string())
+        .answer(CeremonyAnswer {
+            wan_state: state,
+            credential_options: options.to_string(),
+        })
 }
 
 /// What is wrong with the second step of a ceremony: a program gets 400, a browser the page before.

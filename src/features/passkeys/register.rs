@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    super::{Submitted, Web},
+    super::{AccountAnswer, Submitted, Web},
     Finish, asked, ceremonies, expired, keep_challenge, manage, or_back, proven, rows,
 };
 use crate::{
@@ -69,6 +69,17 @@ pub(super) struct Ask {
     pub(super) usage: String,
 }
 
+/// The answer to a new passkey.
+#[derive(Serialize)]
+struct PasskeyAddedAnswer {
+    /// The account.
+    user: AccountAnswer,
+    /// The name as it was stored.
+    name: String,
+    /// What the passkey is for.
+    usage: PasskeyUsage,
+}
+
 // Routes.
 
 #[post("/wan-register", data = "<form>")]
@@ -90,9 +101,12 @@ async fn finish(web: Web<'_>, token: &str, form: Submitted<Finish>) -> Answer {
         let own = web.site.path(Path::WanRegister);
         let after = web.site.settings.after.wan_register.as_deref();
         let target = page::after(web.site, after.unwrap_or(&own));
-        web.naming(Reply::done(target), &caller.user)
-            .json("name", name)
-            .json("usage", usage)
+        Reply::done(target)
+            .answer(PasskeyAddedAnswer {
+                user: web.account(&caller.user),
+                name,
+                usage,
+            })
             .csrf()
             .flash("success", "passkey.added")
     });

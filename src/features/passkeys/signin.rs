@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    super::{Submitted, Web, two_factor},
+    super::{AccountAnswer, Submitted, Web, two_factor},
     Expected, Finish, Outcome, asked, ceremonies, expired, keep_challenge, offer, or_back, proven,
     refused, rows, settle, take_effect, verify_shown,
 };
@@ -117,11 +117,46 @@ impl Ask {
             )
             .with("is_secondary", held.is_some())
             .with("can_select", can_select)
-            .json("is_secondary", held.is_some())
-            // Which keys somebody has is nobody else's business.
-            .json("registered_credentials", [""; 0])
+            .answer(PasskeySignInAnswer {
+                is_secondary: held.is_some(),
+                registered_credentials: [],
+            })
             .form(form))
     }
+}
+
+// Answers.
+
+/// What programs are told before they ask for a passkey.
+#[derive(Serialize)]
+struct PasskeySignInAnswer {
+    /// Whether the passkey is the second factor of a sign-in that waits.
+    is_secondary: bool,
+    /// Always empty: the passkeys of an account are told to its owner alone.
+    registered_credentials: [&'static str; 0],
+}
+
+/// What a program is told whose user is signed in already.
+#[derive(Serialize)]
+struct SignedInAnswer {
+    /// Always false: no sign-in waits for its second factor.
+    is_secondary: bool,
+    /// The account.
+    user: Option<AccountAnswer>,
+}
+
+/// What is told with the options of a ceremony.
+#[derive(Serialize)]
+struct RememberAnswer {
+    /// Whether the browser will be remembered.
+    remember: bool,
+}
+
+/// What is told with the account after a sign-in by passkey.
+#[derive(Serialize)]
+struct PostLoginAnswer {
+    /// Where a browser would go from here.
+    post_login_url: String,
 }
 
 // Routes.
@@ -146,9 +181,11 @@ async fn show(web: Web<'_>, next: Option<&str>) -> Answer {
     // A single-page application asks here, after a reload, who is signed in.
     let held = match waiting(&web, false).await {
         Err(Error::Denied(Denied::SignedIn)) if wants_json(web.request, web.site) => {
-            let reply = Reply::page(SIGNIN).json("is_secondary", false);
             let user = web.caller.as_ref().map(|caller| web.account(&caller.user));
-            return Ok(reply.json("user", user));
+            return Ok(Reply::page(SIGNIN).answer(SignedInAnswer {
+                is_secondary: false,
+                user,
+            }));
         }
         held => held?,
     };
@@ -179,7 +216,7 @@ async fn ask(
     let done = done.map(|(state, options)| {
         let by_default = web.site.settings.remember.by_default;
         let remember = web.keeps(form.remember).unwrap_or(by_default);
-        asked(page, &state, &options).json("remember", remember)
+        asked(page, &state, &options).answer(RememberAnswer { remember })
     });
     match done.map_err(Error::for_form) {
         Err(Error::Invalid(invalid)) => {
@@ -222,9 +259,10 @@ async fn finish(
 
 /// Tells a program that signed in where a browser would go from here.
 fn telling_target(reply: Reply) -> Reply {
-    let is_in = reply.json.contains_key("user");
     match reply.redirect.as_ref().map(ToString::to_string) {
-        Some(target) if is_in => reply.json("post_login_url", target),
+        Some(post_login_url) if reply.tells_account() => {
+            reply.answer(PostLoginAnswer { post_login_url })
+        }
         _ => reply,
     }
 }

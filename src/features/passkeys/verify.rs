@@ -4,7 +4,7 @@ use rocket::{Route, get, post, routes};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    super::{Submitted, Web, verify::in_session},
+    super::{AccountAnswer, Submitted, UserAnswer, Web, verify::in_session},
     Expected, Finish, asked, ceremonies, expired, keep_challenge, offer, or_back, proven, refused,
     rows, settle, take_effect, verify_shown,
 };
@@ -69,6 +69,15 @@ impl Ask {
     }
 }
 
+/// What programs are told before they ask for a passkey.
+#[derive(Serialize)]
+struct PasskeyVerifyAnswer {
+    /// The account.
+    user: AccountAnswer,
+    /// Whether the account has a passkey that confirms the sign-in.
+    has_webauthn_verify_credential: bool,
+}
+
 // Routes.
 
 #[get("/wan-verify?<next>")]
@@ -80,9 +89,10 @@ async fn show(web: Web<'_>, next: Option<&str>) -> Answer {
         next: next.map(String::from),
     };
     let has_one = web.site.has_usable_passkey(&caller.user.id).await?;
-    Ok(web
-        .naming(form.page(&web), &caller.user)
-        .json("has_webauthn_verify_credential", has_one))
+    Ok(form.page(&web).answer(PasskeyVerifyAnswer {
+        user: web.account(&caller.user),
+        has_webauthn_verify_credential: has_one,
+    }))
 }
 
 #[post("/wan-verify?<next>", data = "<form>")]
@@ -209,14 +219,14 @@ async fn again(
         &buckets,
     )
     .await?;
-    let payload = web.user_payload(&admitted, with_token).await?;
+    let user = web.user_payload(&admitted, with_token).await?;
     let wish = form.next.as_deref().or(next);
     let target = web.next(
         wish.or(found.payload.next.as_deref()),
         &site.settings.after.verify,
     );
     Ok(Reply::done(target)
-        .json("user", payload)
+        .answer(UserAnswer { user })
         .csrf()
         .flash("success", "passkey.verified"))
 }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::features::{
-    Submitted, Web,
+    Submitted, UserAnswer, Web,
     confirm::{self, Confirm},
 };
 use crate::{
@@ -223,7 +223,7 @@ fn registered(web: &Web<'_>) -> Reply {
     let login = web.site.login_path();
     let after = settings.after.register.as_deref().unwrap_or(&login);
     Reply::done(page::after(web.site, after))
-        .json("user", Map::new())
+        .answer(UserAnswer::default())
         .csrf()
         .flash("success", done)
 }

@@ -126,8 +126,10 @@ async fn page(web: &Web<'_>, caller: &Strong) -> Result<Reply, Error> {
     Ok(Reply::page(PAGE)
         .own()
         .with("providers", shown)
-        .json("providers", site.social.names())
-        .json("accounts", linked.iter().map(told).collect::<Vec<_>>()))
+        .answer(LinkedAnswer {
+            providers: site.social.names(),
+            accounts: linked.iter().map(told).collect(),
+        }))
 }
 
 fn view(account: &SocialAccountInfo) -> Value {
@@ -140,13 +142,35 @@ fn view(account: &SocialAccountInfo) -> Value {
     })
 }
 
-fn told(account: &SocialAccountInfo) -> Value {
-    json!({
-        "provider": account.provider,
-        "label": account.label,
-        "created": account.created_at.rfc3339(),
-        "last_used": account.last_used_at.map(Timestamp::rfc3339),
-    })
+/// The providers and the linked accounts.
+#[derive(Serialize)]
+struct LinkedAnswer<'a> {
+    /// The names of all providers.
+    providers: Vec<String>,
+    /// The accounts elsewhere that are linked to this one.
+    accounts: Vec<LinkedAccount<'a>>,
+}
+
+/// An account elsewhere that is linked to this one.
+#[derive(Serialize)]
+struct LinkedAccount<'a> {
+    /// The name of its provider.
+    provider: &'a str,
+    /// What its owner knows it by, if the provider told.
+    label: Option<&'a str>,
+    /// When it was linked.
+    created: String,
+    /// When it was last used to sign in.
+    last_used: Option<String>,
+}
+
+fn told(account: &SocialAccountInfo) -> LinkedAccount<'_> {
+    LinkedAccount {
+        provider: &account.provider,
+        label: account.label.as_deref(),
+        created: account.created_at.rfc3339(),
+        last_used: account.last_used_at.map(Timestamp::rfc3339),
+    }
 }
 
 // Service.

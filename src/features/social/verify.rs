@@ -10,7 +10,7 @@ use rocket::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    super::{Submitted, Web, verify::in_session},
+    super::{Submitted, UserAnswer, Web, verify::in_session},
     Back, FormPost, Return, event_rejected, key_of, mark, or_back, passed_on, profile, provider,
     redirect_to_provider, rejected, returned,
 };
@@ -194,10 +194,10 @@ async fn again(
         &buckets,
     )
     .await?;
-    let payload = web.user_payload(&admitted, false).await?;
+    let account = web.user_payload(&admitted, false).await?;
     let target = web.next(next.as_deref(), &site.settings.after.verify);
     Ok(Reply::done(target)
-        .json("user", payload)
+        .answer(UserAnswer { user: account })
         .csrf()
         .flash("success", "social.verified")
         .spa("verify", &user.email))
