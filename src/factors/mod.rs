@@ -20,7 +20,7 @@ pub(crate) mod totp;
 
 pub use self::policy::MfaPolicy;
 pub(crate) use self::{
-    factor::{Right, Setup, Wanted},
+    factor::{Right, Setup, Shown, Wanted},
     registry::{RESCUE, by_browser, of, of_row, right_code, takes_phone},
     sending::{CodeMessage, Destination},
     setup::{begin, described, digits, kind_of, row},

@@ -2,7 +2,7 @@
 
 use data_encoding::BASE64URL_NOPAD;
 use rocket::{get, post, routes};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
@@ -71,13 +71,24 @@ struct Recover {
     code: Code,
 }
 
+/// The recovery codes of the account.
+#[derive(Serialize)]
+struct RecoveryCodesAnswer<'a> {
+    /// How many are left.
+    left: usize,
+    /// The codes, when they are made; never again.
+    recovery_codes: &'a [&'a str],
+}
+
 fn manage_page(web: &Web<'_>, left: usize) -> Reply {
     let action = web.site.path(Path::RecoveryCodes);
     // They are shown when they are made, and never again.
     Reply::page(MANAGE)
         .with("left", left)
-        .json("left", left)
-        .json("recovery_codes", [""; 0])
+        .answer(RecoveryCodesAnswer {
+            left,
+            recovery_codes: &[],
+        })
         .form(FormView::new("mf_recovery_codes", action, []))
 }
 
@@ -115,7 +126,10 @@ async fn generate(web: Web<'_>, form: Submitted<Empty>) -> Answer {
             "download",
             format!("data:text/plain;charset=utf-8,{text}%0A"),
         )
-        .json("recovery_codes", shown))
+        .answer(RecoveryCodesAnswer {
+            left: shown.len(),
+            recovery_codes: &shown,
+        }))
 }
 
 #[get("/mf-recovery")]

@@ -41,7 +41,7 @@ pub(crate) struct Reply {
     /// Further forms, by the names that the page has for them.
     forms: Vec<(&'static str, FormView)>,
     invalid: Invalid,
-    json: Map<String, Value>,
+    pub(crate) json: Map<String, Value>,
     /// What programs are told beside what is wrong.
     json_with_errors: Map<String, Value>,
     context: Map<String, Value>,
@@ -78,13 +78,6 @@ impl Reply {
         }
     }
 
-    /// Adds to the payload for programs.
-    pub(crate) fn json(mut self, key: &str, value: impl Serialize) -> Self {
-        self.json
-            .insert(key.into(), serde_json::to_value(value).unwrap_or_default());
-        self
-    }
-
     /// Adds the fields of a struct to the payload for programs.
     pub(crate) fn answer(mut self, answer: impl Serialize) -> Self {
         self.json.extend(fields(answer));
@@ -95,19 +88,6 @@ impl Reply {
     pub(crate) fn answer_with_errors(mut self, answer: impl Serialize) -> Self {
         self.json_with_errors.extend(fields(answer));
         self
-    }
-
-    /// Returns whether the payload for programs has an account.
-    pub(crate) fn tells_account(&self) -> bool {
-        self.json.contains_key("user")
-    }
-
-    /// Adds to the payload for programs where it is so.
-    pub(crate) fn json_if(self, is_so: bool, key: &str, value: impl Serialize) -> Self {
-        match is_so {
-            true => self.json(key, value),
-            false => self,
-        }
     }
 
     /// Adds to the page's context.

@@ -4,6 +4,7 @@
 //! Each ceremony has two steps: one asks for a challenge, the other presents what the authenticator made of
 //! it. Between them is a ticket, bound to the browser or session and used once.
 
+mod answer;
 mod builder;
 mod manage;
 mod register;

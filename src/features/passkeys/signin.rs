@@ -6,9 +6,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    super::{AccountAnswer, Submitted, Web, two_factor},
-    Expected, Finish, Outcome, asked, ceremonies, expired, keep_challenge, offer, or_back, proven,
-    refused, rows, settle, take_effect, verify_shown,
+    super::{Submitted, Web, two_factor},
+    Expected, Finish, Outcome,
+    answer::{PasskeySignInAnswer, PostLoginAnswer, RememberAnswer, SignedInAnswer},
+    asked, ceremonies, expired, keep_challenge, offer, or_back, proven, refused, rows, settle,
+    take_effect, verify_shown,
 };
 use crate::{
     error::{Denied, Error, Invalid},
@@ -125,40 +127,6 @@ impl Ask {
     }
 }
 
-// Answers.
-
-/// What programs are told before they ask for a passkey.
-#[derive(Serialize)]
-struct PasskeySignInAnswer {
-    /// Whether the passkey is the second factor of a sign-in that waits.
-    is_secondary: bool,
-    /// Always empty: the passkeys of an account are told to its owner alone.
-    registered_credentials: [&'static str; 0],
-}
-
-/// What a program is told whose user is signed in already.
-#[derive(Serialize)]
-struct SignedInAnswer {
-    /// Always false: no sign-in waits for its second factor.
-    is_secondary: bool,
-    /// The account.
-    user: Option<AccountAnswer>,
-}
-
-/// What is told with the options of a ceremony.
-#[derive(Serialize)]
-struct RememberAnswer {
-    /// Whether the browser will be remembered.
-    remember: bool,
-}
-
-/// What is told with the account after a sign-in by passkey.
-#[derive(Serialize)]
-struct PostLoginAnswer {
-    /// Where a browser would go from here.
-    post_login_url: String,
-}
-
 // Routes.
 
 /// The sign-in that waits in this browser for its second step, unless somebody begins anew.
@@ -260,7 +228,7 @@ async fn finish(
 /// Tells a program that signed in where a browser would go from here.
 fn telling_target(reply: Reply) -> Reply {
     match reply.redirect.as_ref().map(ToString::to_string) {
-        Some(post_login_url) if reply.tells_account() => {
+        Some(post_login_url) if reply.json.contains_key("user") => {
             reply.answer(PostLoginAnswer { post_login_url })
         }
         _ => reply,

@@ -1,9 +1,11 @@
 //! The browsers that are trusted: `/tf-devices`.
 
 use rocket::{Route, get, post, routes};
-use serde_json::{Value, json};
 
-use super::super::{Submitted, Web};
+use super::{
+    super::{Submitted, Web},
+    answer::{DeviceAnswer, DevicesAnswer},
+};
 use crate::{
     error::Error,
     identity::target::Target,
@@ -27,25 +29,23 @@ async fn list(web: Web<'_>) -> Answer {
     let caller = web.signed_in()?;
     let here = trusted::series_of(web.browser);
     let rows = web.site.store.trusted_devices_of(&caller.user.id).await?;
-    let devices: Vec<Value> = rows
+    let devices: Vec<DeviceAnswer<'_>> = rows
         .iter()
-        .map(|row| {
-            json!({
-                "id": row.id,
-                "current": here.as_deref() == Some(row.series.as_str()),
-                "agent": row.agent,
-                "address": row.address,
-                "created": row.created_at.to_text(),
-                "created_iso": row.created_at.rfc3339(),
-                "last_used": row.last_used_at.to_text(),
-                "last_used_iso": row.last_used_at.rfc3339(),
-                "revoke_url": web.site.path_to(PathTo::TfDeviceRevoke, [&row.id]),
-            })
+        .map(|row| DeviceAnswer {
+            id: &row.id,
+            current: here.as_deref() == Some(row.series.as_str()),
+            agent: &row.agent,
+            address: &row.address,
+            created: row.created_at.to_text(),
+            created_iso: row.created_at.rfc3339(),
+            last_used: row.last_used_at.to_text(),
+            last_used_iso: row.last_used_at.rfc3339(),
+            revoke_url: web.site.path_to(PathTo::TfDeviceRevoke, [&row.id]),
         })
         .collect();
     Ok(Reply::page(DEVICES)
-        .json("devices", &devices)
-        .with("devices", devices))
+        .with("devices", &devices)
+        .answer(DevicesAnswer { devices: &devices }))
 }
 
 #[post("/tf-devices/<id>/revoke", data = "<form>")]

@@ -1,6 +1,7 @@
 //! The end of a second step.
 
 use super::{Web, recover};
+use crate::features::UserAnswer;
 use crate::{
     error::{Denied, Error},
     events::EventKind,
@@ -56,8 +57,8 @@ pub(in crate::features) async fn finish(
             passed.buckets(),
         )
         .await?;
-        let payload = web.user_payload(&admitted, with_token).await?;
-        return Ok(Reply::done(next).json("user", payload).csrf());
+        let user = web.user_payload(&admitted, with_token).await?;
+        return Ok(Reply::done(next).answer(UserAnswer { user }).csrf());
     }
     let admitted = match admission {
         Admission::In(admitted) => admitted,

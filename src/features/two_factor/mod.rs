@@ -1,12 +1,14 @@
 //! The second step of sign-in: `/tf-validate`, `/tf-select`, `/tf-rescue`; setting factors up at
 //! `/tf-setup`, and the browsers that are trusted at `/tf-devices`.
 
+mod answer;
 mod code;
 mod devices;
 mod finish;
 mod rescue;
 pub(in crate::features) mod setup;
 
+use self::answer::{ChoiceAnswer, SecondStepAnswer, SelectAnswer, StepTokenAnswer};
 pub(crate) use self::code::Code;
 pub(in crate::features) use self::finish::finish;
 use rocket::{get, post, routes};
@@ -256,10 +258,7 @@ async fn validate_page(web: &Web<'_>, held: &ValidTicket<SecondStep>) -> Answer 
         .with("method", kind.name())
         .with("passkey", web.second_passkeys(&factors))
         .with("can_select", factors.len() > 1)
-        .json("tf_required", true)
-        .json("tf_state", "ready")
-        .json("tf_method", kind.name())
-        .json("tf_primary_method", kind.name());
+        .answer(SecondStepAnswer::by(kind.name()));
     if let Some(destination) = destination {
         page = page.with("destination", destination);
     }
@@ -320,9 +319,11 @@ fn select_page(web: &Web<'_>, factors: &[FactorRow], next: Option<&str>) -> Repl
     Reply::page(SELECT)
         .with("methods", &kinds)
         .with("passkey", web.second_passkeys(factors))
-        .json("tf_required", true)
-        .json("tf_select", true)
-        .json("tf_setup_methods", &kinds)
+        .answer(SelectAnswer {
+            tf_required: true,
+            tf_select: true,
+            tf_setup_methods: &kinds,
+        })
         .form(FormView::new(
             "tf_select",
             web.site.path(Path::TfSelect),
@@ -387,7 +388,13 @@ pub(crate) async fn begin(web: &Web<'_>, challenge: Challenge, wish: Resume) -> 
     let user = challenge.user.id.clone();
     let kinds = ways_in_words(&challenge.factors);
     let state = second::begin(web.browser, web.site, &web.client, challenge, wish).await?;
-    Ok(resume(web, user, state).json_if(state == State::Select, "tf_setup_methods", kinds))
+    let reply = resume(web, user, state);
+    Ok(match state {
+        State::Select => reply.answer(ChoiceAnswer {
+            tf_setup_methods: &kinds,
+        }),
+        State::Ready(_) | State::Setup => reply,
+    })
 }
 
 /// By what a second step can be answered, as programs know it: each kind once.
@@ -403,7 +410,7 @@ fn ways_in_words(factors: &[FactorRow]) -> Vec<&'static str> {
 
 fn resume(web: &Web<'_>, user: crate::types::UserId, state: State) -> Reply {
     let site = web.site;
-    let to = |path: Path| Reply::done(Target::local(&site.path(path))).json("tf_required", true);
+    let to = |path: Path| Reply::done(Target::local(&site.path(path)));
     let reply = match state {
         State::Ready(kind) => {
             if kind.sends() {
@@ -411,20 +418,14 @@ fn resume(web: &Web<'_>, user: crate::types::UserId, state: State) -> Reply {
                 site.event(&web.client.client, sent);
             }
             let factor = factors::of(kind);
-            let signin = site.path(factor.page());
-            to(factor.page())
-                .json_if(!factor.takes_code(), "tf_signin_url", signin)
-                .json("tf_state", "ready")
-                .json("tf_method", kind.way())
-                .json("tf_primary_method", kind.way())
+            let signin = (!factor.takes_code()).then(|| site.path(factor.page()));
+            to(factor.page()).answer(SecondStepAnswer::by(kind.way()).at(signin))
         }
-        State::Select => to(Path::TfSelect)
-            .json("tf_state", "ready")
-            .json("tf_select", true),
-        State::Setup => to(Path::TfSetup).json("tf_state", "setup_from_login"),
+        State::Select => to(Path::TfSelect).answer(SecondStepAnswer::to_choose()),
+        State::Setup => to(Path::TfSetup).answer(SecondStepAnswer::to_set_up()),
     };
     match second::token_for_program(web.browser) {
-        Some(token) => reply.csrf().json("second_step_token", token),
+        Some(second_step_token) => reply.csrf().answer(StepTokenAnswer { second_step_token }),
         None => reply.csrf(),
     }
 }

@@ -1,7 +1,7 @@
 //! Help for users who cannot use their second factor: `/tf-rescue`.
 
 use super::{Submitted, Web};
-use super::{pending, without_pending};
+use super::{answer::RescueAnswer, pending, without_pending};
 use crate::{
     error::{Error, Invalid},
     events::EventKind,
@@ -82,7 +82,7 @@ pub(super) fn rescue_page(web: &Web<'_>, factors: &[&str], sent: bool) -> Reply 
     Reply::page(RESCUE)
         .with("sent", sent)
         .with("ways", factors)
-        .json("options", factors)
+        .answer(RescueAnswer { options: factors })
         .form(FormView::new("tf_rescue", action, [field]))
 }
 

@@ -2,11 +2,15 @@
 
 use rocket::{Route, get, post, routes};
 use serde::Deserialize;
-use serde_json::{Value, json};
 
 use super::{
     super::{Submitted, Web},
-    Code, pending, without_pending,
+    Code,
+    answer::{
+        AuthenticatorAnswer, ConfirmAnswer, FactorAddedAnswer, FactorAnswer, SetupAnswer,
+        SetupStateAnswer,
+    },
+    pending, without_pending,
 };
 use crate::{
     error::{Denied, Error, Invalid},
@@ -100,21 +104,21 @@ async fn own_page(web: &Web<'_>, caller: &Strong, typed: &TfSetup) -> Result<Rep
     let site = web.site;
     let rows = second::factors_of(site, &caller.user).await?;
     let required = is_required(web, &caller.user).await?;
-    let factors: Vec<Value> = rows
+    let factors: Vec<FactorAnswer> = rows
         .iter()
         .filter_map(|row| {
             let described = factors::described(row)?;
-            Some(json!({
-                "id": row.id,
-                "kind": described.kind.name(),
-                "name": described.name,
-                "detail": described.detail,
-                "created": row.created_at.to_text(),
-                "created_iso": row.created_at.rfc3339(),
-                "last_used": row.last_used_at.map(|at| at.to_text()),
-                "last_used_iso": row.last_used_at.map(|at| at.rfc3339()),
-                "remove_url": site.path_to(PathTo::TfSetupRemove, [&row.id]),
-            }))
+            Some(FactorAnswer {
+                id: row.id.clone(),
+                kind: described.kind.name(),
+                name: described.name.to_string(),
+                detail: described.detail,
+                created: row.created_at.to_text(),
+                created_iso: row.created_at.rfc3339(),
+                last_used: row.last_used_at.map(|at| at.to_text()),
+                last_used_iso: row.last_used_at.map(|at| at.rfc3339()),
+                remove_url: site.path_to(PathTo::TfSetupRemove, [&row.id]),
+            })
         })
         .collect();
     let mut available: Vec<&str> = site
@@ -134,12 +138,15 @@ async fn own_page(web: &Web<'_>, caller: &Strong, typed: &TfSetup) -> Result<Rep
         .with("from_login", false)
         .with("required", required)
         .with("factors", &factors)
-        .json("tf_required", required)
-        .json("tf_available_methods", available)
-        .json("tf_method", first)
-        .json("tf_primary_method", first)
-        .json("tf_phone_number", phone)
-        .json("tf_factors", factors)
+        .answer(SetupAnswer {
+            tf_required: required,
+            tf_state: None,
+            tf_available_methods: available,
+            tf_method: first,
+            tf_primary_method: first,
+            tf_phone_number: phone,
+            tf_factors: Some(&factors),
+        })
         .form(setup_form(web, typed));
     if !required && !rows.is_empty() {
         reply = reply.and_form("disable_form", disable_form(web));
@@ -161,12 +168,15 @@ fn login_page(web: &Web<'_>, typed: &TfSetup) -> Reply {
         .with("from_login", true)
         .with("required", true)
         .with("factors", [""; 0])
-        .json("tf_required", true)
-        .json("tf_state", "setup_from_login")
-        .json("tf_available_methods", methods)
-        .json("tf_method", ())
-        .json("tf_primary_method", ())
-        .json("tf_phone_number", ())
+        .answer(SetupAnswer {
+            tf_required: true,
+            tf_state: Some("setup_from_login"),
+            tf_available_methods: methods,
+            tf_method: None,
+            tf_primary_method: None,
+            tf_phone_number: None,
+            tf_factors: None,
+        })
         .form(setup_form(web, typed))
 }
 
@@ -176,16 +186,15 @@ pub(super) fn confirm_page(web: &Web<'_>, user: &User, setup: &Setup, action: &s
     let mut reply = Reply::page(CONFIRM)
         .own()
         .with("method", kind.name())
-        .json("tf_method", kind.name())
-        .json("tf_primary_method", kind.name());
+        .answer(ConfirmAnswer {
+            tf_method: kind.name(),
+            tf_primary_method: kind.name(),
+            tf_phone: setup.phone.as_deref(),
+        });
     let factor = factors::of(kind);
     if let Some(shown) = factor.shown(&web.site.factors, setup, user)? {
         reply = reply
-            .json("tf_authr_key", &shown.grouped)
-            .json("tf_authr_b32key", &shown.key)
-            .json("tf_authr_uri", &shown.uri)
-            .json("tf_authr_issuer", &shown.issuer)
-            .json("tf_authr_username", &shown.username)
+            .answer(AuthenticatorAnswer::of(&shown))
             .with("qr", shown.qr)
             .with("key", shown.grouped)
             .with("uri", shown.uri)
@@ -194,9 +203,6 @@ pub(super) fn confirm_page(web: &Web<'_>, user: &User, setup: &Setup, action: &s
     }
     if let Some(destination) = factor.describe(&user.email, setup.phone.as_deref()) {
         reply = reply.with("destination", destination);
-    }
-    if let Some(phone) = &setup.phone {
-        reply = reply.json("tf_phone", phone);
     }
     Ok(reply.form(confirm_form(action)))
 }
@@ -277,9 +283,11 @@ fn added(web: &Web<'_>, proven: &Proven, first: bool) -> Reply {
         false => "factor.added",
     };
     Reply::done(target)
-        .json("tf_method", proven.kind.name())
-        .json("tf_primary_method", proven.kind.name())
-        .json("tf_phone", &proven.phone)
+        .answer(FactorAddedAnswer {
+            tf_method: proven.kind.name(),
+            tf_primary_method: proven.kind.name(),
+            tf_phone: proven.phone.as_deref(),
+        })
         .csrf()
         .flash("success", done)
 }
@@ -321,7 +329,8 @@ async fn from_login(web: &Web<'_>, form: &TfSetup) -> Answer {
     let setup = wanted(web, form)?;
     second::begin_setup(web.site, &web.client, &held, setup.clone()).await?;
     let action = web.site.path(Path::TfValidate);
-    Ok(confirm_page(web, &held.user, &setup, &action)?.json("tf_state", "validating_profile"))
+    Ok(confirm_page(web, &held.user, &setup, &action)?
+        .answer(SetupStateAnswer::awaiting_code(None)))
 }
 
 fn wanted(web: &Web<'_>, form: &TfSetup) -> Result<Setup, Error> {
@@ -343,8 +352,7 @@ async fn set_up(web: &Web<'_>, caller: &Strong, form: &TfSetup) -> Answer {
     let secret = factor_setup::begin(web, caller, &setup).await?;
     let action = web.site.path_to(PathTo::TfSetup, [secret.expose()]);
     Ok(confirm_page(web, &caller.user, &setup, &action)?
-        .json("tf_state", "validating_profile")
-        .json("tf_state_token", secret.expose()))
+        .answer(SetupStateAnswer::awaiting_code(Some(secret.expose()))))
 }
 
 /// Removes one factor from the second step, unless one is required and it is the last.

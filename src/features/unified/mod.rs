@@ -1,6 +1,7 @@
 //! Unified sign-in: `/us-signin` takes any identity with any passcode that the account has: password,
 //! mailed code or link, text message, authenticator app. `/us-setup` adds some, `/us-verify` asks again.
 
+mod answer;
 mod codes;
 mod passcodes;
 mod sending;
@@ -8,6 +9,7 @@ mod setup;
 mod verify;
 
 use self::{
+    answer::MethodsAnswer,
     codes::{sign_in_methods, spend},
     passcodes::sign_in,
     sending::send,
@@ -16,7 +18,7 @@ use rocket::{get, post, routes};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Submitted, Web, mailed, two_factor::Code};
+use super::{Submitted, UserAnswer, Web, mailed, two_factor::Code};
 use crate::{
     error::{Denied, Error},
     factors,
@@ -235,17 +237,18 @@ fn method_field(kinds: &[FactorKind], chosen: &str) -> Option<Field> {
 /// What programs are told of the ways in.
 fn with_methods(web: &Web<'_>, reply: Reply) -> Reply {
     let settings = &web.site.settings;
-    let available: Vec<&str> = settings.unified.methods.iter().map(|m| m.name()).collect();
-    let codes: Vec<&str> = code_methods(web).iter().map(|kind| kind.name()).collect();
+    let available: Vec<&'static str> = settings.unified.methods.iter().map(|m| m.name()).collect();
+    let codes: Vec<&'static str> = code_methods(web).iter().map(|kind| kind.name()).collect();
     let mut attributes: Vec<&str> = settings.identities.iter().map(IdentityKind::name).collect();
     // A phone that signs in names its owner too.
     if settings.unified.methods.contains(&SignInMethod::Sms) {
         attributes.push("phone");
     }
-    reply
-        .json("available_methods", available)
-        .json("code_methods", codes)
-        .json("identity_attributes", attributes)
+    reply.answer(MethodsAnswer {
+        available_methods: available,
+        code_methods: codes,
+        identity_attributes: attributes,
+    })
 }
 
 // Routes.
@@ -256,7 +259,7 @@ async fn show(web: Web<'_>, next: Option<&str>) -> Answer {
     match &web.caller {
         // A single-page application asks here, after a reload, who is signed in.
         Some(caller) if wants_json(web.request, web.site) => {
-            let reply = Reply::page(SIGNIN).json("user", web.account(&caller.user));
+            let reply = web.naming(Reply::page(SIGNIN), &caller.user);
             Ok(with_methods(&web, reply))
         }
         Some(_) => Err(Denied::SignedIn.into()),
@@ -340,7 +343,7 @@ async fn send_code(web: Web<'_>, next: Option<&str>, form: Submitted<SignIn>) ->
     })?;
     let done = send(&web, &form, form.next.as_deref().or(next)).await;
     // Whoever asks for a code is told nothing of the account.
-    let sent = done.map(|()| form.page(&web, true).json("user", json!({})));
+    let sent = done.map(|()| form.page(&web, true).answer(UserAnswer::default()));
     or_again(sent, || form.page(&web, false))
 }
 

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 
 use super::{
     super::{Submitted, Web},
-    Passcode, factors_of, sign_in_methods,
+    Passcode,
+    answer::{AuthenticatorAnswer, ConfirmAnswer, MethodAddedAnswer, SetupAnswer, StateAnswer},
+    factors_of, sign_in_methods,
     verify::Again,
 };
 use crate::{
@@ -123,9 +125,11 @@ async fn page(web: &Web<'_>, caller: &Strong, typed: &UsSetup) -> Result<Reply, 
     let reply = Reply::page(SETUP)
         .with("active", active)
         .with("available", &names)
-        .json("active_methods", active_names)
-        .json("setup_methods", &names)
-        .json("phone", phone)
+        .answer(SetupAnswer {
+            active_methods: active_names,
+            setup_methods: &names,
+            phone,
+        })
         .form(setup_form(web, typed));
     Ok(super::with_methods(web, reply))
 }
@@ -135,14 +139,13 @@ fn confirm_page(web: &Web<'_>, user: &User, setup: &Setup, action: String) -> An
     let mut reply = Reply::page(CONFIRM)
         .own()
         .with("method", kind)
-        .json("chosen_method", kind);
+        .answer(ConfirmAnswer {
+            chosen_method: kind,
+            phone: setup.phone.as_deref(),
+        });
     if let Some(shown) = factor.shown(&web.site.factors, setup, user)? {
         reply = reply
-            .json("authr_key", &shown.grouped)
-            .json("authr_b32key", &shown.key)
-            .json("authr_uri", &shown.uri)
-            .json("authr_issuer", &shown.issuer)
-            .json("authr_username", &shown.username)
+            .answer(AuthenticatorAnswer::of(&shown))
             .with("qr", shown.qr)
             .with("key", shown.grouped)
             .with("uri", shown.uri)
@@ -150,9 +153,7 @@ fn confirm_page(web: &Web<'_>, user: &User, setup: &Setup, action: String) -> An
             .with("username", shown.username);
     }
     if let Some(phone) = &setup.phone {
-        reply = reply
-            .json("phone", phone)
-            .with("destination", factor.describe(&user.email, Some(phone)));
+        reply = reply.with("destination", factor.describe(&user.email, Some(phone)));
     }
     Ok(reply.form(confirm_form(action)))
 }
@@ -196,8 +197,10 @@ async fn confirm(web: Web<'_>, token: &str, form: Submitted<Confirm>) -> Answer 
     let done = proven.map_err(of_passcode).map(|proven| {
         let target = after_change(&web);
         Reply::done(target)
-            .json("chosen_method", proven.kind.name())
-            .json("phone", &proven.phone)
+            .answer(MethodAddedAnswer {
+                chosen_method: proven.kind.name(),
+                phone: proven.phone.as_deref(),
+            })
             .csrf()
             .flash("success", "us.setup_done")
     });
@@ -245,7 +248,11 @@ async fn set_up(web: &Web<'_>, caller: &Strong, form: &UsSetup) -> Answer {
     let setup = factors::begin(&web.site.factors, wanted)?;
     let secret = factor_setup::begin(web, caller, &setup).await?;
     let action = web.site.path_to(PathTo::UsSetup, [secret.expose()]);
-    Ok(confirm_page(web, &caller.user, &setup, action)?.json("state", secret.expose()))
+    Ok(
+        confirm_page(web, &caller.user, &setup, action)?.answer(StateAnswer {
+            state: secret.expose(),
+        }),
+    )
 }
 
 /// Removes a way to sign in, by its id or its kind, unless it is the last one.

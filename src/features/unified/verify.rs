@@ -5,10 +5,12 @@ use serde::Deserialize;
 
 use super::{
     super::{
-        Others, Submitted, Web,
+        Others, Submitted, UserAnswer, Web,
         verify::{in_session, proven_again_by},
     },
-    Sent, code_methods,
+    Sent,
+    answer::CodeMethodsAnswer,
+    code_methods,
     codes::{accept_authenticator, code_of, of_authenticator},
     method_field, passcode_field,
     passcodes::takes_passwords,
@@ -91,8 +93,8 @@ impl Verify {
             true => page.with("method", &self.chosen_method),
             false => page,
         };
-        let codes: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
-        let reply = with_methods(web, page).json("code_methods", codes);
+        let code_methods = kinds.iter().map(|kind| kind.name()).collect();
+        let reply = with_methods(web, page).answer(CodeMethodsAnswer { code_methods });
         Ok(web.naming(reply, &caller.user).form(form))
     }
 }
@@ -138,9 +140,9 @@ async fn submit(
                 )
                 .await?;
                 let with_token = include_auth_token.is_some();
-                let payload = web.user_payload(&admitted, with_token).await?;
+                let user = web.user_payload(&admitted, with_token).await?;
                 Ok(Reply::done(target)
-                    .json("user", payload)
+                    .answer(UserAnswer { user })
                     .csrf()
                     .flash("success", "verify.done"))
             }
