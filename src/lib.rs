@@ -95,7 +95,7 @@
 //!
 //! Our pages are Tera templates below `security/`; a file of that name in the application's template folder
 //! takes the place of the built-in one, live in debug builds. The application's own pages get our context
-//! by [`Page`], and our partials by [`engines`].
+//! by [`Page`], and our partials by [`tera_extensions`].
 //!
 //! # Errors
 //!

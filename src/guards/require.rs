@@ -21,8 +21,9 @@ use rocket::{
 };
 use std::{fmt, marker::PhantomData, ops::Deref};
 
-/// Somebody whom the policy `P` lets in: a role, a permission, [`Fresh`], [`Mfa`], [`Via`], several of
-/// them as a tuple (all of), or [`Any`] of several.
+/// Somebody whom the policy `P` lets in: a role, a permission, [`Fresh`](super::Fresh), [`Mfa`](super::Mfa),
+/// [`Via`](super::Via), several of
+/// them as a tuple (all of), or [`Any`](super::Any) of several.
 ///
 /// Judged in this order: no or bad credential, mechanism not taken (401); role or permission (403); second
 /// factor, freshness (401 with `reauth_required`).
@@ -47,7 +48,7 @@ use std::{fmt, marker::PhantomData, ops::Deref};
 /// # fn main() {}
 /// ```
 ///
-/// Neither an empty tuple nor an empty [`Any`] is a policy:
+/// Neither an empty tuple nor an empty [`Any`](super::Any) is a policy:
 ///
 /// ```compile_fail
 /// use rocket_security::{Any, prelude::*};

@@ -1,9 +1,9 @@
 //! What a password must be, and the policy that comes with the library.
 
 use super::super::password::Password;
+use super::PolicySettings;
 #[cfg(feature = "breach")]
-use super::breach;
-use super::{BreachCheck, PolicySettings};
+use super::{BreachCheck, breach};
 use super::{common, similar};
 use crate::types::Message;
 use async_trait::async_trait;
