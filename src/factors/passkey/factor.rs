@@ -2,10 +2,10 @@
 
 use super::super::factor::{Factor, Right};
 #[cfg(feature = "passkeys")]
-use crate::types::{FactorKind, Path};
+use crate::types::FactorKind;
 use crate::{
     store::{Conn, StoreError},
-    types::Timestamp,
+    types::{Path, Timestamp},
 };
 
 /// The kind of all passkeys.
